@@ -1,0 +1,1069 @@
+"""`ZarrIO`: HDMF's files as Zarr hierarchies."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import zarr
+from hdmf.backends.hdf5 import HDF5IO
+from hdmf.backends.io import HDMFIO
+from hdmf.backends.utils import WriteStatusTracker
+from hdmf.build import Builder, BuildManager, GroupBuilder, LinkBuilder, TypeMap
+from hdmf.build.builders import BaseBuilder
+from hdmf.container import AbstractContainer, Container
+from hdmf.spec import NamespaceCatalog
+from hdmf.utils import generate_array_html_repr, get_basic_array_info
+from zarr.abc.store import Store
+
+from hdmf_zarr.convention import Reference, convention_for_format
+from hdmf_zarr.convention.unified import SPECIFICATION_GROUP, SPECIFICATION_LOCATION
+from hdmf_zarr.errors import (
+    BrokenLinkError,
+    HDMFZarrError,
+    ModeError,
+    NoDataError,
+    OptionError,
+    StoreExistsError,
+    StoreNotFoundError,
+)
+from hdmf_zarr.hdf5 import read_specifications as read_hdf5_specifications
+from hdmf_zarr.read.appendable import make_appendable
+from hdmf_zarr.read.lazy import ZarrDataset
+from hdmf_zarr.read.specifications import (
+    latest_versions,
+    load_cached_namespaces,
+    read_specifications,
+)
+from hdmf_zarr.read.tree import ROOT_NAME, StoreReader, open_array, open_linked_hierarchy
+from hdmf_zarr.stores import (
+    SUPPORTED_ZARR_STORES,
+    Hierarchy,
+    Location,
+    locate,
+    open_bytestore,
+    relative_source,
+)
+from hdmf_zarr.stores.array import HDMFZarrArray
+from hdmf_zarr.stores.location import location_of_uri
+from hdmf_zarr.write.planner import PlanContext, attributes_with, plan_piece, plan_tree
+from hdmf_zarr.write.queue import Context, ZarrIODataChunkIteratorQueue
+from hdmf_zarr.write.specifications import (
+    Specifications,
+    specifications_of_catalog,
+    write_specifications,
+)
+from hdmf_zarr.write.transaction import NewStore, check_replaceable, store_exists
+from hdmf_zarr.write.tree import Execution, Progress
+
+__all__ = [
+    "DEFAULT_SPEC_LOC_DIR",
+    "ROOT_NAME",
+    "SPEC_LOC_ATTR",
+    "SUPPORTED_ZARR_STORES",
+    "ZarrIO",
+]
+
+SPEC_LOC_ATTR = SPECIFICATION_LOCATION
+DEFAULT_SPEC_LOC_DIR = SPECIFICATION_GROUP
+
+Mode = Literal["r", "r-", "r+", "a", "w", "w-", "x"]
+MODES: dict[str, str] = {
+    "r": "read",
+    "r-": "read without the consolidated metadata",
+    "r+": "read and append; the store must exist",
+    "a": "read and append; the store is created if need be",
+    "w": "write; a store that exists is replaced",
+    "w-": "write; the store must not exist",
+    "x": "write; the store must not exist",
+}
+CREATING_MODES = frozenset({"w", "w-", "x"})
+READING_MODES = frozenset({"r", "r-"})
+
+WRITE_OPTIONS = frozenset({"link_data", "exhaust_dci", "consolidate_metadata"})
+"""What ``write_args`` of an export may hold."""
+
+
+class ZarrIO(HDMFIO):  # type: ignore[misc]
+    """Reads and writes HDMF's data as a Zarr hierarchy.
+
+    Parameters
+    ----------
+    path : str, Path or zarr.abc.store.Store
+        A folder, a URL that fsspec knows, or an open store.
+    mode : {"r", "r-", "r+", "a", "w", "w-", "x"}
+        ``r`` reads, ``r-`` without the consolidated metadata; ``r+`` and ``a`` append, ``a`` creates
+        the store if need be; ``w`` replaces a store, ``w-`` and ``x`` refuse to.
+    manager : BuildManager or TypeMap, optional
+    storage_options : dict, optional
+        Options for fsspec, with a URL.
+    force_overwrite : bool
+        Let mode ``w`` replace what is no Zarr store: an HDF5 file, another folder.
+    zarr_format : int
+        Zarr format of a new store.
+    synchronizer, object_codec_class
+        Had a meaning with zarr-python 2 and have none now.
+    driver, aws_region
+        Of `HDF5IO`; must be None.
+    herd_path : str, optional
+        Where HDMF's external resources are read and written.
+
+    Raises
+    ------
+    StoreNotFoundError
+        If a store to read or append to does not exist.
+    NotAStoreError
+        If something else is at the path.
+    StoreExistsError
+        If something is there that the mode does not allow to replace.
+    OptionError
+        If an option or the mode has no meaning.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | Store | None = None,
+        mode: str = "r",
+        manager: BuildManager | TypeMap | None = None,
+        storage_options: dict[str, Any] | None = None,
+        force_overwrite: bool = False,  # noqa: FBT001, FBT002 - positional since 0.4
+        zarr_format: int = 3,
+        *,
+        synchronizer: Any = None,
+        object_codec_class: Any = None,
+        driver: str | None = None,
+        aws_region: str | None = None,
+        herd_path: str | None = None,
+    ) -> None:
+        self.logger = logging.getLogger(f"{type(self).__module__}.{type(self).__qualname__}")
+        # nwbinspector 0.7 and neuroconv 0.10 read the mangled names `_ZarrIO__mode` and
+        # `_ZarrIO__file`; the first is this one, the second a property below.
+        self.__mode = _checked_mode(mode)
+        _warn_without_effect(synchronizer=synchronizer, object_codec_class=object_codec_class)
+        _refuse_hdf5_options(driver, aws_region)
+        if path is None:
+            raise OptionError("path is missing: give a folder, a URL or a zarr store")
+        self._given_path = path
+        self._location = locate(path, storage_options)
+        self._force_overwrite = force_overwrite
+        self._convention = convention_for_format(zarr_format)
+        self._hierarchy: Hierarchy | None = None
+        self._new_store: NewStore | None = None
+        self._reader: StoreReader | None = None
+        self._is_open = False
+        self._written_builders = WriteStatusTracker()
+        self._pending: list[ZarrDataset] = []
+        if manager is None:
+            manager = BuildManager(TypeMap(NamespaceCatalog()))
+        elif isinstance(manager, TypeMap):
+            manager = BuildManager(manager)
+        super().__init__(manager, source=self._location.uri, herd_path=herd_path)
+
+    # -- what it is ------------------------------------------------------------------------------
+
+    @property
+    def path(self) -> Any:
+        """The path as text, or the store, that was given."""
+        given = self._given_path
+        return os.fspath(given) if isinstance(given, os.PathLike) else given
+
+    @property
+    def abspath(self) -> str:
+        """Absolute path or URL of the store."""
+        return self._location.uri
+
+    @property
+    def source(self) -> str:
+        """Absolute path or URL of the store, as builders and containers have it."""
+        return self._location.uri
+
+    @property
+    def mode(self) -> str:
+        """The mode in which the store was opened."""
+        return self.__mode
+
+    @property
+    def synchronizer(self) -> None:
+        """Always None: zarr-python 3 has no synchronizers."""
+        return
+
+    @property
+    def object_codec_class(self) -> None:
+        """Always None: objects are stored as text."""
+        return
+
+    @property
+    def _file(self) -> zarr.Group | None:
+        """The root as zarr's group; None where nothing is open."""
+        if self._hierarchy is None and self._is_open and self.__mode not in READING_MODES:
+            self._start_new_store()
+        hierarchy = self._hierarchy
+        return None if hierarchy is None else hierarchy.zarr_group()
+
+    # See the comment in `__init__`.
+    _ZarrIO__file = _file
+
+    def is_remote(self) -> bool:
+        """Whether the store is not a folder of this machine."""
+        return not self._location.is_local
+
+    # -- open and close --------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Open the store; a mode that creates one only checks that it may."""
+        if self._is_open:
+            return
+        mode, location = self.__mode, self._location
+        exists = location.store is not None and location.is_local is False or store_exists(location)
+        if mode in CREATING_MODES:
+            if mode == "w":
+                check_replaceable(location, force=self._force_overwrite)
+            elif store_exists(location):
+                raise StoreExistsError(
+                    f"{location.uri} exists, and mode {mode!r} does not replace it; use mode 'w' to "
+                    "replace it, or 'r+' to append to it"
+                )
+        elif mode == "a" and not store_exists(location):
+            pass
+        elif not exists and location.is_local:
+            raise StoreNotFoundError(
+                f"{location.uri} does not exist (mode {mode!r}); check the path, or write it with "
+                "mode 'w'"
+            )
+        else:
+            bytestore = open_bytestore(location, read_only=mode in READING_MODES)
+            self._hierarchy = Hierarchy.load(bytestore, consolidated=mode == "r")
+        self._is_open = True
+
+    def is_open(self) -> bool:
+        """Whether the store is open."""
+        return getattr(self, "_is_open", False)
+
+    def close(self) -> None:
+        """Close the store; what was appended to its arrays becomes part of its metadata."""
+        if not self.is_open():
+            return
+        self._is_open = False
+        self._flush_pending(warn=True)
+        if self._new_store is not None:
+            self._finish_new_store()
+        for hierarchy in self._open_hierarchies():
+            if hierarchy.is_changed and self.__mode not in READING_MODES:
+                hierarchy.commit(consolidate=hierarchy.was_consolidated)
+        self._hierarchy = None
+
+    def __del__(self) -> None:
+        # A store that is only read holds nothing that has to be released.
+        if getattr(self, "_ZarrIO__mode", "r") not in READING_MODES:
+            super().__del__()
+
+    def _open_hierarchies(self) -> list[Hierarchy]:
+        trees = self._reader.trees.values() if self._reader is not None else ()
+        found = [tree.hierarchy for tree in trees]
+        if self._hierarchy is not None and self._hierarchy not in found:
+            found.append(self._hierarchy)
+        return found
+
+    def _start_new_store(self) -> None:
+        self._new_store = NewStore(self._location)
+        self._hierarchy = self._new_store.hierarchy
+
+    def _finish_new_store(self) -> None:
+        """Commit what was written piece by piece; nothing where nothing was."""
+        assert self._new_store is not None
+        new_store, self._new_store = self._new_store, None
+        if len(new_store.hierarchy.documents) > 1 or new_store.hierarchy.attributes(""):
+            new_store.commit(consolidate=True)
+        else:
+            new_store.abandon()
+        self._hierarchy = None
+
+    def _require_open(self) -> None:
+        if not self.is_open():
+            raise ModeError(f"{self.source} is closed")
+
+    # -- write -----------------------------------------------------------------------------------
+
+    def write(
+        self,
+        container: Container,
+        cache_spec: bool = True,  # noqa: FBT001, FBT002 - as HDF5IO
+        link_data: bool = True,  # noqa: FBT001, FBT002
+        exhaust_dci: bool = True,  # noqa: FBT001, FBT002
+        number_of_jobs: int = 1,
+        max_threads_per_process: int | None = None,
+        multiprocessing_context: Context | None = None,
+        consolidate_metadata: bool = True,  # noqa: FBT001, FBT002
+        herd: Any = None,
+        *,
+        progress: Progress | None = None,
+    ) -> None:
+        """Write a container, or what has been added to it since it was read or written.
+
+        Parameters
+        ----------
+        container : Container
+        cache_spec : bool
+            Store the specifications with the data.
+        link_data : bool
+            Where data are an array of another Zarr store: link to it rather than copy it.
+        exhaust_dci : bool
+            Exhaust iterators one at a time; otherwise all in turns at the end.
+        number_of_jobs, max_threads_per_process, multiprocessing_context
+            See `ZarrIODataChunkIteratorQueue`.
+        consolidate_metadata : bool
+            Store the metadata of all nodes in one document, with which one request opens the file.
+        herd : HERD, optional
+            External resources to write to ``herd_path``.
+        progress : callable, optional
+            Told the bytes that were just written.
+
+        Raises
+        ------
+        ModeError
+            If the store was opened for reading.
+        HDMFZarrError
+            If something cannot be stored; what was there before is unchanged then.
+        """
+        self._require_writable()
+        self._write_herd(container, herd)
+        builder = self.manager.build(container, source=self.source, root=True)
+        self._write_tree(
+            builder,
+            link_data=link_data,
+            exhaust_dci=exhaust_dci,
+            consolidate_metadata=consolidate_metadata,
+            specifications=self._specifications_of_manager if cache_spec else dict,
+            queue=ZarrIODataChunkIteratorQueue(
+                number_of_jobs, max_threads_per_process, multiprocessing_context
+            ),
+            progress=progress,
+        )
+
+    def _write_herd(self, container: Container, herd: Any) -> None:
+        if self.herd_path is None:
+            return
+        if herd is None:
+            from hdmf.common import HERD
+
+            herd = HERD(type_map=self.manager.type_map)
+        herd.add_ref_container(container)
+        herd.to_zip(path=self.herd_path)
+
+    def export(
+        self,
+        src_io: HDMFIO,
+        container: Container | None = None,
+        write_args: Mapping[str, Any] | None = None,
+        clear_cache: bool = False,  # noqa: FBT001, FBT002 - as HDMFIO
+        cache_spec: bool = True,  # noqa: FBT001, FBT002
+        number_of_jobs: int = 1,
+        max_threads_per_process: int | None = None,
+        multiprocessing_context: Context | None = None,
+        consolidate_metadata: bool = True,  # noqa: FBT001, FBT002
+        *,
+        progress: Progress | None = None,
+    ) -> None:
+        """Write what another IO has read: a self-contained copy, unless links are asked for.
+
+        Parameters
+        ----------
+        src_io : HDMFIO
+            The IO that read the data, of any backend.
+        container : Container, optional
+            The container that it read, with modifications; None exports the file as it is.
+        write_args : mapping, optional
+            ``link_data`` (False; True links to the arrays of a source that is Zarr),
+            ``exhaust_dci``, ``consolidate_metadata``.
+        clear_cache : bool
+            Build every builder anew from the container.
+        cache_spec : bool
+            Store the specifications with the data.
+        number_of_jobs, max_threads_per_process, multiprocessing_context, consolidate_metadata
+            As for `write`.
+        progress : callable, optional
+            Told the bytes that were just written.
+
+        Raises
+        ------
+        ModeError
+            If the mode is not one that creates a store, or links to HDF5 are asked for.
+        """
+        if self.mode not in CREATING_MODES:
+            raise ModeError(
+                f"cannot export to {self.source} in mode {self.mode!r}; use mode 'w', 'w-' or 'x'"
+            )
+        self._require_writable()
+        options = _checked_write_args(write_args)
+        link_data = bool(options.get("link_data", False))
+        if link_data and not isinstance(src_io, ZarrIO):
+            raise ModeError(
+                f"a Zarr store cannot link to the data of {src_io.source} ("
+                f"{type(src_io).__name__}); export it with link_data=False"
+            )
+        builder, is_modified = self._builder_to_export(src_io, container, clear_cache=clear_cache)
+        self._write_tree(
+            builder,
+            link_data=link_data,
+            exhaust_dci=options.get("exhaust_dci", True),
+            consolidate_metadata=options.get("consolidate_metadata", consolidate_metadata),
+            specifications=(
+                (lambda: _specifications_to_export(src_io, is_modified=is_modified))
+                if cache_spec
+                else dict
+            ),
+            queue=ZarrIODataChunkIteratorQueue(
+                number_of_jobs, max_threads_per_process, multiprocessing_context
+            ),
+            src_io=src_io,
+            progress=progress,
+        )
+
+    def _builder_to_export(
+        self, src_io: HDMFIO, container: Container | None, *, clear_cache: bool
+    ) -> tuple[GroupBuilder, bool]:
+        """Return the builder to export, and whether it is another one than was read."""
+        if container is None and clear_cache:
+            container = src_io.read()
+        if container is None:
+            return src_io.read_builder(), False
+        manager = src_io.manager
+        if manager is None:
+            raise OptionError("a container can be exported only by a src_io with a manager")
+        old = manager.get_builder(container)
+        if old is None:
+            raise OptionError("the container to export was not read by src_io")
+        if old.parent is not None:
+            raise OptionError("the container to export must be the root of the file of src_io")
+        if clear_cache:
+            manager.clear_cache()
+        else:
+            manager.purge_outdated()
+        builder = manager.build(container, source=self.source, root=True, export=True)
+        return builder, builder is not old
+
+    def write_builder(
+        self,
+        builder: GroupBuilder,
+        link_data: bool = True,  # noqa: FBT001, FBT002 - as HDF5IO
+        exhaust_dci: bool = True,  # noqa: FBT001, FBT002
+        export_source: str | None = None,
+        consolidate_metadata: bool = True,  # noqa: FBT001, FBT002
+    ) -> None:
+        """Write the builder of a root.
+
+        Parameters
+        ----------
+        builder : GroupBuilder
+        link_data, exhaust_dci, consolidate_metadata
+            As for `write`.
+        export_source : str, optional
+            Path or URL of the file from which the builder was read, where it is exported.
+        """
+        self._require_writable()
+        self._write_tree(
+            builder,
+            link_data=link_data,
+            exhaust_dci=exhaust_dci,
+            consolidate_metadata=consolidate_metadata,
+            specifications=dict,
+            queue=ZarrIODataChunkIteratorQueue(),
+            export_source=location_of_uri(export_source) if export_source is not None else None,
+        )
+
+    def _write_tree(
+        self,
+        builder: GroupBuilder,
+        *,
+        link_data: bool,
+        exhaust_dci: bool,
+        consolidate_metadata: bool,
+        specifications: Callable[[], Specifications],
+        queue: ZarrIODataChunkIteratorQueue,
+        src_io: HDMFIO | None = None,
+        export_source: Location | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """Decide everything, then write it, the root's document last."""
+        if src_io is not None:
+            export_source = _location_of_io(src_io)
+        existing = None if self._new_store is not None else self._hierarchy
+        context = self._plan_context(existing, link_data, export_source, src_io)
+        plan = plan_tree(builder, context)
+        to_cache = specifications()
+        if self._hierarchy is None:
+            self._start_new_store()
+        assert self._hierarchy is not None
+        execution = Execution(
+            hierarchy=self._hierarchy, queue=queue, exhaust_dci=exhaust_dci
+        )
+        if progress is not None:
+            execution.progress = progress
+        before = dict(self._hierarchy.documents)
+        try:
+            execution.carry_out(plan)
+            if to_cache:
+                write_specifications(execution, to_cache)
+            for written in plan.builders:
+                self._written_builders.set_written(written)
+            self._flush_pending(warn=False)
+            self._commit(consolidate=consolidate_metadata)
+        except BaseException:
+            self._undo(before)
+            raise
+
+    def _plan_context(
+        self,
+        existing: Hierarchy | None,
+        link_data: bool,  # noqa: FBT001 - private
+        export_source: Location | None,
+        src_io: HDMFIO | None,
+    ) -> PlanContext:
+        is_hdf5 = isinstance(src_io, HDF5IO)
+        return PlanContext(
+            destination=self._location,
+            existing=existing,
+            convention=self._convention,
+            is_written=self._written_builders.get_written,
+            manager=self.manager if src_io is None else src_io.manager,
+            link_data=link_data,
+            export_source=export_source,
+            hdf5_file=src_io._file if is_hdf5 else None,
+            hdf5_builder=src_io.get_builder if is_hdf5 else None,
+        )
+
+    def _commit(self, *, consolidate: bool) -> None:
+        assert self._hierarchy is not None
+        if self._new_store is not None:
+            self._new_store.commit(consolidate=consolidate)
+            self._new_store = None
+        else:
+            self._hierarchy.commit(consolidate=consolidate)
+
+    def _undo(self, before: dict[str, Any]) -> None:
+        """After a failed write: remove what is new, restore what was changed."""
+        if self._new_store is not None:
+            self._new_store.abandon()
+            self._new_store = self._hierarchy = None
+            return
+        assert self._hierarchy is not None
+        self._hierarchy.restore(before)
+
+    def _specifications_of_manager(self) -> Specifications:
+        catalog = self.manager.namespace_catalog
+        assert self._hierarchy is not None or self._is_open
+        return specifications_of_catalog(catalog, catalog.namespaces)
+
+    def _require_writable(self) -> None:
+        self._require_open()
+        if self.mode in READING_MODES:
+            raise ModeError(
+                f"cannot write to {self.source} in mode {self.mode!r}; use mode 'r+', 'a', 'w', 'w-' "
+                "or 'x'"
+            )
+
+    # -- write piece by piece --------------------------------------------------------------------
+
+    def write_group(
+        self,
+        parent: zarr.Group | str,
+        builder: GroupBuilder,
+        link_data: bool = True,  # noqa: FBT001, FBT002 - as HDF5IO
+        exhaust_dci: bool = True,  # noqa: FBT001, FBT002
+        export_source: str | None = None,
+    ) -> zarr.Group:
+        """Write a group and all that is in it below a parent; the close commits it."""
+        path = self._write_piece(parent, builder, link_data, exhaust_dci, export_source)
+        assert self._hierarchy is not None
+        return cast(zarr.Group, self._hierarchy.zarr_group()[path])
+
+    def write_dataset(
+        self,
+        parent: zarr.Group | str,
+        builder: BaseBuilder,
+        link_data: bool = True,  # noqa: FBT001, FBT002 - as HDF5IO
+        exhaust_dci: bool = True,  # noqa: FBT001, FBT002
+        force_data: Any = None,
+        export_source: str | None = None,
+    ) -> HDMFZarrArray | None:
+        """Write a dataset below a parent; the close commits it.
+
+        Parameters
+        ----------
+        parent : zarr.Group or str
+        builder : DatasetBuilder
+        link_data, exhaust_dci, export_source
+            As for `write_builder`.
+        force_data : array_like, optional
+            Written in place of the builder's data.
+
+        Returns
+        -------
+        HDMFZarrArray or None
+            None where a link was written.
+        """
+        if force_data is not None:
+            builder = _with_data(builder, force_data)
+        path = self._write_piece(parent, builder, link_data, exhaust_dci, export_source)
+        assert self._hierarchy is not None
+        return open_array(self._hierarchy, path) if path in self._hierarchy else None
+
+    def write_link(
+        self, parent: zarr.Group | str, builder: LinkBuilder, export_source: str | None = None
+    ) -> None:
+        """Write a link into a parent; the close commits it."""
+        self._write_piece(parent, builder, True, True, export_source)
+
+    def write_attributes(self, obj: zarr.Group | zarr.Array[Any] | str, attributes: dict[str, Any]) -> None:
+        """Set attributes of a node; the close commits them."""
+        self._require_writable()
+        path = _node_path(obj)
+        hierarchy = self._ensure_hierarchy()
+        context = self._plan_context(hierarchy, True, None, None)
+        merged = attributes_with(hierarchy.attributes(path), attributes, context)
+        hierarchy.set_document(path, {**hierarchy.documents[path], "attributes": merged})
+
+    def _write_piece(
+        self,
+        parent: zarr.Group | str,
+        builder: Builder,
+        link_data: bool,  # noqa: FBT001 - private
+        exhaust_dci: bool,  # noqa: FBT001
+        export_source: str | None,
+    ) -> str:
+        self._require_writable()
+        hierarchy = self._ensure_hierarchy()
+        source = location_of_uri(export_source) if export_source is not None else None
+        context = self._plan_context(hierarchy, link_data, source, None)
+        before = dict(hierarchy.documents)
+        try:
+            plan = plan_piece(builder, context, _node_path(parent))
+            Execution(
+                hierarchy=hierarchy,
+                queue=ZarrIODataChunkIteratorQueue(),
+                exhaust_dci=exhaust_dci,
+            ).carry_out(plan)
+        except BaseException:
+            hierarchy.restore(before)
+            raise
+        for written in plan.builders:
+            self._written_builders.set_written(written)
+        return f"{_node_path(parent)}/{builder.name}".strip("/")
+
+    def _ensure_hierarchy(self) -> Hierarchy:
+        if self._hierarchy is None:
+            self._start_new_store()
+        assert self._hierarchy is not None
+        return self._hierarchy
+
+    # -- what was written ------------------------------------------------------------------------
+
+    def get_written(self, builder: Builder, check_on_disk: bool = False) -> bool:  # noqa: FBT001, FBT002
+        """Whether a builder was read from or written to the store by this IO.
+
+        Parameters
+        ----------
+        builder : Builder
+        check_on_disk : bool
+            Ask the metadata of the store, too.
+        """
+        written = bool(self._written_builders.get_written(builder))
+        return written and (not check_on_disk or self.get_builder_exists_on_disk(builder))
+
+    def get_builder_exists_on_disk(self, builder: Builder) -> bool:
+        """Whether the store has an object at a builder's path."""
+        return self._hierarchy is not None and _builder_path(builder) in self._hierarchy
+
+    def get_builder_disk_path(self, builder: Builder, filepath: str | None = None) -> str:
+        """Path at which a builder's object is, or would be, in the store or in another folder."""
+        return os.path.join(self.source if filepath is None else filepath, _builder_path(builder))
+
+    # -- read ------------------------------------------------------------------------------------
+
+    def read(self) -> Container:
+        """Read the root's container.
+
+        Raises
+        ------
+        ModeError
+            If the mode is one that creates a store.
+        NoDataError
+            If the store holds no HDMF data.
+        """
+        builder = self._builder_to_read()
+        attributes = builder.attributes
+        if "neurodata_type" not in attributes and "data_type" not in attributes:
+            raise NoDataError(
+                f"{self.source} is a Zarr hierarchy, but holds no HDMF data: its root has no data type"
+            )
+        container = super().read()
+        if self.mode not in READING_MODES:
+            make_appendable(container)
+        return cast(Container, container)
+
+    def _builder_to_read(self) -> GroupBuilder:
+        if self.mode in CREATING_MODES:
+            raise ModeError(
+                f"cannot read from {self.source} in mode {self.mode!r}; use mode 'r', 'r+' or 'a'"
+            )
+        return self.read_builder()
+
+    def read_builder(self) -> GroupBuilder:
+        """Return the builder of the root; the same one each time."""
+        self._require_open()
+        if self._hierarchy is None:
+            raise ModeError(f"{self.source} has nothing to read yet (mode {self.mode!r})")
+        if self._reader is None:
+            self._reader = StoreReader(
+                self._hierarchy,
+                io=self,
+                on_built=self._written_builders.set_written,
+                open_linked=self._open_linked,
+                specified_as_float=self._specified_as_float,
+            )
+        return self._reader.read()
+
+    def _open_linked(self, location: Location) -> Hierarchy:
+        return open_linked_hierarchy(
+            location, read_only=self.mode in READING_MODES, consolidated=self.mode == "r"
+        )
+
+    def _specified_as_float(self, attributes: Mapping[str, Any], name: str) -> bool:
+        data_type = attributes.get("neurodata_type", attributes.get("data_type"))
+        try:
+            spec = self.manager.namespace_catalog.get_spec(attributes.get("namespace"), data_type)
+        except (KeyError, ValueError):
+            return False
+        attribute = spec.get_attribute(name)
+        return attribute is not None and str(attribute.dtype) in ("float", "float32", "float64", "double", "numeric")
+
+    def get_builder(self, zarr_obj: zarr.Group | zarr.Array[Any]) -> BaseBuilder:
+        """Return the builder that was read for a group or array.
+
+        Raises
+        ------
+        BrokenLinkError
+            If there is none.
+        """
+        self.read_builder()
+        assert self._reader is not None
+        path = _node_path(zarr_obj)
+        found = self._reader.main.builders.get(path)
+        if found is None:
+            raise BrokenLinkError(f"{self.source}:/{path} has not been built")
+        return found
+
+    def get_container(self, zarr_obj: zarr.Group | zarr.Array[Any]) -> AbstractContainer:
+        """Return the container of a group or array."""
+        return self.manager.construct(self.get_builder(zarr_obj))
+
+    def resolve_ref(self, zarr_ref: Mapping[str, Any] | str) -> tuple[str, Any]:
+        """Return the name of a reference's target and the target, an array or group.
+
+        Parameters
+        ----------
+        zarr_ref : mapping or str
+            ``{"source", "path"}``, such as a `ZarrReference`, or a path of this store.
+
+        Raises
+        ------
+        BrokenLinkError
+            If there is no such object.
+        """
+        self._require_open()
+        if isinstance(zarr_ref, str):
+            zarr_ref = {"path": zarr_ref}
+        if zarr_ref.get("path") is None:
+            raise BrokenLinkError(f"{self.source}: the reference {dict(zarr_ref)} has no path")
+        reference = Reference(source=zarr_ref.get("source") or ".", path=zarr_ref["path"])
+        self.read_builder()
+        assert self._reader is not None and self._hierarchy is not None
+        try:
+            builder = self._reader.builder(self._hierarchy, reference)
+        except BrokenLinkError as error:
+            raise BrokenLinkError(
+                f"Found bad link to object {reference.path} in file {reference.source} from "
+                f"{self.source}: {error}"
+            ) from error
+        tree = self._reader.trees[location_of_uri(builder.source)]
+        path = _builder_path(builder)
+        if tree.hierarchy.node_type(path) == "group":
+            group = tree.hierarchy.zarr_group()
+            return builder.name, group[path] if path else group
+        return builder.name, open_array(tree.hierarchy, path)
+
+    # -- references of lazy datasets -------------------------------------------------------------
+
+    def _builder_of_element(self, array: HDMFZarrArray, element: str) -> BaseBuilder:
+        """Return the builder to which an element of a dataset of references leads."""
+        reference = array.hierarchy.convention.decode_element(element)
+        assert self._reader is not None and reference is not None
+        try:
+            return self._reader.builder(array.hierarchy, reference)
+        except BrokenLinkError as error:
+            raise BrokenLinkError(
+                f"{array.hierarchy.uri}:/{array.node_path} has a reference without a target: {error}"
+            ) from error
+
+    def _element_of_target(self, array: HDMFZarrArray, target: Any) -> str | None:
+        """Return the element for a container or builder; None where it has no path yet."""
+        builder = self.manager.get_builder(target) if isinstance(target, AbstractContainer) else target
+        if builder is None or builder.source is None:
+            return None
+        location, path = location_of_uri(builder.source), _builder_path(builder)
+        base = array.hierarchy.location
+        if location == self._location and (self._hierarchy is None or path not in self._hierarchy):
+            return None
+        reference = Reference(source=relative_source(location, base), path="/" + path)
+        return array.hierarchy.convention.encode_element(reference)
+
+    def _note_pending(self, dataset: ZarrDataset) -> None:
+        if dataset not in self._pending:
+            self._pending.append(dataset)
+
+    def _flush_pending(self, *, warn: bool) -> None:
+        waiting, self._pending = self._pending, []
+        for dataset in waiting:
+            if warn:
+                warnings.warn(
+                    f"{self.source}:{dataset.name}: rows that refer to containers which were never "
+                    "written are lost; write the file before it is closed",
+                    UserWarning,
+                    stacklevel=3,
+                )
+            else:
+                dataset.flush_pending()
+
+    # -- namespaces ------------------------------------------------------------------------------
+
+    @classmethod
+    def load_namespaces(
+        cls,
+        namespace_catalog: NamespaceCatalog | TypeMap,
+        path: str | Path | Store | None = None,
+        namespaces: list[str] | None = None,
+        io: HDMFIO | None = None,
+        *,
+        file: zarr.Group | None = None,
+        storage_options: dict[str, Any] | None = None,
+        driver: str | None = None,
+        aws_region: str | None = None,
+    ) -> dict[str, Any]:
+        """Load the namespaces that a file caches into a catalog.
+
+        Parameters
+        ----------
+        namespace_catalog : NamespaceCatalog or TypeMap
+        path : str, Path or Store, optional
+        namespaces : list of str, optional
+            Those to load; by default all, each in its latest version.
+        io : ZarrIO, optional
+            An open IO, in place of a path.
+        file : zarr.Group, optional
+            An open root, in place of a path.
+        storage_options : dict, optional
+        driver, aws_region
+            Of `HDF5IO`; must be None.
+
+        Returns
+        -------
+        dict
+            Name of each loaded namespace -> the namespaces it includes -> their types.
+        """
+        hierarchy = cls._hierarchy_for(path, file, io, storage_options, driver, aws_region)
+        return load_cached_namespaces(hierarchy, namespace_catalog, namespaces)
+
+    def load_namespaces_io(
+        self, namespace_catalog: NamespaceCatalog | TypeMap, namespaces: list[str] | None = None
+    ) -> dict[str, Any]:
+        """Load the namespaces that this file caches into a catalog, as `load_namespaces`."""
+        self._require_open()
+        if self._hierarchy is None:
+            return {}
+        return load_cached_namespaces(self._hierarchy, namespace_catalog, namespaces)
+
+    @classmethod
+    def get_namespaces(
+        cls,
+        path: str | Path | Store | None = None,
+        file: zarr.Group | None = None,
+        *,
+        storage_options: dict[str, Any] | None = None,
+        driver: str | None = None,
+        aws_region: str | None = None,
+    ) -> dict[str, str]:
+        """Return the latest version of each namespace that a file caches."""
+        return latest_versions(
+            cls._hierarchy_for(path, file, None, storage_options, driver, aws_region)
+        )
+
+    @staticmethod
+    def _hierarchy_for(
+        path: str | Path | Store | None,
+        file: zarr.Group | None,
+        io: HDMFIO | None,
+        storage_options: dict[str, Any] | None,
+        driver: str | None,
+        aws_region: str | None,
+    ) -> Hierarchy:
+        _refuse_hdf5_options(driver, aws_region)
+        if isinstance(io, ZarrIO) and io._hierarchy is not None:
+            return io._hierarchy
+        if file is not None:
+            path = file.store
+        if path is None:
+            raise OptionError("give the path, or an open file, whose namespaces are wanted")
+        location = locate(path, storage_options)
+        if location.is_local and not store_exists(location):
+            raise StoreNotFoundError(f"{location.uri} does not exist; check the path")
+        return Hierarchy.load(open_bytestore(location, read_only=True), consolidated=True)
+
+    # -- helpers of clients ----------------------------------------------------------------------
+
+    @staticmethod
+    def can_read(
+        path: str | os.PathLike[str] | Store, storage_options: dict[str, Any] | None = None
+    ) -> bool:
+        """Whether HDMF data in Zarr are at a path; never raises for what is something else."""
+        hierarchy = _try_to_open(path, storage_options)
+        if hierarchy is None:
+            return False
+        attributes = hierarchy.attributes("")
+        return any(name in attributes for name in (SPEC_LOC_ATTR, "neurodata_type", "data_type"))
+
+    @staticmethod
+    def get_zarr_parent_path(zarr_object: zarr.Group | zarr.Array[Any]) -> str:
+        """Return the path of the group that holds a group or array."""
+        return "/" + _node_path(zarr_object).rpartition("/")[0]
+
+    @staticmethod
+    def generate_dataset_html(dataset: Any) -> str:
+        """Return a table that describes a dataset, for notebooks."""
+        array = dataset.dataset if isinstance(dataset, ZarrDataset) else dataset
+        if not isinstance(array, zarr.Array):
+            info = get_basic_array_info(array)
+            return str(generate_array_html_repr(info, array, type(array).__name__))
+        info = {
+            "Data type": array.dtype,
+            "Shape": array.shape,
+            "Array size": f"{array.nbytes / 1024**2:.2f} MiB",
+            "Chunk shape": array.chunks,
+        }
+        if isinstance(array, HDMFZarrArray):
+            keys, stored = array.hierarchy.bytestore.size(array.node_path)
+            info |= {
+                "Shard shape": array.shards,
+                "Compressor": array.compressor,
+                "Stored bytes": stored,
+                "Stored objects": keys,
+                "Compression ratio": f"{array.nbytes / stored:.2f}" if stored else "undefined",
+            }
+        preview = np.asarray(array[...]) if array.nbytes < 1024 else np.empty(1024)
+        return str(generate_array_html_repr(info, preview, "Zarr array"))
+
+
+# -- helpers ---------------------------------------------------------------------------------------
+
+
+def _checked_mode(mode: str) -> str:
+    if mode not in MODES:
+        known = ", ".join(f"{name!r} ({what})" for name, what in MODES.items())
+        raise OptionError(f"unknown mode {mode!r}; choose one of: {known}")
+    return mode
+
+
+def _warn_without_effect(**options: Any) -> None:
+    for name, value in options.items():
+        if value is not None:
+            warnings.warn(
+                f"{name} had a meaning with zarr-python 2 and has no effect now: leave it out",
+                UserWarning,
+                stacklevel=4,
+            )
+
+
+def _refuse_hdf5_options(driver: str | None, aws_region: str | None) -> None:
+    for name, value in (("driver", driver), ("aws_region", aws_region)):
+        if value is not None:
+            raise OptionError(
+                f"{name}={value!r} is an option for HDF5 files; for a Zarr store on S3 give its URL and "
+                "storage_options"
+            )
+
+
+def _checked_write_args(write_args: Mapping[str, Any] | None) -> dict[str, Any]:
+    options = dict(write_args or {})
+    unknown = sorted(set(options) - WRITE_OPTIONS)
+    if unknown:
+        raise OptionError(
+            f"unknown write_args {unknown}; known are {sorted(WRITE_OPTIONS)}"
+        )
+    return options
+
+
+def _location_of_io(io: HDMFIO) -> Location | None:
+    if isinstance(io, ZarrIO):
+        return io._location
+    return location_of_uri(str(io.source)) if io.source is not None else None
+
+
+def _specifications_to_export(src_io: HDMFIO, *, is_modified: bool) -> Specifications:
+    """Specifications of an exported file: those of its source, and what a modification needs."""
+    if isinstance(src_io, ZarrIO) and src_io._hierarchy is not None:
+        cached = read_specifications(src_io._hierarchy)
+    elif isinstance(src_io, HDF5IO) and src_io._file is not None:
+        cached = read_hdf5_specifications(src_io._file)
+    else:
+        cached = {}
+    if src_io.manager is None or (cached and not is_modified):
+        return cached
+    catalog = src_io.manager.namespace_catalog
+    for name, versions in specifications_of_catalog(catalog, catalog.namespaces).items():
+        for version, texts in versions.items():
+            cached.setdefault(name, {}).setdefault(version, texts)
+    return cached
+
+
+def _try_to_open(path: Any, storage_options: dict[str, Any] | None) -> Hierarchy | None:
+    try:
+        location = locate(path, storage_options)
+        if location.is_local and not os.path.isdir(location.uri) and not location.uri.endswith(".zip"):
+            return None
+        return Hierarchy.load(open_bytestore(location, read_only=True), consolidated=True)
+    except (HDMFZarrError, OSError):
+        return None
+
+
+def _builder_path(builder: Builder) -> str:
+    """Path of a builder's object in its store, without slashes at its ends."""
+    if builder.parent is None and builder.name == ROOT_NAME:
+        return ""
+    location = getattr(builder, "location", None)
+    if location is not None:
+        return f"{location}/{builder.name}".strip("/")
+    parts = []
+    current: Any = builder
+    while current is not None and not (current.parent is None and current.name == ROOT_NAME):
+        parts.append(current.name)
+        current = current.parent
+    return "/".join(reversed(parts))
+
+
+def _node_path(obj: Any) -> str:
+    """Path of a group or array in its store, without slashes at its ends."""
+    if isinstance(obj, str):
+        return obj.strip("/")
+    return obj.node_path if isinstance(obj, HDMFZarrArray) else str(obj.path).strip("/")
+
+
+def _with_data(builder: Any, data: Any) -> Any:
+    from hdmf.build import DatasetBuilder
+
+    return DatasetBuilder(
+        name=builder.name, data=data, dtype=builder.dtype, attributes=dict(builder.attributes)
+    )

@@ -1,0 +1,154 @@
+"""The complete codec chain of an array, decided in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from zarr.abc.codec import ArrayArrayCodec, ArrayBytesCodec, BytesBytesCodec
+from zarr.codecs import (
+    BloscCodec,
+    BytesCodec,
+    ShardingCodec,
+    VLenBytesCodec,
+    VLenUTF8Codec,
+)
+
+from hdmf_zarr.codecs.translate import ZarrCodec, to_zarr_codec
+from hdmf_zarr.dtypes import ElementType
+from hdmf_zarr.errors import LayoutError, OptionError
+
+DEFAULT_CODEC = "zstd"
+DEFAULT_LEVEL = 3
+"""By measurement, see ``docs/architecture.md``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CodecRequest:
+    """What a user asks for; None leaves the choice to us.
+
+    Attributes
+    ----------
+    compressors : None, bool, codec or sequence of codecs
+        ``True`` is the default codec, ``False`` none.
+    filters : None or sequence of codecs
+    serializer : None or codec
+    """
+
+    compressors: Any = None
+    filters: Any = None
+    serializer: Any = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether everything is left to us."""
+        return self.compressors is None and self.filters is None and self.serializer is None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CodecChain:
+    """Codecs in the order in which they encode a chunk."""
+
+    filters: tuple[ArrayArrayCodec, ...] = ()
+    serializer: ArrayBytesCodec
+    compressors: tuple[BytesBytesCodec, ...] = ()
+
+    @property
+    def codecs(self) -> tuple[ZarrCodec, ...]:
+        """All codecs, as Zarr's metadata have them."""
+        return (*self.filters, self.serializer, *self.compressors)
+
+    def sharded(self, chunks: tuple[int, ...]) -> tuple[ZarrCodec, ...]:
+        """The codecs of an array whose shards hold chunks encoded by this chain."""
+        return (ShardingCodec(chunk_shape=chunks, codecs=self.codecs),)
+
+
+def complete_chain(
+    request: CodecRequest, element: ElementType, dtype: np.dtype[Any] | None, *, is_scalar: bool
+) -> CodecChain:
+    """Return the chain for an array from what its user asked for.
+
+    Parameters
+    ----------
+    request : CodecRequest
+    element : ElementType
+    dtype : numpy.dtype or None
+        Stored dtype of the elements; None where they vary in length.
+    is_scalar : bool
+        A scalar is not compressed unless asked for: the header is longer than the gain.
+
+    Raises
+    ------
+    LayoutError
+        If a codec is in a place where it cannot be.
+    """
+    itemsize = dtype.itemsize if dtype is not None else 1
+    asked = _as_sequence(request.filters, "filters")
+    filters, serializers, compressors = _sorted_by_kind(asked, itemsize)
+    if request.serializer is not None:
+        serializers += _sorted_by_kind([request.serializer], itemsize)[1]
+    if request.compressors is True or (request.compressors is None and not is_scalar):
+        compressors.append(default_compressor(itemsize))
+    elif request.compressors not in (None, False):
+        more_filters, more_serializers, more = _sorted_by_kind(
+            _as_sequence(request.compressors, "compressor"), itemsize
+        )
+        filters += more_filters
+        serializers += more_serializers
+        compressors += more
+    if len(serializers) > 1:
+        raise LayoutError(f"an array has one serializer, found {len(serializers)}: {serializers}")
+    serializer = serializers[0] if serializers else _default_serializer(element, dtype)
+    return CodecChain(
+        filters=tuple(filters), serializer=serializer, compressors=tuple(compressors)
+    )
+
+
+def chain_from_codecs(codecs: Sequence[ZarrCodec]) -> CodecChain:
+    """Return the chain that a list of Zarr codecs is."""
+    filters, serializers, compressors = _sorted_by_kind(codecs, 1)
+    if len(serializers) != 1:
+        raise LayoutError(f"a codec chain has one serializer, found {len(serializers)}")
+    return CodecChain(
+        filters=tuple(filters), serializer=serializers[0], compressors=tuple(compressors)
+    )
+
+
+def default_compressor(itemsize: int) -> BloscCodec:
+    """Return the default codec for elements of a size in bytes."""
+    return BloscCodec(
+        cname=DEFAULT_CODEC,  # type: ignore[arg-type]
+        clevel=DEFAULT_LEVEL,
+        shuffle="shuffle" if itemsize > 1 else "noshuffle",  # type: ignore[arg-type]
+        typesize=min(itemsize, 255),
+    )
+
+
+def _default_serializer(element: ElementType, dtype: np.dtype[Any] | None) -> ArrayBytesCodec:
+    if element.kind == "bytes":
+        return VLenBytesCodec()
+    if dtype is None:
+        return VLenUTF8Codec()
+    return BytesCodec(endian="big" if dtype.byteorder == ">" else "little")
+
+
+def _sorted_by_kind(
+    codecs: Sequence[Any], itemsize: int
+) -> tuple[list[ArrayArrayCodec], list[ArrayBytesCodec], list[BytesBytesCodec]]:
+    """Sort codecs by what they take and give; within a kind the order is kept."""
+    translated = [to_zarr_codec(codec, itemsize) for codec in codecs]
+    return (
+        [codec for codec in translated if isinstance(codec, ArrayArrayCodec)],
+        [codec for codec in translated if isinstance(codec, ArrayBytesCodec)],
+        [codec for codec in translated if isinstance(codec, BytesBytesCodec)],
+    )
+
+
+def _as_sequence(codecs: Any, name: str) -> Sequence[Any]:
+    if codecs is None or codecs is False:
+        return ()
+    if codecs is True:
+        raise OptionError(f"{name} must be a codec or a list of codecs, found True")
+    return tuple(codecs) if isinstance(codecs, (list, tuple)) else (codecs,)

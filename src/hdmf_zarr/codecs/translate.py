@@ -1,0 +1,103 @@
+"""A numcodecs codec -> the Zarr codec that does the same; Zarr codecs pass through."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numcodecs
+from zarr.abc.codec import ArrayArrayCodec, ArrayBytesCodec, BytesBytesCodec
+from zarr.codecs import BloscCodec, Crc32cCodec, GzipCodec, ZstdCodec
+from zarr.errors import ZarrUserWarning
+from zarr.registry import get_codec_class
+
+from hdmf_zarr.errors import LayoutError, OptionError
+
+ZarrCodec = ArrayArrayCodec | ArrayBytesCodec | BytesBytesCodec
+
+_BLOSC_SHUFFLE = {0: "noshuffle", 1: "shuffle", 2: "bitshuffle"}
+_BLOSC_AUTOSHUFFLE = -1
+
+
+def to_zarr_codec(codec: Any, itemsize: int) -> ZarrCodec:
+    """Return the codec of Zarr format 3 for a codec of numcodecs or of zarr.
+
+    Parameters
+    ----------
+    codec : zarr.abc.codec.Codec, numcodecs.abc.Codec or dict
+        A dict is a codec's JSON.
+    itemsize : int
+        Bytes of one element, by which Blosc shuffles.
+
+    Raises
+    ------
+    OptionError
+        If it is no codec.
+    LayoutError
+        If Zarr has no codec for it.
+    """
+    if isinstance(codec, (ArrayArrayCodec, ArrayBytesCodec, BytesBytesCodec)):
+        return codec
+    if isinstance(codec, dict) and "name" in codec:
+        return _from_name(codec["name"], codec.get("configuration", {}))
+    if isinstance(codec, dict) and "id" in codec:
+        codec = numcodecs.get_codec(dict(codec))
+    if not isinstance(codec, numcodecs.abc.Codec):
+        raise OptionError(
+            f"expected a codec of numcodecs or of zarr.codecs, found {codec!r:.100} of type "
+            f"{type(codec).__name__}"
+        )
+    own = _OWN_CODECS.get(codec.codec_id)
+    if own is not None:
+        return own(codec, itemsize)
+    configuration = {key: value for key, value in codec.get_config().items() if key != "id"}
+    return _from_name(f"numcodecs.{codec.codec_id}", configuration)
+
+
+def _from_name(name: str, configuration: dict[str, Any]) -> ZarrCodec:
+    try:
+        codec_class = get_codec_class(name)
+    except KeyError:
+        raise LayoutError(f"Zarr has no codec {name!r}; choose another compressor") from None
+    with warnings.catch_warnings():
+        # zarr warns at each use that codecs of numcodecs are not part of its specification; who
+        # names one has chosen it.
+        warnings.simplefilter("ignore", ZarrUserWarning)
+        warnings.filterwarnings("ignore", message="Numcodecs codecs are not in the Zarr")
+        codec: Any = codec_class.from_dict({"name": name, "configuration": configuration})
+    assert isinstance(codec, (ArrayArrayCodec, ArrayBytesCodec, BytesBytesCodec))
+    return codec
+
+
+def _blosc(codec: Any, itemsize: int) -> ZarrCodec:
+    shuffle = codec.shuffle
+    if shuffle == _BLOSC_AUTOSHUFFLE:
+        shuffle = 2 if itemsize == 1 else 1
+    return BloscCodec(
+        cname=codec.cname,
+        clevel=codec.clevel,
+        shuffle=_BLOSC_SHUFFLE[shuffle],  # type: ignore[arg-type]
+        typesize=itemsize,
+        blocksize=codec.blocksize,
+    )
+
+
+def _zstd(codec: Any, _itemsize: int) -> ZarrCodec:
+    return ZstdCodec(level=codec.level, checksum=bool(codec.checksum))
+
+
+def _gzip(codec: Any, _itemsize: int) -> ZarrCodec:
+    return GzipCodec(level=codec.level)
+
+
+def _crc32c(_codec: Any, _itemsize: int) -> ZarrCodec:
+    return Crc32cCodec()
+
+
+_OWN_CODECS: dict[str, Callable[[Any, int], ZarrCodec]] = {
+    "blosc": _blosc,
+    "zstd": _zstd,
+    "gzip": _gzip,
+    "crc32c": _crc32c,
+}

@@ -1,0 +1,47 @@
+"""How HDMF's concepts are spelled on disk.
+
+Pure: JSON-able values in, frozen dataclasses out, and back. No Zarr I/O, no h5py, no builders.
+"""
+
+from __future__ import annotations
+
+from hdmf_zarr.convention.model import (
+    JSON,
+    SELF,
+    ArrayHeader,
+    Convention,
+    Link,
+    Reference,
+)
+from hdmf_zarr.convention.unified import UnifiedConvention, specification_path
+from hdmf_zarr.errors import UnsupportedFormatError
+
+__all__ = [
+    "JSON",
+    "SELF",
+    "ArrayHeader",
+    "Convention",
+    "Link",
+    "Reference",
+    "convention_for_format",
+    "specification_path",
+]
+
+_CONVENTIONS: dict[int, Convention] = {3: UnifiedConvention()}
+
+
+def convention_for_format(zarr_format: int) -> Convention:
+    """Return the convention of a Zarr format.
+
+    Raises
+    ------
+    UnsupportedFormatError
+        If the format has none.
+    """
+    try:
+        return _CONVENTIONS[zarr_format]
+    except KeyError:
+        known = ", ".join(map(str, _CONVENTIONS))
+        raise UnsupportedFormatError(
+            f"Zarr format {zarr_format!r} is not supported; choose one of: {known}"
+        ) from None

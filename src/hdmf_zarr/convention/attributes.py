@@ -1,0 +1,189 @@
+"""Attribute values <-> JSON, with the dtype that JSON would lose kept beside them.
+
+JSON knows one kind of integer, one kind of real number and lists. A value is encoded as its nearest
+JSON and, where reading that JSON would give another dtype, the dtype is returned too; it is recorded
+in the node's reserved attribute ``_ATTRIBUTE_DTYPES``.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping, Set
+from datetime import date, datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hdmf_zarr.convention.model import JSON
+from hdmf_zarr.errors import DtypeError, EncodingError, MetadataError
+
+BINARY = "base64"
+"""Recorded for bytes that are not UTF-8; the JSON is their base64 text."""
+
+EMPTY = "empty "
+"""Recorded, followed by a numpy type, for an attribute with a type and no value."""
+
+_INT64_MAX = 2**63 - 1
+
+
+def encode_attribute(value: Any) -> tuple[JSON, str | None]:
+    """Return an attribute's JSON, and the name of its dtype where the JSON does not tell.
+
+    Raises
+    ------
+    EncodingError
+        If the value is a ragged list or an object that has no JSON.
+    DtypeError
+        If the dtype (complex, compound, extended precision) has no JSON.
+    """
+    if isinstance(value, (datetime, date)):
+        return value.isoformat(), None
+    if isinstance(value, (bytes, np.bytes_)):
+        return _encode_bytes(bytes(value))
+    if isinstance(value, Mapping):
+        return {str(key): encode_attribute(entry)[0] for key, entry in value.items()}, None
+    if _is_empty_with_type(value):
+        return None, EMPTY + np.dtype(value.dtype).str
+    if isinstance(value, np.ndarray | list | tuple | Set):
+        array = _as_array(list(value) if isinstance(value, Set) else value)
+        return _encode_scalar(array[()]) if array.ndim == 0 else _encode_array(array)
+    return _encode_scalar(value)
+
+
+def decode_attribute(
+    value: JSON, dtype: str | None, *, empty: Callable[[npt.DTypeLike], Any] | None = None
+) -> Any:
+    """Return an attribute's value as HDMF expects it: a scalar, or an array for a JSON list.
+
+    Parameters
+    ----------
+    value : JSON
+        What the node's attributes hold.
+    dtype : str or None
+        What ``_ATTRIBUTE_DTYPES`` holds for the attribute.
+    empty : callable, optional
+        Makes the object that stands for "a type and no value" from a dtype.
+
+    Raises
+    ------
+    MetadataError
+        If the recorded dtype does not fit the value.
+    """
+    try:
+        if dtype is None:
+            return _natural_array(value) if isinstance(value, list) else value
+        if dtype == BINARY:
+            return base64.b64decode(value)
+        if dtype.startswith(EMPTY):
+            return empty(np.dtype(dtype.removeprefix(EMPTY))) if empty is not None else None
+        if dtype == "str":
+            return np.array(value, dtype=object)
+        target = np.dtype(dtype)
+        if target.kind == "S":
+            encoded = np.char.encode(np.array(value, dtype=np.str_), "utf-8")
+            return encoded.astype(target)
+        return np.array(value, dtype=target) if isinstance(value, list) else target.type(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise MetadataError(f"value {value!r:.200} is not of the recorded dtype {dtype!r}") from error
+
+
+def _encode_scalar(value: Any) -> tuple[JSON, str | None]:
+    if isinstance(value, (bytes, np.bytes_)):
+        return _encode_bytes(bytes(value))
+    if isinstance(value, np.generic):
+        _refuse_unrepresentable(value.dtype)
+        plain = value.item()
+        return plain, _recorded_name(value.dtype)
+    if isinstance(value, bool) or value is None or isinstance(value, (str, float)):
+        return value, None
+    if isinstance(value, int):
+        if not -_INT64_MAX - 1 <= value <= 2**64 - 1:
+            raise EncodingError(f"integer {value} fits no 64-bit type")
+        return value, "uint64" if value > _INT64_MAX else None
+    raise EncodingError(f"a value of type {type(value).__name__} cannot be an attribute")
+
+
+def _encode_bytes(value: bytes) -> tuple[JSON, str | None]:
+    # HDF5IO gives bytes attributes as text; only what is no text is kept as bytes.
+    try:
+        return value.decode("utf-8"), None
+    except UnicodeDecodeError:
+        return base64.b64encode(value).decode("ascii"), BINARY
+
+
+def _encode_array(array: npt.NDArray[Any]) -> tuple[JSON, str | None]:
+    if array.dtype.kind in "UT":
+        return array.astype(object).tolist(), "str" if array.size == 0 else None
+    if array.dtype.kind == "O":
+        return _encode_object_array(array)
+    _refuse_unrepresentable(array.dtype)
+    if array.dtype.kind == "S":
+        try:
+            return np.char.decode(array, "utf-8").tolist(), array.dtype.str.lstrip("|")
+        except UnicodeDecodeError as error:
+            raise EncodingError(f"bytes {array!r:.200} are not UTF-8") from error
+    recorded = _recorded_name(array.dtype)
+    if array.size == 0 and array.dtype != np.float64:
+        recorded = array.dtype.name
+    return array.tolist(), recorded
+
+
+def _encode_object_array(array: npt.NDArray[Any]) -> tuple[JSON, str | None]:
+    if array.size == 0:
+        return array.tolist(), "str"
+
+    def encode(element: Any) -> JSON:
+        if isinstance(element, (bytes, np.bytes_)):
+            try:
+                return bytes(element).decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise EncodingError(f"bytes {element!r:.100} are not UTF-8") from error
+        return encode_attribute(element)[0]
+
+    flat = np.empty(array.size, dtype=object)
+    flat[:] = [encode(element) for element in array.ravel()]
+    return flat.reshape(array.shape).tolist(), None
+
+
+def _natural_array(value: list[Any]) -> Any:
+    if _contains_mapping(value):
+        return value
+    array = np.array(value)
+    return array.astype(object) if array.dtype.kind == "U" else array
+
+
+def _contains_mapping(value: list[Any]) -> bool:
+    return any(
+        isinstance(entry, dict) or (isinstance(entry, list) and _contains_mapping(entry))
+        for entry in value
+    )
+
+
+def _as_array(value: Any) -> npt.NDArray[Any]:
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise EncodingError(f"list {value!r:.200} is not rectangular") from error
+    if array.dtype.kind == "U" and not isinstance(value, np.ndarray):
+        # np.asarray turns a list of text and numbers into text: keep each element what it is.
+        return np.asarray(value, dtype=object)
+    return array
+
+
+def _recorded_name(dtype: np.dtype[Any]) -> str | None:
+    """Name to record for a dtype, or None where JSON gives it back."""
+    natural = (np.dtype(np.int64), np.dtype(np.float64), np.dtype(np.bool_))
+    if dtype.kind in "UT" or dtype.newbyteorder("=") in natural:
+        return None
+    return dtype.name
+
+
+def _refuse_unrepresentable(dtype: np.dtype[Any]) -> None:
+    if dtype.kind not in "biufUS" or dtype.itemsize > 8 and dtype.kind == "f":
+        raise DtypeError(f"an attribute cannot have the dtype {dtype}")
+
+
+def _is_empty_with_type(value: Any) -> bool:
+    """Whether a value is like ``h5py.Empty``: a dtype and, in place of a shape, None."""
+    return hasattr(value, "dtype") and getattr(value, "shape", ()) is None

@@ -1,0 +1,98 @@
+"""The values that the conventions encode and decode; pure, imports nothing of the package."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+JSON = Any
+"""A value that ``json.dumps`` takes."""
+
+SELF = "."
+"""The ``source`` that means "this store"."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reference:
+    """The target of a reference.
+
+    Attributes
+    ----------
+    source : str
+        Where the target's store is, relative to the store that holds the reference; ``"."`` is that
+        store itself.
+    path : str
+        Absolute path of the target in its store, with a leading slash.
+    """
+
+    source: str = SELF
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Link:
+    """A named link from a group to an object, as `Reference` plus the name it has in the group."""
+
+    name: str
+    source: str = SELF
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArrayHeader:
+    """What the reserved attributes of an array say about its elements.
+
+    Attributes
+    ----------
+    element_type : str or None
+        HDMF name of the type (``"int16"``, ``"str"``, ``"ascii"``, ``"isodatetime"``, ``"bytes"``,
+        ``"object_reference"``); None where the data type of the array says it all.
+    reference_fields : tuple of str
+        The fields of a compound whose elements are references.
+    field_types : mapping of str to str
+        The fields of a compound whose type is not that of their storage (``{"label": "ascii"}``).
+    dimension_names : tuple of str or None, or None
+        Names recorded in an attribute rather than in Zarr's own place.
+    scalar : bool
+        True where an array of one element stands for a scalar.
+    """
+
+    element_type: str | None = None
+    reference_fields: tuple[str, ...] = ()
+    field_types: Mapping[str, str] | None = None
+    dimension_names: tuple[str | None, ...] | None = None
+    scalar: bool = False
+
+
+class Convention(Protocol):
+    """How HDMF's concepts are spelled in the metadata of one Zarr format."""
+
+    zarr_format: int
+
+    def encode_links(self, links: Sequence[Link]) -> dict[str, JSON]:
+        """Attributes of a group that hold its links."""
+
+    def decode_links(self, attributes: Mapping[str, JSON]) -> tuple[Link, ...]:
+        """Links of a group."""
+
+    def encode_reference(self, reference: Reference) -> JSON:
+        """Value of an attribute that is a reference."""
+
+    def decode_reference(self, value: JSON) -> Reference | None:
+        """Target of an attribute's value, or None where the value is not a reference."""
+
+    def encode_element(self, reference: Reference | None) -> str:
+        """Element of a dataset of references."""
+
+    def decode_element(self, element: str) -> Reference | None:
+        """Target of an element of a dataset of references; None where it refers to nothing."""
+
+    def encode_header(self, header: ArrayHeader) -> dict[str, JSON]:
+        """Reserved attributes of an array."""
+
+    def decode_header(self, attributes: Mapping[str, JSON]) -> ArrayHeader:
+        """What the reserved attributes of an array say."""
+
+    def user_attributes(self, attributes: Mapping[str, JSON]) -> dict[str, JSON]:
+        """The attributes without the reserved ones."""

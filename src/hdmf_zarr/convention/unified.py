@@ -1,0 +1,166 @@
+"""The convention of Zarr format 3: every word that it puts on disk is spelled here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from hdmf_zarr.convention.model import JSON, SELF, ArrayHeader, Link, Reference
+from hdmf_zarr.errors import MetadataError
+
+ELEMENT_TYPE = "_DTYPE"
+LINKS = "_LINKS"
+REFERENCE = "_REFERENCE"
+REFERENCE_FIELDS = "_REFERENCE_FIELDS"
+FIELD_TYPES = "_FIELD_DTYPES"
+SCALAR = "_SCALAR"
+COMPOUND_ELEMENT_TYPE = "_COMPOUND_DTYPE"
+ARRAY_DIMENSIONS = "_ARRAY_DIMENSIONS"
+ATTRIBUTE_TYPES = "_ATTRIBUTE_DTYPES"
+SPECIFICATION_LOCATION = ".specloc"
+SPECIFICATION_GROUP = "specifications"
+
+OBJECT_REFERENCE = "object_reference"
+
+RESERVED_ATTRIBUTES = frozenset(
+    {
+        ELEMENT_TYPE,
+        LINKS,
+        REFERENCE_FIELDS,
+        FIELD_TYPES,
+        SCALAR,
+        COMPOUND_ELEMENT_TYPE,
+        ARRAY_DIMENSIONS,
+        ATTRIBUTE_TYPES,
+        SPECIFICATION_LOCATION,
+    }
+)
+
+
+class UnifiedConvention:
+    """Zarr format 3, as hdmf-zarr 0.14 writes it."""
+
+    zarr_format = 3
+
+    def encode_links(self, links: Sequence[Link]) -> dict[str, JSON]:
+        """Attributes of a group that hold its links."""
+        if not links:
+            return {}
+        return {
+            LINKS: [{"name": link.name, "source": link.source, "path": link.path} for link in links]
+        }
+
+    def decode_links(self, attributes: Mapping[str, JSON]) -> tuple[Link, ...]:
+        """Links of a group; extra keys of an entry are ignored.
+
+        Raises
+        ------
+        MetadataError
+            If the entry is not a list of objects with a name and a path.
+        """
+        entries = attributes.get(LINKS, [])
+        try:
+            return tuple(
+                Link(
+                    name=_text(entry["name"]),
+                    source=_text(entry.get("source") or SELF),
+                    path=_absolute(_text(entry["path"])),
+                )
+                for entry in entries
+            )
+        except (TypeError, KeyError, AttributeError) as error:
+            raise MetadataError(
+                f"attribute {LINKS!r} must be a list of objects with 'name', 'source' and 'path', "
+                f"found {entries!r:.200}"
+            ) from error
+
+    def encode_reference(self, reference: Reference) -> JSON:
+        """Value of an attribute that is a reference."""
+        return {REFERENCE: {"source": reference.source, "path": reference.path}}
+
+    def decode_reference(self, value: JSON) -> Reference | None:
+        """Target of an attribute's value, or None where the value is not a reference."""
+        if not isinstance(value, Mapping) or REFERENCE not in value:
+            return None
+        return _reference_from_object(value[REFERENCE])
+
+    def encode_element(self, reference: Reference | None) -> str:
+        """Element of a dataset of references: a path, or a JSON object for another store."""
+        if reference is None:
+            return ""
+        if reference.source == SELF:
+            return reference.path
+        return json.dumps({"source": reference.source, "path": reference.path})
+
+    def decode_element(self, element: str) -> Reference | None:
+        """Target of an element of a dataset of references; None where it refers to nothing."""
+        if element == "":
+            return None
+        if element.startswith("{"):
+            try:
+                return _reference_from_object(json.loads(element))
+            except json.JSONDecodeError as error:
+                raise MetadataError(f"reference {element!r:.200} is not valid JSON") from error
+        return Reference(path=_absolute(element))
+
+    def encode_header(self, header: ArrayHeader) -> dict[str, JSON]:
+        """Reserved attributes of an array."""
+        attributes: dict[str, JSON] = {}
+        if header.element_type is not None:
+            attributes[ELEMENT_TYPE] = header.element_type
+        if header.reference_fields:
+            attributes[REFERENCE_FIELDS] = list(header.reference_fields)
+        if header.field_types:
+            attributes[FIELD_TYPES] = dict(header.field_types)
+        return attributes
+
+    def decode_header(self, attributes: Mapping[str, JSON]) -> ArrayHeader:
+        """What the reserved attributes of an array say."""
+        element_type = attributes.get(ELEMENT_TYPE)
+        fields = attributes.get(REFERENCE_FIELDS, ())
+        if isinstance(compound := attributes.get(COMPOUND_ELEMENT_TYPE), Sequence):
+            fields = fields or tuple(
+                entry["name"]
+                for entry in compound
+                if isinstance(entry, Mapping)
+                and entry.get("dtype") in (OBJECT_REFERENCE, "object")
+            )
+        dimensions = attributes.get(ARRAY_DIMENSIONS)
+        return ArrayHeader(
+            element_type=element_type if isinstance(element_type, str) else None,
+            reference_fields=tuple(fields),
+            field_types=attributes.get(FIELD_TYPES),
+            dimension_names=tuple(dimensions) if isinstance(dimensions, list) else None,
+            scalar=bool(attributes.get(SCALAR, False)),
+        )
+
+    def user_attributes(self, attributes: Mapping[str, JSON]) -> dict[str, JSON]:
+        """The attributes without the reserved ones."""
+        return {name: value for name, value in attributes.items() if name not in RESERVED_ATTRIBUTES}
+
+
+def specification_path(attributes: Mapping[str, JSON]) -> str | None:
+    """Path of the group of cached specifications, without slashes at its ends, or None."""
+    location = attributes.get(SPECIFICATION_LOCATION)
+    if isinstance(location, Mapping):
+        location = location.get(REFERENCE, location)
+        location = location.get("path") if isinstance(location, Mapping) else None
+    return location.strip("/") if isinstance(location, str) else None
+
+
+def _reference_from_object(entry: JSON) -> Reference:
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("path"), str):
+        raise MetadataError(
+            f"a reference must be an object with 'source' and 'path', found {entry!r:.200}"
+        )
+    return Reference(source=_text(entry.get("source") or SELF), path=_absolute(entry["path"]))
+
+
+def _absolute(path: str) -> str:
+    return "/" + path.strip("/")
+
+
+def _text(value: JSON) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected text, found {value!r:.100}")
+    return value

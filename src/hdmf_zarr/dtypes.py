@@ -1,0 +1,338 @@
+"""Element types: HDMF name <-> numpy <-> Zarr data type; pure.
+
+An `ElementType` says what the elements of a dataset are to HDMF, which is more than a numpy dtype
+says (text, ASCII text, dates and references are all "object" to numpy) and less than a layout.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import zarr.dtype
+from zarr.errors import UnstableSpecificationWarning
+
+from hdmf_zarr.errors import DtypeError
+
+Kind = Literal["number", "fixed_bytes", "text", "ascii", "isodatetime", "bytes", "reference", "compound"]
+
+TEXT_KINDS = frozenset({"text", "ascii", "isodatetime"})
+"""Kinds whose elements are UTF-8 text in the store."""
+
+BYTES_ELEMENT_KINDS = frozenset({"ascii", "isodatetime", "bytes"})
+"""Kinds whose elements HDMF expects as ``bytes``, since HDF5 gives them so."""
+
+
+@dataclass(frozen=True, slots=True)
+class ElementType:
+    """What one element of a dataset is.
+
+    Attributes
+    ----------
+    kind : str
+        ``"number"`` (integers, floats, bool), ``"fixed_bytes"`` (numpy ``S``), ``"text"``,
+        ``"ascii"``, ``"isodatetime"``, ``"bytes"`` (of variable length), ``"reference"`` or
+        ``"compound"``.
+    numpy : numpy.dtype or None
+        The dtype of numbers and fixed bytes.
+    fields : tuple of (str, ElementType)
+        Names and types of the fields of a compound.
+    """
+
+    kind: Kind
+    numpy: np.dtype[Any] | None = None
+    fields: tuple[tuple[str, ElementType], ...] = ()
+
+    @property
+    def is_variable(self) -> bool:
+        """Whether elements differ in size, so that a compound field needs a width from the data."""
+        return self.kind not in ("number", "fixed_bytes", "compound")
+
+    @property
+    def memory_dtype(self) -> np.dtype[Any]:
+        """Dtype of the arrays in which these elements travel inside the package."""
+        if self.kind == "compound":
+            return np.dtype([(name, field.memory_dtype) for name, field in self.fields])
+        return np.dtype(object) if self.numpy is None else self.numpy
+
+
+TEXT = ElementType("text")
+ASCII = ElementType("ascii")
+ISODATETIME = ElementType("isodatetime")
+BYTES = ElementType("bytes")
+REFERENCE = ElementType("reference")
+
+_BY_NAME: dict[str, ElementType] = {
+    # Widths are those of HDF5IO: "float" and "int" are 32 bits.
+    "float": ElementType("number", np.dtype(np.float32)),
+    "double": ElementType("number", np.dtype(np.float64)),
+    "long": ElementType("number", np.dtype(np.int64)),
+    "int": ElementType("number", np.dtype(np.int32)),
+    "short": ElementType("number", np.dtype(np.int16)),
+    "uint": ElementType("number", np.dtype(np.uint32)),
+    "bool": ElementType("number", np.dtype(np.bool_)),
+    "text": TEXT,
+    "utf": TEXT,
+    "utf8": TEXT,
+    "utf-8": TEXT,
+    "str": TEXT,
+    "str_": TEXT,
+    "ascii": ASCII,
+    "bytes": BYTES,
+    "isodatetime": ISODATETIME,
+    "datetime": ISODATETIME,
+    "object": REFERENCE,
+    "object_reference": REFERENCE,
+    **{
+        name: ElementType("number", np.dtype(name))
+        for name in (
+            *("int8", "int16", "int32", "int64"),
+            *("uint8", "uint16", "uint32", "uint64"),
+            *("float16", "float32", "float64"),
+        )
+    },
+}
+
+DATA_DECIDES = frozenset({"numeric", "any"})
+"""Names of specifications that leave the type to the data."""
+
+_HEADER_NAMES: dict[Kind, str] = {
+    "text": "str",
+    "ascii": "ascii",
+    "isodatetime": "isodatetime",
+    "bytes": "bytes",
+    "reference": "object_reference",
+}
+
+
+def element_type_from_name(name: str) -> ElementType | None:
+    """Return the element type that a specification's dtype name stands for.
+
+    Returns
+    -------
+    ElementType or None
+        None where the name leaves the type to the data (``"numeric"``).
+
+    Raises
+    ------
+    DtypeError
+        If the name is unknown; it never becomes some default.
+    """
+    if name in DATA_DECIDES:
+        return None
+    if name in _BY_NAME:
+        return _BY_NAME[name]
+    try:
+        return element_type_from_numpy(np.dtype(name))
+    except TypeError:
+        known = ", ".join(sorted({*_BY_NAME, *DATA_DECIDES}))
+        raise DtypeError(f"unknown dtype {name!r}; known are: {known}") from None
+
+
+def element_type_from_numpy(dtype: np.dtype[Any]) -> ElementType:
+    """Return the element type of a numpy dtype, h5py's special ones included.
+
+    Raises
+    ------
+    DtypeError
+        If there is none: complex numbers, extended precision, sub-arrays, dates of numpy.
+    """
+    if dtype.names is not None:
+        return ElementType(
+            "compound",
+            fields=tuple((name, element_type_from_numpy(dtype[name])) for name in dtype.names),
+        )
+    special = dtype.metadata or {}
+    if special.get("vlen") is str:
+        return TEXT
+    if special.get("vlen") is bytes:
+        return ASCII
+    if "ref" in special and special["ref"].__name__ == "Reference":
+        return REFERENCE
+    if dtype.kind in "UT":
+        return TEXT
+    if dtype.kind == "S":
+        return ElementType("fixed_bytes", dtype)
+    is_number = dtype.kind in "biu" or (dtype.kind == "f" and dtype.itemsize <= 8)
+    if is_number and dtype.subdtype is None and "vlen" not in special:
+        # Drops metadata that numpy may carry along, such as the names of an enumeration.
+        return ElementType("number", np.dtype(dtype.str))
+    raise DtypeError(f"elements of dtype {dtype!r} cannot be stored")
+
+
+def element_type_from_compound(
+    entries: Sequence[Any], data_dtype: np.dtype[Any] | None
+) -> ElementType:
+    """Return the type of a compound given as a builder has it: a list of names with dtypes.
+
+    Parameters
+    ----------
+    entries : sequence
+        ``DtypeSpec`` objects or mappings, each with ``"name"`` and ``"dtype"``.
+    data_dtype : numpy.dtype or None
+        Dtype of the data, which knows widths that the entries do not.
+
+    Raises
+    ------
+    DtypeError
+        If a field has an unknown dtype; the message names it.
+    """
+    fields = []
+    for position, entry in enumerate(entries):
+        name = entry["name"]
+        try:
+            fields.append((name, _field_type(entry["dtype"], name, position, data_dtype)))
+        except DtypeError as error:
+            raise DtypeError(f"field {name!r} of the compound: {error}") from error
+    return ElementType("compound", fields=tuple(fields))
+
+
+def _field_type(
+    spec: Any, name: str, position: int, data_dtype: np.dtype[Any] | None
+) -> ElementType:
+    names = data_dtype.names if data_dtype is not None else None
+    from_data = None
+    if names is not None and data_dtype is not None:
+        held = data_dtype[name] if name in names else data_dtype[position]
+        if held.kind != "O" or held.metadata:
+            from_data = element_type_from_numpy(held)
+    declared = declared_element_type(spec)
+    if declared is None:
+        if from_data is None:
+            raise DtypeError(f"dtype {spec!r} leaves the type to data that have none")
+        return from_data
+    if from_data is not None and from_data.kind == "fixed_bytes" and declared.numpy is None:
+        return from_data
+    if from_data is not None and declared.kind == "fixed_bytes":
+        return from_data
+    return declared
+
+
+def declared_element_type(dtype: Any) -> ElementType | None:
+    """Return the element type that a builder's or a field's ``dtype`` declares.
+
+    Parameters
+    ----------
+    dtype : None, str, type, numpy.dtype, mapping, RefSpec or list
+
+    Returns
+    -------
+    ElementType or None
+        None where the data decide.
+    """
+    if dtype is None or dtype is object:
+        return None
+    if isinstance(dtype, str):
+        if dtype in ("bytes_", "void"):
+            return None
+        return element_type_from_name(dtype)
+    if isinstance(dtype, np.dtype):
+        if dtype.kind == "O" and not dtype.metadata:
+            return None
+        return element_type_from_numpy(dtype)
+    if isinstance(dtype, type):
+        if issubclass(dtype, (str, np.str_)):
+            return TEXT
+        if issubclass(dtype, (bytes, np.bytes_)):
+            return None
+        return element_type_from_numpy(np.dtype(dtype))
+    if isinstance(dtype, Mapping) and "reftype" in dtype:
+        return element_type_from_name(dtype["reftype"])
+    if isinstance(dtype, Mapping) and "dtype" in dtype:
+        return declared_element_type(dtype["dtype"])
+    raise DtypeError(f"unknown dtype {dtype!r}")
+
+
+def header_name(element: ElementType) -> str | None:
+    """Return what ``_DTYPE`` says of an element type; None for compounds."""
+    if element.kind == "compound":
+        return None
+    if element.numpy is not None:
+        return element.numpy.name
+    return _HEADER_NAMES[element.kind]
+
+
+def stored_dtype(element: ElementType, widths: Mapping[str, int] | None = None) -> Any:
+    """Return the Zarr data type (of format 3) in which elements are stored.
+
+    Parameters
+    ----------
+    element : ElementType
+    widths : mapping of str to int, optional
+        Characters that each variable field of a compound needs.
+    """
+    if element.kind in TEXT_KINDS or element.kind == "reference":
+        return zarr.dtype.VariableLengthUTF8()
+    if element.kind == "bytes":
+        return zarr.dtype.VariableLengthBytes()
+    with warnings.catch_warnings():
+        # Fixed-length text and bytes have no accepted specification yet; every reader that the
+        # format names takes them, so the user need not be told at each write.
+        warnings.simplefilter("ignore", UnstableSpecificationWarning)
+        return zarr.dtype.parse_dtype(stored_numpy_dtype(element, widths or {}), zarr_format=3)
+
+
+def stored_numpy_dtype(element: ElementType, widths: Mapping[str, int]) -> np.dtype[Any]:
+    """Return the numpy dtype of encoded numbers, fixed bytes and compounds."""
+    if element.kind == "compound":
+        fields: list[Any] = []
+        for name, field in element.fields:
+            if field.kind == "compound":
+                raise DtypeError(f"field {name!r} is a compound itself, which cannot be stored")
+            if field.kind == "bytes":
+                fields.append((name, f"S{max(widths.get(name, 1), 1)}"))
+            elif field.is_variable:
+                fields.append((name, f"<U{max(widths.get(name, 1), 1)}"))
+            else:
+                fields.append((name, field.numpy))
+        return np.dtype(fields)
+    if element.numpy is None:
+        raise DtypeError(f"elements of kind {element.kind!r} have no numpy dtype")
+    # An S0 is what an empty column of bytes has; Zarr wants at least one byte.
+    return np.dtype("S1") if element.numpy.itemsize == 0 else element.numpy
+
+
+@cache
+def _vlen_dtype(kind: type) -> np.dtype[Any]:
+    """Return the dtype with which h5py and HDMF mark text (`str`) and ASCII text (`bytes`)."""
+    return np.dtype("O", metadata={"vlen": kind})  # type: ignore[call-overload, no-any-return]
+
+
+def builder_dtype(element: ElementType) -> Any:
+    """Return what a builder's ``dtype`` is for an element type, as HDF5IO would give it."""
+    if element.kind == "compound":
+        return [
+            {"name": name, "dtype": field_dtype_name(field)} for name, field in element.fields
+        ]
+    if element.kind == "reference":
+        return "object"
+    if element.numpy is not None:
+        return element.numpy
+    return _vlen_dtype(bytes if element.kind in BYTES_ELEMENT_KINDS else str)
+
+
+def field_dtype_name(field: ElementType) -> str:
+    """Return HDMF's name of a compound field's type, as HDF5IO gives it."""
+    if field.kind == "reference":
+        return "object"
+    if field.kind == "text":
+        return "utf"
+    if field.kind in BYTES_ELEMENT_KINDS:
+        return "ascii"
+    assert field.numpy is not None
+    return field.numpy.type.__name__
+
+
+def as_bytes_elements(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return an object array of text as one of UTF-8 encoded ``bytes``."""
+    encoded = np.empty(values.size, dtype=object)
+    encoded[:] = [
+        element.encode("utf-8") if isinstance(element, str) else element
+        for element in values.ravel()
+    ]
+    return encoded.reshape(values.shape)

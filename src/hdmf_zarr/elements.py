@@ -1,0 +1,398 @@
+"""Arrays of elements: what users and files supply <-> one form in memory <-> what Zarr stores.
+
+In memory an array has `ElementType.memory_dtype`: numbers as they are, text as objects of ``str``,
+ASCII text and bytes as objects of ``bytes``, references as objects of ``str`` (the text of the
+element on disk), compounds as records of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import date, datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from hdmf.build import Builder, ReferenceBuilder
+from hdmf.container import AbstractContainer
+from hdmf.utils import StrDataset
+
+from hdmf_zarr.dtypes import (
+    ASCII,
+    BYTES,
+    BYTES_ELEMENT_KINDS,
+    ISODATETIME,
+    REFERENCE,
+    TEXT,
+    TEXT_KINDS,
+    ElementType,
+    as_bytes_elements,
+    element_type_from_numpy,
+)
+from hdmf_zarr.errors import DtypeError, EncodingError
+
+REFERENCE_TYPES = (ReferenceBuilder, Builder, AbstractContainer)
+
+ReferenceText = Callable[[Any], str]
+"""Returns the text that stands in a dataset of references for a builder or container."""
+
+
+def infer_element_type(data: Any) -> ElementType:
+    """Return the type of the elements of data that nobody declared a type for.
+
+    Raises
+    ------
+    DtypeError
+        If the data have no common type that can be stored.
+    """
+    leaf = first_leaf(data)
+    if isinstance(leaf, (datetime, date)):
+        return ISODATETIME
+    if isinstance(leaf, REFERENCE_TYPES):
+        return REFERENCE
+    if isinstance(data, (bytes, bytearray)):
+        return ASCII
+    if isinstance(data, str):
+        return TEXT
+    dtype = getattr(data, "dtype", None)
+    if isinstance(dtype, np.dtype) and (dtype.kind != "O" or dtype.metadata):
+        return element_type_from_numpy(dtype)
+    if isinstance(leaf, (bytes, np.bytes_)):
+        return ASCII
+    if isinstance(leaf, str):
+        return TEXT
+    if leaf is None and _length(data) == 0:
+        return element_type_from_numpy(np.dtype(np.float64))
+    return element_type_from_numpy(_as_numbers(data).dtype)
+
+
+def first_leaf(data: Any) -> Any:
+    """Return the first element of nested sequences that is not None, or None if there is none."""
+    if isinstance(data, (str, bytes, *REFERENCE_TYPES, StrDataset)):
+        return data
+    if isinstance(data, np.ndarray):
+        if data.dtype.kind != "O":
+            return data.flat[0] if data.size else None
+        data = data.ravel()
+    if isinstance(data, (list, tuple, np.ndarray)):
+        for entry in data:
+            leaf = first_leaf(entry)
+            if leaf is not None:
+                return leaf
+        return None
+    return data
+
+
+def to_memory(data: Any, element: ElementType, reference_text: ReferenceText) -> npt.NDArray[Any]:
+    """Return data of any kind as an array of the element type's form in memory.
+
+    Parameters
+    ----------
+    data : scalar, sequence or array of shape ``(...)``
+    element : ElementType
+    reference_text : callable
+        See `ReferenceText`.
+
+    Raises
+    ------
+    EncodingError
+        If an element is not what the type wants, or the data are ragged.
+    """
+    if element.kind == "compound":
+        return _records(data, element, reference_text)
+    if element.kind == "reference":
+        return _map_objects(data, lambda entry: "" if entry is None else reference_text(entry))
+    if element.kind in BYTES_ELEMENT_KINDS:
+        return _map_objects(data, _to_bytes)
+    if element.kind == "text":
+        return _map_objects(data, _to_text)
+    assert element.numpy is not None
+    if element.kind == "fixed_bytes":
+        return _fixed_bytes(data, element.numpy)
+    return _numbers(data, element.numpy)
+
+
+def encode_elements(
+    values: npt.NDArray[Any], element: ElementType, dtype: np.dtype[Any] | None = None
+) -> npt.NDArray[Any]:
+    """Return an array in memory as Zarr stores it; inverse of `decode_elements`.
+
+    Parameters
+    ----------
+    values : numpy.ndarray of shape ``(...)``
+        With ``element.memory_dtype``.
+    element : ElementType
+    dtype : numpy.dtype, optional
+        Stored dtype of a compound, with the width of each text.
+
+    Raises
+    ------
+    EncodingError
+        If text cannot be encoded, or does not fit the width of its field.
+    """
+    if element.kind in ("ascii", "isodatetime"):
+        return _map_objects(values, _bytes_to_text)
+    if element.kind in ("text", "reference"):
+        return _map_objects(values, _checked_text)
+    if element.kind != "compound":
+        return values
+    assert dtype is not None
+    encoded = np.zeros(values.shape, dtype=dtype)
+    for name, field in element.fields:
+        column = values[name]
+        if field.is_variable:
+            column = encode_elements(column, field)
+            _check_field_fits(column, dtype[name], name)
+        encoded[name] = column
+    return encoded
+
+
+def decode_elements(stored: npt.NDArray[Any], element: ElementType) -> npt.NDArray[Any]:
+    """Return an array as Zarr gives it in its form in memory; inverse of `encode_elements`."""
+    if element.kind in ("text", "reference"):
+        return stored.astype(object)
+    if element.kind in ("ascii", "isodatetime"):
+        return as_bytes_elements(stored.astype(object))
+    if element.kind != "compound":
+        return stored
+    decoded = np.empty(stored.shape, dtype=element.memory_dtype)
+    for name, field in element.fields:
+        column = stored[name]
+        decoded[name] = decode_elements(column, field) if field.is_variable else column
+    return decoded
+
+
+def field_widths(values: npt.NDArray[Any], element: ElementType) -> dict[str, int]:
+    """Return how many characters each variable field of a compound needs, at least one."""
+    return {
+        name: max((len(entry) for entry in _entries(values[name], field)), default=0) or 1
+        for name, field in element.fields
+        if field.is_variable
+    }
+
+
+def undecodable(values: npt.NDArray[Any]) -> bool:
+    """Whether an object array holds ``bytes`` that are not UTF-8."""
+    for entry in values.ravel():
+        if isinstance(entry, bytes):
+            try:
+                entry.decode("utf-8")
+            except UnicodeDecodeError:
+                return True
+    return False
+
+
+def bytes_where_not_text(element: ElementType, values: npt.NDArray[Any]) -> ElementType:
+    """Return the element type with ASCII text that is not UTF-8 turned into plain bytes."""
+    if element.kind in ("ascii", "isodatetime") and undecodable(values):
+        return BYTES
+    if element.kind == "compound":
+        return ElementType(
+            "compound",
+            fields=tuple(
+                (name, bytes_where_not_text(field, values[name])) for name, field in element.fields
+            ),
+        )
+    return element
+
+
+def encoded_size(values: npt.NDArray[Any]) -> int:
+    """Return the bytes of an array in memory; of objects, those of their text."""
+    if values.dtype.kind != "O":
+        return values.nbytes
+    return sum(len(entry) + 4 for entry in values.ravel() if entry is not None)
+
+
+# -- one element -----------------------------------------------------------------------------------
+
+
+def _to_text(entry: Any) -> str:
+    if isinstance(entry, str):
+        return str(entry)
+    if isinstance(entry, (bytes, np.bytes_)):
+        try:
+            return bytes(entry).decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise EncodingError(f"bytes {entry!r:.100} are not UTF-8 text") from error
+    if isinstance(entry, (datetime, date)):
+        return entry.isoformat()
+    raise EncodingError(f"expected text, found {entry!r:.100} of type {type(entry).__name__}")
+
+
+def _to_bytes(entry: Any) -> bytes:
+    if isinstance(entry, (bytes, np.bytes_, bytearray)):
+        return bytes(entry)
+    return _checked_text(_to_text(entry)).encode("utf-8")
+
+
+def _bytes_to_text(entry: Any) -> str:
+    return _to_text(entry)
+
+
+def _checked_text(entry: Any) -> str:
+    text = _to_text(entry)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise EncodingError(f"text {text!r:.100} cannot be encoded as UTF-8") from error
+    return text
+
+
+# -- arrays ----------------------------------------------------------------------------------------
+
+
+def _map_objects(data: Any, convert: Callable[[Any], Any]) -> npt.NDArray[Any]:
+    array = _as_objects(data)
+    converted = np.empty(array.size, dtype=object)
+    converted[:] = [convert(entry) for entry in array.ravel()]
+    return converted.reshape(array.shape)
+
+
+def _as_objects(data: Any) -> npt.NDArray[Any]:
+    if isinstance(data, np.ndarray):
+        return data if data.dtype.kind == "O" else data.astype(object)
+    if isinstance(data, (list, tuple)):
+        shape = _nested_shape(data)
+        array = np.empty(shape, dtype=object)
+        if array.size:
+            array.reshape(-1)[:] = list(_leaves(data, len(shape)))
+        return array
+    if hasattr(data, "__array__") and not isinstance(data, (np.generic, *REFERENCE_TYPES)):
+        return np.asarray(data).astype(object)
+    array = np.empty((), dtype=object)
+    array[()] = data
+    return array
+
+
+def _nested_shape(data: Any) -> tuple[int, ...]:
+    """Shape of nested sequences, judged by their first elements and checked by `_leaves`."""
+    shape: list[int] = []
+    while isinstance(data, (list, tuple)) or (isinstance(data, np.ndarray) and data.ndim):
+        shape.append(len(data))
+        if not len(data):
+            break
+        data = data[0]
+    return tuple(shape)
+
+
+def _leaves(data: Any, depth: int) -> Iterable[Any]:
+    if depth == 0:
+        if isinstance(data, (list, tuple)):
+            raise EncodingError(f"the data are ragged: found the list {data!r:.100} as an element")
+        yield data
+        return
+    if not isinstance(data, (list, tuple, np.ndarray)):
+        raise EncodingError(f"the data are ragged: found {data!r:.100} in place of a list")
+    for entry in data:
+        yield from _leaves(entry, depth - 1)
+
+
+def _numbers(data: Any, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Numbers in the declared dtype, or, where that would change a value, in their own."""
+    array = _as_numbers(data)
+    if array.dtype == dtype:
+        return array
+    if array.dtype.kind in "OSUT":
+        raise EncodingError(f"expected {dtype.name}, found {first_leaf(data)!r:.100}")
+    if array.size == 0 or np.can_cast(array.dtype, dtype, "safe"):
+        return array.astype(dtype)
+    with np.errstate(all="ignore"):
+        cast = array.astype(dtype)
+        same = (cast.astype(array.dtype) == array) | (array != array)
+    narrows_float = array.dtype.kind == "f" and dtype.kind == "f"
+    return cast if narrows_float or bool(np.all(same)) else array
+
+
+def _as_numbers(data: Any) -> npt.NDArray[Any]:
+    try:
+        array = np.asarray(data)
+    except ValueError as error:
+        raise EncodingError(f"the data are ragged: {error}") from error
+    if array.dtype.kind == "O" and array.size:
+        try:
+            return np.asarray(array.tolist())
+        except ValueError as error:
+            raise EncodingError(f"the data are ragged: {error}") from error
+    return array
+
+
+def _fixed_bytes(data: Any, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    if isinstance(data, np.ndarray) and data.dtype.kind == "S":
+        return data
+    array = _map_objects(data, _to_bytes)
+    longest = max((len(entry) for entry in array.ravel()), default=1)
+    return array.astype(f"S{max(longest, dtype.itemsize, 1)}")
+
+
+def _records(
+    data: Any, element: ElementType, reference_text: ReferenceText
+) -> npt.NDArray[Any]:
+    if not isinstance(data, np.ndarray):
+        data = np.asarray(data) if hasattr(data, "dtype") else data
+    shape = data.shape if isinstance(data, np.ndarray) else _record_shape(data)
+    records = np.empty(shape, dtype=element.memory_dtype)
+    if isinstance(data, np.ndarray) and data.dtype.names is not None:
+        columns = [data[name] for name in data.dtype.names]
+    else:
+        rows = [data] if shape == () else list(data)
+        columns = [np.array([], dtype=object)] * len(element.fields)
+        if rows:
+            columns = [_column(entries) for entries in zip(*map(tuple, rows), strict=True)]
+    if len(columns) != len(element.fields):
+        raise EncodingError(
+            f"a row has {len(columns)} values, the compound {len(element.fields)} fields"
+        )
+    for (name, field), column in zip(element.fields, columns, strict=True):
+        try:
+            values = to_memory(column, field, reference_text).reshape(shape)
+        except EncodingError as error:
+            raise EncodingError(f"field {name!r}: {error}") from error
+        if values.dtype.kind not in "OS" and values.dtype != records.dtype[name]:
+            raise EncodingError(
+                f"field {name!r}: {values.dtype.name} values do not fit {records.dtype[name].name}"
+            )
+        records[name] = values
+    return records
+
+
+def _record_shape(data: Any) -> tuple[int, ...]:
+    return () if isinstance(data, (tuple, np.void)) else (len(data),)
+
+
+def _column(entries: tuple[Any, ...]) -> npt.NDArray[Any]:
+    column = np.empty(len(entries), dtype=object)
+    column[:] = [entry.item() if isinstance(entry, np.generic) else entry for entry in entries]
+    return column
+
+
+def _entries(column: npt.NDArray[Any], field: ElementType) -> Iterable[Any]:
+    if field.kind in TEXT_KINDS and field.kind != "text":
+        return (_to_text(entry) for entry in column.ravel())
+    return iter(column.ravel())
+
+
+def _check_field_fits(column: npt.NDArray[Any], dtype: np.dtype[Any], name: str) -> None:
+    width = dtype.itemsize // (4 if dtype.kind == "U" else 1)
+    for entry in column.ravel():
+        if len(entry) > width:
+            raise EncodingError(
+                f"field {name!r} holds {width} characters, {entry!r:.100} has {len(entry)}"
+            )
+        if entry and entry[-1] in ("\0", 0):
+            raise EncodingError(
+                f"field {name!r}: {entry!r:.100} ends with NUL, which text of fixed length drops"
+            )
+
+
+def _length(data: Any) -> int:
+    try:
+        return len(data)
+    except TypeError:
+        return 1
+
+
+def check_storable(element: ElementType) -> None:
+    """Raise `DtypeError` if a compound has a field that no compound can hold."""
+    for name, field in element.fields:
+        if field.kind == "compound":
+            raise DtypeError(f"field {name!r} is a compound itself, which cannot be stored")

@@ -1,0 +1,100 @@
+"""The errors of this package; imported by every room, imports none.
+
+Each error is also the builtin (or HDMF) error that a caller would expect::
+
+    HDMFZarrError
+    ├── StoreNotFoundError        FileNotFoundError      nothing is at the path
+    ├── NotAStoreError            ValueError             something is there, but no Zarr hierarchy
+    ├── StoreExistsError          FileExistsError        something is there and may not be replaced
+    ├── NoDataError               UnsupportedOperation   a Zarr hierarchy without HDMF data
+    ├── ModeError                 UnsupportedOperation   the mode does not allow the operation
+    ├── UnsupportedFormatError    NotImplementedError    a Zarr format or document that is not known
+    ├── MetadataError             ValueError             a metadata document that makes no sense
+    ├── BrokenLinkError           KeyError, ValueError   a link or reference without a target
+    ├── DtypeError                TypeError, ValueError  a data type that has no representation
+    ├── EncodingError             ValueError             a value that its data type cannot hold
+    ├── LayoutError               ValueError             chunks, shards or codecs that do not fit
+    ├── OptionError               ValueError, TypeError  an option that has no meaning here
+    └── MissingExtraError         ImportError            an optional dependency is not installed
+"""
+
+from __future__ import annotations
+
+from hdmf.backends.errors import UnsupportedOperation
+
+__all__ = [
+    "BrokenLinkError",
+    "DtypeError",
+    "EncodingError",
+    "HDMFZarrError",
+    "LayoutError",
+    "MetadataError",
+    "MissingExtraError",
+    "ModeError",
+    "NoDataError",
+    "NotAStoreError",
+    "OptionError",
+    "StoreExistsError",
+    "StoreNotFoundError",
+    "UnsupportedFormatError",
+]
+
+
+class HDMFZarrError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class StoreNotFoundError(HDMFZarrError, FileNotFoundError):
+    """Nothing is at the given path."""
+
+
+class NotAStoreError(HDMFZarrError, ValueError):
+    """Something is at the given path, but it is not a Zarr hierarchy."""
+
+
+class StoreExistsError(HDMFZarrError, FileExistsError):
+    """Something is at the given path that the mode does not allow to replace."""
+
+
+class NoDataError(HDMFZarrError, UnsupportedOperation):  # type: ignore[misc]
+    """The store is a Zarr hierarchy that holds no HDMF data."""
+
+
+class ModeError(HDMFZarrError, UnsupportedOperation):  # type: ignore[misc]
+    """The mode in which the store was opened does not allow the operation."""
+
+
+class UnsupportedFormatError(HDMFZarrError, NotImplementedError):
+    """A Zarr format or metadata document that this version does not know."""
+
+
+class MetadataError(HDMFZarrError, ValueError):
+    """A metadata document that makes no sense."""
+
+
+class BrokenLinkError(HDMFZarrError, KeyError, ValueError):
+    """A link or reference whose target does not exist."""
+
+    def __str__(self) -> str:
+        # KeyError would show the repr of the message.
+        return str(self.args[0]) if self.args else ""
+
+
+class DtypeError(HDMFZarrError, TypeError, ValueError):
+    """A data type that has no representation in the store."""
+
+
+class EncodingError(HDMFZarrError, ValueError):
+    """A value that cannot be represented in its data type."""
+
+
+class LayoutError(HDMFZarrError, ValueError):
+    """Chunks, shards or codecs that do not fit each other or the data."""
+
+
+class OptionError(HDMFZarrError, ValueError, TypeError):
+    """An option or a combination of options that has no meaning here."""
+
+
+class MissingExtraError(HDMFZarrError, ImportError):
+    """An optional dependency is needed and not installed."""

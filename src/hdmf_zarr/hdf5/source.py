@@ -1,0 +1,171 @@
+"""HDF5 datasets as a source of elements, read in bounded blocks."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+from hdmf.backends.warnings import BrokenLinkWarning
+from hdmf.utils import StrDataset
+
+from hdmf_zarr.codecs.hdf5_filters import FilterDescription
+from hdmf_zarr.dtypes import BYTES, REFERENCE, ElementType, element_type_from_numpy
+
+TargetText = Callable[[Any], str]
+"""Returns the text that stands in a dataset of references for an h5py object."""
+
+
+def is_hdf5_file(path: str | os.PathLike[str]) -> bool:
+    """Whether an HDF5 file is at a path."""
+    return os.path.isfile(path) and bool(h5py.is_hdf5(path))
+
+
+def is_h5py_dataset(obj: Any) -> bool:
+    """Whether an object is a dataset of an HDF5 file."""
+    return isinstance(obj, h5py.Dataset)
+
+
+def stored_dataset(dataset: Any) -> h5py.Dataset:
+    """Return h5py's own dataset from the wrapper by which HDMF decodes text."""
+    return dataset.dset if isinstance(dataset, StrDataset) else dataset
+
+
+def filter_pipeline(dataset: h5py.Dataset) -> list[FilterDescription]:
+    """Return the filters of a dataset in the order in which they encode."""
+    properties = dataset.id.get_create_plist()
+    described = []
+    for position in range(properties.get_nfilters()):
+        number, _flags, values, name = properties.get_filter(position)
+        described.append(
+            FilterDescription(
+                number=number,
+                values=tuple(values),
+                name=name.decode("utf-8", "replace"),
+                itemsize=dataset.dtype.itemsize,
+            )
+        )
+    return described
+
+
+def empty_attribute(dtype: npt.DTypeLike) -> h5py.Empty:
+    """Return h5py's object for an attribute that has a type and no value."""
+    return h5py.Empty(dtype)
+
+
+def convert_attribute(value: Any, file: h5py.File | None, target_text: TargetText) -> Any:
+    """Return an attribute's value with h5py's references as the text of their targets.
+
+    HDF5IO resolves a single reference, and leaves an array of them as it is.
+    """
+    if not isinstance(value, np.ndarray) or h5py.check_ref_dtype(value.dtype) is None:
+        return value
+    if file is None:
+        return value
+    flat = [target_text(file[reference]) for reference in value.ravel()]
+    return np.array(flat, dtype=object).reshape(value.shape)
+
+
+class HDF5Source:
+    """The elements of an HDF5 dataset, in their form in memory.
+
+    Attributes
+    ----------
+    element : ElementType
+    shape : tuple of int
+    """
+
+    def __init__(self, dataset: Any, target_text: TargetText) -> None:
+        self.dataset = stored_dataset(dataset)
+        self.shape: tuple[int, ...] = self.dataset.shape
+        self._target_text = target_text
+        self._references: dict[str, str] = {}
+        self.element = element_type_from_numpy(self.dataset.dtype)
+        if self.element.kind in ("text", "ascii") and self._has_undecodable():
+            self.element = BYTES
+
+    @property
+    def where(self) -> str:
+        """File and path of the dataset."""
+        return f"{self.dataset.file.filename}:{self.dataset.name}"
+
+    def read(self, region: tuple[slice, ...]) -> npt.NDArray[Any]:
+        """Return the elements of a region in the form that `hdmf_zarr.elements` describes."""
+        raw = self.dataset[region]
+        values = np.asarray(raw) if self.shape else _scalar_array(raw, self.dataset.dtype)
+        return self._to_memory(values, self.element)
+
+    def _to_memory(self, values: npt.NDArray[Any], element: ElementType) -> npt.NDArray[Any]:
+        if element.kind == "compound":
+            records = np.empty(values.shape, dtype=element.memory_dtype)
+            for name, field in element.fields:
+                records[name] = self._to_memory(values[name], field)
+            return records
+        if element is REFERENCE:
+            return _map(values, self._reference_text)
+        if element.kind == "text":
+            return _map(values, _decoded)
+        if element.kind in ("ascii", "bytes"):
+            return _map(values, _as_bytes)
+        # Names of an enumeration would travel along in the dtype.
+        return values if values.dtype == element.numpy else values.astype(element.numpy)
+
+    def _reference_text(self, reference: Any) -> str:
+        if not reference:
+            return ""
+        file = self.dataset.file
+        name = h5py.h5r.get_name(reference, file.id)
+        key = name.decode("utf-8") if name else ""
+        if key not in self._references:
+            if not key:
+                warnings.warn(
+                    f"{self.where} has a reference to an object that is not in the file any more; it "
+                    "is written as a reference to nothing",
+                    BrokenLinkWarning,
+                    stacklevel=2,
+                )
+                return ""
+            self._references[key] = self._target_text(file[reference])
+        return self._references[key]
+
+    def _has_undecodable(self) -> bool:
+        for region in row_blocks(self.shape, 4096):
+            values = np.asarray(self.dataset[region]) if self.shape else self.dataset[()]
+            for entry in np.asarray(values, dtype=object).ravel():
+                if isinstance(entry, bytes):
+                    try:
+                        entry.decode("utf-8")
+                    except UnicodeDecodeError:
+                        return True
+        return False
+
+
+def row_blocks(shape: tuple[int, ...], rows: int) -> list[tuple[slice, ...]]:
+    """Return the regions that cover a shape, each of a number of whole rows."""
+    if not shape:
+        return [()]
+    return [(slice(start, min(start + rows, shape[0])),) for start in range(0, shape[0], rows)]
+
+
+def _scalar_array(value: Any, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    array = np.empty((), dtype=dtype)
+    array[()] = value
+    return array
+
+
+def _map(values: npt.NDArray[Any], convert: Callable[[Any], Any]) -> npt.NDArray[Any]:
+    converted = np.empty(values.size, dtype=object)
+    converted[:] = [convert(entry) for entry in values.ravel()]
+    return converted.reshape(values.shape)
+
+
+def _decoded(entry: Any) -> str:
+    return entry if isinstance(entry, str) else bytes(entry).decode("utf-8")
+
+
+def _as_bytes(entry: Any) -> bytes:
+    return entry.encode("utf-8") if isinstance(entry, str) else bytes(entry)

@@ -1,0 +1,188 @@
+"""`NWBZarrIO`: NWB files as Zarr hierarchies."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from typing import Any, cast
+
+from hdmf.backends.io import HDMFIO
+from hdmf.build import BuildManager
+from pynwb import NWBFile, get_manager, get_type_map
+from zarr.abc.store import Store
+
+from hdmf_zarr.backend import CREATING_MODES, ZarrIO, _try_to_open
+from hdmf_zarr.errors import HDMFZarrError, OptionError
+from hdmf_zarr.stores import locate
+from hdmf_zarr.write.transaction import store_exists
+
+__all__ = ["NWBZarrIO"]
+
+
+class NWBMissingVersionError(HDMFZarrError, TypeError):
+    """The store has no NWB version, or one that pynwb does not read."""
+
+
+class NWBZarrIO(ZarrIO):
+    """Reads and writes NWB files as Zarr hierarchies.
+
+    Takes every argument of `ZarrIO`, and two of its own.
+
+    Parameters
+    ----------
+    path, mode, manager, storage_options, force_overwrite, zarr_format, **options
+        As for `ZarrIO`.
+    load_namespaces : bool
+        Load the specifications that the file caches. Without effect in a mode that creates a file,
+        and where ``manager`` or ``extensions`` say which specifications to use.
+    extensions : str, TypeMap or list, optional
+        Extensions to load, as `pynwb.get_manager` takes them.
+
+    Raises
+    ------
+    OptionError
+        If both ``manager`` and ``extensions`` are given.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | Store | None = None,
+        mode: str = "r",
+        manager: BuildManager | None = None,
+        *positional: Any,
+        load_namespaces: bool = True,
+        extensions: Any = None,
+        **options: Any,
+    ) -> None:
+        if manager is not None and extensions is not None:
+            raise OptionError("give manager or extensions, not both: a manager has its extensions")
+        if extensions is not None:
+            manager = get_manager(extensions=extensions)
+        storage_options = positional[0] if positional else options.get("storage_options")
+        if manager is None:
+            manager = _manager_for(path, mode, storage_options, load=load_namespaces)
+        super().__init__(path, mode, manager, *positional, **options)
+
+    @staticmethod
+    def can_read(
+        path: str | os.PathLike[str] | Store, storage_options: dict[str, Any] | None = None
+    ) -> bool:
+        """Whether an NWB file of version 2 or later is at a path, as Zarr.
+
+        Warns, as pynwb does for HDF5, where a Zarr hierarchy is there that is no such file.
+        """
+        hierarchy = _try_to_open(path, storage_options)
+        if hierarchy is None:
+            return False
+        version = _parsed_version(hierarchy.attributes("").get("nwb_version"))[1]
+        if version is None:
+            if ZarrIO.can_read(path, storage_options):
+                warnings.warn(
+                    f"cannot read {hierarchy.uri}: it has no NWB version", UserWarning, stacklevel=2
+                )
+            return False
+        if not isinstance(version[0], int) or version[0] < 2:
+            warnings.warn(
+                f"cannot read {hierarchy.uri}: pynwb reads NWB 2 and later", UserWarning, stacklevel=2
+            )
+            return False
+        return True
+
+    @property
+    def nwb_version(self) -> tuple[str | None, tuple[int | str, ...] | None]:
+        """NWB version of the file: its text, and its parts; (None, None) where there is none."""
+        hierarchy = self._hierarchy
+        return _parsed_version(
+            None if hierarchy is None else hierarchy.attributes("").get("nwb_version")
+        )
+
+    def read(self, skip_version_check: bool = False) -> NWBFile:  # noqa: FBT001, FBT002 - as NWBHDF5IO
+        """Read the NWB file.
+
+        Parameters
+        ----------
+        skip_version_check : bool
+            Do not look at the file's NWB version.
+
+        Raises
+        ------
+        NWBMissingVersionError
+            If the file has no NWB version, or one before 2.
+        """
+        self._builder_to_read()
+        if not skip_version_check and self._has_data():
+            text, version = self.nwb_version
+            if version is None:
+                raise NWBMissingVersionError(
+                    f"{self.source} has no NWB version: it is not a valid NWB file"
+                )
+            if not isinstance(version[0], int) or version[0] < 2:
+                raise NWBMissingVersionError(
+                    f"{self.source} has NWB version {text}; pynwb reads version 2 and later"
+                )
+        return cast(NWBFile, super().read())
+
+    def _has_data(self) -> bool:
+        attributes = self._hierarchy.attributes("") if self._hierarchy is not None else {}
+        return "neurodata_type" in attributes or "data_type" in attributes
+
+    def export(  # type: ignore[override]
+        self,
+        src_io: HDMFIO,
+        nwbfile: NWBFile | None = None,
+        write_args: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
+        """Write an NWB file that another IO has read, as `ZarrIO.export` does.
+
+        Parameters
+        ----------
+        src_io : HDMFIO
+        nwbfile : NWBFile, optional
+            The file as it was read, with modifications; None exports it as it is.
+        write_args : mapping, optional
+        **options
+            Every other option of `ZarrIO.export`.
+        """
+        if "container" in options:
+            if nwbfile is not None:
+                raise OptionError("nwbfile and container are two names of one argument: give one")
+            nwbfile = options.pop("container")
+        super().export(src_io, nwbfile, write_args, **options)
+
+    @staticmethod
+    def read_nwb(
+        path: str | os.PathLike[str] | Store, storage_options: dict[str, Any] | None = None
+    ) -> NWBFile:
+        """Open a path, URL or store and return its NWB file; the file keeps its IO alive.
+
+        Parameters
+        ----------
+        path : str, Path or Store
+        storage_options : dict, optional
+            Options for fsspec. For ``s3://`` without any, unsigned requests are tried where there
+            are no credentials.
+        """
+        return NWBZarrIO(path, "r", storage_options=storage_options).read()
+
+
+def _manager_for(
+    path: Any, mode: str, storage_options: dict[str, Any] | None, *, load: bool
+) -> BuildManager:
+    """Return a manager with the specifications that a file caches, or the installed ones."""
+    if not load or mode in CREATING_MODES or path is None:
+        return get_manager()
+    location = locate(path, storage_options)
+    if location.is_local and not store_exists(location):
+        return get_manager()
+    type_map = get_type_map()
+    ZarrIO.load_namespaces(type_map, path, storage_options=storage_options)
+    return BuildManager(type_map)
+
+
+def _parsed_version(text: Any) -> tuple[str | None, tuple[int | str, ...] | None]:
+    if not isinstance(text, str):
+        return None, None
+    parts = text.replace("NWB-", "").replace("-", ".").replace("_", ".").split(".")
+    return text, tuple(int(part) if part.isnumeric() else part for part in parts)

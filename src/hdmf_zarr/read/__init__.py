@@ -1,0 +1,1 @@
+"""A store -> builders: one pass over the metadata (`tree`), lazy data (`lazy`)."""

@@ -1,0 +1,278 @@
+"""Datasets of references and of compounds: lazy, and resolved when they are indexed."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from hdmf.build import ReferenceBuilder
+from hdmf.container import AbstractContainer
+from hdmf.query import BuilderResolver, ContainerResolver, HDMFDataset, ReferenceResolver
+
+from hdmf_zarr.dtypes import REFERENCE, field_dtype_name
+from hdmf_zarr.errors import OptionError
+from hdmf_zarr.stores.array import HDMFZarrArray
+
+if TYPE_CHECKING:
+    from hdmf_zarr.backend import ZarrIO
+
+
+class ZarrDataset(HDMFDataset):  # type: ignore[misc]
+    """An array of a store, with the `ZarrIO` that read it.
+
+    Rows that refer to containers which are not in the file yet wait in memory until the next write
+    (`flush_pending`) gives their targets a path.
+    """
+
+    def __init__(self, dataset: HDMFZarrArray, io: ZarrIO) -> None:
+        super().__init__(dataset=dataset)
+        self.__io = io
+        self._pending: list[Any] = []
+
+    @property
+    def io(self) -> ZarrIO:
+        """The IO that read the array."""
+        return self.__io
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the array, rows that wait to be written included."""
+        shape: tuple[int, ...] = self.dataset.shape
+        return (shape[0] + len(self._pending), *shape[1:]) if self._pending else shape
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def maxshape(self) -> tuple[None, ...]:
+        """Every dimension can grow."""
+        return (None,) * self.ndim
+
+    @property
+    def name(self) -> str:
+        """Path in the store, with a leading slash."""
+        return "/" + str(self.dataset.node_path)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+
+class DatasetOfReferences(ZarrDataset, ReferenceResolver):
+    """A dataset whose elements are, or hold, references that are resolved on access."""
+
+    _inverted: DatasetOfReferences | None = None
+
+    @abstractmethod
+    def get_object(self, reference: str) -> Any:
+        """Return the builder or container that an element refers to."""
+
+    def invert(self) -> DatasetOfReferences:
+        """Return the dataset that resolves to containers in place of builders, or the other way."""
+        if self._inverted is None:
+            inverted = self.get_inverse_class()(self.dataset, self.io)
+            inverted._inverted = self
+            # Both are one dataset: rows that wait in one wait in the other.
+            inverted._pending = self._pending
+            self._inverted = inverted
+        return self._inverted
+
+    def _resolve(self, reference: str) -> Any:
+        return None if reference == "" else self.get_object(reference)
+
+    def _values(self, key: Any) -> Any:
+        """Elements with the pending rows after those of the array."""
+        if not self._pending:
+            return self.dataset[key]
+        stored = np.asarray(self.dataset[...])
+        rows = np.empty(len(self._pending), dtype=stored.dtype)
+        rows[:] = self._pending
+        return np.concatenate([stored, rows])[key]
+
+    def append(self, arg: Any) -> None:
+        """Add a row; its references may be to containers that are written with the next write."""
+        row = self._encoded_row(arg)
+        if row is None:
+            self._pending.append(self._pending_row(arg))
+            self.io._note_pending(self)
+        else:
+            self.dataset.append(row)
+
+    def extend(self, args: Any) -> None:
+        """Add several rows."""
+        for arg in args:
+            self.append(arg)
+
+    def flush_pending(self) -> None:
+        """Write the rows whose targets have a path by now."""
+        waiting = list(self._pending)
+        self._pending.clear()
+        for row in waiting:
+            self.append(row)
+
+    @abstractmethod
+    def _encoded_row(self, arg: Any) -> Any:
+        """Return a row for the array, or None where a target has no path yet."""
+
+    def _pending_row(self, arg: Any) -> Any:
+        return arg
+
+
+class BuilderResolverMixin(BuilderResolver):  # type: ignore[misc]
+    """Resolves to builders."""
+
+    def get_object(self, reference: str) -> Any:
+        """Return the builder of a reference's target."""
+        if isinstance(reference, AbstractContainer):
+            return self.io.manager.get_builder(reference)  # type: ignore[attr-defined]
+        return self.io._builder_of_element(self.dataset, reference)  # type: ignore[attr-defined]
+
+
+class ContainerResolverMixin(ContainerResolver):  # type: ignore[misc]
+    """Resolves to containers."""
+
+    def get_object(self, reference: str) -> Any:
+        """Return the container of a reference's target."""
+        if isinstance(reference, AbstractContainer):
+            return reference
+        builder = self.io._builder_of_element(self.dataset, reference)  # type: ignore[attr-defined]
+        return self.io.manager.construct(builder)  # type: ignore[attr-defined]
+
+
+class AbstractZarrReferenceDataset(DatasetOfReferences):
+    """A dataset of references."""
+
+    @property
+    def dtype(self) -> str:
+        """HDMF's name of the type."""
+        return "object"
+
+    def __getitem__(self, key: Any) -> Any:
+        values = self._values(key)
+        if isinstance(values, np.ndarray):
+            return _nested(values, self._resolve)
+        return self._resolve(values)
+
+    def __iter__(self) -> Iterator[Any]:
+        yield from self[:]
+
+    def _encoded_row(self, arg: Any) -> Any:
+        if arg is None:
+            return [""]
+        text = self.io._element_of_target(self.dataset, arg)
+        return None if text is None else [text]
+
+
+class AbstractZarrTableDataset(DatasetOfReferences):
+    """A dataset of compounds; fields that are references are resolved."""
+
+    @property
+    def types(self) -> list[Any]:
+        """Type of each field: `ReferenceBuilder`, ``str`` or a numpy scalar type."""
+        return [
+            ReferenceBuilder
+            if field is REFERENCE
+            else str
+            if field.numpy is None
+            else field.numpy.type
+            for _, field in self.dataset.element_type.fields
+        ]
+
+    @property
+    def dtype(self) -> list[str]:
+        """HDMF's name of the type of each field."""
+        return [field_dtype_name(field) for _, field in self.dataset.element_type.fields]
+
+    @property
+    def _reference_fields(self) -> list[str]:
+        fields = self.dataset.element_type.fields
+        return [name for name, field in fields if field.kind == "reference"]
+
+    def __getitem__(self, key: Any) -> Any:
+        rows = self._values(key)
+        for name in self._reference_fields:
+            if isinstance(rows, np.void):
+                rows[name] = self._resolve(rows[name])
+            else:
+                column = np.empty(rows.size, dtype=object)
+                column[:] = [self._resolve(entry) for entry in rows[name].ravel()]
+                rows[name] = column.reshape(rows.shape)
+        return rows
+
+    def resolve(self, manager: Any) -> Any:  # noqa: ARG002 - HDMF's name and argument
+        """Return all rows with their references resolved."""
+        return self[...]
+
+    def __iter__(self) -> Iterator[Any]:
+        yield from self[...]
+
+    def _encoded_row(self, arg: Any) -> Any:
+        fields = self.dataset.element_type.fields
+        values = list(arg)
+        if len(values) != len(fields):
+            raise OptionError(
+                f"{self.dataset.hierarchy.uri}:{self.name}: a row has {len(values)} values, the "
+                f"compound {len(fields)} fields"
+            )
+        for position, (_, field) in enumerate(fields):
+            if field.kind == "reference":
+                target = values[position]
+                values[position] = "" if target is None else self.io._element_of_target(self.dataset, target)
+                if values[position] is None:
+                    return None
+        return [tuple(values)]
+
+    def _pending_row(self, arg: Any) -> Any:
+        return tuple(arg)
+
+
+class BuilderZarrReferenceDataset(BuilderResolverMixin, AbstractZarrReferenceDataset):
+    """References resolved to builders."""
+
+    @classmethod
+    def get_inverse_class(cls) -> type[DatasetOfReferences]:
+        """The class that resolves to containers."""
+        return ContainerZarrReferenceDataset
+
+
+class ContainerZarrReferenceDataset(ContainerResolverMixin, AbstractZarrReferenceDataset):
+    """References resolved to containers."""
+
+    @classmethod
+    def get_inverse_class(cls) -> type[DatasetOfReferences]:
+        """The class that resolves to builders."""
+        return BuilderZarrReferenceDataset
+
+
+class BuilderZarrTableDataset(BuilderResolverMixin, AbstractZarrTableDataset):
+    """Compounds with references resolved to builders."""
+
+    @classmethod
+    def get_inverse_class(cls) -> type[DatasetOfReferences]:
+        """The class that resolves to containers."""
+        return ContainerZarrTableDataset
+
+
+class ContainerZarrTableDataset(ContainerResolverMixin, AbstractZarrTableDataset):
+    """Compounds with references resolved to containers."""
+
+    @classmethod
+    def get_inverse_class(cls) -> type[DatasetOfReferences]:
+        """The class that resolves to builders."""
+        return BuilderZarrTableDataset
+
+
+def _nested(values: npt.NDArray[Any], resolve: Any) -> list[Any]:
+    return [
+        _nested(entry, resolve) if isinstance(entry, np.ndarray) else resolve(entry)
+        for entry in values
+    ]

@@ -1,0 +1,126 @@
+"""The specifications that a store caches."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hdmf.build import TypeMap
+from hdmf.spec import NamespaceCatalog, SpecReader
+from packaging.version import InvalidVersion, Version
+
+from hdmf_zarr.errors import MetadataError
+from hdmf_zarr.read.tree import open_array
+from hdmf_zarr.stores import Hierarchy
+
+UNVERSIONED = ("None", "unversioned")
+"""Versions under which HDMF cached namespaces that have none; older than any other."""
+
+
+class _CachedSpecReader(SpecReader):  # type: ignore[misc]
+    """Reads the specifications of one version of one namespace."""
+
+    def __init__(self, hierarchy: Hierarchy, path: str) -> None:
+        super().__init__(source=f"{hierarchy.uri}:/{path}")
+        self._hierarchy = hierarchy
+        self._path = path
+        self._namespaces: Any = None
+
+    def read_spec(self, spec_path: str) -> Any:
+        return _parse(self._hierarchy, f"{self._path}/{spec_path}")
+
+    def read_namespace(self, ns_path: str) -> Any:
+        if self._namespaces is None:
+            self._namespaces = _parse(self._hierarchy, f"{self._path}/{ns_path}")["namespaces"]
+        return self._namespaces
+
+
+def load_cached_namespaces(
+    hierarchy: Hierarchy,
+    catalog: NamespaceCatalog | TypeMap,
+    namespaces: list[str] | None = None,
+) -> dict[str, Any]:
+    """Load the latest version of each cached namespace into a catalog.
+
+    Returns
+    -------
+    dict
+        Name of each loaded namespace -> the namespaces it includes -> their types.
+
+    Raises
+    ------
+    MetadataError
+        If a wanted namespace is not cached.
+    """
+    versions = latest_versions(hierarchy)
+    wanted = list(versions) if namespaces is None else list(namespaces)
+    missing = sorted(set(wanted) - set(versions))
+    if missing:
+        raise MetadataError(
+            f"{hierarchy.uri} caches no namespace {missing}; it has {sorted(versions)}"
+        )
+    if not wanted:
+        return {}
+    base = hierarchy.specification_path
+    readers = {
+        name: _CachedSpecReader(hierarchy, f"{base}/{name}/{versions[name]}") for name in wanted
+    }
+    loaded: dict[str, Any] = catalog.load_namespaces("namespace", reader=readers)
+    return loaded
+
+
+def latest_versions(hierarchy: Hierarchy) -> dict[str, str]:
+    """Return the latest version of each cached namespace, by version order."""
+    return {
+        name: max(versions, key=_version_order)
+        for name, versions in _cached_versions(hierarchy).items()
+    }
+
+
+def read_specifications(hierarchy: Hierarchy) -> dict[str, dict[str, dict[str, str]]]:
+    """Return the JSON text of every cached specification: namespace -> version -> source."""
+    base = hierarchy.specification_path
+    found: dict[str, dict[str, dict[str, str]]] = {}
+    for path in hierarchy.documents:
+        if base is None or not path.startswith(base + "/") or hierarchy.node_type(path) != "array":
+            continue
+        namespace, version, source = path.removeprefix(base + "/").split("/", 2)
+        found.setdefault(namespace, {}).setdefault(version, {})[source] = _text(hierarchy, path)
+    return found
+
+
+def _cached_versions(hierarchy: Hierarchy) -> dict[str, list[str]]:
+    base = hierarchy.specification_path
+    versions: dict[str, list[str]] = {}
+    for path in hierarchy.documents:
+        if base is not None and path.startswith(base + "/"):
+            parts = path.removeprefix(base + "/").split("/")
+            if len(parts) > 1 and parts[1] not in versions.setdefault(parts[0], []):
+                versions[parts[0]].append(parts[1])
+    return {name: found for name, found in versions.items() if found}
+
+
+def _version_order(version: str) -> tuple[int, Version, str]:
+    """Sort key: versions without a number first, those that are no version by their text."""
+    if version in UNVERSIONED:
+        return 0, Version("0"), version
+    try:
+        return 2, Version(version), version
+    except InvalidVersion:
+        return 1, Version("0"), version
+
+
+def _text(hierarchy: Hierarchy, path: str) -> str:
+    if path not in hierarchy:
+        raise MetadataError(f"{hierarchy.uri} has no specification at /{path}")
+    value = open_array(hierarchy, path)[...]
+    if getattr(value, "shape", ()) != ():
+        value = value.ravel()[0]
+    return value.decode("utf-8") if isinstance(value, bytes) else str(value)
+
+
+def _parse(hierarchy: Hierarchy, path: str) -> Any:
+    try:
+        return json.loads(_text(hierarchy, path))
+    except json.JSONDecodeError as error:
+        raise MetadataError(f"{hierarchy.uri}:/{path} is not valid JSON: {error}") from error

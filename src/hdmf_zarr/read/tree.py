@@ -1,0 +1,364 @@
+"""The nodes of a store -> builders, in one pass over the metadata that are in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import numpy as np
+from hdmf.backends.warnings import BrokenLinkWarning
+from hdmf.build import (
+    Builder,
+    DatasetBuilder,
+    GroupBuilder,
+    LinkBuilder,
+    ReferenceBuilder,
+)
+from hdmf.build.builders import BaseBuilder
+
+from hdmf_zarr.convention import JSON, SELF, ArrayHeader, Reference
+from hdmf_zarr.convention.attributes import decode_attribute
+from hdmf_zarr.convention.unified import ATTRIBUTE_TYPES
+from hdmf_zarr.dtypes import ElementType, builder_dtype
+from hdmf_zarr.elements import decode_elements
+from hdmf_zarr.errors import BrokenLinkError, HDMFZarrError
+from hdmf_zarr.hdf5 import empty_attribute
+from hdmf_zarr.read.lazy import BuilderZarrReferenceDataset, BuilderZarrTableDataset
+from hdmf_zarr.stores import Hierarchy, Location, compat, open_bytestore, resolve_source
+from hdmf_zarr.stores.array import HDMFZarrArray, element_type_of_array
+
+ROOT_NAME = "root"
+
+LINKS_FOLLOWED = 32
+"""Links from one store to another that one path may lead through."""
+
+SpecifiedAsFloat = Callable[[Mapping[str, Any], str], bool]
+"""Whether the specification of a node with these attributes has an attribute as a float."""
+
+
+class StoreReader:
+    """The builders of a store and of the stores to which it links.
+
+    Parameters
+    ----------
+    hierarchy : Hierarchy
+        Of the store that is read.
+    io : ZarrIO
+        Given to the datasets of references, which resolve through it.
+    on_built : callable
+        Told every builder that belongs to the store.
+    open_linked : callable
+        Opens the hierarchy at a location to which a link leads.
+    specified_as_float : callable
+    """
+
+    def __init__(
+        self,
+        hierarchy: Hierarchy,
+        *,
+        io: Any,
+        on_built: Callable[[Builder], None],
+        open_linked: Callable[[Location], Hierarchy],
+        specified_as_float: SpecifiedAsFloat,
+    ) -> None:
+        self.trees: dict[Location, TreeReader] = {}
+        self._io = io
+        self._on_built = on_built
+        self._open_linked = open_linked
+        self._specified_as_float = specified_as_float
+        self.main = self._add(hierarchy)
+
+    def _add(self, hierarchy: Hierarchy) -> TreeReader:
+        tree = TreeReader(hierarchy, self, self._io, self._on_built, self._specified_as_float)
+        self.trees[hierarchy.location] = tree
+        return tree
+
+    def read(self) -> GroupBuilder:
+        """Return the builder of the root."""
+        self.main.build()
+        return cast(GroupBuilder, self.main.builders[""])
+
+    def tree(self, location: Location) -> TreeReader:
+        """Return the builders of a store, opening it where it is not open yet.
+
+        Raises
+        ------
+        BrokenLinkError
+            If it cannot be opened.
+        """
+        if location in self.trees:
+            return self.trees[location]
+        try:
+            hierarchy = self._open_linked(location)
+        except (HDMFZarrError, OSError, ImportError) as error:
+            raise BrokenLinkError(f"the store {location.uri} cannot be opened: {error}") from error
+        tree = self._add(hierarchy)
+        tree.build()
+        return tree
+
+    def builder(self, hierarchy: Hierarchy, reference: Reference) -> BaseBuilder:
+        """Return the builder of a reference's or link's target, through links and other stores.
+
+        Raises
+        ------
+        BrokenLinkError
+            If there is no such object.
+        """
+        location = resolve_source(reference.source, hierarchy.location)
+        path = reference.path.strip("/")
+        for _ in range(LINKS_FOLLOWED):
+            tree = self.tree(location)
+            if path in tree.builders:
+                return tree.builders[path]
+            step = tree.hierarchy.find_link(path)
+            if step is None:
+                raise BrokenLinkError(f"{location.uri} has no object at /{path}")
+            link, rest = step
+            location = resolve_source(link.source, location)
+            path = "/".join([link.path.strip("/"), *rest]).strip("/")
+        raise BrokenLinkError(
+            f"{hierarchy.uri}: {reference.path} leads through more than {LINKS_FOLLOWED} links"
+        )
+
+
+class TreeReader:
+    """The builders of one store: first all nodes, then the links and references between them."""
+
+    def __init__(
+        self,
+        hierarchy: Hierarchy,
+        stores: StoreReader,
+        io: Any,
+        on_built: Callable[[Builder], None],
+        specified_as_float: SpecifiedAsFloat,
+    ) -> None:
+        self.hierarchy = hierarchy
+        self.builders: dict[str, BaseBuilder] = {}
+        self._stores = stores
+        self._io = io
+        self._on_built = on_built
+        self._specified_as_float = specified_as_float
+        self._children: dict[str, list[str]] = {}
+        self._scalars: dict[str, Any] = {}
+        self._references: list[tuple[BaseBuilder, str, Any]] = []
+        self._scalar_references: list[tuple[str, str]] = []
+
+    def build(self) -> None:
+        """Make the builders of every node."""
+        if self.builders:
+            return
+        self._children = self.hierarchy.children()
+        self._scalars = self._read_scalars()
+        self._group("")
+        for builder, name, value in self._references:
+            self._set_reference(builder, name, value)
+        for path, element in self._scalar_references:
+            self._set_scalar_reference(path, element)
+        for path, builder in list(self.builders.items()):
+            if isinstance(builder, GroupBuilder):
+                self._set_links(path, builder)
+
+    def _is_specification(self, path: str) -> bool:
+        base = self.hierarchy.specification_path
+        return base is not None and (path == base or path.startswith(base + "/"))
+
+    # -- nodes -----------------------------------------------------------------------------------
+
+    def _group(self, path: str) -> GroupBuilder:
+        links = {
+            link.name
+            for link in self.hierarchy.convention.decode_links(self._attributes_of(path))
+        }
+        groups, datasets = [], []
+        for name in sorted(self._children.get(path, ())):
+            child = f"{path}/{name}" if path else name
+            # A link wins over a child of the same name.
+            if name in links or self._is_specification(child):
+                continue
+            if child in self.hierarchy and self.hierarchy.node_type(child) == "array":
+                datasets.append(self._dataset(child, name))
+            else:
+                groups.append(self._group(child))
+        builder = GroupBuilder(
+            name=path.rpartition("/")[2] or ROOT_NAME,
+            groups=groups,
+            datasets=datasets,
+            source=self.hierarchy.uri,
+        )
+        return cast(GroupBuilder, self._finish(builder, path))
+
+    def _dataset(self, path: str, name: str) -> DatasetBuilder:
+        document = self.hierarchy.documents[path]
+        try:
+            header = self.hierarchy.convention.decode_header(self._attributes_of(path))
+            element = element_type_of_array(document, header)
+        except HDMFZarrError as error:
+            raise type(error)(f"{self.hierarchy.uri}:/{path}: {error}") from error
+        is_scalar = _is_scalar(document, header)
+        array = HDMFZarrArray.open(self.hierarchy, path, element)
+        names = document.get("dimension_names") or header.dimension_names
+        builder = DatasetBuilder(
+            name=name,
+            data=self._scalar_data(path, element) if is_scalar else self._lazy_data(array),
+            dtype=builder_dtype(element),
+            maxshape=() if is_scalar else array.shape,
+            dimension_labels=tuple(names) if names and not is_scalar else None,
+            source=self.hierarchy.uri,
+        )
+        return cast(DatasetBuilder, self._finish(builder, path))
+
+    def _finish(self, builder: BaseBuilder, path: str) -> BaseBuilder:
+        builder.location = "/" + path.rpartition("/")[0]
+        self.builders[path] = builder
+        for name, value in self._decoded_attributes(path).items():
+            if _is_reference(self.hierarchy, value):
+                self._references.append((builder, name, value))
+            else:
+                builder.set_attribute(name, value)
+        self._on_built(builder)
+        return builder
+
+    def _lazy_data(self, array: HDMFZarrArray) -> Any:
+        if array.element_type.kind == "reference":
+            return BuilderZarrReferenceDataset(array, self._io)
+        if array.element_type.kind == "compound":
+            return BuilderZarrTableDataset(array, self._io)
+        return array
+
+    # -- scalars ---------------------------------------------------------------------------------
+
+    def _read_scalars(self) -> dict[str, Any]:
+        """Read every scalar of the store concurrently, never one after the other."""
+        convention = self.hierarchy.convention
+        paths = [
+            path
+            for path, document in self.hierarchy.documents.items()
+            if document.get("node_type") == "array"
+            and not self._is_specification(path)
+            and _is_scalar(document, convention.decode_header(document.get("attributes") or {}))
+        ]
+
+        async def gather() -> list[Any]:
+            arrays = [self.hierarchy.async_array(path) for path in paths]
+            return list(await asyncio.gather(*(array.getitem(...) for array in arrays)))
+
+        return dict(zip(paths, compat.run(gather()), strict=True)) if paths else {}
+
+    def _scalar_data(self, path: str, element: ElementType) -> Any:
+        stored = np.asarray(self._scalars[path])
+        value = decode_elements(stored.reshape(()), element)[()]
+        if element.kind == "reference":
+            self._scalar_references.append((path, value))
+            return None
+        if element.kind == "compound":
+            record = np.empty((), dtype=element.memory_dtype)
+            record[()] = value
+            for name, field in element.fields:
+                if field.kind == "reference" and record[name][()]:
+                    self._scalar_references.append((f"{path}:{name}", record[name][()]))
+            return record
+        if isinstance(value, bytes):
+            # As HDF5IO: one text is always str.
+            try:
+                return value.decode("utf-8")
+            except UnicodeDecodeError:
+                return value
+        return value
+
+    def _set_scalar_reference(self, path: str, element: str) -> None:
+        path, _, field = path.partition(":")
+        builder = cast(DatasetBuilder, self.builders[path])
+        reference = self.hierarchy.convention.decode_element(element)
+        if reference is None:
+            return
+        try:
+            target = self._stores.builder(self.hierarchy, reference)
+        except BrokenLinkError as error:
+            self._warn(f"reference {self.hierarchy.uri}:/{path}", error)
+            return
+        if field:
+            builder.data[field][()] = target
+        else:
+            builder.data = ReferenceBuilder(target)
+
+    # -- attributes, references and links --------------------------------------------------------
+
+    def _attributes_of(self, path: str) -> dict[str, JSON]:
+        return self.hierarchy.attributes(path) if path in self.hierarchy else {}
+
+    def _decoded_attributes(self, path: str) -> dict[str, Any]:
+        attributes = self._attributes_of(path)
+        recorded = attributes.get(ATTRIBUTE_TYPES) or {}
+        user = self.hierarchy.convention.user_attributes(attributes)
+        decoded = {}
+        for name, value in user.items():
+            if _is_reference(self.hierarchy, value):
+                decoded[name] = value
+                continue
+            try:
+                decoded[name] = decode_attribute(value, recorded.get(name), empty=empty_attribute)
+            except HDMFZarrError as error:
+                raise type(error)(
+                    f"{self.hierarchy.uri}:/{path}: attribute {name!r}: {error}"
+                ) from error
+            if value in ("NaN", "Infinity", "-Infinity") and self._specified_as_float(user, name):
+                decoded[name] = float(value)
+        return decoded
+
+    def _set_reference(self, builder: BaseBuilder, name: str, value: Any) -> None:
+        values = value if isinstance(value, list) else [value]
+        try:
+            targets = [
+                self._stores.builder(self.hierarchy, cast(Reference, reference))
+                for reference in map(self.hierarchy.convention.decode_reference, values)
+            ]
+        except BrokenLinkError as error:
+            where = f"{builder.location}/{builder.name}".replace("//", "/")
+            self._warn(f"attribute {name!r} of {self.hierarchy.uri}:{where}", error)
+            return
+        builder.set_attribute(name, targets if isinstance(value, list) else targets[0])
+
+    def _set_links(self, path: str, group: GroupBuilder) -> None:
+        for link in self.hierarchy.convention.decode_links(self._attributes_of(path)):
+            try:
+                target = self._stores.builder(
+                    self.hierarchy, Reference(source=link.source, path=link.path)
+                )
+            except BrokenLinkError as error:
+                self._warn(f"link {self.hierarchy.uri}:/{path}/{link.name}", error)
+                continue
+            builder = LinkBuilder(builder=target, name=link.name, source=self.hierarchy.uri)
+            builder.location = "/" + path
+            group.set_link(builder)
+            self._on_built(builder)
+
+    def _warn(self, what: str, error: BrokenLinkError) -> None:
+        warnings.warn(f"{what} is broken and left out: {error}", BrokenLinkWarning, stacklevel=2)
+
+
+def open_linked_hierarchy(location: Location, *, read_only: bool, consolidated: bool) -> Hierarchy:
+    """Open a store to which another one links."""
+    return Hierarchy.load(open_bytestore(location, read_only=read_only), consolidated=consolidated)
+
+
+def open_array(hierarchy: Hierarchy, path: str) -> HDMFZarrArray:
+    """Return the lazy array at a path, which must be that of an array."""
+    header = hierarchy.convention.decode_header(hierarchy.attributes(path))
+    element = element_type_of_array(hierarchy.documents[path], header)
+    return HDMFZarrArray.open(hierarchy, path, element)
+
+
+def _is_scalar(document: Mapping[str, Any], header: ArrayHeader) -> bool:
+    shape = document["shape"]
+    return not shape or (header.scalar and list(shape) == [1])
+
+
+def _is_reference(hierarchy: Hierarchy, value: Any) -> bool:
+    if isinstance(value, list):
+        return bool(value) and all(_is_reference(hierarchy, entry) for entry in value)
+    return isinstance(value, Mapping) and hierarchy.convention.decode_reference(value) is not None
+
+
+__all__ = ["ROOT_NAME", "SELF", "StoreReader", "TreeReader", "open_array", "open_linked_hierarchy"]

@@ -1,0 +1,462 @@
+"""The lazy array that readers hand out: a `zarr.Array` that behaves as HDMF expects of a dataset."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import zarr
+import zarr.dtype
+from zarr.abc.codec import BytesBytesCodec
+from zarr.codecs import BloscCodec, ShardingCodec
+
+from hdmf_zarr.codecs import chain_from_codecs
+from hdmf_zarr.codecs.chain import default_compressor
+from hdmf_zarr.convention import ArrayHeader
+from hdmf_zarr.dtypes import (
+    ASCII,
+    BYTES,
+    ISODATETIME,
+    REFERENCE,
+    TEXT,
+    ElementType,
+    element_type_from_numpy,
+    stored_dtype,
+)
+from hdmf_zarr.elements import decode_elements, encode_elements, field_widths, to_memory
+from hdmf_zarr.errors import DtypeError, MetadataError, ModeError, OptionError
+from hdmf_zarr.stores import compat
+from hdmf_zarr.stores.bytestore import open_bytestore
+from hdmf_zarr.stores.hierarchy import Hierarchy
+from hdmf_zarr.stores.location import Location
+
+GROWN_CHUNK_BYTES = 512 * 1024
+"""Up to this size the chunk of a small column grows with it, instead of one chunk a few rows."""
+
+CHUNK_KEYS = {"name": "default", "configuration": {"separator": "."}}
+"""Keys like ``c.0.0``: one path component, since the DANDI archive allows seven."""
+
+ALTERNATE_CHUNK_KEYS = {"name": "v2", "configuration": {"separator": "."}}
+"""Keys like ``0.0``, for an array written anew beside its old chunks, which stay until the commit."""
+
+_TEXT_TYPES = {
+    "object_reference": REFERENCE,
+    "object": REFERENCE,
+    "ascii": ASCII,
+    "isodatetime": ISODATETIME,
+    "bytes": ASCII,
+}
+
+
+def element_type_of_array(document: dict[str, Any], header: ArrayHeader) -> ElementType:
+    """Return what the elements of an array are, from its document and its reserved attributes.
+
+    Raises
+    ------
+    MetadataError
+        If zarr does not know the data type.
+    """
+    name = document["data_type"]
+    name = name if isinstance(name, str) else name.get("name")
+    if name == "string":
+        return _TEXT_TYPES.get(header.element_type or "str", TEXT)
+    if name == "variable_length_bytes":
+        return BYTES
+    try:
+        data_type = compat.readable_document(document)["data_type"]
+        dtype = zarr.dtype.parse_dtype(data_type, zarr_format=3).to_native_dtype()
+        element = element_type_from_numpy(cast(np.dtype[Any], dtype))
+    except (ValueError, KeyError, TypeError) as error:
+        raise MetadataError(f"data type {document['data_type']!r:.200} is not known: {error}") from error
+    if element.kind == "compound":
+        return ElementType(
+            "compound",
+            fields=tuple(
+                (field, _field_type(field, type_, header)) for field, type_ in element.fields
+            ),
+        )
+    if element.kind == "text" and header.element_type:
+        return _TEXT_TYPES.get(header.element_type, TEXT)
+    if element.numpy is not None and _is_big_endian(document):
+        return ElementType(element.kind, element.numpy.newbyteorder(">"))
+    return element
+
+
+def _field_type(name: str, stored: ElementType, header: ArrayHeader) -> ElementType:
+    if name in header.reference_fields:
+        return REFERENCE
+    recorded = (header.field_types or {}).get(name)
+    if recorded == "bytes":
+        return BYTES
+    if recorded is not None and stored.kind == "text":
+        return _TEXT_TYPES.get(recorded, TEXT)
+    return stored
+
+
+def _is_big_endian(document: dict[str, Any]) -> bool:
+    codecs = list(document.get("codecs", ()))
+    while codecs:
+        codec = codecs.pop()
+        configuration = codec.get("configuration", {}) if isinstance(codec, dict) else {}
+        codecs += configuration.get("codecs", ())
+        if isinstance(codec, dict) and codec.get("name") == "bytes":
+            return bool(configuration.get("endian") == "big")
+    return False
+
+
+class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
+    """A `zarr.Array` with a length, rows to iterate over, and the elements that HDMF expects.
+
+    Text is given as objects of ``str``, ASCII text as objects of ``bytes`` (as h5py does), one
+    element as a scalar. zarr's own array is made when it is first needed.
+    """
+
+    _hierarchy: Hierarchy
+    _node_path: str
+    element_type: ElementType
+
+    @classmethod
+    def open(cls, hierarchy: Hierarchy, path: str, element_type: ElementType) -> HDMFZarrArray:
+        """Return the array at a path, without a request to the store."""
+        array = cls.__new__(cls)
+        array._hierarchy = hierarchy
+        array._node_path = path
+        array.element_type = element_type
+        return array
+
+    @property
+    def _async_array(self) -> zarr.AsyncArray[Any]:
+        made = self.__dict__.get("_made_array")
+        if made is None:
+            made = self.__dict__["_made_array"] = self._hierarchy.async_array(self._node_path)
+        return made  # type: ignore[no-any-return]
+
+    @_async_array.setter
+    def _async_array(self, array: zarr.AsyncArray[Any]) -> None:
+        self.__dict__["_made_array"] = array
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        document = self._hierarchy.documents[self._node_path]
+        return _reopen, (self._hierarchy.location, self._node_path, document, self.element_type)
+
+    # -- as HDMF and its clients use a dataset ---------------------------------------------------
+
+    @property
+    def hierarchy(self) -> Hierarchy:
+        """The store's metadata, of which this array is a node."""
+        return self._hierarchy
+
+    @property
+    def node_path(self) -> str:
+        """Path in the store, without slashes at its ends."""
+        return self._node_path
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of elements along each dimension."""
+        return tuple(self._hierarchy.documents[self._node_path]["shape"])
+
+    @shape.setter
+    def shape(self, value: Any) -> None:
+        self.resize(value)
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def maxshape(self) -> tuple[None, ...]:
+        """Every dimension can grow."""
+        return (None,) * self.ndim
+
+    @property
+    def dtype(self) -> np.dtype[Any]:  # type: ignore[override]
+        """Dtype of the arrays that indexing gives; ``object`` for text."""
+        return self.element_type.memory_dtype
+
+    @property
+    def compressor(self) -> BytesBytesCodec | None:  # type: ignore[override]
+        """The codec that compresses the chunks, or None."""
+        found = [codec for codec in self._inner_codecs if isinstance(codec, BytesBytesCodec)]
+        return found[0] if found else None
+
+    @property
+    def _inner_codecs(self) -> tuple[Any, ...]:
+        codecs = self.metadata.codecs  # type: ignore[union-attr]
+        return codecs[0].codecs if isinstance(codecs[0], ShardingCodec) else codecs
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError(f"len() of the scalar {self._hierarchy.uri}:/{self._node_path}")
+        return self.shape[0]
+
+    def __bool__(self) -> bool:
+        return not self.shape or len(self) > 0
+
+    def __iter__(self) -> Iterator[Any]:
+        rows = max(1, self.chunks[0]) if self.shape else 1
+        for start in range(0, len(self), rows):
+            yield from self[start : start + rows]
+
+    def __getitem__(self, selection: Any) -> Any:  # type: ignore[override]
+        stored = np.asarray(super().__getitem__(_plain_selection(selection)))
+        values = decode_elements(stored, self.element_type)
+        return values[()] if values.ndim == 0 else values
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        values = np.asarray(self[...])
+        return values if dtype is None else values.astype(dtype)
+
+    def astype(self, dtype: Any) -> npt.NDArray[Any]:
+        """Return all elements in another dtype, in memory."""
+        return np.asarray(self[...]).astype(dtype)
+
+    def __setitem__(self, selection: Any, value: Any) -> None:
+        self._refuse_read_only()
+        if self.element_type.kind not in ("number", "fixed_bytes"):
+            value = self._encode(to_memory(value, self.element_type, _only_text))
+        super().__setitem__(_plain_selection(selection), value)
+
+    # -- growing ---------------------------------------------------------------------------------
+
+    def resize(self, new_shape: Any) -> None:
+        """Change the shape; elements outside of the new one are removed."""
+        self._refuse_read_only()
+        new_shape = (new_shape,) if isinstance(new_shape, (int, np.integer)) else tuple(new_shape)
+        if all(new >= old for new, old in zip(new_shape, self.shape, strict=True)):
+            self._take_document({**self._document, "shape": [int(size) for size in new_shape]})
+            return
+        super().resize(new_shape)
+        self._hierarchy.note_document(
+            self._node_path, {**self._document, "shape": [int(size) for size in new_shape]}
+        )
+
+    def append(self, data: Any, axis: int = 0) -> tuple[int, ...]:
+        """Add rows after the last one and return the new shape.
+
+        Text that is longer than a compound's field, and integers that are larger than the dtype
+        holds, widen the array; nothing is ever cut off.
+
+        Parameters
+        ----------
+        data : array_like of shape ``(n_rows, ...)``
+        axis : int
+            Other axes than the first are for numbers only.
+        """
+        self._refuse_read_only()
+        if axis != 0:
+            if self.element_type.kind != "number":
+                raise OptionError("only numbers can be appended along another axis than the first")
+            shape = super().append(np.asarray(data), axis)
+            self._hierarchy.note_document(self._node_path, {**self._document, "shape": list(shape)})
+            return shape
+        rows = to_memory(data, self.element_type, _only_text)
+        if rows.ndim == self.ndim - 1 or (rows.ndim == 0 and self.ndim == 1):
+            rows = rows[np.newaxis]
+        if rows.shape[1:] != self.shape[1:]:
+            raise OptionError(
+                f"{self._hierarchy.uri}:/{self._node_path} has rows of shape {self.shape[1:]}, found "
+                f"{rows.shape[1:]}"
+            )
+        if len(rows):
+            self._append_rows(rows)
+        return self.shape
+
+    def extend(self, data: Any) -> None:
+        """Add several rows after the last one."""
+        if len(data):
+            self.append(data)
+
+    def _append_rows(self, rows: npt.NDArray[Any]) -> None:
+        count = self.shape[0] + len(rows)
+        element, data_type = self._widened(rows)
+        chunk_rows = self._grown_chunk_rows(count)
+        if data_type is not None or chunk_rows != self.chunks[0]:
+            self._rewrite(np.concatenate([np.asarray(self[...]), rows]), element, data_type, chunk_rows)
+            return
+        start = self.shape[0]
+        document = {**self._document, "shape": [count, *self.shape[1:]]}
+        # Chunks first, then the document: a reader of the old one never sees half a row.
+        grown = Hierarchy(self._hierarchy.bytestore, {"": {}, self._node_path: document})
+        zarr.Array(grown.async_array(self._node_path))[start:count] = self._encode(rows)
+        self._take_document(document)
+
+    def _widened(self, rows: npt.NDArray[Any]) -> tuple[ElementType, Any]:
+        """Element type and, where the stored one is too narrow for the rows, new data type."""
+        element = self.element_type
+        if element.kind == "compound":
+            stored = cast(np.dtype[Any], self.metadata.dtype.to_native_dtype())
+            needed = field_widths(rows, element)
+            held = {name: _width(stored[name]) for name in needed}
+            if all(held[name] >= width for name, width in needed.items()):
+                return element, None
+            # Some room beyond the need, so that a slowly growing column is not rewritten each time.
+            roomy = {
+                name: held[name] if held[name] >= width else width + 8
+                for name, width in needed.items()
+            }
+            return element, stored_dtype(element, roomy)
+        if element.numpy is not None and rows.dtype != element.numpy:
+            needed_dtype = rows.dtype
+            if rows.dtype.kind in "iu":
+                needed_dtype = np.result_type(*(np.min_scalar_type(v) for v in (rows.min(), rows.max())))
+            wide = np.promote_types(needed_dtype, element.numpy)
+            if element.kind == "number" and wide.kind != element.numpy.kind:
+                raise DtypeError(
+                    f"{self._hierarchy.uri}:/{self._node_path} holds {element.numpy.name}; "
+                    f"{rows.dtype.name} values cannot be appended without loss"
+                )
+            widened = ElementType(element.kind, wide)
+            return widened, stored_dtype(widened)
+        return element, None
+
+    def _grown_chunk_rows(self, count: int) -> int:
+        chunk_rows = self.chunks[0]
+        if count <= chunk_rows or self.shards is not None:
+            return chunk_rows
+        itemsize = max(1, self._stored_itemsize * math.prod(self.chunks[1:]))
+        if 2 * chunk_rows * itemsize > GROWN_CHUNK_BYTES:
+            return chunk_rows
+        return min(max(2 * chunk_rows, count, 16), max(chunk_rows, GROWN_CHUNK_BYTES // itemsize))
+
+    @property
+    def _stored_itemsize(self) -> int:
+        if self.element_type.kind in ("number", "fixed_bytes", "compound"):
+            return int(cast(np.dtype[Any], self.metadata.dtype.to_native_dtype()).itemsize)
+        return 64  # of text, a guess
+
+    def _rewrite(
+        self, values: npt.NDArray[Any], element: ElementType, data_type: Any, chunk_rows: int
+    ) -> None:
+        """Write all rows anew beside the old chunks, then let the document name the new ones."""
+        old = self._document
+        if self.shards is not None:
+            raise DtypeError(
+                f"{self._hierarchy.uri}:/{self._node_path} is sharded and too narrow for what is "
+                "appended; export it with a wider dtype"
+            )
+        data_type = data_type if data_type is not None else self.metadata.dtype
+        keys = CHUNK_KEYS if old["chunk_key_encoding"] != CHUNK_KEYS else ALTERNATE_CHUNK_KEYS
+        document = compat.array_document(
+            shape=values.shape,
+            data_type=data_type,
+            chunk_grid_shape=(chunk_rows, *self.chunks[1:]),
+            fill_value=data_type.default_scalar(),
+            codecs=_codecs_for(self.metadata.codecs, data_type),  # type: ignore[union-attr]
+            dimension_names=old.get("dimension_names"),
+            chunk_key_encoding=keys,
+        )
+        document["attributes"] = dict(old.get("attributes") or {})
+        header = self._hierarchy.convention.decode_header(document["attributes"])
+        if header.element_type is not None and element.numpy is not None:
+            document["attributes"].update(
+                self._hierarchy.convention.encode_header(ArrayHeader(element_type=element.numpy.name))
+            )
+        self._hierarchy.discard_after_commit(self._node_path, self._chunk_keys())
+        written = Hierarchy(self._hierarchy.bytestore, {"": {}, self._node_path: document})
+        array = zarr.Array(written.async_array(self._node_path))
+        array[...] = encode_elements(values, element, _native(data_type))
+        self.element_type = element
+        self._take_document(document)
+
+    def _chunk_keys(self) -> Iterator[str]:
+        names = [
+            key.removeprefix(self._node_path + "/")
+            for key in self._hierarchy.bytestore.list_prefix(self._node_path)
+        ]
+        return iter([name for name in names if name != "zarr.json"])
+
+    @property
+    def _document(self) -> dict[str, Any]:
+        return self._hierarchy.documents[self._node_path]
+
+    def _take_document(self, document: dict[str, Any]) -> None:
+        self._hierarchy.set_document(self._node_path, document)
+        self.__dict__.pop("_made_array", None)
+
+    def _encode(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        stored = _native(self.metadata.dtype)
+        return encode_elements(values, self.element_type, stored)
+
+    def update_attributes(self, new_attributes: dict[str, Any]) -> HDMFZarrArray:
+        """Change attributes of the node."""
+        self._refuse_read_only()
+        attributes = {**(self._document.get("attributes") or {}), **new_attributes}
+        self._take_document({**self._document, "attributes": attributes})
+        return self
+
+    def _refuse_read_only(self) -> None:
+        if self.read_only:
+            raise ModeError(
+                f"{self._hierarchy.uri}:/{self._node_path} is read-only; open the file with mode 'r+'"
+            )
+
+
+def _reopen(
+    location: Location, path: str, document: dict[str, Any], element_type: ElementType
+) -> HDMFZarrArray:
+    """Make an array in another process from what `HDMFZarrArray.__reduce__` sent."""
+    root = {"zarr_format": document.get("zarr_format", 3), "node_type": "group"}
+    hierarchy = Hierarchy(open_bytestore(location, read_only=True), {"": root, path: document})
+    return HDMFZarrArray.open(hierarchy, path, element_type)
+
+
+def _plain_selection(selection: Any) -> Any:
+    """Return a selection as zarr takes it: unsigned and empty index arrays are unknown to it."""
+    if isinstance(selection, tuple):
+        return tuple(_plain_selection(entry) for entry in selection)
+    if isinstance(selection, (list, np.ndarray)):
+        indices = np.asarray(selection)
+        if indices.size == 0 and indices.dtype != bool:
+            return slice(0, 0)
+        if indices.dtype.kind == "u":
+            return indices.astype(np.intp)
+        return indices
+    return int(selection) if isinstance(selection, np.integer) else selection
+
+
+def _only_text(entry: Any) -> str:
+    if not isinstance(entry, str):
+        raise OptionError(
+            f"a dataset of references takes paths here, found {type(entry).__name__}; append to the "
+            "dataset that the reader gave"
+        )
+    return entry
+
+
+def _native(data_type: Any) -> np.dtype[Any]:
+    return cast(np.dtype[Any], data_type.to_native_dtype())
+
+
+def _width(dtype: np.dtype[Any]) -> int:
+    return dtype.itemsize // (4 if dtype.kind == "U" else 1)
+
+
+def _codecs_for(codecs: tuple[Any, ...], data_type: Any) -> tuple[Any, ...]:
+    """The codecs with Blosc's element size fitted to another data type."""
+    chain = chain_from_codecs(codecs)
+    itemsize = _native(data_type).itemsize or 1
+    fitted = tuple(
+        _blosc_for(codec, itemsize) if isinstance(codec, BloscCodec) else codec
+        for codec in chain.compressors
+    )
+    return (*chain.filters, chain.serializer, *fitted)
+
+
+def _blosc_for(codec: BloscCodec, itemsize: int) -> BloscCodec:
+    return BloscCodec(
+        cname=codec.cname,
+        clevel=codec.clevel,
+        shuffle=codec.shuffle,
+        typesize=default_compressor(itemsize).typesize if codec.typesize != 1 else 1,
+        blocksize=codec.blocksize,
+    )

@@ -1,0 +1,92 @@
+"""Every name of zarr-python that is not public and that this package needs, in one place.
+
+Checked with zarr 3.1.3, 3.1.6 and 3.4.2; ``tests/unit/test_compat.py`` fails when one of them moves.
+
+* ``zarr.core.sync.sync``: runs a coroutine on zarr's own event loop, on which the sessions of remote
+  stores live; there is no public way to use a store's coroutines from synchronous code.
+* ``zarr.core.buffer.default_buffer_prototype``: the argument that every ``Store.get`` wants.
+* ``zarr.core.metadata.v3.ArrayV3Metadata``: makes and checks the document of an array without a
+  round trip to the store.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import zarr.dtype
+from zarr.core.buffer import Buffer, default_buffer_prototype
+from zarr.core.metadata.v3 import ArrayV3Metadata
+from zarr.core.sync import sync
+
+T = TypeVar("T")
+
+HAS_STRUCT = hasattr(zarr.dtype, "Struct")
+"""Whether zarr-python (>= 3.2) knows compounds as ``struct`` and not only as ``structured``."""
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on zarr's event loop and return its result."""
+    return sync(coroutine)
+
+
+def to_buffer(value: bytes) -> Buffer:
+    """Wrap bytes for ``Store.set``."""
+    return default_buffer_prototype().buffer.from_bytes(value)
+
+
+def prototype() -> Any:
+    """Return the buffer prototype for ``Store.get``."""
+    return default_buffer_prototype()
+
+
+def array_document(
+    *,
+    shape: Sequence[int],
+    data_type: Any,
+    chunk_grid_shape: Sequence[int],
+    fill_value: Any,
+    codecs: Sequence[Any],
+    dimension_names: Sequence[str | None] | None,
+    chunk_key_encoding: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return the ``zarr.json`` document of an array, without attributes."""
+    metadata = ArrayV3Metadata(
+        shape=shape,
+        data_type=data_type,
+        chunk_grid={"name": "regular", "configuration": {"chunk_shape": list(chunk_grid_shape)}},
+        chunk_key_encoding=dict(chunk_key_encoding),
+        fill_value=fill_value,
+        codecs=codecs,
+        attributes={},
+        dimension_names=dimension_names,
+    )
+    encoded = metadata.to_buffer_dict(default_buffer_prototype())["zarr.json"].to_bytes()
+    document: dict[str, Any] = json.loads(encoded)
+    return document
+
+
+def readable_document(document: dict[str, Any]) -> dict[str, Any]:
+    """Return an array's document as the installed zarr-python can parse it.
+
+    zarr-python before 3.2 knows compounds as ``structured`` with ``[name, type]`` pairs and a
+    base64 fill value; later ones write ``struct`` with objects.
+    """
+    data_type = document.get("data_type")
+    if HAS_STRUCT or not isinstance(data_type, dict) or data_type.get("name") != "struct":
+        return document
+    fields = [
+        [field["name"], field["data_type"]] for field in data_type["configuration"]["fields"]
+    ]
+    structured = {"name": "structured", "configuration": {"fields": fields}}
+    fill_value = document.get("fill_value")
+    if isinstance(fill_value, dict):
+        dtype = zarr.dtype.parse_dtype(structured, zarr_format=3).to_native_dtype()  # type: ignore[arg-type]
+        record = np.zeros((), dtype=dtype)
+        for name, value in fill_value.items():
+            record[name] = value
+        fill_value = base64.b64encode(record.tobytes()).decode("ascii")
+    return {**document, "data_type": structured, "fill_value": fill_value}

@@ -1,0 +1,336 @@
+"""The metadata documents of one store, parsed once and kept; the only reader and writer of them."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import zarr
+from zarr.storage import StorePath
+
+from hdmf_zarr.convention import (
+    JSON,
+    SELF,
+    Convention,
+    Link,
+    convention_for_format,
+    specification_path,
+)
+from hdmf_zarr.errors import (
+    BrokenLinkError,
+    MetadataError,
+    NotAStoreError,
+    StoreNotFoundError,
+    UnsupportedFormatError,
+)
+from hdmf_zarr.stores import compat
+from hdmf_zarr.stores.bytestore import ByteStore
+from hdmf_zarr.stores.location import Location
+
+logger = logging.getLogger(__name__)
+
+DOCUMENT = "zarr.json"
+LEGACY_DOCUMENTS = frozenset({".zgroup", ".zarray", ".zmetadata", ".zattrs"})
+
+NodeType = Literal["group", "array"]
+
+
+class Hierarchy:
+    """The nodes of one store: path (without slashes at its ends, the root is ``""``) -> document.
+
+    Attributes
+    ----------
+    bytestore : ByteStore
+    documents : dict of str to dict
+        The ``zarr.json`` of each node, attributes included.
+    is_consolidated : bool
+        Whether the documents came from (or are also in) the root's consolidated metadata.
+    was_consolidated : bool
+        Whether the root had consolidated metadata when it was read, used or not.
+    is_changed : bool
+        Whether documents were changed since the last commit.
+    """
+
+    def __init__(self, bytestore: ByteStore, documents: dict[str, dict[str, JSON]]) -> None:
+        self.bytestore = bytestore
+        self.documents = documents
+        self.is_consolidated = False
+        self.was_consolidated = True
+        self.is_changed = False
+        self._obsolete_chunks: list[tuple[str, tuple[str, ...]]] = []
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    @classmethod
+    def load(cls, bytestore: ByteStore, *, consolidated: bool) -> Hierarchy:
+        """Read the metadata of a store: one request, or one listing and one request a node.
+
+        Parameters
+        ----------
+        bytestore : ByteStore
+        consolidated : bool
+            Use the consolidated metadata where there are any.
+
+        Raises
+        ------
+        StoreNotFoundError, NotAStoreError, MetadataError, UnsupportedFormatError
+        """
+        root = cls._load_root(bytestore)
+        entries = (root.pop("consolidated_metadata", None) or {}).get("metadata")
+        hierarchy = cls(bytestore, {"": root})
+        hierarchy.was_consolidated = entries is not None
+        if consolidated and entries is not None:
+            hierarchy.is_consolidated = True
+            hierarchy._add_all(entries)
+        else:
+            hierarchy._discover()
+        return hierarchy
+
+    @staticmethod
+    def _load_root(bytestore: ByteStore) -> dict[str, JSON]:
+        encoded = bytestore.get(DOCUMENT)
+        uri = bytestore.location.uri
+        if encoded is None:
+            if bytestore.get_many(sorted(LEGACY_DOCUMENTS)):
+                raise UnsupportedFormatError(f"{uri} is a store of Zarr format 2, which is not read")
+            raise NotAStoreError(
+                f"{uri} is not a Zarr store: it has no {DOCUMENT!r} at its root. A store whose write "
+                "did not finish has none either"
+            )
+        root = _parse(encoded, f"{uri}:/{DOCUMENT}")
+        if root.get("node_type") != "group":
+            raise NotAStoreError(
+                f"{uri} holds a Zarr {root.get('node_type', 'document of no type')} at its root, not "
+                "a group"
+            )
+        return root
+
+    def _discover(self) -> None:
+        keys = [
+            key
+            for key in self.bytestore.metadata_keys(frozenset({DOCUMENT}))
+            if key != DOCUMENT
+        ]
+        found = self.bytestore.get_many(keys)
+        where = self.bytestore.location.uri
+        self._add_all(
+            {
+                key.removesuffix("/" + DOCUMENT): _parse(encoded, f"{where}:/{key}")
+                for key, encoded in sorted(found.items())
+            }
+        )
+
+    def _add_all(self, entries: JSON) -> None:
+        if not isinstance(entries, dict):
+            raise MetadataError(f"{self.uri}:/ has consolidated metadata that are no object")
+        for path, document in entries.items():
+            if not isinstance(document, dict) or document.get("node_type") not in ("group", "array"):
+                raise MetadataError(f"{self.uri}:/{path} is neither a group nor an array")
+            document.pop("consolidated_metadata", None)
+            self.documents[path.strip("/")] = document
+
+    # -- asking ----------------------------------------------------------------------------------
+
+    @property
+    def location(self) -> Location:
+        """Where the store is."""
+        return self.bytestore.location
+
+    @property
+    def uri(self) -> str:
+        """Absolute path or URL of the store."""
+        return self.location.uri
+
+    @property
+    def convention(self) -> Convention:
+        """How this store spells HDMF's concepts."""
+        return convention_for_format(self.documents[""].get("zarr_format", 3))
+
+    def __contains__(self, path: str) -> bool:
+        return path.strip("/") in self.documents
+
+    def node_type(self, path: str) -> NodeType:
+        """Whether a node is a group or an array."""
+        node_type: NodeType = self.documents[path.strip("/")]["node_type"]
+        return node_type
+
+    def attributes(self, path: str) -> dict[str, JSON]:
+        """All attributes of a node, reserved ones included."""
+        return self.documents[path.strip("/")].get("attributes") or {}
+
+    def children(self) -> dict[str, list[str]]:
+        """Names of the children of each node, in one pass over all nodes."""
+        children: dict[str, list[str]] = {path: [] for path in self.documents}
+        for path in self.documents:
+            if path:
+                parent, _, name = path.rpartition("/")
+                # A node whose parent has no document is reached through implicit groups.
+                while parent not in children:
+                    logger.debug("%s:/%s has no document", self.uri, parent)
+                    children[parent] = [name]
+                    parent, _, name = parent.rpartition("/")
+                if name not in children[parent]:
+                    children[parent].append(name)
+        return children
+
+    @property
+    def specification_path(self) -> str | None:
+        """Path of the group of cached specifications, or None."""
+        return specification_path(self.attributes(""))
+
+    def resolve(self, path: str, *, limit: int = 32) -> str:
+        """Return the path of the node that a path leads to, following links of this store.
+
+        Parameters
+        ----------
+        path : str
+        limit : int
+            Number of links to follow.
+
+        Raises
+        ------
+        BrokenLinkError
+            If there is no such node, or the links lead in a circle.
+        """
+        wanted = path.strip("/")
+        for _ in range(limit):
+            if wanted in self.documents:
+                return wanted
+            followed = self._follow_one_link(wanted)
+            if followed is None:
+                raise BrokenLinkError(f"{self.uri} has no object at /{wanted}")
+            wanted = followed
+        raise BrokenLinkError(f"{self.uri}:/{path.strip('/')} leads through more than {limit} links")
+
+    def _follow_one_link(self, path: str) -> str | None:
+        step = self.find_link(path)
+        if step is None or step[0].source != SELF:
+            return None
+        link, rest = step
+        return "/".join([link.path.strip("/"), *rest])
+
+    def find_link(self, path: str) -> tuple[Link, list[str]] | None:
+        """Return the first link on the way to a path, and what of the path comes after it."""
+        parts = path.split("/")
+        for depth in range(len(parts)):
+            parent = "/".join(parts[:depth])
+            if parent not in self.documents:
+                return None
+            for link in self.convention.decode_links(self.attributes(parent)):
+                if link.name == parts[depth]:
+                    return link, parts[depth + 1 :]
+        return None
+
+    # -- zarr's objects --------------------------------------------------------------------------
+
+    def async_array(self, path: str) -> zarr.AsyncArray[Any]:
+        """Return zarr's array of a node, made from the document without a request."""
+        document = compat.readable_document(self.documents[path])
+        try:
+            return zarr.AsyncArray(
+                document,  # type: ignore[arg-type]
+                StorePath(self.bytestore.zarr_store, path),
+                # A chunk that was written is there: a missing one can then be told from an empty one.
+                config={"write_empty_chunks": True},
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise MetadataError(
+                f"{self.uri}:/{path} has metadata that zarr cannot read: {error}"
+            ) from error
+
+    def zarr_group(self) -> zarr.Group:
+        """Return zarr's group of the root."""
+        entries = {
+            path: compat.readable_document(document)
+            for path, document in self.documents.items()
+            if path
+        }
+        consolidated = {"kind": "inline", "must_understand": False, "metadata": entries}
+        root = dict(self.documents[""])
+        if self.is_consolidated:
+            root["consolidated_metadata"] = consolidated
+        store_path = StorePath(self.bytestore.zarr_store, "")
+        return zarr.Group(zarr.AsyncGroup.from_dict(store_path, root))
+
+    # -- changing --------------------------------------------------------------------------------
+
+    def set_document(self, path: str, document: dict[str, JSON]) -> None:
+        """Write the document of a node, unless it is there already; the root's waits for `commit`."""
+        path = path.strip("/")
+        if self.documents.get(path) == document:
+            return
+        self.documents[path] = document
+        self.is_changed = True
+        if path:
+            self.bytestore.set(f"{path}/{DOCUMENT}", encode_document(document))
+
+    def note_document(self, path: str, document: dict[str, JSON]) -> None:
+        """Take over a document that zarr has written itself."""
+        self.documents[path.strip("/")] = document
+        self.is_changed = True
+
+    def discard_after_commit(self, path: str, keys: Iterator[str]) -> None:
+        """Remove chunks that no document names any more, once readers of the old one cannot exist."""
+        self._obsolete_chunks.append((path, tuple(keys)))
+
+    def restore(self, before: dict[str, dict[str, JSON]]) -> None:
+        """Go back to earlier documents: remove nodes that are new, rewrite those that were changed."""
+        for path in sorted(set(self.documents) - set(before)):
+            self.bytestore.delete_prefix(path)
+        for path, document in before.items():
+            if path and self.documents.get(path) is not document:
+                self.bytestore.set(f"{path}/{DOCUMENT}", encode_document(document))
+        self.documents = dict(before)
+        self._obsolete_chunks.clear()
+
+    def commit(self, *, consolidate: bool) -> None:
+        """Write the root's document, with the documents of all nodes in it where asked to.
+
+        The consolidated metadata are never left stale: without ``consolidate`` they are dropped.
+        """
+        root = dict(self.documents[""])
+        if consolidate:
+            root["consolidated_metadata"] = {
+                "kind": "inline",
+                "must_understand": False,
+                "metadata": {path: self.documents[path] for path in sorted(self.documents) if path},
+            }
+        self.bytestore.set(DOCUMENT, encode_document(root))
+        self.is_consolidated = consolidate
+        self.is_changed = False
+        for path, keys in self._obsolete_chunks:
+            for key in keys:
+                self.bytestore.delete(f"{path}/{key}")
+        self._obsolete_chunks.clear()
+
+
+def group_document(attributes: dict[str, JSON]) -> dict[str, JSON]:
+    """Return the ``zarr.json`` of a group."""
+    return {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+
+
+def encode_document(document: dict[str, JSON]) -> bytes:
+    """Return a document as the bytes of a ``zarr.json``; NaN and infinities as bare tokens."""
+    return json.dumps(document, separators=(",", ":"), allow_nan=True).encode("utf-8")
+
+
+def _parse(encoded: bytes, where: str) -> dict[str, JSON]:
+    try:
+        document = json.loads(encoded)
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise MetadataError(f"{where} is not valid JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise MetadataError(f"{where} must be a JSON object, found {type(document).__name__}")
+    zarr_format = document.get("zarr_format")
+    if zarr_format != 3:
+        raise UnsupportedFormatError(f"{where} has the Zarr format {zarr_format!r}, expected 3")
+    return document
+
+
+def missing_store_error(location: Location) -> StoreNotFoundError:
+    """Return the error for a path at which nothing is."""
+    return StoreNotFoundError(
+        f"{location.uri} does not exist; check the path, or write it with mode 'w'"
+    )

@@ -1,0 +1,175 @@
+"""Where a store is: one value for a path, a URL or a store object, and the paths between them."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+from zarr.abc.store import Store
+from zarr.storage import FsspecStore, LocalStore, MemoryStore, ZipStore
+
+from hdmf_zarr.convention import SELF
+from hdmf_zarr.errors import BrokenLinkError, OptionError
+
+OBJECT_PREFIX = "object:"
+"""Start of the name of a store that only this process has."""
+
+SUPPORTED_ZARR_STORES = (LocalStore, FsspecStore, MemoryStore, ZipStore, Store)
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a store is.
+
+    Attributes
+    ----------
+    uri : str
+        Absolute path with symbolic links resolved, URL without a trailing slash, or, for a store
+        that only this process has, a name that no other store has.
+    is_local : bool
+        Whether it is a folder of this machine.
+    is_linkable : bool
+        Whether another store can link to it: it is a folder or a URL.
+    store : zarr.abc.store.Store or None
+        The store object that the user gave.
+    storage_options : dict or None
+        Options for fsspec.
+    """
+
+    uri: str
+    is_local: bool
+    is_linkable: bool = True
+    store: Store | None = field(default=None, compare=False)
+    storage_options: dict[str, Any] | None = field(default=None, compare=False)
+
+    def __str__(self) -> str:
+        return self.uri
+
+
+def locate(
+    path: str | os.PathLike[str] | Store, storage_options: dict[str, Any] | None = None
+) -> Location:
+    """Return the location that a user's path, URL or store object names.
+
+    Parameters
+    ----------
+    path : str, os.PathLike or zarr.abc.store.Store
+    storage_options : dict, optional
+        Options for fsspec; only with a URL.
+
+    Raises
+    ------
+    OptionError
+        If ``path`` is none of these, or ``storage_options`` is given without a URL.
+    """
+    if isinstance(path, Store):
+        if storage_options:
+            raise OptionError(
+                "storage_options are for URLs; a store object brings its own configuration"
+            )
+        return _locate_store(path)
+    if isinstance(path, os.PathLike):
+        path = os.fspath(path)
+    if not isinstance(path, str):
+        raise OptionError(
+            f"path must be a str, a Path or a zarr store, found {type(path).__name__}"
+        )
+    if is_url(path):
+        return Location(path.rstrip("/"), is_local=False, storage_options=storage_options)
+    if storage_options:
+        raise OptionError(
+            f"storage_options are for URLs; {path!r} is a path of this machine: leave them out"
+        )
+    return Location(normalized_path(path.removeprefix("file://")), is_local=True)
+
+
+def is_url(path: str) -> bool:
+    """Whether a path is a URL that fsspec opens (``s3://``, ``https://``, ``memory://``)."""
+    scheme, separator, _ = path.partition("://")
+    return bool(separator) and scheme != "file" and len(scheme) > 1
+
+
+def normalized_path(path: str | os.PathLike[str]) -> str:
+    """Return the one spelling of a local path: absolute, without symbolic links or ``..``."""
+    return os.path.realpath(os.path.expanduser(path))
+
+
+def _locate_store(store: Store) -> Location:
+    if isinstance(store, LocalStore):
+        return Location(normalized_path(store.root), is_local=True, store=store)
+    if isinstance(store, FsspecStore):
+        url = store.fs.unstrip_protocol(store.path).rstrip("/")
+        return Location(url, is_local=False, is_linkable=not url.startswith("memory:"), store=store)
+    return Location(f"{OBJECT_PREFIX}{store!s}#{id(store)}", False, is_linkable=False, store=store)
+
+
+def location_of_uri(uri: str) -> Location:
+    """Return the location with a ``uri`` that `locate` gave, such as the source of a builder."""
+    if uri.startswith(OBJECT_PREFIX):
+        return Location(uri, is_local=False, is_linkable=False)
+    return locate(uri)
+
+
+def relative_source(target: Location, base: Location) -> str:
+    """Return how a store spells another one: ``"."``, a relative path, or an absolute URL.
+
+    The inverse of `resolve_source`. Relative to ``base`` itself, with slashes on every system, so
+    that both stores can be moved together.
+
+    Raises
+    ------
+    OptionError
+        If no other store can reach the target, because only this process has it.
+    """
+    if target == base:
+        return SELF
+    if not target.is_linkable:
+        raise OptionError(f"{base.uri} cannot link to {target.uri}, which only this process has")
+    if target.is_local and base.is_local:
+        try:
+            return Path(os.path.relpath(target.uri, base.uri)).as_posix()
+        except ValueError:  # Windows: on another drive
+            return Path(target.uri).as_posix()
+    target_url, base_url = urlsplit(target.uri), urlsplit(base.uri)
+    if not target.is_local and target_url[:2] == base_url[:2]:
+        return posixpath.relpath(target_url.path or "/", base_url.path or "/")
+    return Path(target.uri).as_uri() if target.is_local else target.uri
+
+
+def resolve_source(source: str, base: Location) -> Location:
+    """Return the location that a link's ``source`` names in a store; inverse of `relative_source`.
+
+    Raises
+    ------
+    BrokenLinkError
+        If a store elsewhere points to this machine's disk, or only this process has the store.
+    """
+    if source in (SELF, ""):
+        return base
+    if is_url(source):
+        return Location(source.rstrip("/"), is_local=False, storage_options=base.storage_options)
+    source = source.removeprefix("file://").replace("\\", "/")
+    if base.is_local:
+        return Location(normalized_path(os.path.join(base.uri, source)), is_local=True)
+    if not base.is_linkable:
+        raise BrokenLinkError(
+            f"{base.uri}: a store that only this process has cannot hold a link to {source!r}"
+        )
+    if os.path.isabs(source):
+        raise BrokenLinkError(
+            f"{base.uri}: a link to {source!r} would leave the remote store for this machine's disk; "
+            "it is not followed"
+        )
+    url = urljoin(base.uri + "/", source) if base.uri.startswith("http") else _join(base.uri, source)
+    return Location(url.rstrip("/"), is_local=False, storage_options=base.storage_options)
+
+
+def _join(url: str, relative: str) -> str:
+    scheme, _, path = url.partition("://")
+    bucket, slash, key = path.partition("/")
+    joined = posixpath.normpath(posixpath.join("/" + key, relative)).lstrip("/")
+    return f"{scheme}://{bucket}{slash or '/'}{joined}"

@@ -1,0 +1,248 @@
+"""`ZarrDataIO`: data together with how its user wants it stored."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import zarr
+from hdmf.backends.hdf5 import H5DataIO
+from hdmf.data_utils import DataIO
+
+from hdmf_zarr.codecs import CodecRequest, filters_of_dataset, to_zarr_codec
+from hdmf_zarr.errors import LayoutError, OptionError
+from hdmf_zarr.hdf5 import filter_pipeline, is_h5py_dataset, stored_dataset
+from hdmf_zarr.write.layout import LayoutRequest
+
+
+class ZarrDataIO(DataIO):  # type: ignore[misc]
+    """Wrap data to choose how they are stored: chunks, shards, codecs, fill value.
+
+    Parameters
+    ----------
+    data : array_like, iterator, h5py.Dataset or zarr.Array
+        The data to write.
+    chunks : tuple of int, int or bool, optional
+        Shape of a chunk; by default about 4 MB of whole rows. ``True`` is the default too.
+    fillvalue : scalar, optional
+        Value of elements that are never written.
+    compressor : codec, sequence of codecs or bool, optional
+        Of `numcodecs` or of `zarr.codecs`; ``True`` is the default codec, ``False`` none.
+    filters : sequence of codecs, optional
+        Applied before the compressor.
+    shards : tuple of int or "auto", optional
+        Shape of a shard, a multiple of the chunks; ``"auto"`` is about 64 MB.
+    link_data : bool
+        Where the data are an array of another Zarr store: link to it rather than copy it.
+    compressors, serializer
+        The spellings of zarr-python 3; ``compressors`` is another name of ``compressor``.
+
+    Raises
+    ------
+    LayoutError
+        If the shards are no multiple of the chunks, or the ranks differ.
+    OptionError
+        If an argument is not what it should be.
+    """
+
+    def __init__(
+        self,
+        data: Any = None,
+        chunks: Any = None,
+        fillvalue: Any = None,
+        compressor: Any = None,
+        filters: Any = None,
+        shards: Any = None,
+        link_data: bool = False,
+        *,
+        compressors: Any = None,
+        serializer: Any = None,
+        dtype: Any = None,
+        shape: tuple[int, ...] | None = None,
+    ) -> None:
+        if compressor is not None and compressors is not None:
+            raise OptionError("compressor and compressors are two names of one option: give one")
+        if link_data and not _is_linkable(data):
+            raise OptionError(
+                f"link_data=True needs a zarr array, found {type(data).__name__}: other data are copied"
+            )
+        super().__init__(data=_supported(data), dtype=dtype, shape=shape)
+        self.__link_data = bool(link_data)
+        self.__request = LayoutRequest(
+            chunks=_sizes(chunks, "chunks"),
+            shards=shards if shards == "auto" else _sizes(shards, "shards"),
+            fill_value=fillvalue,
+            codecs=CodecRequest(
+                compressors=compressor if compressor is not None else compressors,
+                filters=_codec_list(filters),
+                serializer=serializer,
+            ),
+        )
+        _check_codecs(self.__request.codecs)
+        _check_shards(self.__request)
+
+    @property
+    def link_data(self) -> bool:
+        """Whether the array is to be linked rather than copied."""
+        return self.__link_data
+
+    @property
+    def layout_request(self) -> LayoutRequest:
+        """The settings as the planner takes them."""
+        return self.__request
+
+    @property
+    def io_settings(self) -> dict[str, Any]:
+        """The settings that were given, as a new dict."""
+        codecs = self.__request.codecs
+        settings = {
+            "chunks": self.__request.chunks,
+            "fill_value": self.__request.fill_value,
+            "compressor": codecs.compressors,
+            "filters": codecs.filters,
+            "serializer": codecs.serializer,
+            "shards": self.__request.shards,
+        }
+        return {name: value for name, value in settings.items() if value is not None}
+
+    def get_io_params(self) -> dict[str, Any]:
+        """Return the keyword arguments that make an equal `ZarrDataIO` of other data."""
+        settings = self.io_settings
+        if "fill_value" in settings:
+            settings["fillvalue"] = settings.pop("fill_value")
+        return {**super().get_io_params(), **settings, "link_data": self.link_data}
+
+    def __copy__(self) -> ZarrDataIO:
+        return ZarrDataIO(self.data, **self.get_io_params())
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ZarrDataIO:
+        import copy
+
+        result = ZarrDataIO(copy.deepcopy(self.data, memo), **self.get_io_params())
+        memo[id(self)] = result
+        return result
+
+    @staticmethod
+    def from_h5py_dataset(h5dataset: Any, **kwargs: Any) -> ZarrDataIO:
+        """Wrap an HDF5 dataset with the chunks, fill value and filters that it has there.
+
+        Parameters
+        ----------
+        h5dataset : h5py.Dataset
+        **kwargs
+            Arguments of `ZarrDataIO` that replace those of the dataset.
+        """
+        if not is_h5py_dataset(h5dataset):
+            raise OptionError(f"expected an h5py.Dataset, found {type(h5dataset).__name__}")
+        stored = stored_dataset(h5dataset)
+        settings: dict[str, Any] = {"chunks": stored.chunks}
+        filters = ZarrDataIO.hdf5_to_zarr_filters(stored)
+        if filters:
+            # What compresses the HDF5 dataset is among the filters: once is enough.
+            settings |= {"filters": filters, "compressor": False}
+        if stored.dtype.kind in "biufc" and stored.fillvalue != 0:
+            settings["fillvalue"] = stored.fillvalue
+        return ZarrDataIO(h5dataset, **{**settings, **kwargs})
+
+    @staticmethod
+    def hdf5_to_zarr_filters(h5dataset: Any) -> list[Any]:
+        """Return the codecs of numcodecs that do what the dataset's HDF5 filters do."""
+        return filters_of_dataset(
+            filter_pipeline(h5dataset), f"{h5dataset.file.filename}:{h5dataset.name}"
+        )
+
+    @staticmethod
+    def is_h5py_dataset(obj: Any) -> bool:
+        """Whether an object is a dataset of an HDF5 file."""
+        return is_h5py_dataset(obj)
+
+
+def unwrap(data: Any) -> tuple[Any, LayoutRequest, bool | None]:
+    """Return wrapped data, how they are to be stored, and whether they are to be linked (or None)."""
+    request, link_data = LayoutRequest(), None
+    while isinstance(data, DataIO):
+        if isinstance(data, ZarrDataIO):
+            request, link_data = data.layout_request, data.link_data or None
+        elif isinstance(data, H5DataIO):
+            request = _request_of_hdf5_wrapper(data)
+        if data.data is None:
+            return None, request, link_data
+        data = data.data
+    return data, request, link_data
+
+
+def _request_of_hdf5_wrapper(data: H5DataIO) -> LayoutRequest:
+    """What of an `H5DataIO` has a meaning in Zarr: chunks, fill value and gzip."""
+    settings = data.io_settings
+    chunks = settings.get("chunks")
+    compressors: Any = None
+    if settings.get("compression") in ("gzip", True) or isinstance(settings.get("compression"), int):
+        level = settings.get("compression_opts")
+        given = settings["compression"]
+        if isinstance(given, int) and not isinstance(given, bool):
+            level = given
+        compressors = {"name": "gzip", "configuration": {"level": 4 if level is None else level}}
+        compressors = to_zarr_codec(compressors, 1)
+    return LayoutRequest(
+        chunks=tuple(chunks) if isinstance(chunks, (tuple, list)) else None,
+        fill_value=settings.get("fillvalue"),
+        codecs=CodecRequest(compressors=compressors),
+    )
+
+
+def _is_linkable(data: Any) -> bool:
+    return isinstance(data, zarr.Array) or is_h5py_dataset(data)
+
+
+def _supported(data: Any) -> Any:
+    """Refuse what no array can be made of, before HDMF says it in its own words."""
+    if isinstance(data, (str, bytes, os.PathLike)):
+        raise OptionError(f"ZarrDataIO wraps arrays, found {type(data).__name__}")
+    if data is not None and not hasattr(data, "shape") and isinstance(data, Iterable):
+        return data if hasattr(data, "__len__") or hasattr(data, "__next__") else list(data)
+    return data
+
+
+def _sizes(value: Any, name: str) -> tuple[int, ...] | None:
+    if value is None or value is True:
+        return None
+    if value is False:
+        raise OptionError(f"{name}=False has no meaning: every Zarr array has chunks")
+    if isinstance(value, (int, np.integer)):
+        return (int(value),)
+    if not isinstance(value, (tuple, list)):
+        raise LayoutError(f"{name} must be a tuple of integers, found {value!r:.100}")
+    return tuple(value)
+
+
+def _codec_list(filters: Any) -> Any:
+    if filters is None or isinstance(filters, (list, tuple)):
+        return filters
+    return [filters]
+
+
+def _check_codecs(codecs: CodecRequest) -> None:
+    """Raise for what is no codec, where the user can see the line."""
+    given = codecs.compressors
+    if given is not None and not isinstance(given, bool):
+        for codec in given if isinstance(given, (list, tuple)) else (given,):
+            to_zarr_codec(codec, 1)
+    for codec in (*(codecs.filters or ()), codecs.serializer):
+        if codec is not None:
+            to_zarr_codec(codec, 1)
+
+
+def _check_shards(request: LayoutRequest) -> None:
+    if request.chunks is None or not isinstance(request.shards, tuple):
+        return
+    if len(request.chunks) != len(request.shards):
+        raise LayoutError(
+            f"shards {request.shards} and chunks {request.chunks} must have the same rank"
+        )
+    if any(shard % chunk for shard, chunk in zip(request.shards, request.chunks, strict=True)):
+        raise LayoutError(
+            f"shards {request.shards} must be a multiple of the chunks {request.chunks} in every "
+            "dimension"
+        )

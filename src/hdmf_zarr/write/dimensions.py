@@ -1,0 +1,61 @@
+"""Names of an array's dimensions, from the specification of the type that holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hdmf.build import BuildManager, DatasetBuilder
+
+
+class DimensionNames:
+    """Looks the dimension names of datasets up in the loaded specifications."""
+
+    def __init__(self, manager: BuildManager | None) -> None:
+        self._manager = manager
+        self._specs: dict[tuple[str, str], Any] = {}
+
+    def of(self, builder: DatasetBuilder, ndim: int) -> tuple[str, ...] | None:
+        """Return one name for each dimension, each name once; None for a scalar.
+
+        xarray wants a name for every dimension: one that the specification does not name is
+        called after the dataset, so that it is not taken for that of another dataset.
+        """
+        if ndim == 0:
+            return None
+        labels: Sequence[Any] = builder.dimension_labels or self._labels_of_spec(builder, ndim)
+        if len(labels) != ndim:
+            labels = (None,) * ndim
+        names: list[str] = []
+        for position, label in enumerate(labels):
+            is_new = isinstance(label, str) and label and label not in names
+            names.append(label if is_new else f"{builder.name}_dim_{position}")
+        return tuple(names)
+
+    def _labels_of_spec(self, builder: DatasetBuilder, ndim: int) -> Sequence[Any]:
+        spec = self._spec(builder)
+        dims = getattr(spec, "dims", None) or ()
+        if dims and isinstance(dims[0], (list, tuple)):
+            return next((alternative for alternative in dims if len(alternative) == ndim), ())
+        return tuple(dims)
+
+    def _spec(self, builder: DatasetBuilder) -> Any:
+        own = self._type_spec(builder)
+        if own is not None or builder.parent is None:
+            return own
+        parent = self._type_spec(builder.parent)
+        return None if parent is None else parent.get_dataset(builder.name)
+
+    def _type_spec(self, builder: Any) -> Any:
+        attributes = builder.attributes
+        data_type = attributes.get("neurodata_type", attributes.get("data_type"))
+        namespace = attributes.get("namespace")
+        if self._manager is None or not isinstance(data_type, str) or not isinstance(namespace, str):
+            return None
+        key = (namespace, data_type)
+        if key not in self._specs:
+            try:
+                self._specs[key] = self._manager.namespace_catalog.get_spec(namespace, data_type)
+            except (KeyError, ValueError):  # a type of a namespace that is not loaded
+                self._specs[key] = None
+        return self._specs[key]

@@ -1,0 +1,189 @@
+"""Chunks, shards, codecs and fill value of an array: what the user asked for, the rest by default."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from hdmf_zarr.codecs import CodecChain, CodecRequest, complete_chain
+from hdmf_zarr.dtypes import ElementType
+from hdmf_zarr.errors import LayoutError
+
+CHUNK_BYTES = 4 * 1024**2
+"""Bytes of a chunk before compression."""
+
+SHARD_BYTES = 64 * 1024**2
+"""Bytes of a shard before compression, for ``shards="auto"``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LayoutRequest:
+    """What a user asks for; None leaves the choice to us.
+
+    Attributes
+    ----------
+    chunks : tuple of int or None
+    shards : tuple of int, "auto" or None
+    fill_value : scalar or None
+    codecs : CodecRequest
+    """
+
+    chunks: tuple[int, ...] | None = None
+    shards: Any = None
+    fill_value: Any = None
+    codecs: CodecRequest = field(default_factory=CodecRequest)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether everything is left to us."""
+        return self == LayoutRequest()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layout:
+    """How an array is cut and encoded."""
+
+    chunks: tuple[int, ...]
+    shards: tuple[int, ...] | None
+    fill_value: Any
+    chain: CodecChain
+
+    @property
+    def write_unit(self) -> tuple[int, ...]:
+        """Shape of what is written in one store operation: the shard, else the chunk."""
+        return self.shards if self.shards is not None else self.chunks
+
+    @property
+    def codecs(self) -> tuple[Any, ...]:
+        """The codecs as Zarr's metadata have them."""
+        return self.chain.codecs if self.shards is None else self.chain.sharded(self.chunks)
+
+
+def decide_layout(
+    request: LayoutRequest,
+    *,
+    element: ElementType,
+    stored_dtype: np.dtype[Any] | None,
+    shape: Sequence[int | None],
+    itemsize: float,
+    fill_value: Any,
+    recommended_chunks: tuple[int, ...] | None = None,
+) -> Layout:
+    """Return the layout of an array.
+
+    Parameters
+    ----------
+    request : LayoutRequest
+    element : ElementType
+    stored_dtype : numpy.dtype or None
+        None where the elements vary in length.
+    shape : sequence of int or None
+        None for a dimension whose length is not known before the data are written.
+    itemsize : float
+        Mean bytes of an element.
+    fill_value : scalar
+        Used where the request has none.
+    recommended_chunks : tuple of int, optional
+        What the data recommend; used where the request has none.
+
+    Raises
+    ------
+    LayoutError
+        If chunks, shards or codecs do not fit the shape or each other.
+    """
+    wanted = request.chunks if request.chunks is not None else recommended_chunks
+    chain = complete_chain(request.codecs, element, stored_dtype, is_scalar=not shape)
+    if wanted is not None:
+        chunks = _checked("chunks", wanted, len(shape))
+    else:
+        chunks = default_chunks(shape, itemsize)
+        if isinstance(request.shards, tuple):
+            shards = _checked("shards", request.shards, len(shape))
+            chunks = tuple(map(_largest_divisor, shards, chunks))
+    return Layout(
+        chunks=chunks,
+        shards=_decide_shards(request.shards, chunks, shape, itemsize),
+        fill_value=request.fill_value if request.fill_value is not None else fill_value,
+        chain=chain,
+    )
+
+
+def default_chunks(
+    shape: Sequence[int | None], itemsize: float, target: int = CHUNK_BYTES
+) -> tuple[int, ...]:
+    """Return chunks that keep whole rows: all channels of a time window.
+
+    An array of less than about ``target`` bytes is one chunk. Where a single row is larger, its
+    longest dimension is halved until the chunk fits.
+
+    Examples
+    --------
+    >>> default_chunks((108_000_000, 384), 2)
+    (5461, 384)
+    >>> default_chunks((10, 3), 8)
+    (10, 3)
+    >>> default_chunks((1000, 2048, 2048), 2)
+    (1, 1024, 2048)
+    """
+    if not shape:
+        return ()
+    row_shape = [1 if size is None else max(1, size) for size in shape[1:]]
+    row_bytes = max(1.0, math.prod(row_shape) * itemsize)
+    if row_bytes <= target:
+        rows = int(target // row_bytes)
+        longest = shape[0]
+        return (max(1, rows if longest is None else min(rows, longest)), *row_shape)
+    while math.prod(row_shape) * itemsize > target and max(row_shape) > 1:
+        widest = row_shape.index(max(row_shape))
+        row_shape[widest] = -(-row_shape[widest] // 2)
+    return (1, *row_shape)
+
+
+def with_request(layout: Layout, chunks: tuple[int, ...]) -> Layout:
+    """Return the layout with other chunks and without shards."""
+    return replace(layout, chunks=chunks, shards=None)
+
+
+def _decide_shards(
+    shards: Any, chunks: tuple[int, ...], shape: Sequence[int | None], itemsize: float
+) -> tuple[int, ...] | None:
+    if shards is None or not shape:
+        return None
+    if shards == "auto":
+        return _automatic_shards(chunks, shape, itemsize)
+    shards = _checked("shards", shards, len(shape))
+    if any(shard % chunk for shard, chunk in zip(shards, chunks, strict=True)):
+        raise LayoutError(
+            f"shards {shards} must be a multiple of the chunks {chunks} in every dimension"
+        )
+    return tuple(shards)
+
+
+def _automatic_shards(
+    chunks: tuple[int, ...], shape: Sequence[int | None], itemsize: float
+) -> tuple[int, ...] | None:
+    """Whole chunks of about `SHARD_BYTES`, first all of a row, then along the first dimension."""
+    shards = list(chunks)
+    for axis in (*range(len(shape) - 1, 0, -1), 0):
+        room = int(SHARD_BYTES // max(1.0, math.prod(shards) * itemsize))
+        size = shape[axis]
+        needed = room if size is None else -(-max(1, size) // chunks[axis])
+        shards[axis] = chunks[axis] * max(1, min(room, needed))
+    return tuple(shards) if tuple(shards) != chunks else None
+
+
+def _checked(name: str, sizes: Any, ndim: int) -> tuple[int, ...]:
+    sizes = (sizes,) if isinstance(sizes, (int, np.integer)) else tuple(sizes)
+    if len(sizes) != ndim:
+        raise LayoutError(f"{name} {sizes} have {len(sizes)} dimensions, the data have {ndim}")
+    if any(not isinstance(size, (int, np.integer)) or size < 1 for size in sizes):
+        raise LayoutError(f"{name} {sizes} must be positive integers")
+    return tuple(int(size) for size in sizes)
+
+
+def _largest_divisor(number: int, at_most: int) -> int:
+    return next(size for size in range(min(number, at_most), 0, -1) if number % size == 0)

@@ -1,0 +1,749 @@
+"""A builder -> the plan of what is written; reads the source, never touches the destination."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import zarr
+from hdmf.backends.warnings import BrokenLinkWarning
+from hdmf.build import (
+    Builder,
+    BuildManager,
+    DatasetBuilder,
+    GroupBuilder,
+    LinkBuilder,
+    ReferenceBuilder,
+)
+from hdmf.build.builders import BaseBuilder
+from hdmf.container import AbstractContainer
+from hdmf.data_utils import AbstractDataChunkIterator
+from hdmf.query import HDMFDataset
+
+from hdmf_zarr.convention import JSON, SELF, ArrayHeader, Convention, Link, Reference
+from hdmf_zarr.convention.attributes import encode_attribute
+from hdmf_zarr.convention.unified import ATTRIBUTE_TYPES, LINKS, RESERVED_ATTRIBUTES
+from hdmf_zarr.dtypes import (
+    ASCII,
+    BYTES,
+    ISODATETIME,
+    REFERENCE,
+    TEXT,
+    ElementType,
+    declared_element_type,
+    element_type_from_compound,
+    element_type_from_numpy,
+    header_name,
+    stored_dtype,
+    stored_numpy_dtype,
+)
+from hdmf_zarr.elements import (
+    REFERENCE_TYPES,
+    bytes_where_not_text,
+    check_storable,
+    encode_elements,
+    encoded_size,
+    field_widths,
+    first_leaf,
+    infer_element_type,
+    to_memory,
+)
+from hdmf_zarr.errors import BrokenLinkError, DtypeError, EncodingError, HDMFZarrError
+from hdmf_zarr.hdf5 import HDF5Source, convert_attribute, is_h5py_dataset, is_hdf5_file
+from hdmf_zarr.hdf5.source import row_blocks
+from hdmf_zarr.stores import Hierarchy, Location, relative_source
+from hdmf_zarr.stores.array import CHUNK_KEYS, HDMFZarrArray
+from hdmf_zarr.stores.location import location_of_uri, resolve_source
+from hdmf_zarr.write.dataio import unwrap
+from hdmf_zarr.write.dimensions import DimensionNames
+from hdmf_zarr.write.layout import LayoutRequest, decide_layout
+from hdmf_zarr.write.plan import ArrayPlan, AttributesPlan, GroupPlan, Plan, TreePlan
+from hdmf_zarr.write.sources import (
+    ArraySource,
+    ChunkCopySource,
+    EmptySource,
+    IteratorSource,
+    LazySource,
+    MemorySource,
+    ZarrSource,
+)
+
+ROOT_NAME = "root"
+
+MEASURED_ROWS = 65536
+"""Rows of a lazy text column that are held at once to find how long its text is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanContext:
+    """What the planner needs to know besides the builder.
+
+    Attributes
+    ----------
+    destination : Location
+    existing : Hierarchy or None
+        The nodes that are there already, where the store is appended to.
+    convention : Convention
+    is_written : callable
+        Whether a builder was read from, or written to, the destination.
+    manager : BuildManager or None
+    link_data : bool
+        Link arrays of other Zarr stores rather than copy them.
+    export_source : Location or None
+        The file that is exported; None for a write.
+    hdf5_file : h5py.File or None
+        The open file that is exported, where it is HDF5.
+    hdf5_builder : callable or None
+        Returns the builder that was read for an object of that file.
+    """
+
+    destination: Location
+    existing: Hierarchy | None
+    convention: Convention
+    is_written: Callable[[Builder], bool]
+    manager: BuildManager | None
+    link_data: bool
+    export_source: Location | None = None
+    hdf5_file: Any = None
+    hdf5_builder: Callable[[Any], Builder] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """A link whose target is written in its place."""
+
+    target: BaseBuilder
+
+
+def plan_tree(root: GroupBuilder, context: PlanContext) -> TreePlan:
+    """Return what has to be written so that the destination holds a builder's tree.
+
+    Raises
+    ------
+    HDMFZarrError
+        If something cannot be kept as it is; nothing was written then.
+    """
+    return _Planner(context).plan(root)
+
+
+def plan_piece(builder: Builder, context: PlanContext, parent: str) -> TreePlan:
+    """Return what has to be written so that a group of the destination holds a builder.
+
+    Parameters
+    ----------
+    builder : GroupBuilder, DatasetBuilder or LinkBuilder
+    context : PlanContext
+    parent : str
+        Path of the group, which must be there.
+    """
+    return _Planner(context).plan_piece(builder, parent)
+
+
+def attributes_with(
+    old: dict[str, JSON], attributes: dict[str, Any], context: PlanContext
+) -> dict[str, JSON]:
+    """Return a node's attributes with others set, encoded."""
+    holder = GroupBuilder(name="holder", attributes=attributes)
+    return _merged(old, _Planner(context).attributes(holder))
+
+
+class _Planner:
+    def __init__(self, context: PlanContext) -> None:
+        self.context = context
+        self.dimension_names = DimensionNames(context.manager)
+        self._paths: dict[int, str] = {}
+        self._by_path: dict[str, BaseBuilder] = {}
+        self._links: list[tuple[str, LinkBuilder]] = []
+        self._decided: dict[int, Link | _Copy] = {}
+        self._nodes: list[Plan] = []
+        self._builders: list[Builder] = []
+
+    def plan(self, root: GroupBuilder) -> TreePlan:
+        self._assign_paths(root, "")
+        self._decide_links()
+        self._plan_group(root, "")
+        return TreePlan(nodes=tuple(self._nodes), builders=tuple(self._builders))
+
+    def plan_piece(self, builder: Builder, parent: str) -> TreePlan:
+        path = _join(parent, builder.name)
+        existing = self.context.existing
+        if existing is None or parent not in existing:
+            raise BrokenLinkError(f"{self.context.destination.uri} has no group at /{parent}")
+        if isinstance(builder, BaseBuilder):
+            self._assign_paths(builder, path)
+        top: Any = builder
+        while top.parent is not None:
+            top = top.parent
+        if isinstance(top, BaseBuilder):
+            self._assign_paths(top, "")
+        self._decide_links()
+        links = self._plan_children([builder], parent)
+        if links:
+            old = existing.attributes(parent)
+            new = {link.name for link in links}
+            kept = [k for k in self.context.convention.decode_links(old) if k.name not in new]
+            encoded = self.context.convention.encode_links(kept + links)
+            self._nodes.append(AttributesPlan(path=parent, attributes=_merged(old, encoded)))
+        return TreePlan(nodes=tuple(self._nodes), builders=tuple(self._builders))
+
+    def _decide_links(self) -> None:
+        while self._links:
+            path, link = self._links.pop(0)
+            with self._at(_join(path, link.name)):
+                self._decided[id(link)] = self._decide_link(link, _join(path, link.name))
+
+    @contextmanager
+    def _at(self, path: str) -> Iterator[None]:
+        """Say in every error of ours where it happened."""
+        where = f"{self.context.destination.uri}:/{path}"
+        try:
+            yield
+        except HDMFZarrError as error:
+            message = str(error)
+            if message.startswith(self.context.destination.uri + ":/"):
+                raise
+            raise type(error)(f"{where}: {message}") from error
+
+    # -- paths -----------------------------------------------------------------------------------
+
+    def _assign_paths(self, builder: BaseBuilder, path: str) -> None:
+        """Give each builder its path; the first place of a builder that has two is the true one."""
+        if id(builder) in self._paths:
+            return
+        self._paths[id(builder)] = path
+        self._by_path[path] = builder
+        if not isinstance(builder, GroupBuilder):
+            return
+        for child in (*builder.groups.values(), *builder.datasets.values()):
+            with self._at(path):
+                _check_name(child.name)
+            self._assign_paths(child, _join(path, child.name))
+        self._links += [(path, link) for link in builder.links.values()]
+
+    def _path_in_source(self, builder: BaseBuilder) -> str:
+        if builder.parent is None and builder.name == ROOT_NAME:
+            return ""
+        if builder.location is not None:
+            return f"{builder.location}/{builder.name}".strip("/")
+        parts = []
+        current: Any = builder
+        while current.parent is not None:
+            parts.append(current.name)
+            current = current.parent
+        return "/".join(reversed(parts))
+
+    # -- links and references --------------------------------------------------------------------
+
+    def _decide_link(self, link: LinkBuilder, path: str) -> Link | _Copy:
+        _check_name(link.name)
+        target = link.builder
+        inside = self._path_inside(target)
+        if inside is not None:
+            return Link(name=link.name, path="/" + inside)
+        location = location_of_uri(target.source)
+        is_export = self.context.export_source is not None
+        is_hdf5 = location.is_local and is_hdf5_file(location.uri)
+        if (is_export and not self.context.link_data) or is_hdf5 or not location.is_linkable:
+            if not is_export:
+                warnings.warn(
+                    f"{self.context.destination.uri}:/{path}: a Zarr store cannot link to "
+                    f"{location.uri}; the target is copied",
+                    UserWarning,
+                    stacklevel=2,
+                )
+            self._assign_paths(target, path)
+            return _Copy(target)
+        return Link(
+            name=link.name,
+            source=relative_source(location, self.context.destination),
+            path="/" + self._path_in_source(target),
+        )
+
+    def _path_inside(self, target: BaseBuilder) -> str | None:
+        """Path of a builder in the destination, or None where it is not there."""
+        if id(target) in self._paths:
+            return self._paths[id(target)]
+        if target.source is None:
+            return None
+        location = location_of_uri(target.source)
+        path = self._path_in_source(target)
+        if location in (self.context.destination, self.context.export_source):
+            if path in self._by_path:
+                return path
+            existing = self.context.existing
+            if location == self.context.destination and existing is not None and path in existing:
+                return path
+        return None
+
+    def _reference(self, target: Any) -> Reference:
+        """Return the reference to a builder or container.
+
+        Raises
+        ------
+        BrokenLinkError
+            If the target is not part of what is written and cannot be reached from it.
+        """
+        if isinstance(target, ReferenceBuilder):
+            target = target.builder
+        if isinstance(target, AbstractContainer):
+            manager = self.context.manager
+            built = manager.get_builder(target) if manager is not None else None
+            if built is None:
+                raise BrokenLinkError(
+                    f"a reference to {type(target).__name__} {target.name!r}, which is not part of "
+                    "the file: add it to the file first"
+                )
+            target = built
+        if isinstance(target, LinkBuilder):
+            target = target.builder
+        inside = self._path_inside(target)
+        if inside is not None:
+            return Reference(path="/" + inside)
+        if target.source is not None:
+            location = location_of_uri(target.source)
+            is_own = location in (self.context.destination, self.context.export_source)
+            if not is_own and location.is_linkable and not is_hdf5_file(location.uri):
+                source = relative_source(location, self.context.destination)
+                return Reference(source=source, path="/" + self._path_in_source(target))
+        raise BrokenLinkError(
+            f"a reference to {target.name!r} of {target.source}, which is not part of what is "
+            "written and cannot be reached from a Zarr store"
+        )
+
+    def _reference_text(self, target: Any) -> str:
+        return self.context.convention.encode_element(self._reference(target))
+
+    def _hdf5_target_text(self, target: Any) -> str:
+        """Return the element for an object of the HDF5 file that is exported."""
+        path = target.name.strip("/")
+        if path in self._by_path:
+            return self.context.convention.encode_element(Reference(path="/" + path))
+        # An object with several names may have been read under another one.
+        if self.context.hdf5_builder is None:
+            raise BrokenLinkError(
+                f"a reference to {target.file.filename}:{target.name}, an object of an HDF5 file, "
+                "cannot be kept outside of it"
+            )
+        try:
+            return self._reference_text(self.context.hdf5_builder(target))
+        except ValueError as error:
+            raise BrokenLinkError(
+                f"a reference to {target.file.filename}:{target.name}, which is not part of what is "
+                "written"
+            ) from error
+
+    def _retarget(self, hierarchy: Hierarchy, reference: Reference) -> str:
+        """Return the element for a reference that another Zarr store holds."""
+        convention, destination = self.context.convention, self.context.destination
+        if reference.source == SELF:
+            path = reference.path.strip("/")
+            is_own = hierarchy.location in (destination, self.context.export_source)
+            if is_own and path not in self._by_path:
+                try:
+                    path = hierarchy.resolve(path)
+                except BrokenLinkError as error:
+                    warnings.warn(f"{error}; the reference is kept", BrokenLinkWarning, stacklevel=2)
+                    return convention.encode_element(reference)
+                if path not in self._by_path:
+                    raise BrokenLinkError(
+                        f"a reference to {hierarchy.uri}:/{path}, which is not part of what is written"
+                    )
+            if is_own:
+                return convention.encode_element(Reference(path="/" + path))
+        location = resolve_source(reference.source, hierarchy.location)
+        source = relative_source(location, destination)
+        return convention.encode_element(Reference(source=source, path=reference.path))
+
+    # -- groups ----------------------------------------------------------------------------------
+
+    def _plan_group(self, builder: GroupBuilder, path: str) -> None:
+        position = len(self._nodes)
+        children = (*builder.links.values(), *builder.groups.values(), *builder.datasets.values())
+        links = self._plan_children(children, path)
+        with self._at(path):
+            self._nodes.insert(position, self._group_plan(builder, path, links))
+        self._builders.append(builder)
+
+    def _plan_children(self, children: Sequence[Builder], path: str) -> list[Link]:
+        """Plan what is in a group, and return the links that the group gets."""
+        links: list[Link] = []
+        for child in children:
+            child_path = _join(path, child.name)
+            if isinstance(child, LinkBuilder):
+                decision = self._decision(child, child_path)
+                self._builders.append(child)
+                if isinstance(decision, Link):
+                    links.append(decision)
+                    continue
+                child = decision.target
+            home = self._paths[id(child)]
+            if home != child_path:
+                links.append(Link(name=child_path.rpartition("/")[2], path="/" + home))
+            elif isinstance(child, GroupBuilder):
+                self._plan_group(child, child_path)
+            else:
+                with self._at(child_path):
+                    plan = self._plan_dataset(child, child_path)
+                if isinstance(plan, Link):
+                    links.append(plan)
+                else:
+                    self._nodes.append(plan)
+                self._builders.append(child)
+        return links
+
+    def _decision(self, link: LinkBuilder, path: str) -> Link | _Copy:
+        if id(link) not in self._decided:
+            with self._at(path):
+                self._decided[id(link)] = self._decide_link(link, path)
+        return self._decided[id(link)]
+
+    def _group_plan(self, builder: GroupBuilder, path: str, links: list[Link]) -> Plan:
+        attributes = self.attributes(builder)
+        existing = self.context.existing
+        if existing is not None and path in existing:
+            old = existing.attributes(path)
+            named = {link.name for link in links}
+            # A link whose target is missing was not read, and stays as it was.
+            kept = [link for link in self.context.convention.decode_links(old) if link.name not in named]
+            merged = _merged(old, {**attributes, **self.context.convention.encode_links(links + kept)})
+            return AttributesPlan(path=path, attributes=merged)
+        attributes.update(self.context.convention.encode_links(links))
+        return GroupPlan(path=path, attributes=attributes)
+
+    def attributes(self, builder: BaseBuilder) -> dict[str, JSON]:
+        encoded: dict[str, JSON] = {}
+        types: dict[str, str] = {}
+        for name, value in builder.attributes.items():
+            if name in RESERVED_ATTRIBUTES:
+                raise EncodingError(f"attribute {name!r} has a name that the format reserves")
+            try:
+                encoded[name], dtype = self._encode_attribute(value)
+            except (DtypeError, EncodingError) as error:
+                raise type(error)(f"attribute {name!r}: {error}") from error
+            if dtype is not None:
+                types[name] = dtype
+        if types:
+            encoded[ATTRIBUTE_TYPES] = types
+        return encoded
+
+    def _encode_attribute(self, value: Any) -> tuple[JSON, str | None]:
+        convention = self.context.convention
+        if isinstance(value, REFERENCE_TYPES):
+            return convention.encode_reference(self._reference(value)), None
+        texts = convert_attribute(value, self.context.hdf5_file, self._hdf5_target_text)
+        if texts is not value:
+            references = [convention.decode_element(text) for text in texts.ravel()]
+            return [r and convention.encode_reference(r) for r in references], None
+        if isinstance(value, (list, tuple, np.ndarray)) and isinstance(
+            first_leaf(value), REFERENCE_TYPES
+        ):
+            return [convention.encode_reference(self._reference(entry)) for entry in value], None
+        return encode_attribute(value)
+
+    # -- datasets --------------------------------------------------------------------------------
+
+    def _plan_dataset(self, builder: DatasetBuilder, path: str) -> Plan | Link:
+        existing = self.context.existing
+        is_there = existing is not None and path in existing
+        if existing is not None and is_there and self.context.is_written(builder):
+            old = existing.attributes(path)
+            return AttributesPlan(path=path, attributes=_merged(old, self.attributes(builder)))
+        data, request, link_data = unwrap(builder.data)
+        if isinstance(data, HDMFDataset):
+            data = data.dataset
+        link = self._link_to_array(data, path, link_data)
+        if link is not None:
+            return link
+        source = self._source(data, builder, request)
+        if isinstance(source, ChunkCopySource):
+            return self._copy_plan(builder, path, source)
+        return self._array_plan(builder, path, source, request)
+
+    def _link_to_array(self, data: Any, path: str, link_data: bool | None) -> Link | None:
+        """Return the link that stands for a dataset whose data are an array of a Zarr store."""
+        if not isinstance(data, zarr.Array):
+            return None
+        location, array_path = _whereabouts(data)
+        if location is None:
+            return None
+        name = path.rpartition("/")[2]
+        is_export = self.context.export_source is not None
+        if location == self.context.destination:
+            return Link(name=name, path="/" + array_path)
+        if location == self.context.export_source and not self.context.link_data and not link_data:
+            return self._link_to_home(array_path, path)
+        wanted = self.context.link_data if link_data is None else link_data
+        if not wanted or not location.is_linkable or (is_export and not self.context.link_data):
+            return None
+        return Link(
+            name=name,
+            source=relative_source(location, self.context.destination),
+            path="/" + array_path,
+        )
+
+    def _link_to_home(self, array_path: str, path: str) -> Link | None:
+        """Link to the copy of an array that is exported under its own path, too."""
+        home = self._by_path.get(array_path)
+        if array_path == path or not isinstance(home, DatasetBuilder):
+            return None
+        data = unwrap(home.data)[0]
+        data = data.dataset if isinstance(data, HDMFDataset) else data
+        if not isinstance(data, zarr.Array):
+            return None
+        if _whereabouts(data) != (self.context.export_source, array_path):
+            return None
+        return Link(name=path.rpartition("/")[2], path="/" + array_path)
+
+    def _source(
+        self, data: Any, builder: DatasetBuilder, request: LayoutRequest
+    ) -> ArraySource | IteratorSource | ChunkCopySource:
+        declared = _declared(builder, data)
+        if data is None:
+            element = declared or element_type_from_numpy(np.dtype(np.float64))
+            return EmptySource(_empty_shape(builder), element)
+        if isinstance(data, AbstractDataChunkIterator):
+            return _iterator_source(data, declared)
+        if isinstance(data, HDMFZarrArray):
+            return self._zarr_source(data, request)
+        if is_h5py_dataset(data):
+            return HDF5Source(data, self._hdf5_target_text)
+        if _is_lazy(data):
+            return LazySource(data, declared if declared in (TEXT, ASCII, ISODATETIME, BYTES) else None)
+        if isinstance(data, ReferenceBuilder | BaseBuilder | AbstractContainer):
+            declared = REFERENCE
+        if not isinstance(data, (list, tuple, np.ndarray)) and not np.isscalar(data):
+            data = _as_data(data)
+        return self._memory_source(data, declared)
+
+    def _memory_source(self, data: Any, declared: ElementType | None) -> MemorySource:
+        element = declared or infer_element_type(data)
+        if isinstance(first_leaf(data), REFERENCE_TYPES) and element.kind != "compound":
+            element = REFERENCE
+        if element.kind == "number" and isinstance(first_leaf(data), (str, bytes)):
+            element = infer_element_type(data)
+        values = to_memory(data, element, self._reference_text)
+        element = bytes_where_not_text(element, values)
+        if element.numpy is not None and values.dtype != element.numpy:
+            element = element_type_from_numpy(values.dtype)
+        return MemorySource(values, element)
+
+    def _zarr_source(
+        self, array: HDMFZarrArray, request: LayoutRequest
+    ) -> ZarrSource | ChunkCopySource:
+        element = array.element_type
+        has_references = element.kind == "reference" or any(
+            field.kind == "reference" for _, field in element.fields
+        )
+        document = array.hierarchy.documents[array.node_path]
+        if request.is_empty and not has_references and document.get("zarr_format") == 3:
+            return ChunkCopySource(array, element)
+        return ZarrSource(array, lambda reference: self._retarget(array.hierarchy, reference))
+
+    def _copy_plan(self, builder: DatasetBuilder, path: str, source: ChunkCopySource) -> ArrayPlan:
+        document = dict(source.array.hierarchy.documents[source.array.node_path])
+        header = source.array.hierarchy.convention.decode_header(document.pop("attributes", None) or {})
+        attributes = {
+            **self.attributes(builder),
+            **self.context.convention.encode_header(_header(source.element)),
+        }
+        names = document.get("dimension_names") or header.dimension_names
+        names = names or self.dimension_names.of(builder, len(source.shape))
+        if names:
+            document["dimension_names"] = list(names)
+        document["chunk_key_encoding"] = CHUNK_KEYS
+        return ArrayPlan(
+            path=path,
+            element=source.element,
+            data_type=None,
+            shape=source.shape,
+            layout=None,
+            attributes=attributes,
+            dimension_names=names,
+            source=source,
+            document=document,
+        )
+
+    def _array_plan(
+        self,
+        builder: DatasetBuilder,
+        path: str,
+        source: ArraySource | IteratorSource,
+        request: LayoutRequest,
+    ) -> ArrayPlan:
+        element = source.element
+        check_storable(element)
+        iterator = source.iterator if isinstance(source, IteratorSource) else None
+        widths = {} if isinstance(source, IteratorSource) else _widths(source)
+        data_type = stored_dtype(element, widths)
+        numpy_dtype = (
+            stored_numpy_dtype(element, widths)
+            if element.kind in ("number", "fixed_bytes", "compound")
+            else None
+        )
+        if isinstance(source, MemorySource):
+            encode_elements(source.values, element, numpy_dtype)  # what cannot be encoded, fails here
+        layout = decide_layout(
+            request,
+            element=element,
+            stored_dtype=numpy_dtype,
+            shape=source.shape if iterator is None else iterator.maxshape,
+            itemsize=numpy_dtype.itemsize if numpy_dtype is not None else _mean_size(source),
+            fill_value=_fill_value(source, data_type),
+            recommended_chunks=None if iterator is None else iterator.recommended_chunk_shape(),
+        )
+        attributes = {
+            **self.attributes(builder),
+            **self.context.convention.encode_header(_header(element)),
+        }
+        return ArrayPlan(
+            path=path,
+            element=element,
+            data_type=data_type,
+            shape=source.shape,
+            layout=layout,
+            attributes=attributes,
+            dimension_names=self.dimension_names.of(builder, len(source.shape)),
+            source=source,
+        )
+
+
+# -- small decisions -------------------------------------------------------------------------------
+
+
+def _join(parent: str, name: str) -> str:
+    return f"{parent}/{name}" if parent else name
+
+
+def _check_name(name: str) -> None:
+    if not name or "/" in name or "\0" in name or name in (".", "..") or name == "zarr.json":
+        raise EncodingError(f"an object cannot have the name {name!r} in a Zarr store")
+
+
+def _merged(old: dict[str, JSON], new: dict[str, JSON]) -> dict[str, JSON]:
+    """New attributes over old ones; dtypes that were recorded stay for attributes that stay."""
+    types = {
+        name: dtype for name, dtype in (old.get(ATTRIBUTE_TYPES) or {}).items() if name not in new
+    }
+    types.update(new.get(ATTRIBUTE_TYPES) or {})
+    merged = {**old, **new}
+    for name, value in ((ATTRIBUTE_TYPES, types), (LINKS, new.get(LINKS, old.get(LINKS)))):
+        merged.pop(name, None)
+        if value:
+            merged[name] = value
+    return merged
+
+
+def _header(element: ElementType) -> ArrayHeader:
+    if element.kind != "compound":
+        return ArrayHeader(element_type=header_name(element))
+    return ArrayHeader(
+        reference_fields=tuple(name for name, field in element.fields if field.kind == "reference"),
+        field_types={
+            name: field.kind
+            for name, field in element.fields
+            if field.kind in ("ascii", "isodatetime", "bytes")
+        },
+    )
+
+
+def _declared(builder: DatasetBuilder, data: Any) -> ElementType | None:
+    """Element type that the builder declares, refined by its specification."""
+    if isinstance(builder.dtype, list):
+        dtype = getattr(data, "dtype", None)
+        if not isinstance(dtype, np.dtype):
+            dtype = None
+        return element_type_from_compound(builder.dtype, dtype)
+    declared = declared_element_type(builder.dtype)
+    spec = builder.matched_spec
+    if declared is not None and declared.kind in ("ascii", "text") and spec is not None:
+        if getattr(spec, "dtype", None) in ("isodatetime", "datetime"):
+            return ISODATETIME
+        if getattr(spec, "dtype", None) == "bytes":
+            return BYTES
+    return declared
+
+
+def _empty_shape(builder: DatasetBuilder) -> tuple[int, ...]:
+    """Shape of a dataset without data: HDF5IO gives none for empty text and references."""
+    shape = getattr(builder.data, "shape", None) or builder.maxshape
+    if shape is None:
+        return (0,)
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    if getattr(builder.data, "shape", None):
+        return shape
+    empty = tuple(size or 0 for size in shape)
+    return empty if 0 in empty or not empty else (0, *empty[1:])
+
+
+def _iterator_source(
+    iterator: AbstractDataChunkIterator, declared: ElementType | None
+) -> IteratorSource:
+    dtype = iterator.dtype
+    own = None
+    if dtype is not None and np.dtype(dtype).kind != "O":
+        own = element_type_from_numpy(np.dtype(dtype))
+    element = own if declared is None or (own is not None and own.kind == "number") else declared
+    if element is None:
+        raise DtypeError(f"an iterator that gives objects ({dtype}) needs a dtype")
+    if element.kind == "fixed_bytes" and declared is not None:
+        element = declared
+    known = tuple(size or 0 for size in iterator.maxshape)
+    return IteratorSource(iterator, element, known)
+
+
+def _is_lazy(data: Any) -> bool:
+    """Whether data have a shape and are not in memory."""
+    if isinstance(data, (np.ndarray, np.generic, list, tuple, str, bytes)):
+        return False
+    has_array_interface = hasattr(data, "shape") and hasattr(data, "dtype")
+    return has_array_interface and hasattr(data, "__getitem__") and not hasattr(data, "iloc")
+
+
+def _as_data(data: Any) -> Any:
+    if hasattr(data, "__array__") and not isinstance(data, REFERENCE_TYPES):
+        return np.asarray(data)
+    is_iterable = hasattr(data, "__iter__") and not isinstance(data, (str, bytes, *REFERENCE_TYPES))
+    return list(data) if is_iterable else data
+
+
+def _whereabouts(array: zarr.Array[Any]) -> tuple[Location | None, str]:
+    """Store and path of an array; no store where only this process has it."""
+    if isinstance(array, HDMFZarrArray):
+        return array.hierarchy.location, array.node_path
+    from hdmf_zarr.stores import locate
+
+    return locate(array.store), array.path
+
+
+def _widths(source: ArraySource) -> dict[str, int]:
+    """Characters that each variable field of a compound needs, in one pass in bounded blocks."""
+    widths: dict[str, int] = {}
+    if source.element.kind != "compound" or isinstance(source, EmptySource):
+        return widths
+    if not any(field.is_variable for _, field in source.element.fields):
+        return widths
+    for region in row_blocks(source.shape, MEASURED_ROWS):
+        for name, width in field_widths(source.read(region), source.element).items():
+            widths[name] = max(width, widths.get(name, 1))
+    return widths
+
+
+def _mean_size(source: ArraySource | IteratorSource) -> float:
+    """Mean bytes of a variable element, by the first rows."""
+    if isinstance(source, (IteratorSource, EmptySource)) or math.prod(source.shape) == 0:
+        return 16.0
+    region = row_blocks(source.shape, 1024)[0]
+    values: npt.NDArray[Any] = source.read(region)
+    return max(1.0, encoded_size(values) / max(1, values.size))
+
+
+def _fill_value(source: ArraySource | IteratorSource, data_type: Any) -> Any:
+    if isinstance(source, HDF5Source) and source.element.kind == "number":
+        return source.dataset.fillvalue
+    return data_type.default_scalar()

@@ -1,0 +1,131 @@
+"""Where the elements of an array come from: memory, a lazy array, an iterator, another store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from hdmf.data_utils import AbstractDataChunkIterator
+
+from hdmf_zarr.convention import Reference
+from hdmf_zarr.dtypes import ElementType, element_type_from_numpy
+from hdmf_zarr.elements import to_memory
+from hdmf_zarr.stores.array import HDMFZarrArray
+
+Region = tuple[slice, ...]
+
+
+class ArraySource(Protocol):
+    """Elements that can be read region by region, in their form in memory."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of elements along each dimension."""
+
+    @property
+    def element(self) -> ElementType:
+        """What the elements are."""
+
+    def read(self, region: Region) -> npt.NDArray[Any]:
+        """Elements of a region."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemorySource:
+    """An array in memory."""
+
+    values: npt.NDArray[Any]
+    element: ElementType
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of elements along each dimension."""
+        return self.values.shape
+
+    def read(self, region: Region) -> npt.NDArray[Any]:
+        """Elements of a region."""
+        return self.values[(*region, ...)]
+
+
+@dataclass(frozen=True, slots=True)
+class EmptySource:
+    """An array of which nothing is written: it reads as its fill value."""
+
+    shape: tuple[int, ...]
+    element: ElementType
+
+    def read(self, region: Region) -> npt.NDArray[Any]:
+        """Raise: there is nothing to read."""
+        raise AssertionError(f"an empty array has no region {region}")
+
+
+class LazySource:
+    """Anything with a shape, a dtype and slices: dask, zarr and other lazy arrays."""
+
+    def __init__(self, array: Any, element: ElementType | None = None) -> None:
+        self.array = array
+        self.shape: tuple[int, ...] = tuple(int(size) for size in array.shape)
+        self.element = element or element_type_from_numpy(np.dtype(array.dtype))
+
+    def read(self, region: Region) -> npt.NDArray[Any]:
+        """Elements of a region."""
+        return to_memory(np.asarray(self.array[region]), self.element, str)
+
+
+class ZarrSource:
+    """A lazy array of a store of this package, with references told anew for another store."""
+
+    def __init__(self, array: HDMFZarrArray, retarget: Any) -> None:
+        self.array = array
+        self.shape = array.shape
+        self.element = array.element_type
+        self._retarget = retarget
+        self._known: dict[str, str] = {}
+
+    def read(self, region: Region) -> npt.NDArray[Any]:
+        """Elements of a region."""
+        values = np.asarray(self.array[region if self.shape else ()], dtype=self.element.memory_dtype)
+        if self.element.kind == "reference":
+            return self._retargeted(values)
+        fields = [name for name, field in self.element.fields if field.kind == "reference"]
+        if fields:
+            values = values.copy()
+            for name in fields:
+                values[name] = self._retargeted(values[name])
+        return values
+
+    def _retargeted(self, texts: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        result = np.empty(texts.size, dtype=object)
+        result[:] = [self._text(text) for text in texts.ravel()]
+        return result.reshape(texts.shape)
+
+    def _text(self, text: str) -> str:
+        if text not in self._known:
+            reference: Reference | None
+            reference = self.array.hierarchy.convention.decode_element(text)
+            self._known[text] = "" if reference is None else self._retarget(reference)
+        return self._known[text]
+
+
+@dataclass(frozen=True, slots=True)
+class IteratorSource:
+    """An iterator of HDMF that gives the data chunk by chunk."""
+
+    iterator: AbstractDataChunkIterator
+    element: ElementType
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkCopySource:
+    """An array of another store whose encoded chunks are copied as they are."""
+
+    array: HDMFZarrArray
+    element: ElementType
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of elements along each dimension."""
+        return self.array.shape

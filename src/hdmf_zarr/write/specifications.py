@@ -1,0 +1,106 @@
+"""The specifications that a file carries with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from hdmf.backends.utils import NamespaceToBuilderHelper
+from hdmf.spec import NamespaceCatalog, SpecWriter
+
+from hdmf_zarr.codecs import CodecRequest
+from hdmf_zarr.convention.unified import SPECIFICATION_GROUP, SPECIFICATION_LOCATION
+from hdmf_zarr.dtypes import TEXT, stored_dtype
+from hdmf_zarr.stores import group_document
+from hdmf_zarr.write.layout import LayoutRequest, decide_layout
+from hdmf_zarr.write.plan import ArrayPlan
+from hdmf_zarr.write.sources import MemorySource
+from hdmf_zarr.write.tree import Execution
+
+Specifications = dict[str, dict[str, dict[str, str]]]
+"""Namespace -> version -> source -> JSON text."""
+
+
+class _CollectingWriter(SpecWriter):  # type: ignore[misc]
+    """Collects the text of each source in place of writing it."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {}
+
+    def write_spec(self, spec: Any, path: str) -> None:
+        self.texts[path] = stringify(spec)
+
+    def write_namespace(self, namespace: Any, path: str) -> None:
+        self.texts[path] = stringify({"namespaces": [namespace]})
+
+
+def stringify(spec: Any) -> str:
+    """Return a specification as JSON text."""
+    return json.dumps(spec, separators=(",", ":"))
+
+
+def specifications_of_catalog(
+    catalog: NamespaceCatalog, namespaces: Iterable[str]
+) -> Specifications:
+    """Return the specifications of loaded namespaces."""
+    collected: Specifications = {}
+    for name in namespaces:
+        writer = _CollectingWriter()
+        NamespaceToBuilderHelper.convert_namespace(catalog, name).export("namespace", writer=writer)
+        version = str(catalog.get_namespace(name).version)
+        collected[name] = {version: writer.texts}
+    return collected
+
+
+def write_specifications(
+    execution: Execution, specifications: Mapping[str, Mapping[str, Mapping[str, str]]]
+) -> None:
+    """Write the specifications that the store does not have, and where they are."""
+    hierarchy = execution.hierarchy
+    base = hierarchy.specification_path or SPECIFICATION_GROUP
+    _ensure_group(execution, base)
+    for namespace, versions in specifications.items():
+        for version, sources in versions.items():
+            if f"{base}/{namespace}/{version}" in hierarchy:
+                continue
+            for source, text in sources.items():
+                path = f"{base}/{namespace}/{version}/{source}"
+                _ensure_group(execution, path.rpartition("/")[0])
+                execution.write_array(_text_plan(path, text))
+    root = hierarchy.documents[""]
+    attributes = dict(root.get("attributes") or {})
+    attributes.setdefault(SPECIFICATION_LOCATION, SPECIFICATION_GROUP)
+    hierarchy.set_document("", {**root, "attributes": attributes})
+
+
+def _ensure_group(execution: Execution, path: str) -> None:
+    parts = path.split("/")
+    for depth in range(1, len(parts) + 1):
+        parent = "/".join(parts[:depth])
+        if parent not in execution.hierarchy:
+            execution.hierarchy.set_document(parent, group_document({}))
+
+
+def _text_plan(path: str, text: str) -> ArrayPlan:
+    value = np.empty((), dtype=object)
+    value[()] = text
+    layout = decide_layout(
+        LayoutRequest(codecs=CodecRequest(compressors=True)),
+        element=TEXT,
+        stored_dtype=None,
+        shape=(),
+        itemsize=len(text),
+        fill_value="",
+    )
+    return ArrayPlan(
+        path=path,
+        element=TEXT,
+        data_type=stored_dtype(TEXT),
+        shape=(),
+        layout=layout,
+        attributes={},
+        dimension_names=None,
+        source=MemorySource(value, TEXT),
+    )

@@ -1,0 +1,240 @@
+"""Carries a plan out: groups, arrays, attributes; the root's document waits for the commit."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import zarr
+
+from hdmf_zarr.convention import JSON
+from hdmf_zarr.dtypes import ElementType
+from hdmf_zarr.elements import encode_elements, to_memory
+from hdmf_zarr.errors import HDMFZarrError
+from hdmf_zarr.stores import Hierarchy, compat, group_document
+from hdmf_zarr.stores.array import ALTERNATE_CHUNK_KEYS, CHUNK_KEYS
+from hdmf_zarr.write.layout import Layout
+from hdmf_zarr.write.plan import ArrayPlan, AttributesPlan, GroupPlan, TreePlan
+from hdmf_zarr.write.queue import ZarrIODataChunkIteratorQueue
+from hdmf_zarr.write.sources import ArraySource, ChunkCopySource, EmptySource, IteratorSource
+
+BUFFER_BYTES = 32 * 1024**2
+"""Elements of a lazy source that are held at once."""
+
+COPIED_TOGETHER = 16
+"""Encoded chunks that are read concurrently when an array is copied chunk by chunk."""
+
+Progress = Callable[[int], None]
+"""Is told the bytes (of elements, or of encoded chunks) that were just written."""
+
+
+def _no_progress(_count: int) -> None:
+    """Take no notice."""
+
+
+@dataclass(kw_only=True)
+class Execution:
+    """How a plan is carried out.
+
+    Attributes
+    ----------
+    hierarchy : Hierarchy
+        Of the destination; gains the documents that are written.
+    queue : ZarrIODataChunkIteratorQueue
+        Where iterators are exhausted.
+    exhaust_dci : bool
+        Exhaust each iterator when its turn comes; otherwise all together at the end.
+    progress : callable
+    """
+
+    hierarchy: Hierarchy
+    queue: ZarrIODataChunkIteratorQueue
+    exhaust_dci: bool = True
+    progress: Progress = _no_progress
+
+    def carry_out(self, plan: TreePlan) -> None:
+        """Write every node of a plan."""
+        growing: list[tuple[ArrayPlan, GrowingArray]] = []
+        for node in plan.nodes:
+            if isinstance(node, GroupPlan):
+                self.hierarchy.set_document(node.path, group_document(node.attributes))
+            elif isinstance(node, AttributesPlan):
+                self._write_attributes(node)
+            elif isinstance(node.source, IteratorSource):
+                growing.append((node, self._queue_iterator(node, node.source)))
+            else:
+                self.write_array(node)
+        self.queue.exhaust_queue()
+        for array_plan, array in growing:
+            self.hierarchy.set_document(array_plan.path, array.document)
+
+    def write_array(self, plan: ArrayPlan) -> None:
+        """Write an array: its chunks first, then the document that names them."""
+        document = self._document(plan)
+        source = plan.source
+        try:
+            if isinstance(source, ChunkCopySource):
+                self._copy_chunks(source, plan.path, document)
+            elif not isinstance(source, (EmptySource, IteratorSource)):
+                self._fill(plan, source, document)
+        except HDMFZarrError as error:
+            where = f"{self.hierarchy.uri}:/{plan.path}"
+            raise type(error)(f"{where}: {error}") from error
+        self.hierarchy.set_document(plan.path, document)
+
+    def _write_attributes(self, plan: AttributesPlan) -> None:
+        document = self.hierarchy.documents[plan.path]
+        self.hierarchy.set_document(plan.path, {**document, "attributes": plan.attributes})
+
+    def _document(self, plan: ArrayPlan) -> dict[str, JSON]:
+        document = dict(plan.document) if plan.document is not None else _made_document(plan)
+        if plan.path in self.hierarchy:
+            self._make_way(plan.path, document)
+        return {**document, "attributes": plan.attributes}
+
+    def _make_way(self, path: str, document: dict[str, JSON]) -> None:
+        """Write an array that replaces another one beside its chunks, which go after the commit."""
+        old = self.hierarchy.documents[path]
+        if old.get("chunk_key_encoding") == CHUNK_KEYS:
+            document["chunk_key_encoding"] = ALTERNATE_CHUNK_KEYS
+        keys = [
+            key.removeprefix(path + "/")
+            for key in self.hierarchy.bytestore.list_prefix(path)
+            if not key.endswith("/zarr.json")
+        ]
+        self.hierarchy.discard_after_commit(path, iter(keys))
+
+    def _fill(self, plan: ArrayPlan, source: ArraySource, document: dict[str, JSON]) -> None:
+        array = _writable_array(self.hierarchy, plan.path, document)
+        stored = np.dtype(array.dtype)
+        assert plan.layout is not None
+        for region in _regions(source.shape, plan.layout, _bytes_per_element(stored)):
+            values = source.read(region)
+            array[region if source.shape else ()] = encode_elements(values, plan.element, stored)
+            self.progress(values.size * _bytes_per_element(stored))
+
+    def _queue_iterator(self, plan: ArrayPlan, source: IteratorSource) -> GrowingArray:
+        array = GrowingArray(self.hierarchy, plan.path, self._document(plan), plan.element)
+        array.progress = self.progress
+        self.queue.append(array, source.iterator)
+        if self.exhaust_dci:
+            self.queue.exhaust_queue()
+        return array
+
+    def _copy_chunks(
+        self, source: ChunkCopySource, path: str, document: dict[str, JSON]
+    ) -> None:
+        """Copy encoded chunks; one that is missing stays missing."""
+        origin = source.array.hierarchy
+        unit = document["chunk_grid"]["configuration"]["chunk_shape"]
+        grid = [range(-(-size // step)) for size, step in zip(source.shape, unit, strict=True)]
+        old_keys = origin.documents[source.array.node_path]["chunk_key_encoding"]
+        new_keys = document["chunk_key_encoding"]
+        coordinates = itertools.product(*grid)
+        while batch := list(itertools.islice(coordinates, COPIED_TOGETHER)):
+            renamed = {
+                f"{source.array.node_path}/{chunk_key(old_keys, at)}": f"{path}/{chunk_key(new_keys, at)}"
+                for at in batch
+            }
+            for key, encoded in origin.bytestore.get_many(renamed).items():
+                self.hierarchy.bytestore.set(renamed[key], encoded)
+                self.progress(len(encoded))
+
+
+class GrowingArray:
+    """An array that an iterator fills: it grows as chunks come, its document is written at the end.
+
+    Attributes
+    ----------
+    document : dict
+        With the shape that has been reached.
+    """
+
+    def __init__(
+        self, hierarchy: Hierarchy, path: str, document: dict[str, JSON], element: ElementType
+    ) -> None:
+        self._hierarchy = hierarchy
+        self._path = path
+        self._element = element
+        self.document = document
+        self.progress: Progress = _no_progress
+        self._array = _writable_array(hierarchy, path, document)
+
+    @property
+    def name(self) -> str:
+        """Store and path, for messages."""
+        return f"{self._hierarchy.uri}:/{self._path}"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of elements along each dimension, so far."""
+        return tuple(self.document["shape"])
+
+    def resize(self, shape: tuple[int, ...]) -> None:
+        """Grow to a shape; nothing is written yet."""
+        self.document = {**self.document, "shape": [int(size) for size in shape]}
+        self._array = _writable_array(self._hierarchy, self._path, self.document)
+
+    def __setitem__(self, selection: Any, data: Any) -> None:
+        values = to_memory(data, self._element, str)
+        stored = np.dtype(self._array.dtype)
+        self._array[selection] = encode_elements(values, self._element, stored)
+        self.progress(values.size * _bytes_per_element(stored))
+
+
+def chunk_key(encoding: dict[str, JSON], coordinates: tuple[int, ...]) -> str:
+    """Return the key of a chunk in the folder of its array."""
+    name = encoding["name"]
+    separator = (encoding.get("configuration") or {}).get("separator", "/" if name == "default" else ".")
+    parts = [str(coordinate) for coordinate in coordinates]
+    if name == "default":
+        return separator.join(["c", *parts])
+    return separator.join(parts) if parts else "0"
+
+
+def _made_document(plan: ArrayPlan) -> dict[str, JSON]:
+    assert plan.layout is not None
+    return compat.array_document(
+        shape=plan.shape,
+        data_type=plan.data_type,
+        chunk_grid_shape=plan.layout.write_unit,
+        fill_value=plan.layout.fill_value,
+        codecs=plan.layout.codecs,
+        dimension_names=plan.dimension_names,
+        chunk_key_encoding=CHUNK_KEYS,
+    )
+
+
+def _writable_array(
+    hierarchy: Hierarchy, path: str, document: dict[str, JSON]
+) -> zarr.Array[Any]:
+    """Return zarr's array of a document that is not in the store yet."""
+    return zarr.Array(Hierarchy(hierarchy.bytestore, {"": {}, path: document}).async_array(path))
+
+
+def _bytes_per_element(stored: np.dtype[Any]) -> int:
+    return stored.itemsize if stored.kind not in "OT" else 64
+
+
+def _regions(
+    shape: tuple[int, ...], layout: Layout, itemsize: int
+) -> Iterator[tuple[slice, ...]]:
+    """Regions of whole write units that cover a shape, each of about `BUFFER_BYTES` at most."""
+    if not shape:
+        yield ()
+        return
+    steps = list(layout.write_unit)
+    for axis in range(len(shape) - 1, -1, -1):
+        room = BUFFER_BYTES // max(1, math.prod(steps) * itemsize)
+        units = -(-max(1, shape[axis]) // steps[axis])
+        steps[axis] *= max(1, min(room, units))
+    starts = [range(0, size, step) for size, step in zip(shape, steps, strict=True)]
+    for corner in itertools.product(*starts):
+        yield tuple(
+            slice(start, min(start + step, size))
+            for start, step, size in zip(corner, steps, shape, strict=True)
+        )
