@@ -292,7 +292,7 @@ def _numbers(data: Any, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     array = _as_numbers(data)
     if array.dtype == dtype:
         return array
-    if array.dtype.kind in "OSUT":
+    if array.dtype.kind in "OSUT" and array.size:
         raise EncodingError(f"expected {dtype.name}, found {first_leaf(data)!r:.100}")
     if array.size == 0 or np.can_cast(array.dtype, dtype, "safe"):
         return array.astype(dtype)
