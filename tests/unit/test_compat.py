@@ -1,0 +1,165 @@
+"""The private names that the package uses, or that clients use of it; each fails here when it moves."""
+
+from __future__ import annotations
+
+import inspect
+import json
+
+import numpy as np
+import pytest
+import zarr
+from hdmf.common import VectorData, VectorIndex
+from hdmf.container import Data
+from zarr.storage import MemoryStore
+
+from hdmf_zarr import ZarrIO
+from hdmf_zarr.errors import ModeError
+from hdmf_zarr.read.appendable import make_appendable
+from hdmf_zarr.stores import compat
+
+STRUCT = {
+    "name": "struct",
+    "configuration": {
+        "fields": [
+            {"name": "start", "data_type": "int32"},
+            {
+                "name": "label",
+                "data_type": {
+                    "name": "fixed_length_utf32",
+                    "configuration": {"length_bytes": 12},
+                },
+            },
+        ]
+    },
+}
+
+
+# -- zarr-python -----------------------------------------------------------------------------------
+
+
+def test_a_coroutine_runs_on_the_event_loop_of_zarr() -> None:
+    async def answer() -> int:
+        return 42
+
+    assert compat.run(answer()) == 42
+
+
+def test_bytes_go_into_a_store_and_come_back() -> None:
+    store = MemoryStore()
+    compat.run(store.set("key", compat.to_buffer(b"value")))
+    buffer = compat.run(store.get("key", prototype=compat.prototype()))
+    assert buffer is not None
+    assert buffer.to_bytes() == b"value"
+
+
+def test_the_document_of_an_array_is_one_that_zarr_opens() -> None:
+    document = compat.array_document(
+        shape=(3, 2),
+        data_type=zarr.dtype.parse_dtype(np.dtype("int16"), zarr_format=3),
+        chunk_grid_shape=(3, 2),
+        fill_value=np.int16(7),
+        codecs=(zarr.codecs.BytesCodec(),),
+        dimension_names=("time", None),
+        chunk_key_encoding={"name": "default", "configuration": {"separator": "."}},
+    )
+    assert document["shape"] == [3, 2]
+    assert document["data_type"] == "int16"
+    assert document["fill_value"] == 7
+    assert document["dimension_names"] == ["time", None]
+    assert document["chunk_key_encoding"]["configuration"]["separator"] == "."
+    store = MemoryStore()
+    compat.run(store.set("zarr.json", compat.to_buffer(json.dumps(document).encode())))
+    array = zarr.open_array(store, mode="r")
+    assert array.shape == (3, 2)
+    assert np.all(array[...] == 7)
+
+
+@pytest.mark.parametrize(
+    "fill_value", ["AAAAAAAAAAAAAAAAAAAAAA==", {"start": 0, "label": ""}], ids=["base64", "object"]
+)
+def test_a_struct_of_a_newer_zarr_is_read_by_every_zarr(fill_value: object) -> None:
+    document = {
+        **compat.array_document(
+            shape=(1,),
+            data_type=zarr.dtype.parse_dtype(np.dtype("int16"), zarr_format=3),
+            chunk_grid_shape=(1,),
+            fill_value=np.int16(0),
+            codecs=(zarr.codecs.BytesCodec(),),
+            dimension_names=None,
+            chunk_key_encoding={"name": "default", "configuration": {"separator": "."}},
+        ),
+        "data_type": STRUCT,
+        "fill_value": fill_value,
+    }
+    readable = compat.readable_document(document)
+    array = zarr.AsyncArray(readable, zarr.storage.StorePath(MemoryStore(), ""))
+    assert array.dtype == np.dtype([("start", "<i4"), ("label", "<U3")])
+    assert document["data_type"] is STRUCT, "the document itself is not changed"
+
+
+def test_zarr_array_takes_its_async_array_from_the_attribute_that_the_lazy_array_replaces() -> None:
+    array = zarr.create_array(MemoryStore(), shape=(2,), dtype="int8")
+    assert isinstance(array._async_array, zarr.AsyncArray)
+    assert "_async_array" in zarr.Array.__dataclass_fields__
+
+
+# -- hdmf ------------------------------------------------------------------------------------------
+
+
+def test_vector_index_keeps_its_bounds_under_the_names_that_are_set() -> None:
+    column = VectorData(name="column", description="d", data=[1, 2, 3])
+    index = VectorIndex(name="column_index", data=[1], target=column)
+    assert index._VectorIndex__maxval == 255
+    assert index._VectorIndex__uint is np.uint8
+    index._VectorIndex__maxval = np.iinfo(np.uint64).max
+    index._VectorIndex__uint = np.uint64
+    index.add_vector(list(range(300)))
+    assert index.data[-1] == 303
+
+
+def test_data_can_be_extended_through_the_method_that_is_replaced() -> None:
+    column = Data(name="data", data=[1])
+    column.extend([2, 3])
+    assert list(column.data) == [1, 2, 3]
+    assert callable(column._validate_new_data)
+
+
+def test_columns_in_memory_are_left_alone() -> None:
+    column = VectorData(name="column", description="d", data=[1, 2, 3])
+    index = VectorIndex(name="column_index", data=[1], target=column)
+    make_appendable(index)
+    assert index._VectorIndex__maxval == 255
+    assert "extend" not in vars(index)
+
+
+# -- names that clients use ------------------------------------------------------------------------
+
+
+def test_the_mode_is_where_clients_look() -> None:
+    with ZarrIO(MemoryStore(), "w") as io:
+        assert io._ZarrIO__mode == "w"
+        assert io.mode == "w"
+
+
+def test_the_file_is_where_clients_look() -> None:
+    store = MemoryStore()
+    zarr.create_group(store, attributes={"data_type": "X"})
+    with ZarrIO(store, "r") as io:
+        assert isinstance(io._ZarrIO__file, zarr.Group)
+        assert isinstance(io._file, zarr.Group)
+        assert io._ZarrIO__file.attrs["data_type"] == "X"
+
+
+def test_compat_names_every_private_module_of_zarr_that_is_imported() -> None:
+    source = inspect.getsource(compat)
+    documentation = compat.__doc__
+    assert documentation is not None
+    for name in ("zarr.core.sync", "zarr.core.buffer", "zarr.core.metadata.v3"):
+        assert f"from {name} import" in source
+        assert name in documentation
+
+
+def test_a_store_given_read_only_is_not_written() -> None:
+    store = MemoryStore(read_only=True)
+    with pytest.raises(ModeError, match="read-only"), ZarrIO(store, "r+"):
+        pass
