@@ -219,18 +219,11 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         if self._is_open:
             return
         mode, location = self.__mode, self._location
-        exists = location.store is not None and location.is_local is False or store_exists(location)
         if mode in CREATING_MODES:
-            if mode == "w":
-                check_replaceable(location, force=self._force_overwrite)
-            elif store_exists(location):
-                raise StoreExistsError(
-                    f"{location.uri} exists, and mode {mode!r} does not replace it; use mode 'w' to "
-                    "replace it, or 'r+' to append to it"
-                )
+            self._check_creatable()
         elif mode == "a" and not store_exists(location):
             pass
-        elif not exists and location.is_local:
+        elif location.is_local and not store_exists(location):
             raise StoreNotFoundError(
                 f"{location.uri} does not exist (mode {mode!r}); check the path, or write it with "
                 "mode 'w'"
@@ -239,6 +232,15 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             bytestore = open_bytestore(location, read_only=mode in READING_MODES)
             self._hierarchy = Hierarchy.load(bytestore, consolidated=mode == "r")
         self._is_open = True
+
+    def _check_creatable(self) -> None:
+        if self.mode == "w":
+            check_replaceable(self._location, force=self._force_overwrite)
+        elif store_exists(self._location):
+            raise StoreExistsError(
+                f"{self.source} exists, and mode {self.mode!r} does not replace it; use mode 'w' to "
+                "replace it, or 'r+' to append to it"
+            )
 
     def is_open(self) -> bool:
         """Whether the store is open."""

@@ -271,8 +271,7 @@ def stored_dtype(element: ElementType, widths: Mapping[str, int] | None = None) 
     if element.kind == "bytes":
         return zarr.dtype.VariableLengthBytes()
     with warnings.catch_warnings():
-        # Fixed-length text and bytes have no accepted specification yet; every reader that the
-        # format names takes them, so the user need not be told at each write.
+        # See `hdmf_zarr.stores.compat.array_document`.
         warnings.simplefilter("ignore", UnstableSpecificationWarning)
         return zarr.dtype.parse_dtype(stored_numpy_dtype(element, widths or {}), zarr_format=3)
 

@@ -174,7 +174,7 @@ def _manager_for(
     if not load or mode in CREATING_MODES or path is None:
         return get_manager()
     location = locate(path, storage_options)
-    if location.is_local and not store_exists(location):
+    if (location.is_local or mode == "a") and not store_exists(location):
         return get_manager()
     type_map = get_type_map()
     ZarrIO.load_namespaces(type_map, path, storage_options=storage_options)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import zarr
 import zarr.dtype
 from zarr.abc.codec import BytesBytesCodec
-from zarr.codecs import BloscCodec, ShardingCodec
+from zarr.codecs import BloscCodec, BytesCodec, ShardingCodec
 
 from hdmf_zarr.codecs import chain_from_codecs
 from hdmf_zarr.codecs.chain import default_compressor
@@ -35,12 +35,6 @@ from hdmf_zarr.stores.location import Location
 
 GROWN_CHUNK_BYTES = 512 * 1024
 """Up to this size the chunk of a small column grows with it, instead of one chunk a few rows."""
-
-CHUNK_KEYS = {"name": "default", "configuration": {"separator": "."}}
-"""Keys like ``c.0.0``: one path component, since the DANDI archive allows seven."""
-
-ALTERNATE_CHUNK_KEYS = {"name": "v2", "configuration": {"separator": "."}}
-"""Keys like ``0.0``, for an array written anew beside its old chunks, which stay until the commit."""
 
 _TEXT_TYPES = {
     "object_reference": REFERENCE,
@@ -345,7 +339,6 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
                 "appended; export it with a wider dtype"
             )
         data_type = data_type if data_type is not None else self.metadata.dtype
-        keys = CHUNK_KEYS if old["chunk_key_encoding"] != CHUNK_KEYS else ALTERNATE_CHUNK_KEYS
         document = compat.array_document(
             shape=values.shape,
             data_type=data_type,
@@ -353,7 +346,7 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
             fill_value=data_type.default_scalar(),
             codecs=_codecs_for(self.metadata.codecs, data_type),  # type: ignore[union-attr]
             dimension_names=old.get("dimension_names"),
-            chunk_key_encoding=keys,
+            chunk_key_encoding=self._hierarchy.keys_for_rewrite(self._node_path),
         )
         document["attributes"] = dict(old.get("attributes") or {})
         header = self._hierarchy.convention.decode_header(document["attributes"])
@@ -361,19 +354,11 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
             document["attributes"].update(
                 self._hierarchy.convention.encode_header(ArrayHeader(element_type=element.numpy.name))
             )
-        self._hierarchy.discard_after_commit(self._node_path, self._chunk_keys())
         written = Hierarchy(self._hierarchy.bytestore, {"": {}, self._node_path: document})
         array = zarr.Array(written.async_array(self._node_path))
         array[...] = encode_elements(values, element, _native(data_type))
         self.element_type = element
         self._take_document(document)
-
-    def _chunk_keys(self) -> Iterator[str]:
-        names = [
-            key.removeprefix(self._node_path + "/")
-            for key in self._hierarchy.bytestore.list_prefix(self._node_path)
-        ]
-        return iter([name for name in names if name != "zarr.json"])
 
     @property
     def _document(self) -> dict[str, Any]:
@@ -442,14 +427,17 @@ def _width(dtype: np.dtype[Any]) -> int:
 
 
 def _codecs_for(codecs: tuple[Any, ...], data_type: Any) -> tuple[Any, ...]:
-    """The codecs with Blosc's element size fitted to another data type."""
+    """The codecs with Blosc's element size and the byte order fitted to another data type."""
     chain = chain_from_codecs(codecs)
     itemsize = _native(data_type).itemsize or 1
     fitted = tuple(
         _blosc_for(codec, itemsize) if isinstance(codec, BloscCodec) else codec
         for codec in chain.compressors
     )
-    return (*chain.filters, chain.serializer, *fitted)
+    serializer = chain.serializer
+    if isinstance(serializer, BytesCodec) and serializer.endian is None:
+        serializer = BytesCodec(endian="little")
+    return (*chain.filters, serializer, *fitted)
 
 
 def _blosc_for(codec: BloscCodec, itemsize: int) -> BloscCodec:

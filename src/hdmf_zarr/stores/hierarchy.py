@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any, Literal
 
 import zarr
@@ -27,6 +27,7 @@ from hdmf_zarr.errors import (
 )
 from hdmf_zarr.stores import compat
 from hdmf_zarr.stores.bytestore import ByteStore
+from hdmf_zarr.stores.chunk_keys import has_form, other_form
 from hdmf_zarr.stores.location import Location
 
 logger = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ class Hierarchy:
         self.is_consolidated = False
         self.was_consolidated = True
         self.is_changed = False
-        self._obsolete_chunks: list[tuple[str, tuple[str, ...]]] = []
+        self._committed_keys: dict[str, dict[str, JSON]] = {}
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -271,9 +272,24 @@ class Hierarchy:
         self.documents[path.strip("/")] = document
         self.is_changed = True
 
-    def discard_after_commit(self, path: str, keys: Iterator[str]) -> None:
-        """Remove chunks that no document names any more, once readers of the old one cannot exist."""
-        self._obsolete_chunks.append((path, tuple(keys)))
+    def keys_for_rewrite(self, path: str) -> dict[str, JSON]:
+        """Return how to name the chunks of an array that is written anew beside its old ones.
+
+        The chunks that the last commit, or the present document, names stay as they are; whatever
+        else is there is removed now, the old ones at the commit.
+        """
+        path = path.strip("/")
+        current = self.documents[path]["chunk_key_encoding"]
+        committed = self._committed_keys.setdefault(path, current)
+        keys = other_form(current, committed)
+        self._remove_chunks(path, lambda key: has_form(keys, key))
+        return keys
+
+    def _remove_chunks(self, path: str, is_obsolete: Callable[[str], bool]) -> None:
+        for key in list(self.bytestore.list_prefix(path)):
+            name = key.removeprefix(path + "/")
+            if name != DOCUMENT and is_obsolete(name):
+                self.bytestore.delete(key)
 
     def restore(self, before: dict[str, dict[str, JSON]]) -> None:
         """Go back to earlier documents: remove nodes that are new, rewrite those that were changed."""
@@ -283,7 +299,7 @@ class Hierarchy:
             if path and self.documents.get(path) is not document:
                 self.bytestore.set(f"{path}/{DOCUMENT}", encode_document(document))
         self.documents = dict(before)
-        self._obsolete_chunks.clear()
+        self._remove_obsolete_chunks()
 
     def commit(self, *, consolidate: bool) -> None:
         """Write the root's document, with the documents of all nodes in it where asked to.
@@ -300,10 +316,14 @@ class Hierarchy:
         self.bytestore.set(DOCUMENT, encode_document(root))
         self.is_consolidated = consolidate
         self.is_changed = False
-        for path, keys in self._obsolete_chunks:
-            for key in keys:
-                self.bytestore.delete(f"{path}/{key}")
-        self._obsolete_chunks.clear()
+        self._remove_obsolete_chunks()
+
+    def _remove_obsolete_chunks(self) -> None:
+        """Remove the chunks of rewritten arrays that the present documents do not name."""
+        for path in self._committed_keys:
+            keys = self.documents[path]["chunk_key_encoding"]
+            self._remove_chunks(path, lambda key, keys=keys: not has_form(keys, key))  # type: ignore[misc]
+        self._committed_keys.clear()
 
 
 def group_document(attributes: dict[str, JSON]) -> dict[str, JSON]:

@@ -58,7 +58,8 @@ from hdmf_zarr.errors import BrokenLinkError, DtypeError, EncodingError, HDMFZar
 from hdmf_zarr.hdf5 import HDF5Source, convert_attribute, is_h5py_dataset, is_hdf5_file
 from hdmf_zarr.hdf5.source import row_blocks
 from hdmf_zarr.stores import Hierarchy, Location, relative_source
-from hdmf_zarr.stores.array import CHUNK_KEYS, HDMFZarrArray
+from hdmf_zarr.stores.array import HDMFZarrArray
+from hdmf_zarr.stores.chunk_keys import CHUNK_KEYS
 from hdmf_zarr.stores.location import location_of_uri, resolve_source
 from hdmf_zarr.write.dataio import unwrap
 from hdmf_zarr.write.dimensions import DimensionNames

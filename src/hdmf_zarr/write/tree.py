@@ -16,7 +16,7 @@ from hdmf_zarr.dtypes import ElementType
 from hdmf_zarr.elements import encode_elements, to_memory
 from hdmf_zarr.errors import HDMFZarrError
 from hdmf_zarr.stores import Hierarchy, compat, group_document
-from hdmf_zarr.stores.array import ALTERNATE_CHUNK_KEYS, CHUNK_KEYS
+from hdmf_zarr.stores.chunk_keys import CHUNK_KEYS, chunk_key
 from hdmf_zarr.write.layout import Layout
 from hdmf_zarr.write.plan import ArrayPlan, AttributesPlan, GroupPlan, TreePlan
 from hdmf_zarr.write.queue import ZarrIODataChunkIteratorQueue
@@ -93,20 +93,8 @@ class Execution:
     def _document(self, plan: ArrayPlan) -> dict[str, JSON]:
         document = dict(plan.document) if plan.document is not None else _made_document(plan)
         if plan.path in self.hierarchy:
-            self._make_way(plan.path, document)
+            document["chunk_key_encoding"] = self.hierarchy.keys_for_rewrite(plan.path)
         return {**document, "attributes": plan.attributes}
-
-    def _make_way(self, path: str, document: dict[str, JSON]) -> None:
-        """Write an array that replaces another one beside its chunks, which go after the commit."""
-        old = self.hierarchy.documents[path]
-        if old.get("chunk_key_encoding") == CHUNK_KEYS:
-            document["chunk_key_encoding"] = ALTERNATE_CHUNK_KEYS
-        keys = [
-            key.removeprefix(path + "/")
-            for key in self.hierarchy.bytestore.list_prefix(path)
-            if not key.endswith("/zarr.json")
-        ]
-        self.hierarchy.discard_after_commit(path, iter(keys))
 
     def _fill(self, plan: ArrayPlan, source: ArraySource, document: dict[str, JSON]) -> None:
         array = _writable_array(self.hierarchy, plan.path, document)
@@ -184,16 +172,6 @@ class GrowingArray:
         stored = np.dtype(self._array.dtype)
         self._array[selection] = encode_elements(values, self._element, stored)
         self.progress(values.size * _bytes_per_element(stored))
-
-
-def chunk_key(encoding: dict[str, JSON], coordinates: tuple[int, ...]) -> str:
-    """Return the key of a chunk in the folder of its array."""
-    name = encoding["name"]
-    separator = (encoding.get("configuration") or {}).get("separator", "/" if name == "default" else ".")
-    parts = [str(coordinate) for coordinate in coordinates]
-    if name == "default":
-        return separator.join(["c", *parts])
-    return separator.join(parts) if parts else "0"
 
 
 def _made_document(plan: ArrayPlan) -> dict[str, JSON]:

@@ -1,0 +1,291 @@
+"""A tree of builders -> an HDF5 file, node by node: nothing is rebuilt, so nothing changes.
+
+Large arrays pass through a bounded buffer. What a builder links to in another store is copied to the
+place of the first link that leads there, since an HDF5 file cannot link to anything else.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+from hdmf.build import DatasetBuilder, GroupBuilder, LinkBuilder, ReferenceBuilder
+from hdmf.build.builders import BaseBuilder
+from hdmf.query import HDMFDataset
+
+from hdmf_zarr.dtypes import ElementType, declared_element_type, element_type_from_compound
+from hdmf_zarr.errors import BrokenLinkError, EncodingError, HDMFZarrError
+from hdmf_zarr.stores.array import HDMFZarrArray
+
+BUFFER_BYTES = 16 * 1024**2
+"""Elements that are held at once."""
+
+COMPRESSED_BYTES = 512 * 1024
+"""Arrays of numbers above this size are chunked and compressed; below, a chunk costs more."""
+
+TEXT_BYTES = 64
+"""Guess of the bytes of a text."""
+
+Progress = Callable[[int], None]
+
+_TYPE_ATTRIBUTES = ("neurodata_type", "data_type")
+
+
+class HDF5TreeWriter:
+    """Writes the builders that a `ZarrIO` has read into an empty HDF5 file.
+
+    Parameters
+    ----------
+    file : h5py.File
+    progress : callable
+        Told the bytes of elements that were just written.
+    """
+
+    def __init__(self, file: h5py.File, progress: Progress) -> None:
+        self._file = file
+        self._progress = progress
+        self._paths: dict[int, str] = {}
+        self._links: deque[tuple[str, LinkBuilder]] = deque()
+        self._nodes: list[tuple[str, BaseBuilder]] = []
+
+    def write(self, root: GroupBuilder) -> None:
+        """Write a root and all below it: first the nodes, then what refers to them.
+
+        Raises
+        ------
+        BrokenLinkError
+            If a reference leads out of the tree.
+        EncodingError
+            If HDF5 cannot hold a value.
+        """
+        self._place(root, "")
+        while self._links:
+            path, link = self._links.popleft()
+            self._link(path, link)
+        for path, builder in self._nodes:
+            try:
+                if isinstance(builder, DatasetBuilder):
+                    self._fill(path, builder)
+                self._set_attributes(path, builder.attributes)
+            except (HDMFZarrError, TypeError, ValueError, OverflowError) as error:
+                kind = type(error) if isinstance(error, HDMFZarrError) else EncodingError
+                raise kind(f"{builder.source}:{path or '/'}: {error}") from error
+
+    # -- nodes and links -------------------------------------------------------------------------
+
+    def _place(self, builder: BaseBuilder, path: str) -> None:
+        """Make a group with all below it, or a dataset without its elements."""
+        self._paths[id(builder)] = path
+        self._nodes.append((path, builder))
+        if isinstance(builder, DatasetBuilder):
+            _create_dataset(self._file, path, builder)
+            return
+        if path:
+            self._file.create_group(path)
+        for name, child in (*builder.groups.items(), *builder.datasets.items()):
+            self._place(child, f"{path}/{name}")
+        self._links.extend((f"{path}/{name}", link) for name, link in builder.links.items())
+
+    def _link(self, path: str, link: LinkBuilder) -> None:
+        target = self._paths.get(id(link.builder))
+        if target is None:
+            self._place(link.builder, path)
+        else:
+            self._file[path] = h5py.SoftLink(target or "/")
+
+    # -- elements --------------------------------------------------------------------------------
+
+    def _fill(self, path: str, builder: DatasetBuilder) -> None:
+        dataset = self._file[path]
+        if not _is_array(builder.data):
+            value = self._scalar(builder.data, dataset.dtype)
+            if value is not None:
+                dataset[()] = value
+            return
+        array = _stored_array(builder.data)
+        for region in regions(array.shape, _write_unit(array), _itemsize(array.element_type)):
+            values = builder.data[region]
+            dataset[region] = self._elements(values, array.element_type, dataset.dtype)
+            self._progress(
+                math.prod(part.stop - part.start for part in region) * _itemsize(array.element_type)
+            )
+
+    def _elements(self, values: Any, element: ElementType, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+        if element.kind == "reference":
+            return self._reference_array(values)
+        if element.kind != "compound":
+            return np.asarray(values)
+        records = np.empty(np.shape(values), dtype=dtype)
+        for name, field in element.fields:
+            column = values[name]
+            if field.kind == "reference":
+                column = self._reference_array(column)
+            elif field.kind in ("ascii", "isodatetime", "bytes"):
+                column = _as_bytes(column)
+            records[name] = column
+        return records
+
+    def _reference_array(self, targets: Any) -> npt.NDArray[Any]:
+        flat, shape = _flat(targets)
+        references = np.empty(len(flat), dtype=h5py.ref_dtype)
+        references[:] = [None if target is None else self._reference(target) for target in flat]
+        return references.reshape(shape)
+
+    def _reference(self, target: Any) -> h5py.Reference:
+        builder = target.builder if isinstance(target, ReferenceBuilder) else target
+        path = self._paths.get(id(builder))
+        if path is None:
+            raise BrokenLinkError(
+                f"a reference leads to {builder.source}:{builder.location}/{builder.name}, which is "
+                "not part of the file that is written; an HDF5 file cannot refer to it"
+            )
+        return self._file[path or "/"].ref
+
+    def _scalar(self, data: Any, dtype: np.dtype[Any]) -> Any:
+        if isinstance(data, (ReferenceBuilder, GroupBuilder, DatasetBuilder)):
+            return self._reference(data)
+        if isinstance(data, np.ndarray) and data.dtype.names is not None:
+            record = np.empty((), dtype=dtype)
+            for name in data.dtype.names:
+                record[name] = self._field(data[name][()], dtype[name])
+            return record
+        return data
+
+    def _field(self, value: Any, dtype: np.dtype[Any]) -> Any:
+        if h5py.check_ref_dtype(dtype) is None:
+            return value
+        return self._reference(value) if value else None
+
+    # -- attributes ------------------------------------------------------------------------------
+
+    def _set_attributes(self, path: str, attributes: Mapping[str, Any]) -> None:
+        node = self._file[path or "/"]
+        for name, value in attributes.items():
+            try:
+                node.attrs[name] = self._attribute(value)
+            except (TypeError, ValueError, OverflowError, OSError, RuntimeError) as error:
+                if isinstance(error, HDMFZarrError):
+                    raise
+                raise EncodingError(f"attribute {name!r} cannot be stored in HDF5: {error}") from error
+
+    def _attribute(self, value: Any) -> Any:
+        if isinstance(value, (GroupBuilder, DatasetBuilder, ReferenceBuilder)):
+            return self._reference(value)
+        if isinstance(value, (list, tuple)) and value and isinstance(value[0], BaseBuilder):
+            return self._reference_array(value)
+        if isinstance(value, np.ndarray) and value.dtype.kind in "OU":
+            return np.array(value, dtype=h5py.string_dtype())
+        return value
+
+
+def regions(
+    shape: tuple[int, ...], unit: tuple[int, ...], itemsize: int, buffer: int = BUFFER_BYTES
+) -> Iterator[tuple[slice, ...]]:
+    """Regions of whole units that cover a shape, each of about ``buffer`` bytes at most.
+
+    Examples
+    --------
+    >>> list(regions((5, 2), (2, 2), 1, buffer=8))
+    [(slice(0, 4, None), slice(0, 2, None)), (slice(4, 5, None), slice(0, 2, None))]
+    """
+    steps = list(unit)
+    for axis in range(len(shape) - 1, -1, -1):
+        room = buffer // max(1, math.prod(steps) * itemsize)
+        steps[axis] *= max(1, min(room, -(-max(1, shape[axis]) // steps[axis])))
+    starts = [range(0, size, step) for size, step in zip(shape, steps, strict=True)]
+    for corner in itertools.product(*starts):
+        yield tuple(
+            slice(start, min(start + step, size))
+            for start, step, size in zip(corner, steps, shape, strict=True)
+        )
+
+
+def hdf5_dtype(element: ElementType) -> np.dtype[Any]:
+    """Return h5py's dtype for an element type."""
+    if element.kind == "compound":
+        return np.dtype([(name, hdf5_dtype(field)) for name, field in element.fields])
+    if element.kind == "reference":
+        return np.dtype(h5py.ref_dtype)
+    if element.numpy is not None:
+        return element.numpy
+    return np.dtype(h5py.string_dtype("utf-8" if element.kind == "text" else "ascii"))
+
+
+def _create_dataset(file: h5py.File, path: str, builder: DatasetBuilder) -> None:
+    if not _is_array(builder.data):
+        file.create_dataset(path, shape=(), dtype=hdf5_dtype(_scalar_type(builder)))
+        return
+    array = _stored_array(builder.data)
+    options = _layout(array, is_growable=any(name in builder.attributes for name in _TYPE_ATTRIBUTES))
+    file.create_dataset(path, shape=array.shape, dtype=hdf5_dtype(array.element_type), **options)
+
+
+def _layout(array: HDMFZarrArray, *, is_growable: bool) -> dict[str, Any]:
+    """Chunks as in the source; columns of tables can grow, as HDF5IO makes them."""
+    is_large = array.element_type.numpy is not None and array.nbytes > COMPRESSED_BYTES
+    if not is_growable and not is_large:
+        return {}
+    chunks = tuple(
+        max(1, min(chunk, size)) for chunk, size in zip(array.chunks, array.shape, strict=True)
+    )
+    options: dict[str, Any] = {"chunks": chunks}
+    if is_growable:
+        options["maxshape"] = (None, *array.shape[1:])
+    if is_large:
+        options |= {"compression": "gzip", "compression_opts": 4, "shuffle": True}
+    return options
+
+
+def _is_array(data: Any) -> bool:
+    return isinstance(data, (HDMFZarrArray, HDMFDataset))
+
+
+def _stored_array(data: Any) -> HDMFZarrArray:
+    array: HDMFZarrArray = data.dataset if isinstance(data, HDMFDataset) else data
+    return array
+
+
+def _write_unit(array: HDMFZarrArray) -> tuple[int, ...]:
+    """Shape that the source decodes at once, unless it is larger than the buffer."""
+    unit = array.shards if array.shards is not None else array.chunks
+    is_small = math.prod(unit) * _itemsize(array.element_type) <= BUFFER_BYTES
+    return tuple(unit) if is_small else tuple(array.chunks)
+
+
+def _itemsize(element: ElementType) -> int:
+    if element.kind == "compound":
+        return sum(_itemsize(field) for _, field in element.fields)
+    return TEXT_BYTES if element.numpy is None else max(1, element.numpy.itemsize)
+
+
+def _scalar_type(builder: DatasetBuilder) -> ElementType:
+    if isinstance(builder.dtype, list):
+        return element_type_from_compound(builder.dtype, builder.data.dtype)
+    element = declared_element_type(builder.dtype)
+    if element is None:
+        raise EncodingError(f"{builder.source}: scalar {builder.name!r} has no dtype")
+    return element
+
+
+def _as_bytes(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    encoded = np.empty(column.shape, dtype=object)
+    for position, entry in np.ndenumerate(column):
+        encoded[position] = entry.encode("utf-8") if isinstance(entry, str) else entry
+    return encoded
+
+
+def _flat(targets: Any) -> tuple[list[Any], tuple[int, ...]]:
+    """Return nested lists of builders, which numpy would take for mappings, flat with their shape."""
+    if isinstance(targets, np.ndarray):
+        return list(targets.ravel()), targets.shape
+    shape = [len(targets)]
+    while targets and isinstance(targets[0], list):
+        shape.append(len(targets[0]))
+        targets = [entry for row in targets for entry in row]
+    return list(targets), tuple(shape)
