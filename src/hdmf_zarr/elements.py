@@ -253,9 +253,11 @@ def _as_objects(data: Any) -> npt.NDArray[Any]:
         return data if data.dtype.kind == "O" else data.astype(object)
     if isinstance(data, (list, tuple)):
         shape = _nested_shape(data)
+        leaves = list(_leaves(data, len(shape)))
         array = np.empty(shape, dtype=object)
-        if array.size:
-            array.reshape(-1)[:] = list(_leaves(data, len(shape)))
+        if len(leaves) != array.size:
+            raise EncodingError(f"the data are ragged: {len(leaves)} elements do not fill {shape}")
+        array.reshape(-1)[:] = leaves
         return array
     if hasattr(data, "__array__") and not isinstance(data, (np.generic, *REFERENCE_TYPES)):
         return np.asarray(data).astype(object)
