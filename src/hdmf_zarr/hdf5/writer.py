@@ -148,7 +148,7 @@ class HDF5TreeWriter:
         return self._file[path or "/"].ref
 
     def _scalar(self, data: Any, dtype: np.dtype[Any]) -> Any:
-        if isinstance(data, (ReferenceBuilder, GroupBuilder, DatasetBuilder)):
+        if isinstance(data, (BaseBuilder, ReferenceBuilder)):
             return self._reference(data)
         if isinstance(data, np.ndarray) and data.dtype.names is not None:
             record = np.empty((), dtype=dtype)
@@ -160,7 +160,7 @@ class HDF5TreeWriter:
     def _field(self, value: Any, dtype: np.dtype[Any]) -> Any:
         if h5py.check_ref_dtype(dtype) is None:
             return value
-        return self._reference(value) if value else None
+        return self._reference(value) if isinstance(value, (BaseBuilder, ReferenceBuilder)) else None
 
     # -- attributes ------------------------------------------------------------------------------
 
@@ -175,7 +175,7 @@ class HDF5TreeWriter:
                 raise EncodingError(f"attribute {name!r} cannot be stored in HDF5: {error}") from error
 
     def _attribute(self, value: Any) -> Any:
-        if isinstance(value, (GroupBuilder, DatasetBuilder, ReferenceBuilder)):
+        if isinstance(value, (BaseBuilder, ReferenceBuilder)):
             return self._reference(value)
         if isinstance(value, (list, tuple)) and value and isinstance(value[0], BaseBuilder):
             return self._reference_array(value)

@@ -50,7 +50,7 @@ class NewStore:
         self.hierarchy.commit(consolidate=consolidate)
         if isinstance(self._bytestore, LocalByteStore):
             target = Path(self.location.uri)
-            _replace(self._bytestore.root, target)
+            put_in_place(self._bytestore.root, target)
             self._bytestore.moved_to(target)
 
     def abandon(self) -> None:
@@ -99,10 +99,10 @@ def _clear(bytestore: ByteStore) -> None:
     bytestore.delete_prefix("")
 
 
-def _replace(built: Path, target: Path) -> None:
-    """Rename a folder to a place where something may be."""
-    if not os.path.lexists(target):
-        os.rename(built, target)
+def put_in_place(built: Path, target: Path) -> None:
+    """Rename a folder or file to a place where something may be."""
+    if not os.path.lexists(target) or (built.is_file() and not target.is_dir()):
+        os.replace(built, target)
         return
     aside = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.old")
     os.rename(target, aside)

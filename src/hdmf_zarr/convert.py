@@ -1,0 +1,273 @@
+"""HDF5 or Zarr -> Zarr or HDF5: which backends a conversion takes, and how its result appears whole."""
+
+from __future__ import annotations
+
+import os
+import uuid
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from hdmf.backends.hdf5 import HDF5IO
+from hdmf.backends.io import HDMFIO
+from hdmf.build import DatasetBuilder, GroupBuilder
+from hdmf.common import get_manager as get_common_manager
+from pynwb import NWBHDF5IO
+
+from hdmf_zarr.backend import ZarrIO
+from hdmf_zarr.errors import (
+    NoDataError,
+    NotAStoreError,
+    OptionError,
+    StoreExistsError,
+    StoreNotFoundError,
+)
+from hdmf_zarr.hdf5 import is_hdf5_file, write_specifications
+from hdmf_zarr.hdf5 import read_specifications as read_hdf5_specifications
+from hdmf_zarr.hdf5.writer import HDF5TreeWriter
+from hdmf_zarr.nwb import NWBZarrIO
+from hdmf_zarr.read.specifications import read_specifications
+from hdmf_zarr.stores import Hierarchy, locate, open_bytestore
+from hdmf_zarr.write.transaction import check_replaceable, put_in_place, store_exists
+
+__all__ = ["SUFFIXES", "Written", "convert"]
+
+Kind = Literal["hdf5", "zarr"]
+Progress = Callable[[int], None]
+
+SUFFIXES: dict[str, Kind] = {".zarr": "zarr", ".nwb": "hdf5", ".h5": "hdf5", ".hdf5": "hdf5"}
+"""The kind of file that a suffix stands for."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Written:
+    """What a conversion has written.
+
+    Attributes
+    ----------
+    path : str
+    n_files : int
+        Files, or objects in a store that is no folder.
+    n_bytes : int
+    """
+
+    path: str
+    n_files: int
+    n_bytes: int
+
+
+def convert(
+    source: str | os.PathLike[str],
+    destination: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    zarr_format: int = 3,
+    progress: Callable[[int], Progress] | None = None,
+) -> Written:
+    """Copy a file of HDMF data (such as NWB) to another format, exactly as it is.
+
+    Whether the source is HDF5 or Zarr is seen from its content, what the destination is to be from
+    its suffix: ``.zarr``, or ``.nwb``, ``.h5`` and ``.hdf5`` for HDF5. A conversion that fails or is
+    stopped leaves nothing at the destination, and what was there before as it was.
+
+    Parameters
+    ----------
+    source, destination : str or Path
+        Paths; Zarr stores may be URLs.
+    overwrite : bool
+        Replace an HDF5 file or a Zarr store at the destination.
+    zarr_format : int
+        Zarr format of a new store.
+    progress : callable, optional
+        Called once with the expected number of bytes; what it returns is told the bytes that were
+        just written.
+
+    Raises
+    ------
+    StoreNotFoundError, NotAStoreError, NoDataError
+        If the source is missing, or is no file with HDMF data.
+    StoreExistsError
+        If something is at the destination, and ``overwrite`` is False or it is another folder.
+    OptionError
+        If the suffix of the destination is unknown, or source and destination overlap.
+    """
+    source, destination = os.fspath(source), os.fspath(destination)
+    kind = kind_of_destination(destination)
+    _check_apart(source, destination)
+    _check_destination(destination, overwrite=overwrite)
+    with open_source(source) as src_io:
+        report = progress(expected_bytes(src_io.read_builder())) if progress else _no_progress
+        if kind == "zarr":
+            _write_zarr(src_io, destination, overwrite, zarr_format, report)
+        else:
+            _write_hdf5(src_io, destination, report)
+    return _measure(destination)
+
+
+def kind_of_destination(destination: str) -> Kind:
+    """Return what a destination is to be, by its suffix.
+
+    Raises
+    ------
+    OptionError
+        If there is no such suffix.
+
+    Examples
+    --------
+    >>> kind_of_destination("session.nwb.zarr"), kind_of_destination("session.nwb")
+    ('zarr', 'hdf5')
+    """
+    suffix = Path(destination.rstrip("/")).suffix.lower()
+    if suffix not in SUFFIXES:
+        known = ", ".join(f"{suffix} ({kind.upper()})" for suffix, kind in SUFFIXES.items())
+        raise OptionError(
+            f"destination {destination!r} has the suffix {suffix!r}, which says neither HDF5 nor Zarr; "
+            f"known suffixes: {known}"
+        )
+    return SUFFIXES[suffix]
+
+
+def open_source(path: str) -> HDMFIO:
+    """Open a file of HDMF data, of either kind, for reading.
+
+    Raises
+    ------
+    StoreNotFoundError, NotAStoreError, NoDataError, UnsupportedFormatError, MetadataError
+        If there is no such file.
+    """
+    location = locate(path)
+    if location.is_local and not os.path.exists(location.uri):
+        raise StoreNotFoundError(f"{location.uri} does not exist; check the path")
+    if is_hdf5_file(path):
+        return _open_hdf5(path)
+    if os.path.isfile(location.uri) and not location.uri.endswith(".zip"):
+        raise NotAStoreError(f"{location.uri} is a file, but no HDF5 file; nothing else is read")
+    hierarchy = Hierarchy.load(open_bytestore(location, read_only=True), consolidated=True)
+    with warnings.catch_warnings():
+        # What is no NWB file is converted, too: no need to say that pynwb cannot read it.
+        warnings.simplefilter("ignore", UserWarning)
+        if NWBZarrIO.can_read(path):
+            return NWBZarrIO(path, "r")
+    if not ZarrIO.can_read(path):
+        raise NoDataError(
+            f"{hierarchy.uri} is a Zarr hierarchy, but holds no HDMF data: its root has no data type"
+        )
+    return ZarrIO(path, "r", get_common_manager())
+
+
+def _open_hdf5(path: str) -> HDMFIO:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        is_nwb = NWBHDF5IO.can_read(path)
+    if is_nwb:
+        return NWBHDF5IO(path, "r")
+    src_io = HDF5IO(path, mode="r", manager=get_common_manager())
+    attributes = src_io._file.attrs
+    if any(name in attributes for name in ("data_type", "neurodata_type", "nwb_version", ".specloc")):
+        return src_io
+    src_io.close()
+    raise NoDataError(f"{path} is an HDF5 file, but holds no HDMF data: its root has no data type")
+
+
+def expected_bytes(builder: GroupBuilder) -> int:
+    """Bytes of the elements of all arrays below a group, text counted roughly."""
+    total = sum(expected_bytes(group) for group in builder.groups.values())
+    return total + sum(_dataset_bytes(dataset) for dataset in builder.datasets.values())
+
+
+def _dataset_bytes(builder: DatasetBuilder) -> int:
+    data = builder.data
+    size = getattr(data, "size", None)
+    if not isinstance(size, int):
+        return 0
+    dtype = getattr(data, "dtype", None)
+    itemsize = getattr(dtype, "itemsize", None)
+    return size * (64 if itemsize is None or getattr(dtype, "kind", "") == "O" else int(itemsize))
+
+
+# -- destinations ----------------------------------------------------------------------------------
+
+
+def _check_apart(source: str, destination: str) -> None:
+    """Raise if one path is, or lies inside of, the other."""
+    first, second = locate(source), locate(destination)
+    if first == second:
+        raise OptionError(f"source and destination are the same: {first.uri}")
+    for outer, inner in ((first, second), (second, first)):
+        if outer.is_local and inner.is_local and Path(outer.uri) in Path(inner.uri).parents:
+            raise OptionError(f"{inner.uri} lies inside of {outer.uri}; choose another destination")
+
+
+def _check_destination(destination: str, *, overwrite: bool) -> None:
+    location = locate(destination)
+    if not store_exists(location):
+        return
+    if not overwrite:
+        raise StoreExistsError(f"{location.uri} exists; give --overwrite to replace it")
+    # A folder that is no Zarr store may hold anything: it is never removed.
+    if os.path.isdir(location.uri):
+        try:
+            check_replaceable(location, force=False)
+        except StoreExistsError as error:
+            raise StoreExistsError(
+                f"{location.uri} is a folder that is no Zarr store: it is not overwritten; move it "
+                "away, or choose another destination"
+            ) from error
+
+
+def _write_zarr(
+    src_io: HDMFIO,
+    destination: str,
+    overwrite: bool,  # noqa: FBT001 - private
+    zarr_format: int,
+    progress: Progress,
+) -> None:
+    with ZarrIO(
+        destination,
+        "w" if overwrite else "w-",
+        src_io.manager,
+        force_overwrite=overwrite,
+        zarr_format=zarr_format,
+    ) as io:
+        io.export(src_io, progress=progress)
+
+
+def _write_hdf5(src_io: HDMFIO, destination: str, progress: Progress) -> None:
+    """Write beside the destination, then rename: a file that is there is whole."""
+    location = locate(destination)
+    if not location.is_local:
+        raise OptionError(f"{location.uri} is a URL: an HDF5 file is written to this machine only")
+    target = Path(location.uri)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.partial")
+    try:
+        with HDF5IO(str(partial), mode="w", manager=src_io.manager) as io:
+            if isinstance(src_io, ZarrIO):
+                HDF5TreeWriter(io._file, progress).write(src_io.read_builder())
+            else:
+                io.export(src_io, cache_spec=False)
+            write_specifications(io._file, _cached_specifications(src_io))
+        put_in_place(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _cached_specifications(src_io: HDMFIO) -> dict[str, dict[str, dict[str, str]]]:
+    if isinstance(src_io, ZarrIO):
+        assert src_io._hierarchy is not None
+        return read_specifications(src_io._hierarchy)
+    return read_hdf5_specifications(src_io._file)
+
+
+def _measure(destination: str) -> Written:
+    location = locate(destination)
+    if os.path.isfile(location.uri):
+        return Written(path=location.uri, n_files=1, n_bytes=os.path.getsize(location.uri))
+    n_files, n_bytes = open_bytestore(location, read_only=True).size("")
+    return Written(path=location.uri, n_files=n_files, n_bytes=n_bytes)
+
+
+def _no_progress(_count: int) -> None:
+    """Take no notice."""
