@@ -28,10 +28,11 @@ LEVELS = {
     "transfer": 3,
     "backend": 4,
     "nwb": 4,
-    "cli": 4,
+    "convert": 4,
+    "cli": 5,
     "utils": 4,
-    "__init__": 5,
-    "__main__": 5,
+    "__init__": 6,
+    "__main__": 6,
 }
 """Rooms, the lowest first; imports point down, or stay on the level."""
 

@@ -76,16 +76,27 @@ def decode_attribute(
         if dtype == BINARY:
             return base64.b64decode(value)
         if dtype.startswith(EMPTY):
-            return empty(np.dtype(dtype.removeprefix(EMPTY))) if empty is not None else None
+            target = np.dtype(dtype.removeprefix(EMPTY))
+            return empty(target) if empty is not None else None
         if dtype == "str":
             return np.array(value, dtype=object)
         target = np.dtype(dtype)
+        if target.subdtype is not None:
+            if 0 not in target.shape or not isinstance(value, list) or np.size(value):
+                raise ValueError("a shape is recorded for arrays without elements only")
+            return np.empty(target.shape, object if target.base.kind == "U" else target.base)
         if target.kind == "S":
             encoded = np.char.encode(np.array(value, dtype=np.str_), "utf-8")
             return encoded.astype(target)
-        return np.array(value, dtype=target) if isinstance(value, list) else target.type(value)
-    except (TypeError, ValueError, OverflowError) as error:
+        return _of_dtype(value, target)
+    except (AttributeError, TypeError, ValueError, OverflowError) as error:
         raise MetadataError(f"value {value!r:.200} is not of the recorded dtype {dtype!r}") from error
+
+
+def _of_dtype(value: JSON, dtype: np.dtype[Any]) -> Any:
+    if dtype.kind in "iu" and np.any(np.asarray(value) % 1):
+        raise ValueError("a fraction is no integer")
+    return np.array(value, dtype=dtype) if isinstance(value, list) else dtype.type(value)
 
 
 def _encode_scalar(value: Any) -> tuple[JSON, str | None]:
@@ -114,24 +125,37 @@ def _encode_bytes(value: bytes) -> tuple[JSON, str | None]:
 
 def _encode_array(array: npt.NDArray[Any]) -> tuple[JSON, str | None]:
     if array.dtype.kind in "UT":
-        return array.astype(object).tolist(), "str" if array.size == 0 else None
+        return array.astype(object).tolist(), _empty_name(array, "str") if array.size == 0 else None
     if array.dtype.kind == "O":
         return _encode_object_array(array)
     _refuse_unrepresentable(array.dtype)
     if array.dtype.kind == "S":
         try:
-            return np.char.decode(array, "utf-8").tolist(), array.dtype.str.lstrip("|")
+            name = _empty_name(array, array.dtype.str.lstrip("|"))
+            return np.char.decode(array, "utf-8").tolist(), name
         except UnicodeDecodeError as error:
             raise EncodingError(f"bytes {array!r:.200} are not UTF-8") from error
     recorded = _recorded_name(array.dtype)
-    if array.size == 0 and array.dtype != np.float64:
-        recorded = array.dtype.name
+    if array.size == 0 and (array.dtype != np.float64 or not _shape_shows(array)):
+        recorded = _empty_name(array, array.dtype.name)
     return array.tolist(), recorded
+
+
+def _shape_shows(array: npt.NDArray[Any]) -> bool:
+    """Whether nested lists show the shape of an array: a list without elements hides the rest."""
+    return 0 not in array.shape[:-1]
+
+
+def _empty_name(array: npt.NDArray[Any], name: str) -> str:
+    """Name to record for a dtype, with the shape (``"(0, 3)int8"``) where the JSON hides it."""
+    if _shape_shows(array):
+        return name
+    return f"{array.shape}{'U1' if name == 'str' else name}"
 
 
 def _encode_object_array(array: npt.NDArray[Any]) -> tuple[JSON, str | None]:
     if array.size == 0:
-        return array.tolist(), "str"
+        return array.tolist(), _empty_name(array, "str")
 
     def encode(element: Any) -> JSON:
         if isinstance(element, (bytes, np.bytes_)):
@@ -150,7 +174,8 @@ def _natural_array(value: list[Any]) -> Any:
     if _contains_mapping(value):
         return value
     array = np.array(value)
-    return array.astype(object) if array.dtype.kind == "U" else array
+    # numpy would make text of the numbers beside text, and drop NULs from its end.
+    return np.array(value, dtype=object) if array.dtype.kind == "U" else array
 
 
 def _contains_mapping(value: list[Any]) -> bool:
@@ -168,7 +193,16 @@ def _as_array(value: Any) -> npt.NDArray[Any]:
     if array.dtype.kind == "U" and not isinstance(value, np.ndarray):
         # np.asarray turns a list of text and numbers into text: keep each element what it is.
         return np.asarray(value, dtype=object)
+    if array.dtype.kind == "f" and _holds_large_integers(value):
+        raise EncodingError(f"no integer type holds all of {value!r:.200}")
     return array
+
+
+def _holds_large_integers(value: Any) -> bool:
+    """Whether nested lists are of integers that numpy makes floats of, since no type holds them."""
+    if isinstance(value, (list, tuple)):
+        return len(value) > 0 and all(map(_holds_large_integers, value))
+    return isinstance(value, (int, np.integer))
 
 
 def _recorded_name(dtype: np.dtype[Any]) -> str | None:

@@ -60,6 +60,8 @@ class UnifiedConvention:
         """
         entries = attributes.get(LINKS, [])
         try:
+            if not isinstance(entries, list):
+                raise TypeError(f"expected a list, found {type(entries).__name__}")
             return tuple(
                 Link(
                     name=_text(entry["name"]),
@@ -115,22 +117,36 @@ class UnifiedConvention:
         return attributes
 
     def decode_header(self, attributes: Mapping[str, JSON]) -> ArrayHeader:
-        """What the reserved attributes of an array say."""
+        """What the reserved attributes of an array say.
+
+        Raises
+        ------
+        MetadataError
+            If the names of fields or dimensions are no names.
+        """
         element_type = attributes.get(ELEMENT_TYPE)
-        fields = attributes.get(REFERENCE_FIELDS, ())
-        if isinstance(compound := attributes.get(COMPOUND_ELEMENT_TYPE), Sequence):
-            fields = fields or tuple(
-                entry["name"]
+        fields = _names(attributes, REFERENCE_FIELDS) or ()
+        if isinstance(compound := attributes.get(COMPOUND_ELEMENT_TYPE), list):
+            entries = [
+                entry.get("name")
                 for entry in compound
                 if isinstance(entry, Mapping)
                 and entry.get("dtype") in (OBJECT_REFERENCE, "object")
+            ]
+            fields = fields or _names({COMPOUND_ELEMENT_TYPE: entries}, COMPOUND_ELEMENT_TYPE) or ()
+        field_types = attributes.get(FIELD_TYPES)
+        if field_types is not None and not (
+            isinstance(field_types, Mapping)
+            and all(isinstance(name, str) for name in field_types.values())
+        ):
+            raise MetadataError(
+                f"attribute {FIELD_TYPES!r} must be an object of names, found {field_types!r:.200}"
             )
-        dimensions = attributes.get(ARRAY_DIMENSIONS)
         return ArrayHeader(
             element_type=element_type if isinstance(element_type, str) else None,
-            reference_fields=tuple(fields),
-            field_types=attributes.get(FIELD_TYPES),
-            dimension_names=tuple(dimensions) if isinstance(dimensions, list) else None,
+            reference_fields=fields,
+            field_types=field_types,
+            dimension_names=_names(attributes, ARRAY_DIMENSIONS),
             scalar=bool(attributes.get(SCALAR, False)),
         )
 
@@ -153,7 +169,20 @@ def _reference_from_object(entry: JSON) -> Reference:
         raise MetadataError(
             f"a reference must be an object with 'source' and 'path', found {entry!r:.200}"
         )
-    return Reference(source=_text(entry.get("source") or SELF), path=_absolute(entry["path"]))
+    source = entry.get("source") or SELF
+    if not isinstance(source, str):
+        raise MetadataError(f"the 'source' of a reference must be text, found {source!r:.200}")
+    return Reference(source=source, path=_absolute(entry["path"]))
+
+
+def _names(attributes: Mapping[str, JSON], name: str) -> tuple[str, ...] | None:
+    """The list of names that an attribute is, or None where there is no such attribute."""
+    names = attributes.get(name)
+    if names is None:
+        return None
+    if not isinstance(names, list) or not all(isinstance(entry, str) for entry in names):
+        raise MetadataError(f"attribute {name!r} must be a list of names, found {names!r:.200}")
+    return tuple(names)
 
 
 def _absolute(path: str) -> str:
