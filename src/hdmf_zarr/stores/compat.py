@@ -85,10 +85,13 @@ def readable_document(document: dict[str, Any]) -> dict[str, Any]:
     base64 fill value; later ones write ``struct`` with objects.
     """
     data_type = document.get("data_type")
-    if HAS_STRUCT or not isinstance(data_type, dict) or data_type.get("name") != "struct":
+    if HAS_STRUCT or not isinstance(data_type, dict):
+        return document
+    if data_type.get("name") not in ("struct", "structured"):
         return document
     fields = [
-        [field["name"], field["data_type"]] for field in data_type["configuration"]["fields"]
+        [field["name"], field["data_type"]] if isinstance(field, dict) else field
+        for field in data_type["configuration"]["fields"]
     ]
     structured = {"name": "structured", "configuration": {"fields": fields}}
     fill_value = document.get("fill_value")
