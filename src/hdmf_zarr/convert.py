@@ -17,6 +17,7 @@ from hdmf.common import get_manager as get_common_manager
 from pynwb import NWBHDF5IO
 
 from hdmf_zarr.backend import ZarrIO
+from hdmf_zarr.convention.unified import SPECIFICATION_LOCATION
 from hdmf_zarr.errors import (
     NoDataError,
     NotAStoreError,
@@ -165,7 +166,8 @@ def _open_hdf5(path: str) -> HDMFIO:
         return NWBHDF5IO(path, "r")
     src_io = HDF5IO(path, mode="r", manager=get_common_manager())
     attributes = src_io._file.attrs
-    if any(name in attributes for name in ("data_type", "neurodata_type", "nwb_version", ".specloc")):
+    signs = ("data_type", "neurodata_type", "nwb_version", SPECIFICATION_LOCATION)
+    if any(name in attributes for name in signs):
         return src_io
     src_io.close()
     raise NoDataError(f"{path} is an HDF5 file, but holds no HDMF data: its root has no data type")
