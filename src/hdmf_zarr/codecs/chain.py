@@ -21,8 +21,13 @@ from hdmf_zarr.dtypes import ElementType
 from hdmf_zarr.errors import LayoutError, OptionError
 
 DEFAULT_CODEC = "zstd"
-DEFAULT_LEVEL = 3
-"""By measurement, see ``docs/architecture.md``."""
+DEFAULT_LEVEL = 5
+BITSHUFFLE_UP_TO = 2
+"""Bytes of the elements whose bits, rather than bytes, are shuffled.
+
+Codec, level and shuffle are chosen by measurement (``benchmarks/codec_level.py``); the figures are in
+``docs/architecture.md``.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,7 +126,7 @@ def default_compressor(itemsize: int) -> BloscCodec:
     return BloscCodec(
         cname=DEFAULT_CODEC,  # type: ignore[arg-type]
         clevel=DEFAULT_LEVEL,
-        shuffle="shuffle" if itemsize > 1 else "noshuffle",  # type: ignore[arg-type]
+        shuffle="bitshuffle" if itemsize <= BITSHUFFLE_UP_TO else "shuffle",  # type: ignore[arg-type]
         typesize=min(itemsize, 255),
     )
 

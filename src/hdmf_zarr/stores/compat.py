@@ -14,7 +14,8 @@ from __future__ import annotations
 import base64
 import json
 import warnings
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
@@ -28,6 +29,19 @@ T = TypeVar("T")
 
 HAS_STRUCT = hasattr(zarr.dtype, "Struct")
 """Whether zarr-python (>= 3.2) knows compounds as ``struct`` and not only as ``structured``."""
+
+
+@contextmanager
+def without_specification_warnings() -> Iterator[None]:
+    """Do not repeat zarr's warnings that a data type or codec has no accepted specification.
+
+    zarr gives them each time a document is parsed or made. Fixed-length text and compounds are what
+    the format prescribes, and who uses a codec of numcodecs has named it.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnstableSpecificationWarning)
+        warnings.filterwarnings("ignore", "Numcodecs codecs are not in the Zarr", UserWarning)
+        yield
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -56,10 +70,7 @@ def array_document(
     chunk_key_encoding: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return the ``zarr.json`` document of an array, without attributes."""
-    with warnings.catch_warnings():
-        # Fixed-length text and compounds have no accepted specification yet; every reader that the
-        # format names takes them, so the user need not be told at each write.
-        warnings.simplefilter("ignore", UnstableSpecificationWarning)
+    with without_specification_warnings():
         metadata = ArrayV3Metadata(
             shape=shape,
             data_type=data_type,

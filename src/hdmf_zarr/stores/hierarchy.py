@@ -230,12 +230,14 @@ class Hierarchy:
         """Return zarr's array of a node, made from the document without a request."""
         document = compat.readable_document(self.documents[path])
         try:
-            return zarr.AsyncArray(
-                document,  # type: ignore[arg-type]
-                StorePath(self.bytestore.zarr_store, path),
-                # A chunk that was written is there: a missing one can then be told from an empty one.
-                config={"write_empty_chunks": True},
-            )
+            with compat.without_specification_warnings():
+                return zarr.AsyncArray(
+                    document,  # type: ignore[arg-type]
+                    StorePath(self.bytestore.zarr_store, path),
+                    # A chunk that was written is there: a missing one can then be told from an
+                    # empty one.
+                    config={"write_empty_chunks": True},
+                )
         except (ValueError, KeyError, TypeError) as error:
             raise MetadataError(
                 f"{self.uri}:/{path} has metadata that zarr cannot read: {error}"

@@ -68,7 +68,10 @@ class ZarrDataIO(DataIO):  # type: ignore[misc]
             raise OptionError(
                 f"link_data=True needs a zarr array, found {type(data).__name__}: other data are copied"
             )
-        super().__init__(data=_supported(data), dtype=dtype, shape=shape)
+        super().__init__(dtype=dtype, shape=shape)
+        if data is not None:
+            # Not through the constructor, which knows neither dask nor other lazy arrays.
+            self.data = _supported(data)
         self.__link_data = bool(link_data)
         self.__request = LayoutRequest(
             chunks=_sizes(chunks, "chunks"),
