@@ -1,0 +1,55 @@
+"""What every test may use: a clean process, the corpus, the rich file in both backends."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hdmf.build import BuildManager
+from pynwb import NWBHDF5IO, NWBFile
+
+from hdmf_zarr import NWBZarrIO
+from tests.rich import rich_nwbfile, rich_type_map
+
+CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
+
+
+def corpus_files() -> list[Path]:
+    """Return the files of the corpus; none where this machine does not have it."""
+    return sorted(CORPUS.glob("*.nwb")) if CORPUS.is_dir() else []
+
+
+@pytest.fixture(autouse=True)
+def _quiet_peers() -> Iterator[None]:
+    """HDMF and pynwb warn of old files and old types, which says nothing about this package."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"(hdmf|pynwb|h5py)\.")
+        yield
+
+
+def write_rich(path: Path) -> Path:
+    """Write the rich file at a path, as Zarr or HDF5 by its suffix."""
+    type_map = rich_type_map()
+    io_class = NWBZarrIO if path.suffix == ".zarr" else NWBHDF5IO
+    nwbfile: NWBFile = rich_nwbfile(type_map)
+    with io_class(str(path), "w", manager=BuildManager(type_map)) as io:
+        io.write(nwbfile)
+    return path
+
+
+@pytest.fixture(scope="session")
+def rich_hdf5(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The rich file in HDF5; only to be read."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return write_rich(tmp_path_factory.mktemp("rich") / "rich.nwb")
+
+
+@pytest.fixture(scope="session")
+def rich_zarr(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The rich file in Zarr; only to be read."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return write_rich(tmp_path_factory.mktemp("rich") / "rich.nwb.zarr")
