@@ -86,6 +86,7 @@ _BY_NAME: dict[str, ElementType] = {
     "bytes": BYTES,
     "isodatetime": ISODATETIME,
     "datetime": ISODATETIME,
+    "date": ISODATETIME,
     "object": REFERENCE,
     "object_reference": REFERENCE,
     **{
