@@ -189,7 +189,8 @@ class ZarrByteStore:
 
     def size(self, prefix: str) -> tuple[int, int]:
         async def collect() -> list[int]:
-            keys = [key async for key in self.zarr_store.list_prefix(prefix)]
+            start = prefix + "/" if prefix else ""
+            keys = [key async for key in self.zarr_store.list_prefix(start)]
             return list(await asyncio.gather(*(self.zarr_store.getsize(key) for key in keys)))
 
         sizes = compat.run(collect())

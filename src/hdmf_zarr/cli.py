@@ -1,0 +1,208 @@
+"""The `hdmf-zarr` command."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import Any
+
+from tqdm import tqdm
+
+from hdmf_zarr.convert import SUFFIXES, convert
+from hdmf_zarr.errors import HDMFZarrError
+from hdmf_zarr.info import describe, format_bytes, render
+
+__all__ = ["main"]
+
+PROGRAM = "hdmf-zarr"
+
+DONE, FAILED = 0, 1
+"""Exit statuses; argparse exits with 2 where the command line makes no sense."""
+
+INTERRUPTED = 130
+"""As a shell reports a program that was stopped with Ctrl-C."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        By default those of the process.
+
+    Returns
+    -------
+    int
+        0 when done, 1 after an error, which is printed as one line. A command line that makes no
+        sense exits with 2.
+    """
+    options = _parser().parse_args(arguments)
+    with _brief_warnings():
+        try:
+            options.run(options)
+        except BrokenPipeError:
+            # The reader (head, less) has seen enough; Python's own flush at exit would complain.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return DONE
+        except (HDMFZarrError, OSError) as error:
+            return _report(error, debug=options.debug)
+        except KeyboardInterrupt:
+            print(f"{PROGRAM}: stopped; nothing was written", file=sys.stderr)
+            return INTERRUPTED
+    return DONE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM, description="Convert NWB and other HDMF files to Zarr and back; look into stores."
+    )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {version('hdmf-zarr')}")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--debug", action="store_true", help="show where in the program an error comes from"
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_convert(commands, common)
+    _add_info(commands, common)
+    return parser
+
+
+def _add_convert(commands: Any, common: argparse.ArgumentParser) -> None:
+    suffixes = ", ".join(f"{suffix} ({kind.upper()})" for suffix, kind in SUFFIXES.items())
+    command = commands.add_parser(
+        "convert",
+        parents=[common],
+        help="convert HDF5 or Zarr to Zarr or HDF5",
+        description="Copy a file exactly as it is to another format. Its own format is seen from its "
+        f"content, that of the destination from the suffix: {suffixes}.",
+    )
+    command.add_argument("source", metavar="SRC", help="HDF5 file, or Zarr store (a folder or a URL)")
+    command.add_argument("destination", metavar="DST", help="file or store to write")
+    command.add_argument("--overwrite", action="store_true", help="replace a file or store at DST")
+    command.add_argument(
+        "--zarr-format",
+        type=int,
+        default=3,
+        metavar="N",
+        help="Zarr format of a new store (default: %(default)s)",
+    )
+    command.add_argument("--quiet", action="store_true", help="show no progress bar")
+    command.set_defaults(run=_convert)
+
+
+def _add_info(commands: Any, common: argparse.ArgumentParser) -> None:
+    command = commands.add_parser(
+        "info",
+        parents=[common],
+        help="show what is in a Zarr store",
+        description="Show the tree of a Zarr store: shapes, data types, chunks, shards, codecs, links "
+        "and sizes. No data are read.",
+    )
+    command.add_argument("path", metavar="PATH", help="Zarr store: a folder or a URL")
+    command.add_argument("--json", action="store_true", help="print JSON in place of a tree")
+    command.set_defaults(run=_info)
+
+
+def _convert(options: argparse.Namespace) -> None:
+    started = time.perf_counter()
+    with _progress_bar(options.destination, is_shown=not options.quiet) as progress:
+        written = convert(
+            options.source,
+            options.destination,
+            overwrite=options.overwrite,
+            zarr_format=options.zarr_format,
+            progress=progress,
+        )
+    files = f"{written.n_files} file{'s' if written.n_files != 1 else ''}"
+    seconds = time.perf_counter() - started
+    print(f"wrote {written.path}: {files}, {format_bytes(written.n_bytes)}, in {seconds:.1f} s")
+
+
+def _info(options: argparse.Namespace) -> None:
+    info = describe(options.path)
+    if options.json:
+        print(json.dumps(info.to_json(), indent=2))
+        return
+    width = shutil.get_terminal_size((100, 24)).columns
+    print(render(info, width, is_ascii=not _prints("├→")), flush=True)
+
+
+@contextmanager
+def _progress_bar(
+    name: str, *, is_shown: bool
+) -> Iterator[Callable[[int], Callable[[int], None]] | None]:
+    """Give a function that starts a bar of a number of bytes and returns how to move it."""
+    if not is_shown:
+        yield None
+        return
+    bars: list[tqdm[Any]] = []
+
+    def start(total: int) -> Callable[[int], None]:
+        bar = tqdm(
+            total=total or None, unit="B", unit_scale=True, desc=os.path.basename(name.rstrip("/"))
+        )
+        bars.append(bar)
+
+        def advance(count: int) -> None:
+            # The expected size of text is a guess.
+            if bar.total is not None and bar.n + count > bar.total:
+                bar.total = bar.n + count
+            bar.update(count)
+
+        return advance
+
+    try:
+        yield start
+    except BaseException:
+        for bar in bars:
+            bar.close()
+        raise
+    for bar in bars:
+        bar.total = bar.n
+        bar.refresh()
+        bar.close()
+
+
+@contextmanager
+def _brief_warnings() -> Iterator[None]:
+    """Print warnings as one line each, without a line of source."""
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        tqdm.write(f"{PROGRAM}: warning: {_one_line(message)}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
+
+
+def _report(error: BaseException, *, debug: bool) -> int:
+    if debug:
+        traceback.print_exception(error)
+    print(f"{PROGRAM}: error: {_one_line(error)}", file=sys.stderr)
+    return FAILED
+
+
+def _one_line(message: object) -> str:
+    return " ".join(str(message).split())
+
+
+def _prints(characters: str) -> bool:
+    try:
+        characters.encode(getattr(sys.stdout, "encoding", None) or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())
