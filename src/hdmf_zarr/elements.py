@@ -33,6 +33,8 @@ from hdmf_zarr.errors import DtypeError, EncodingError
 
 REFERENCE_TYPES = (ReferenceBuilder, Builder, AbstractContainer)
 
+_ROW_TYPES = (tuple, list, np.void, np.ndarray)
+
 ReferenceText = Callable[[Any], str]
 """Returns the text that stands in a dataset of references for a builder or container."""
 
@@ -296,13 +298,18 @@ def _numbers(data: Any, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
         return array
     if array.dtype.kind in "OSUT" and array.size:
         raise EncodingError(f"expected {dtype.name}, found {first_leaf(data)!r:.100}")
-    if array.size == 0 or np.can_cast(array.dtype, dtype, "safe"):
+    widens = array.dtype.kind == dtype.kind and array.dtype.itemsize <= dtype.itemsize
+    if array.size == 0 or widens:
         return array.astype(dtype)
     with np.errstate(all="ignore"):
         cast = array.astype(dtype)
-        same = (cast.astype(array.dtype) == array) | (array != array)
-    narrows_float = array.dtype.kind == "f" and dtype.kind == "f"
-    return cast if narrows_float or bool(np.all(same)) else array
+        if array.dtype.kind == "f" and dtype.kind == "f":
+            # Digits may go, where fewer are declared; numbers may not become infinite.
+            same = np.isfinite(cast) == np.isfinite(array)
+        else:
+            # There and back alone would take -1 for the largest unsigned integer.
+            same = (cast.astype(array.dtype) == array) & (cast == array)
+    return cast if bool(np.all(same)) else array
 
 
 def _as_numbers(data: Any) -> npt.NDArray[Any]:
@@ -339,7 +346,7 @@ def _records(
         rows = [data] if shape == () else list(data)
         columns = [np.array([], dtype=object)] * len(element.fields)
         if rows:
-            columns = [_column(entries) for entries in zip(*map(tuple, rows), strict=True)]
+            columns = [_column(entries) for entries in _transposed(rows)]
     if len(columns) != len(element.fields):
         raise EncodingError(
             f"a row has {len(columns)} values, the compound {len(element.fields)} fields"
@@ -358,7 +365,24 @@ def _records(
 
 
 def _record_shape(data: Any) -> tuple[int, ...]:
-    return () if isinstance(data, (tuple, np.void)) else (len(data),)
+    """No dimension for one row; a tuple is one, unless it is one of rows."""
+    if isinstance(data, np.void):
+        return ()
+    if not isinstance(data, (list, tuple)):
+        raise EncodingError(f"expected rows of a compound, found {data!r:.100}")
+    is_row = isinstance(data, tuple) and len(data) and not isinstance(data[0], _ROW_TYPES)
+    return () if is_row else (len(data),)
+
+
+def _transposed(rows: list[Any]) -> Iterable[tuple[Any, ...]]:
+    for row in rows:
+        if not isinstance(row, _ROW_TYPES):
+            raise EncodingError(f"expected a row of a compound, found {row!r:.100}")
+        if len(row) != len(rows[0]):
+            raise EncodingError(
+                f"the rows are ragged: they have {len(rows[0])} and {len(row)} values"
+            )
+    return zip(*map(tuple, rows), strict=True)
 
 
 def _column(entries: tuple[Any, ...]) -> npt.NDArray[Any]:
