@@ -180,7 +180,10 @@ class ZarrByteStore:
     def list_prefix(self, prefix: str) -> Iterator[str]:
         async def collect() -> list[str]:
             start = prefix + "/" if prefix else ""
-            return [key async for key in self.zarr_store.list_prefix(start)]
+            try:
+                return [key async for key in self.zarr_store.list_prefix(start)]
+            except FileNotFoundError:
+                return []
 
         yield from compat.run(collect())
 

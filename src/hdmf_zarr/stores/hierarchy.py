@@ -109,11 +109,14 @@ class Hierarchy:
         return root
 
     def _discover(self) -> None:
-        keys = [
-            key
-            for key in self.bytestore.metadata_keys(frozenset({DOCUMENT}))
-            if key != DOCUMENT
-        ]
+        listed = self.bytestore.metadata_keys(frozenset({DOCUMENT}))
+        if DOCUMENT not in listed:
+            raise MetadataError(
+                f"{self.uri} has no consolidated metadata, and its nodes cannot be listed (plain HTTP "
+                "cannot list): consolidate the store where it was written, or open it where it can be "
+                "listed"
+            )
+        keys = [key for key in listed if key != DOCUMENT]
         found = self.bytestore.get_many(keys)
         where = self.bytestore.location.uri
         self._add_all(

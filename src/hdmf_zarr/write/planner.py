@@ -162,6 +162,7 @@ class _Planner:
         self._by_path: dict[str, BaseBuilder] = {}
         self._links: list[tuple[str, LinkBuilder]] = []
         self._decided: dict[int, Link | _Copy] = {}
+        self._copied: dict[tuple[Location, str], str] = {}
         self._nodes: list[Plan] = []
         self._builders: list[Builder] = []
 
@@ -259,12 +260,21 @@ class _Planner:
                     stacklevel=2,
                 )
             self._assign_paths(target, path)
+            self._note_origins(target, path)
             return _Copy(target)
         return Link(
             name=link.name,
             source=relative_source(location, self.context.destination),
             path="/" + self._path_in_source(target),
         )
+
+    def _note_origins(self, builder: BaseBuilder, path: str) -> None:
+        """Remember where a followed link's target comes from: others may refer to it there."""
+        origin = (location_of_uri(builder.source), self._path_in_source(builder))
+        self._copied.setdefault(origin, path)
+        if isinstance(builder, GroupBuilder):
+            for child in (*builder.groups.values(), *builder.datasets.values()):
+                self._note_origins(child, _join(path, child.name))
 
     def _path_inside(self, target: BaseBuilder) -> str | None:
         """Path of a builder in the destination, or None where it is not there."""
@@ -358,6 +368,9 @@ class _Planner:
             if is_own:
                 return convention.encode_element(Reference(path="/" + path))
         location = resolve_source(reference.source, hierarchy.location)
+        copied = self._copied.get((location, reference.path.strip("/")))
+        if copied is not None:
+            return convention.encode_element(Reference(path="/" + copied))
         source = relative_source(location, destination)
         return convention.encode_element(Reference(source=source, path=reference.path))
 
@@ -459,7 +472,7 @@ class _Planner:
         if isinstance(data, HDMFDataset):
             data = data.dataset
         link = self._link_to_array(data, path, link_data)
-        if link is not None:
+        if link is not None and self._says_the_same(builder, data):
             return link
         source = self._source(data, builder, request)
         if isinstance(source, ChunkCopySource):
@@ -487,6 +500,21 @@ class _Planner:
             source=relative_source(location, self.context.destination),
             path="/" + array_path,
         )
+
+    def _says_the_same(self, builder: DatasetBuilder, array: zarr.Array[Any]) -> bool:
+        """Whether a link to an array loses nothing of the builder: its type and its attributes.
+
+        A dataset with a data type of its own (a column) is never linked: its object id is its own,
+        and what its attributes refer to is in its own file.
+        """
+        attributes = self.attributes(builder)
+        if "neurodata_type" in attributes or "data_type" in attributes:
+            return False
+        held = self.context.convention.user_attributes(dict(array.attrs))
+        types = dict(array.attrs).get(ATTRIBUTE_TYPES) or {}
+        own_types = attributes.pop(ATTRIBUTE_TYPES, {})
+        is_numeric = not isinstance(array, HDMFZarrArray) or array.element_type.numpy is not None
+        return is_numeric and attributes == held and own_types == types
 
     def _link_to_home(self, array_path: str, path: str) -> Link | None:
         """Link to the copy of an array that is exported under its own path, too."""

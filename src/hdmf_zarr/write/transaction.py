@@ -94,6 +94,13 @@ def _is_store(path: Path) -> bool:
 
 
 def _clear(bytestore: ByteStore) -> None:
+    if not bytestore.zarr_store.supports_deletes:
+        if bytestore.get(DOCUMENT) is not None:
+            raise StoreExistsError(
+                f"{bytestore.location.uri} holds a store, and nothing can be removed from its kind of "
+                "store: write to another one"
+            )
+        return
     # The root's document first: nothing opens that is half removed.
     bytestore.delete(DOCUMENT)
     bytestore.delete_prefix("")
