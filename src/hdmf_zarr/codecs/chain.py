@@ -93,7 +93,10 @@ def complete_chain(
     asked = _as_sequence(request.filters, "filters")
     filters, serializers, compressors = _sorted_by_kind(asked, itemsize)
     if request.serializer is not None:
-        serializers += _sorted_by_kind([request.serializer], itemsize)[1]
+        given = _sorted_by_kind([request.serializer], itemsize)[1]
+        if not given:
+            raise LayoutError(f"{request.serializer!r:.100} is no serializer: it gives no bytes for an array")
+        serializers += given
     if request.compressors is True or (request.compressors is None and not is_scalar):
         compressors.append(default_compressor(itemsize))
     elif request.compressors not in (None, False):

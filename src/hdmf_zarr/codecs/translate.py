@@ -42,7 +42,10 @@ def to_zarr_codec(codec: Any, itemsize: int) -> ZarrCodec:
     if isinstance(codec, dict) and "name" in codec:
         return _from_name(codec["name"], codec.get("configuration", {}))
     if isinstance(codec, dict) and "id" in codec:
-        codec = numcodecs.get_codec(dict(codec))
+        try:
+            codec = numcodecs.get_codec(dict(codec))
+        except ValueError as error:
+            raise LayoutError(f"there is no codec {codec['id']!r}: {error}") from error
     if not isinstance(codec, numcodecs.abc.Codec):
         raise OptionError(
             f"expected a codec of numcodecs or of zarr.codecs, found {codec!r:.100} of type "
