@@ -140,6 +140,7 @@ class ZarrByteStore:
     """Any store of zarr-python."""
 
     def __init__(self, location: Location, store: Store) -> None:
+        compat.ensure_open(store)
         self.location = location
         self.zarr_store = store
 

@@ -5,6 +5,8 @@ Checked with zarr 3.1.3, 3.1.6 and 3.4.2; ``tests/unit/test_compat.py`` fails wh
 * ``zarr.core.sync.sync``: runs a coroutine on zarr's own event loop, on which the sessions of remote
   stores live; there is no public way to use a store's coroutines from synchronous code.
 * ``zarr.core.buffer.default_buffer_prototype``: the argument that every ``Store.get`` wants.
+* ``Store._is_open`` and ``Store._ensure_open``: a `zarr.storage.ZipStore` opens itself for no
+  operation, and there is no public way to open a store that exists.
 * ``zarr.core.metadata.v3.ArrayV3Metadata``: makes and checks the document of an array without a
   round trip to the store.
 """
@@ -20,6 +22,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import zarr.dtype
+from zarr.abc.store import Store
 from zarr.core.buffer import Buffer, default_buffer_prototype
 from zarr.core.metadata.v3 import ArrayV3Metadata
 from zarr.core.sync import sync
@@ -47,6 +50,12 @@ def without_specification_warnings() -> Iterator[None]:
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine on zarr's event loop and return its result."""
     return sync(coroutine)
+
+
+def ensure_open(store: Store) -> None:
+    """Open a store object that its user has made and not opened."""
+    if not store._is_open:
+        run(store._ensure_open())
 
 
 def to_buffer(value: bytes) -> Buffer:
