@@ -61,7 +61,7 @@ def to_zarr_codec(codec: Any, itemsize: int) -> ZarrCodec:
 def _from_name(name: str, configuration: dict[str, Any]) -> ZarrCodec:
     try:
         codec_class = get_codec_class(name)
-    except KeyError:
+    except (KeyError, ValueError):  # by the version of zarr-python
         raise LayoutError(f"Zarr has no codec {name!r}; choose another compressor") from None
     with warnings.catch_warnings():
         # zarr warns at each use that codecs of numcodecs are not part of its specification; who

@@ -7,7 +7,7 @@ import posixpath
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from zarr.abc.store import Store
 from zarr.storage import FsspecStore, LocalStore, MemoryStore, ZipStore
@@ -17,6 +17,11 @@ from hdmf_zarr.errors import BrokenLinkError, OptionError
 
 OBJECT_PREFIX = "object:"
 """Start of the name of a store that only this process has."""
+
+REMOTE_SCHEMES = frozenset(
+    {"http", "https", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "hf"}
+)
+"""Schemes of URLs to which a link from a remote store may lead: never to this machine's disk."""
 
 SUPPORTED_ZARR_STORES = (LocalStore, FsspecStore, MemoryStore, ZipStore, Store)
 
@@ -151,7 +156,7 @@ def resolve_source(source: str, base: Location) -> Location:
     if source in (SELF, ""):
         return base
     if is_url(source):
-        return Location(source.rstrip("/"), is_local=False, storage_options=base.storage_options)
+        return _resolve_url(source, base)
     source = source.removeprefix("file://").replace("\\", "/")
     if base.is_local:
         return Location(normalized_path(os.path.join(base.uri, source)), is_local=True)
@@ -164,8 +169,25 @@ def resolve_source(source: str, base: Location) -> Location:
             f"{base.uri}: a link to {source!r} would leave the remote store for this machine's disk; "
             "it is not followed"
         )
-    url = urljoin(base.uri + "/", source) if base.uri.startswith("http") else _join(base.uri, source)
-    return Location(url.rstrip("/"), is_local=False, storage_options=base.storage_options)
+    url = _join(base.uri, source).rstrip("/")
+    return Location(url, is_local=False, storage_options=base.storage_options)
+
+
+def _resolve_url(url: str, base: Location) -> Location:
+    target, own = urlsplit(url), urlsplit(base.uri)
+    is_known = target.scheme in REMOTE_SCHEMES or target.scheme == own.scheme == "memory"
+    # fsspec has names for this machine's disk (local://, simplecache::file://, reference://).
+    if not base.is_local and ("::" in url or not is_known):
+        raise BrokenLinkError(
+            f"{base.uri}: a link to {url!r} could leave the remote store for this machine's disk; it "
+            "is not followed"
+        )
+    # Options may hold a password, which is for the service that the user named.
+    is_same_service = target.scheme == own.scheme and (
+        target.netloc == own.netloc or not target.scheme.startswith("http")
+    )
+    options = base.storage_options if is_same_service else None
+    return Location(url.rstrip("/"), is_local=False, storage_options=options)
 
 
 def _join(url: str, relative: str) -> str:

@@ -177,10 +177,17 @@ def _automatic_shards(
 
 
 def _checked(name: str, sizes: Any, ndim: int) -> tuple[int, ...]:
-    sizes = (sizes,) if isinstance(sizes, (int, np.integer)) else tuple(sizes)
+    if isinstance(sizes, (int, np.integer)):
+        sizes = (sizes,)
+    if isinstance(sizes, str) or not isinstance(sizes, Sequence):
+        raise LayoutError(f"{name} must be a tuple of positive integers, found {sizes!r:.100}")
+    sizes = tuple(sizes)
     if len(sizes) != ndim:
         raise LayoutError(f"{name} {sizes} have {len(sizes)} dimensions, the data have {ndim}")
-    if any(not isinstance(size, (int, np.integer)) or size < 1 for size in sizes):
+    if any(
+        isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1
+        for size in sizes
+    ):
         raise LayoutError(f"{name} {sizes} must be positive integers")
     return tuple(int(size) for size in sizes)
 

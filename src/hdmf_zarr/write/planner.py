@@ -280,9 +280,12 @@ class _Planner:
         """Path of a builder in the destination, or None where it is not there."""
         if id(target) in self._paths:
             return self._paths[id(target)]
-        if target.source is None:
+        if target.source is not None:
+            location = location_of_uri(target.source)
+        elif self.context.is_written(target):
+            location = self.context.destination
+        else:
             return None
-        location = location_of_uri(target.source)
         path = self._path_in_source(target)
         if location in (self.context.destination, self.context.export_source):
             if path in self._by_path:
