@@ -29,6 +29,7 @@ LEVELS = {
     "backend": 4,
     "nwb": 4,
     "convert": 4,
+    "info": 4,
     "cli": 5,
     "utils": 4,
     "__init__": 6,
