@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from tests.compare import differences
 from hdmf.container import AbstractContainer
 from hdmf.utils import StrDataset
 from pynwb import NWBHDF5IO, NWBFile, TimeSeries, validate
 
 from hdmf_zarr import NWBZarrIO, ZarrIO
+from tests.compare import differences
 
 DATA = Path(__file__).parents[1] / "data"
 RELEASES = ["v0.14.0"]
@@ -97,7 +97,10 @@ def test_dates_hold_the_same_text(pristine: Released) -> None:
 def test_reserved_attributes_are_not_shown(pristine: Released) -> None:
     def names(builder: Any) -> Iterator[str]:
         yield from builder.attributes
-        for child in (*getattr(builder, "groups", {}).values(), *getattr(builder, "datasets", {}).values()):
+        for child in (
+            *getattr(builder, "groups", {}).values(),
+            *getattr(builder, "datasets", {}).values(),
+        ):
             yield from names(child)
 
     with NWBZarrIO(pristine.store, "r") as io:
@@ -109,7 +112,9 @@ def _plain(value: Any) -> Any:
     """Return data in a form that does not depend on the backend."""
     if isinstance(value, AbstractContainer):
         return ("container", type(value).__name__, value.name)
-    if isinstance(value, StrDataset) or (hasattr(value, "shape") and not isinstance(value, np.generic)):
+    if isinstance(value, StrDataset) or (
+        hasattr(value, "shape") and not isinstance(value, np.generic)
+    ):
         value = value[()] if value.shape == () else value[:]
     if hasattr(value, "iloc"):
         value = value.to_numpy()
@@ -164,7 +169,11 @@ def test_links_and_references_lead_to_the_same_objects(pristine: Released) -> No
 
 
 def test_the_cached_specifications_are_found(pristine: Released) -> None:
-    assert set(NWBZarrIO.get_namespaces(pristine.store)) == {"core", "hdmf-common", "hdmf-experimental"}
+    assert set(NWBZarrIO.get_namespaces(pristine.store)) == {
+        "core",
+        "hdmf-common",
+        "hdmf-experimental",
+    }
     assert NWBZarrIO.can_read(pristine.store)
 
 
@@ -286,7 +295,9 @@ def append(path: Path) -> None:
             electrode_group=nwbfile.electrode_groups["shank0"],
             quality="new",
         )
-        nwbfile.units.add_column("depth", "added later", data=np.arange(len(nwbfile.units), dtype="f4"))
+        nwbfile.units.add_column(
+            "depth", "added later", data=np.arange(len(nwbfile.units), dtype="f4")
+        )
         nwbfile.acquisition["es"].data.append(nwbfile.acquisition["es"].data[:1])
         io.write(nwbfile)
 
