@@ -19,6 +19,7 @@ from pynwb import NWBHDF5IO
 from hdmf_zarr.backend import ZarrIO
 from hdmf_zarr.convention.unified import SPECIFICATION_LOCATION
 from hdmf_zarr.errors import (
+    MetadataError,
     NoDataError,
     NotAStoreError,
     OptionError,
@@ -27,6 +28,7 @@ from hdmf_zarr.errors import (
 )
 from hdmf_zarr.hdf5 import is_hdf5_file, write_specifications
 from hdmf_zarr.hdf5 import read_specifications as read_hdf5_specifications
+from hdmf_zarr.hdf5.unreadable import unreadable_objects
 from hdmf_zarr.hdf5.writer import HDF5TreeWriter
 from hdmf_zarr.nwb import NWBZarrIO
 from hdmf_zarr.read.specifications import read_specifications
@@ -91,6 +93,8 @@ def convert(
         If the source is missing, or is no file with HDMF data.
     StoreExistsError
         If something is at the destination, and ``overwrite`` is False or it is another folder.
+    MetadataError
+        If a part of the source cannot be read.
     OptionError
         If the suffix of the destination is unknown, or source and destination overlap.
     """
@@ -99,7 +103,9 @@ def convert(
     _check_apart(source, destination)
     _check_destination(destination, overwrite=overwrite)
     with open_source(source) as src_io:
-        report = progress(expected_bytes(src_io.read_builder())) if progress else _no_progress
+        builder = src_io.read_builder()
+        _check_complete(src_io, builder)
+        report = progress(expected_bytes(builder)) if progress else _no_progress
         if kind == "zarr":
             _write_zarr(src_io, destination, overwrite, zarr_format, report)
         else:
@@ -171,6 +177,18 @@ def _open_hdf5(path: str) -> HDMFIO:
         return src_io
     src_io.close()
     raise NoDataError(f"{path} is an HDF5 file, but holds no HDMF data: its root has no data type")
+
+
+def _check_complete(src_io: HDMFIO, builder: GroupBuilder) -> None:
+    """Raise if a part of an HDF5 file cannot be read, which HDF5IO would leave out."""
+    if not isinstance(src_io, HDF5IO):
+        return
+    missing = list(unreadable_objects(src_io._file, builder))
+    if missing:
+        raise MetadataError(
+            f"{src_io.source} has {len(missing)} objects that the installed HDF5 library cannot open, "
+            f"the first is {missing[0]}; a newer h5py may read it, or the file is damaged"
+        )
 
 
 def expected_bytes(builder: GroupBuilder) -> int:

@@ -1,0 +1,27 @@
+"""What an HDF5 file has and HDF5IO could not read, which it leaves out with no more than a warning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import h5py
+from hdmf.build import GroupBuilder
+
+from hdmf_zarr.convention.unified import SPECIFICATION_LOCATION
+
+
+def unreadable_objects(group: h5py.Group, builder: GroupBuilder) -> Iterator[str]:
+    """Yield the paths of objects below a group that its builder does not have.
+
+    A soft or external link that leads to nothing is no such object: it costs that link alone.
+    """
+    location = group.attrs.get(SPECIFICATION_LOCATION)
+    ignored = group[location].name if location is not None else None
+    for name in group:
+        path = f"{group.name.rstrip('/')}/{name}"
+        if path == ignored or name in builder.datasets or name in builder.links:
+            continue
+        if name in builder.groups:
+            yield from unreadable_objects(group[name], builder.groups[name])
+        elif isinstance(group.get(name, getlink=True), h5py.HardLink):
+            yield path
