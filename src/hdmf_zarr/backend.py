@@ -526,7 +526,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         export_source: Location | None,
         src_io: HDMFIO | None,
     ) -> PlanContext:
-        is_hdf5 = isinstance(src_io, HDF5IO)
+        hdf5_io = src_io if isinstance(src_io, HDF5IO) else None
         return PlanContext(
             destination=self._location,
             existing=existing,
@@ -535,8 +535,8 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             manager=self.manager if src_io is None else src_io.manager,
             link_data=link_data,
             export_source=export_source,
-            hdf5_file=src_io._file if is_hdf5 else None,
-            hdf5_builder=src_io.get_builder if is_hdf5 else None,
+            hdf5_file=hdf5_io._file if hdf5_io is not None else None,
+            hdf5_builder=hdf5_io.get_builder if hdf5_io is not None else None,
         )
 
     def _commit(self, *, consolidate: bool) -> None:

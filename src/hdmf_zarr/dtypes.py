@@ -148,7 +148,7 @@ def element_type_from_numpy(dtype: np.dtype[Any]) -> ElementType:
             "compound",
             fields=tuple((name, element_type_from_numpy(dtype[name])) for name in dtype.names),
         )
-    special = dtype.metadata or {}
+    special: Mapping[str, Any] = dtype.metadata or {}
     if special.get("vlen") is str:
         return TEXT
     if special.get("vlen") is bytes:
@@ -300,7 +300,7 @@ def stored_numpy_dtype(element: ElementType, widths: Mapping[str, int]) -> np.dt
 @cache
 def _vlen_dtype(kind: type) -> np.dtype[Any]:
     """Return the dtype with which h5py and HDMF mark text (`str`) and ASCII text (`bytes`)."""
-    return np.dtype("O", metadata={"vlen": kind})  # type: ignore[call-overload, no-any-return]
+    return np.dtype("O", metadata={"vlen": kind})
 
 
 def builder_dtype(element: ElementType) -> Any:

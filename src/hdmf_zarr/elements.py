@@ -271,11 +271,12 @@ def _as_objects(data: Any) -> npt.NDArray[Any]:
 def _nested_shape(data: Any) -> tuple[int, ...]:
     """Shape of nested sequences, judged by their first elements and checked by `_leaves`."""
     shape: list[int] = []
-    while isinstance(data, (list, tuple)) or (isinstance(data, np.ndarray) and data.ndim):
-        shape.append(len(data))
-        if not len(data):
+    entries: Any = data
+    while isinstance(entries, (list, tuple)) or (isinstance(entries, np.ndarray) and entries.ndim):
+        shape.append(len(entries))
+        if not shape[-1]:
             break
-        data = data[0]
+        entries = entries[0]
     return tuple(shape)
 
 
@@ -378,11 +379,13 @@ def _transposed(rows: list[Any]) -> Iterable[tuple[Any, ...]]:
     for row in rows:
         if not isinstance(row, _ROW_TYPES):
             raise EncodingError(f"expected a row of a compound, found {row!r:.100}")
-        if len(row) != len(rows[0]):
+    plain = [tuple(row) for row in rows]
+    for values in plain:
+        if len(values) != len(plain[0]):
             raise EncodingError(
-                f"the rows are ragged: they have {len(rows[0])} and {len(row)} values"
+                f"the rows are ragged: they have {len(plain[0])} and {len(values)} values"
             )
-    return zip(*map(tuple, rows), strict=True)
+    return zip(*plain, strict=True)
 
 
 def _column(entries: tuple[Any, ...]) -> npt.NDArray[Any]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import zarr
-import zarr.storage
 from hdmf.spec import SpecReader, SpecWriter
+from zarr.abc.store import Store
 
 from hdmf_zarr.errors import MetadataError
 from hdmf_zarr.stores import locate
@@ -153,6 +153,6 @@ class ZarrSpecReader(SpecReader):  # type: ignore[misc]
         return json.loads(text)
 
 
-def get_store_path(store: zarr.abc.store.Store) -> str:
+def get_store_path(store: Store) -> str:
     """Return the absolute path or URL of a store."""
     return locate(store).uri

@@ -316,16 +316,16 @@ def test_write_args_are_not_changed(path, tmp_path):
     assert write_args == {"link_data": False}
 
 
-def test_external_resources_are_written_and_read(tmp_path):
+def test_external_resources_are_written_and_read(tmp_path, monkeypatch):
     from hdmf.common import HERD
 
+    monkeypatch.chdir(tmp_path)  # HDMF finds its tables in an archive of the working folder only
     nwbfile = NWBFile("herd", "herd", datetime(2024, 1, 1, tzinfo=timezone.utc))
     herd = HERD()
     herd.add_ref(container=nwbfile, key="k", entity_id="E:1", entity_uri="https://e/1")
-    path = tmp_path / "f.nwb.zarr"
-    with NWBZarrIO(path, "w", herd_path=str(tmp_path / "h.zip")) as io:
+    with NWBZarrIO("f.nwb.zarr", "w", herd_path="h.zip") as io:
         io.write(nwbfile, herd=herd)
-    with NWBZarrIO(path, "r", herd_path=str(tmp_path / "h.zip")) as io:
+    with NWBZarrIO("f.nwb.zarr", "r", herd_path="h.zip") as io:
         io.read()
         assert io.herd.entities[0].entity_id == "E:1"
 

@@ -129,7 +129,7 @@ def default_compressor(itemsize: int) -> BloscCodec:
     return BloscCodec(
         cname=DEFAULT_CODEC,  # type: ignore[arg-type]
         clevel=DEFAULT_LEVEL,
-        shuffle="bitshuffle" if itemsize <= BITSHUFFLE_UP_TO else "shuffle",  # type: ignore[arg-type]
+        shuffle="bitshuffle" if itemsize <= BITSHUFFLE_UP_TO else "shuffle",
         typesize=min(itemsize, 255),
     )
 

@@ -67,7 +67,7 @@ class ZarrDataset(HDMFDataset):  # type: ignore[misc]
         return self.shape[0]
 
 
-class DatasetOfReferences(ZarrDataset, ReferenceResolver):
+class DatasetOfReferences(ZarrDataset, ReferenceResolver):  # type: ignore[misc]
     """A dataset whose elements are, or hold, references that are resolved on access."""
 
     _inverted: DatasetOfReferences | None = None
@@ -133,8 +133,8 @@ class BuilderResolverMixin(BuilderResolver):  # type: ignore[misc]
     def get_object(self, reference: str) -> Any:
         """Return the builder of a reference's target."""
         if isinstance(reference, AbstractContainer):
-            return self.io.manager.get_builder(reference)  # type: ignore[attr-defined]
-        return self.io._builder_of_element(self.dataset, reference)  # type: ignore[attr-defined]
+            return self.io.manager.get_builder(reference)
+        return self.io._builder_of_element(self.dataset, reference)
 
 
 class ContainerResolverMixin(ContainerResolver):  # type: ignore[misc]
@@ -144,8 +144,8 @@ class ContainerResolverMixin(ContainerResolver):  # type: ignore[misc]
         """Return the container of a reference's target."""
         if isinstance(reference, AbstractContainer):
             return reference
-        builder = self.io._builder_of_element(self.dataset, reference)  # type: ignore[attr-defined]
-        return self.io.manager.construct(builder)  # type: ignore[attr-defined]
+        builder = self.io._builder_of_element(self.dataset, reference)
+        return self.io.manager.construct(builder)
 
 
 class AbstractZarrReferenceDataset(DatasetOfReferences):

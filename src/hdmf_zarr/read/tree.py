@@ -197,7 +197,7 @@ class TreeReader:
         except HDMFZarrError as error:
             raise type(error)(f"{self.hierarchy.uri}:/{path}: {error}") from error
         is_scalar = _is_scalar(document, header)
-        array = HDMFZarrArray.open(self.hierarchy, path, element)
+        array = HDMFZarrArray.of_node(self.hierarchy, path, element)
         names = document.get("dimension_names") or header.dimension_names
         builder = DatasetBuilder(
             name=name,
@@ -248,7 +248,7 @@ class TreeReader:
 
     def _scalar_data(self, path: str, element: ElementType) -> Any:
         stored = np.asarray(self._scalars[path])
-        value = decode_elements(stored.reshape(()), element)[()]
+        value: Any = decode_elements(stored.reshape(()), element)[()]
         if element.kind == "reference":
             self._scalar_references.append((path, value))
             return None
@@ -256,8 +256,9 @@ class TreeReader:
             record = np.empty((), dtype=element.memory_dtype)
             record[()] = value
             for name, field in element.fields:
-                if field.kind == "reference" and record[name][()]:
-                    self._scalar_references.append((f"{path}:{name}", record[name][()]))
+                target: Any = record[name][()]
+                if field.kind == "reference" and target:
+                    self._scalar_references.append((f"{path}:{name}", target))
             return record
         if isinstance(value, bytes):
             # As HDF5IO: one text is always str.
@@ -347,7 +348,7 @@ def open_array(hierarchy: Hierarchy, path: str) -> HDMFZarrArray:
     """Return the lazy array at a path, which must be that of an array."""
     header = hierarchy.convention.decode_header(hierarchy.attributes(path))
     element = element_type_of_array(hierarchy.documents[path], header)
-    return HDMFZarrArray.open(hierarchy, path, element)
+    return HDMFZarrArray.of_node(hierarchy, path, element)
 
 
 def _is_scalar(document: Mapping[str, Any], header: ArrayHeader) -> bool:

@@ -113,7 +113,7 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
     element_type: ElementType
 
     @classmethod
-    def open(cls, hierarchy: Hierarchy, path: str, element_type: ElementType) -> HDMFZarrArray:
+    def of_node(cls, hierarchy: Hierarchy, path: str, element_type: ElementType) -> HDMFZarrArray:
         """Return the array at a path, without a request to the store."""
         array = cls.__new__(cls)
         array._hierarchy = hierarchy
@@ -126,7 +126,7 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
         made = self.__dict__.get("_made_array")
         if made is None:
             made = self.__dict__["_made_array"] = self._hierarchy.async_array(self._node_path)
-        return made  # type: ignore[no-any-return]
+        return made
 
     @_async_array.setter
     def _async_array(self, array: zarr.AsyncArray[Any]) -> None:
@@ -173,7 +173,7 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
         return (None,) * self.ndim
 
     @property
-    def dtype(self) -> np.dtype[Any]:  # type: ignore[override]
+    def dtype(self) -> np.dtype[Any]:
         """Dtype of the arrays that indexing gives; ``object`` for text."""
         return self.element_type.memory_dtype
 
@@ -201,12 +201,12 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
         for start in range(0, len(self), rows):
             yield from self[start : start + rows]
 
-    def __getitem__(self, selection: Any) -> Any:  # type: ignore[override]
+    def __getitem__(self, selection: Any) -> Any:
         stored = np.asarray(super().__getitem__(_plain_selection(selection)))
         values = decode_elements(stored, self.element_type)
         return values[()] if values.ndim == 0 else values
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         values = np.asarray(self[...])
         return values if dtype is None else values.astype(dtype)
 
@@ -392,7 +392,7 @@ def _reopen(
     """Make an array in another process from what `HDMFZarrArray.__reduce__` sent."""
     root = {"zarr_format": document.get("zarr_format", 3), "node_type": "group"}
     hierarchy = Hierarchy(open_bytestore(location, read_only=True), {"": root, path: document})
-    return HDMFZarrArray.open(hierarchy, path, element_type)
+    return HDMFZarrArray.of_node(hierarchy, path, element_type)
 
 
 def _plain_selection(selection: Any) -> Any:

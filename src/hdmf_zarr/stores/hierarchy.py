@@ -231,16 +231,15 @@ class Hierarchy:
 
     def async_array(self, path: str) -> zarr.AsyncArray[Any]:
         """Return zarr's array of a node, made from the document without a request."""
-        document = compat.readable_document(self.documents[path])
+        document: Any = compat.readable_document(self.documents[path])
+        config: Any = {"write_empty_chunks": True}
         try:
             with compat.without_specification_warnings():
-                return zarr.AsyncArray(
-                    document,  # type: ignore[arg-type]
-                    StorePath(self.bytestore.zarr_store, path),
-                    # A chunk that was written is there: a missing one can then be told from an
-                    # empty one.
-                    config={"write_empty_chunks": True},
+                # A chunk that was written is there: a missing one can then be told from an empty one.
+                array: zarr.AsyncArray[Any] = zarr.AsyncArray(
+                    document, StorePath(self.bytestore.zarr_store, path), config
                 )
+                return array
         except (ValueError, KeyError, TypeError) as error:
             raise MetadataError(
                 f"{self.uri}:/{path} has metadata that zarr cannot read: {error}"

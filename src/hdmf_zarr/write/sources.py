@@ -46,7 +46,9 @@ class MemorySource:
 
     def read(self, region: Region) -> npt.NDArray[Any]:
         """Elements of a region."""
-        return self.values[(*region, ...)]
+        selection: Any = (*region, ...)
+        values: npt.NDArray[Any] = self.values[selection]
+        return values
 
 
 @dataclass(frozen=True, slots=True)
