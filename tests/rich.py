@@ -87,7 +87,6 @@ def _specifications() -> list[NWBGroupSpec | NWBDatasetSpec]:
             ],
             datasets=[
                 _dataset("plain_ascii", "ascii", shape=[None]),
-                _dataset("one_ascii", "ascii"),
                 _dataset("dates", "isodatetime", shape=[None]),
                 _dataset("one_date", "isodatetime"),
                 _dataset("raw", "bytes", shape=[None]),
@@ -416,7 +415,7 @@ def _add_behaviour(nwbfile: NWBFile) -> None:
         name="head", data=np.arange(10.0).reshape(5, 2), reference_frame="cage", timestamps=np.arange(5.0)
     )
     behaviour.add(Position(spatial_series=series))
-    events = TimeSeries(name="licks", data=np.ones(5, dtype=bool), unit="n.a.", timestamps=series.timestamps)
+    events = TimeSeries(name="licks", data=np.ones(5, dtype=bool), unit="n.a.", timestamps=series)
     behaviour.add(BehavioralEvents(time_series=events))
 
 
@@ -482,7 +481,6 @@ def _add_extension(nwbfile: NWBFile, type_map: TypeMap) -> None:
             labels=["µ", "", "c"],
             points_to=second,
             plain_ascii=[b"abc", b"", b"d"],
-            one_ascii=b"one",
             dates=[START, START + timedelta(days=2)],
             one_date=START,
             raw=[b"abc", b"", b"d"],
