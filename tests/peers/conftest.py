@@ -11,7 +11,6 @@ import os
 import shutil
 import subprocess
 import sys
-import venv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,11 +54,17 @@ class Peer:
 
 
 def _interpreter(minimal: tuple[int, int]) -> str | None:
-    """Return the newest Python that a released version runs on."""
+    """Return a Python that a released version runs on."""
     if sys.version_info[:2] >= minimal:
         return sys.executable
-    names = (f"python3.{minor}" for minor in range(13, minimal[1] - 1, -1))
-    return next(filter(None, map(shutil.which, names)), None)
+    found = (shutil.which(f"python3.{minor}") for minor in range(13, minimal[1] - 1, -1))
+    return next((name for name in found if name is not None and _runs(name)), None)
+
+
+def _runs(interpreter: str) -> bool:
+    """Whether it is one: a shim on the path may lead to nothing."""
+    done = subprocess.run([interpreter, "-c", ""], capture_output=True, check=False)
+    return done.returncode == 0
 
 
 def _python_of(environment: Path) -> Path:
@@ -71,16 +76,14 @@ def _make(environment: Path, version: str) -> str | None:
     interpreter = _interpreter(MINIMAL_PYTHON[version])
     if interpreter is None:
         return f"no Python {'.'.join(map(str, MINIMAL_PYTHON[version]))} or later was found"
-    if interpreter == sys.executable:
-        venv.create(environment, with_pip=True)
-    else:
-        subprocess.run([interpreter, "-m", "venv", environment], check=True)
-    command = [_python_of(environment), "-m", "pip", "install", "--quiet", f"hdmf-zarr=={version}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode == 0:
-        return None
-    shutil.rmtree(environment)
-    return f"pip could not install it: {done.stderr.strip().splitlines()[-1]}"
+    install = ["-m", "pip", "install", "--quiet", f"hdmf-zarr=={version}"]
+    for command in ([interpreter, "-m", "venv", environment], [_python_of(environment), *install]):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            shutil.rmtree(environment, ignore_errors=True)
+            said = (done.stderr or done.stdout).strip().splitlines() or ["nothing"]
+            return f"{command[2]} has failed: {said[-1]}"
+    return None
 
 
 @pytest.fixture(scope="session", params=MINIMAL_PYTHON)

@@ -54,7 +54,7 @@ def element_type_of_array(document: dict[str, Any], header: ArrayHeader) -> Elem
         If zarr does not know the data type.
     """
     name = document["data_type"]
-    name = name if isinstance(name, str) else name.get("name")
+    name = name.get("name") if isinstance(name, dict) else name
     if name == "string":
         return _TEXT_TYPES.get(header.element_type or "str", TEXT)
     if name == "variable_length_bytes":
@@ -202,9 +202,13 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
             yield from self[start : start + rows]
 
     def __getitem__(self, selection: Any) -> Any:
-        stored = np.asarray(super().__getitem__(_plain_selection(selection)))
+        given: Any = super().__getitem__(self._plain(selection))
+        stored = given if isinstance(given, np.ndarray) else _zero_dimensional(given)
         values = decode_elements(stored, self.element_type)
         return values[()] if values.ndim == 0 else values
+
+    def _plain(self, selection: Any) -> Any:
+        return _plain_selection(selection, self.shape[0] if self.ndim > 1 else None)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         values = np.asarray(self[...])
@@ -217,8 +221,12 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
     def __setitem__(self, selection: Any, value: Any) -> None:
         self._refuse_read_only()
         if self.element_type.kind not in ("number", "fixed_bytes"):
-            value = self._encode(to_memory(value, self.element_type, _only_text))
-        super().__setitem__(_plain_selection(selection), value)
+            values = to_memory(value, self.element_type, _only_text)
+            element, data_type = self._widened(values)
+            if data_type is not None:
+                self._rewrite(np.asarray(self[...]), element, data_type, self.chunks[0])
+            value = self._encode(values)
+        super().__setitem__(self._plain(selection), value)
 
     # -- growing ---------------------------------------------------------------------------------
 
@@ -226,6 +234,10 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
         """Change the shape; elements outside of the new one are removed."""
         self._refuse_read_only()
         new_shape = (new_shape,) if isinstance(new_shape, (int, np.integer)) else tuple(new_shape)
+        if len(new_shape) != self.ndim:
+            raise OptionError(
+                f"{self._where} has {self.ndim} dimensions and keeps them, found the shape {new_shape}"
+            )
         if all(new >= old for new, old in zip(new_shape, self.shape, strict=True)):
             self._take_document({**self._document, "shape": [int(size) for size in new_shape]})
             return
@@ -247,6 +259,8 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
             Other axes than the first are for numbers only.
         """
         self._refuse_read_only()
+        if self.ndim == 0:
+            raise OptionError(f"{self._where} is a scalar: it has no rows to append to")
         if axis != 0:
             if self.element_type.kind != "number":
                 raise OptionError("only numbers can be appended along another axis than the first")
@@ -258,8 +272,7 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
             rows = rows[np.newaxis]
         if rows.shape[1:] != self.shape[1:]:
             raise OptionError(
-                f"{self._hierarchy.uri}:/{self._node_path} has rows of shape {self.shape[1:]}, found "
-                f"{rows.shape[1:]}"
+                f"{self._where} has rows of shape {self.shape[1:]}, found {rows.shape[1:]}"
             )
         if len(rows):
             self._append_rows(rows)
@@ -300,14 +313,16 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
             }
             return element, stored_dtype(element, roomy)
         if element.numpy is not None and rows.dtype != element.numpy:
-            needed_dtype = rows.dtype
-            if rows.dtype.kind in "iu":
-                needed_dtype = np.result_type(*(np.min_scalar_type(v) for v in (rows.min(), rows.max())))
-            wide = np.promote_types(needed_dtype, element.numpy)
-            if element.kind == "number" and wide.kind != element.numpy.kind:
+            if element.kind == "number":
+                wide = _wider_integer(element.numpy, rows)
+            else:
+                wide = np.promote_types(rows.dtype, element.numpy)
+                if wide == element.numpy:
+                    return element, None
+            if wide is None:
                 raise DtypeError(
-                    f"{self._hierarchy.uri}:/{self._node_path} holds {element.numpy.name}; "
-                    f"{rows.dtype.name} values cannot be appended without loss"
+                    f"{self._where} holds {element.numpy.name}; {rows.dtype.name} values cannot be "
+                    "appended without loss"
                 )
             widened = ElementType(element.kind, wide)
             return widened, stored_dtype(widened)
@@ -379,6 +394,10 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
         self._take_document({**self._document, "attributes": attributes})
         return self
 
+    @property
+    def _where(self) -> str:
+        return f"{self._hierarchy.uri}:/{self._node_path}"
+
     def _refuse_read_only(self) -> None:
         if self.read_only:
             raise ModeError(
@@ -395,8 +414,12 @@ def _reopen(
     return HDMFZarrArray.of_node(hierarchy, path, element_type)
 
 
-def _plain_selection(selection: Any) -> Any:
-    """Return a selection as zarr takes it: unsigned and empty index arrays are unknown to it."""
+def _plain_selection(selection: Any, length: int | None = None) -> Any:
+    """Return a selection as zarr takes it.
+
+    Unknown to it are unsigned and empty index arrays and, where there are other dimensions, one mask
+    of the rows, of which there are ``length``.
+    """
     if isinstance(selection, tuple):
         return tuple(_plain_selection(entry) for entry in selection)
     if isinstance(selection, (list, np.ndarray)):
@@ -405,8 +428,31 @@ def _plain_selection(selection: Any) -> Any:
             return slice(0, 0)
         if indices.dtype.kind == "u":
             return indices.astype(np.intp)
+        if indices.dtype == bool and indices.shape == (length,):
+            return np.flatnonzero(indices) if indices.any() else slice(0, 0)
         return indices
     return int(selection) if isinstance(selection, np.integer) else selection
+
+
+def _zero_dimensional(value: Any) -> npt.NDArray[Any]:
+    """Wrap one element; numpy's own dtypes of text and bytes would drop NULs at its end."""
+    if not isinstance(value, (str, bytes)):
+        return np.asarray(value)
+    array = np.empty((), dtype=object)
+    array[()] = value
+    return array
+
+
+def _wider_integer(dtype: np.dtype[Any], values: npt.NDArray[Any]) -> np.dtype[Any] | None:
+    """The smallest integer type like ``dtype`` that holds other integers too, or None."""
+    if dtype.kind not in "iu" or values.dtype.kind not in "iu":
+        return None
+    for itemsize in (1, 2, 4, 8):
+        wide = np.dtype(f"{dtype.kind}{itemsize}")
+        bounds = np.iinfo(wide)
+        if itemsize > dtype.itemsize and bounds.min <= values.min() and values.max() <= bounds.max:
+            return wide
+    return None
 
 
 def _only_text(entry: Any) -> str:
