@@ -15,6 +15,7 @@ from hdmf.build import DatasetBuilder, GroupBuilder, LinkBuilder, ReferenceBuild
 from pynwb import NWBHDF5IO
 
 from hdmf_zarr import NWBZarrIO, ZarrDataIO, ZarrIO
+from tests.conftest import corpus_files
 from tests.peers import write
 from tests.peers.conftest import Peer
 from tests.peers.describe import Description, describe
@@ -135,6 +136,13 @@ def test_it_follows_our_links_to_another_store(peer: Peer, ours: Path, tmp_path:
     assert unequal(found, described(tmp_path / "linking.nwb.zarr")) == {}
     assert found["/acquisition/shares/data"][:3] == ["elsewhere", "data", "uint16"]
     assert found["/acquisition/shares/timestamps"][:3] == ["elsewhere", "timestamps", "float64"]
+
+
+@pytest.mark.parametrize("hdf5", corpus_files(), ids=lambda path: path.name)
+def test_it_reads_the_corpus_as_we_convert_it(peer: Peer, tmp_path: Path, hdf5: Path) -> None:
+    with NWBHDF5IO(hdf5, "r") as source, NWBZarrIO(tmp_path / "copy.nwb.zarr", "w") as io:
+        io.export(source)
+    assert unequal(peer.describe(tmp_path / "copy.nwb.zarr", "r", tmp_path), described(hdf5)) == {}
 
 
 # -- we read what it writes ------------------------------------------------------------------------
