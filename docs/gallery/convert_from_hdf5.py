@@ -2,8 +2,8 @@
 Convert from HDF5
 =================
 
-A file is converted exactly as it is: its values, data types, attributes, links, references, object ids,
-and the specifications that it caches. Nothing is upgraded or rebuilt on the way.
+A file is converted exactly as it is: its values, data types, attributes, links, references, object
+ids, and the specifications that it caches. Nothing is upgraded or rebuilt on the way.
 """
 
 # %%
@@ -14,9 +14,9 @@ and the specifications that it caches. Nothing is upgraded or rebuilt on the way
 #     hdmf-zarr convert sample_ecephys.nwb sample.nwb.zarr
 #     hdmf-zarr info sample.nwb.zarr
 #
-# The destination's suffix says what it is to be: ``.zarr``, or ``.nwb``, ``.h5`` and ``.hdf5`` for HDF5,
-# so the same command leads back. A file that is there already is replaced only with ``--overwrite``, and
-# only when the new one is whole. This is the same from Python:
+# The destination's suffix says what it is to be: ``.zarr``, or ``.nwb``, ``.h5`` and ``.hdf5``
+# for HDF5, so the same command leads back. A file that is there already is replaced only with
+# ``--overwrite``, and only when the new one is whole. This is the same from Python:
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -61,8 +61,8 @@ with NWBHDF5IO(source, "r") as hdf5_io, NWBZarrIO(exported, "w") as zarr_io:
 # %%
 # With changes
 # ------------
-# An export of the container that was read writes what it has become. Here the raw data get other chunks
-# and another codec.
+# An export of the container that was read writes what it has become. Here the raw data get other
+# chunks and another codec.
 
 from zarr.codecs import ZstdCodec
 

@@ -2,8 +2,8 @@
 Write and read HDMF data
 ========================
 
-Any data that HDMF can describe are written with :class:`hdmf_zarr.ZarrIO`. Here they are a table, one
-of the types of ``hdmf-common``; for neurophysiology see the page on NWB.
+Any data that HDMF can describe are written with :class:`hdmf_zarr.ZarrIO`. Here they are a table,
+one of the types of ``hdmf-common``; for neurophysiology see the page on NWB.
 """
 
 # %%
@@ -26,18 +26,22 @@ table = DynamicTable(
     name="cells",
     description="Cells of one slice.",
     columns=[
-        VectorData(name="depth", description="Below the surface, in micrometres.", data=[120.0, 250.5]),
+        VectorData(
+            name="depth", description="Below the surface, in micrometres.", data=[120.0, 250.5]
+        ),
         VectorData(name="layer", description="Cortical layer.", data=["L2/3", "L4"]),
     ],
 )
-table.add_column(name="spikes", description="Times of spikes.", index=True, data=[[0.1, 0.7], [0.4]])
+table.add_column(
+    name="spikes", description="Times of spikes.", index=True, data=[[0.1, 0.7], [0.4]]
+)
 
 # %%
 # Write it
 # --------
-# Mode ``w`` replaces a store, ``w-`` refuses to. The specifications of the types are stored beside the
-# data, and the metadata of the whole store in one document, so that one request opens it. What is at
-# the path is always whole: the store appears when all of it has been written.
+# Mode ``w`` replaces a store, ``w-`` refuses to. The specifications of the types are stored
+# beside the data, and the metadata of the whole store in one document, so that one request opens
+# it. What is at the path is always whole: the store appears when all of it has been written.
 
 with ZarrIO(path, "w", manager=get_manager()) as io:
     io.write(table)
@@ -59,9 +63,9 @@ with ZarrIO(path, "r", manager=get_manager()) as io:
 # %%
 # Choose chunks and codecs
 # ------------------------
-# By default an array below about 4 MB is one chunk, a larger one has chunks of about 4 MB of whole rows,
-# compressed. :class:`hdmf_zarr.ZarrDataIO` takes any codec of ``zarr`` or ``numcodecs``, and shards,
-# which hold many chunks in one file.
+# By default an array below about 4 MB is one chunk, a larger one has chunks of about 4 MB of
+# whole rows, compressed. :class:`hdmf_zarr.ZarrDataIO` takes any codec of ``zarr`` or
+# ``numcodecs``, and shards, which hold many chunks in one file.
 
 from numcodecs import Blosc
 

@@ -2,15 +2,15 @@
 Write, read and append to NWB files
 ===================================
 
-:class:`hdmf_zarr.NWBZarrIO` stands where :class:`pynwb.NWBHDF5IO` stands for HDF5 files: the objects of
-PyNWB are the same.
+:class:`hdmf_zarr.NWBZarrIO` stands where :class:`pynwb.NWBHDF5IO` stands for HDF5 files: the
+objects of PyNWB are the same.
 """
 
 # %%
 # Make a file
 # -----------
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -27,7 +27,7 @@ path = Path(folder.name) / "session.nwb.zarr"
 nwbfile = NWBFile(
     session_description="A simulated recording.",
     identifier="session-1",
-    session_start_time=datetime(2024, 5, 17, 9, 30, tzinfo=timezone.utc),
+    session_start_time=datetime(2024, 5, 17, 9, 30, tzinfo=UTC),
 )
 device = nwbfile.create_device(name="probe")
 group = nwbfile.create_electrode_group(
@@ -107,8 +107,8 @@ with NWBZarrIO(path, "r") as io:
 # %%
 # Copy with changes
 # -----------------
-# An export writes what was read, with the changes that were made after reading, as a copy that needs
-# nothing of the original.
+# An export writes what was read, with the changes that were made after reading, as a copy that
+# needs nothing of the original.
 
 changed = Path(folder.name) / "changed.nwb.zarr"
 

@@ -64,7 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog=PROGRAM, description="Convert NWB and other HDMF files to Zarr and back; look into stores."
+        prog=PROGRAM,
+        description="Convert NWB and other HDMF files to Zarr and back; look into stores.",
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {version('hdmf-zarr')}")
     common = argparse.ArgumentParser(add_help=False)
@@ -83,10 +84,12 @@ def _add_convert(commands: Any, common: argparse.ArgumentParser) -> None:
         "convert",
         parents=[common],
         help="convert HDF5 or Zarr to Zarr or HDF5",
-        description="Copy a file exactly as it is to another format. Its own format is seen from its "
-        f"content, that of the destination from the suffix: {suffixes}.",
+        description="Copy a file exactly as it is to another format. Its own format is seen from "
+        f"its content, that of the destination from the suffix: {suffixes}.",
     )
-    command.add_argument("source", metavar="SRC", help="HDF5 file, or Zarr store (a folder or a URL)")
+    command.add_argument(
+        "source", metavar="SRC", help="HDF5 file, or Zarr store (a folder or a URL)"
+    )
     command.add_argument("destination", metavar="DST", help="file or store to write")
     command.add_argument("--overwrite", action="store_true", help="replace a file or store at DST")
     command.add_argument(
@@ -105,8 +108,8 @@ def _add_info(commands: Any, common: argparse.ArgumentParser) -> None:
         "info",
         parents=[common],
         help="show what is in a Zarr store",
-        description="Show the tree of a Zarr store: shapes, data types, chunks, shards, codecs, links "
-        "and sizes. No data are read.",
+        description="Show the tree of a Zarr store: shapes, data types, chunks, shards, codecs, "
+        "links and sizes. No data are read.",
     )
     command.add_argument("path", metavar="PATH", help="Zarr store: a folder or a URL")
     command.add_argument("--json", action="store_true", help="print JSON in place of a tree")

@@ -1,4 +1,4 @@
-"""HDF5 or Zarr -> Zarr or HDF5: which backends a conversion takes, and how its result appears whole."""
+"""HDF5 or Zarr -> Zarr or HDF5: the backends of a conversion, and its all-or-nothing end."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ def convert(
     """Copy a file of HDMF data (such as NWB) to another format, exactly as it is.
 
     Whether the source is HDF5 or Zarr is seen from its content, what the destination is to be from
-    its suffix: ``.zarr``, or ``.nwb``, ``.h5`` and ``.hdf5`` for HDF5. A conversion that fails or is
-    stopped leaves nothing at the destination, and what was there before as it was.
+    its suffix: ``.zarr``, or ``.nwb``, ``.h5`` and ``.hdf5`` for HDF5. A conversion that fails or
+    is stopped leaves nothing at the destination, and what was there before as it was.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def kind_of_destination(destination: str) -> Kind:
     if suffix not in SUFFIXES:
         known = ", ".join(f"{suffix} ({kind.upper()})" for suffix, kind in SUFFIXES.items())
         raise OptionError(
-            f"destination {destination!r} has the suffix {suffix!r}, which says neither HDF5 nor Zarr; "
+            f"destination {destination!r} has the suffix {suffix!r}, neither of HDF5 nor of Zarr; "
             f"known suffixes: {known}"
         )
     return SUFFIXES[suffix]
@@ -159,7 +159,8 @@ def open_source(path: str) -> HDMFIO:
             return NWBZarrIO(path, "r")
     if not ZarrIO.can_read(path):
         raise NoDataError(
-            f"{hierarchy.uri} is a Zarr hierarchy, but holds no HDMF data: its root has no data type"
+            f"{hierarchy.uri} is a Zarr hierarchy, but holds no HDMF data: its root has no data "
+            "type"
         )
     return ZarrIO(path, "r", get_common_manager())
 
@@ -186,8 +187,8 @@ def _check_complete(src_io: HDMFIO, builder: GroupBuilder) -> None:
     missing = list(unreadable_objects(src_io._file, builder))
     if missing:
         raise MetadataError(
-            f"{src_io.source} has {len(missing)} objects that the installed HDF5 library cannot open, "
-            f"the first is {missing[0]}; a newer h5py may read it, or the file is damaged"
+            f"{src_io.source} has {len(missing)} objects that the installed HDF5 library cannot "
+            f"open, the first is {missing[0]}; a newer h5py may read it, or the file is damaged"
         )
 
 

@@ -137,9 +137,7 @@ def describe(path: str | os.PathLike[str]) -> StoreInfo:
 # -- nodes -----------------------------------------------------------------------------------------
 
 
-def _walk(
-    hierarchy: Hierarchy, path: str, children: Mapping[str, list[str]]
-) -> Iterator[NodeInfo]:
+def _walk(hierarchy: Hierarchy, path: str, children: Mapping[str, list[str]]) -> Iterator[NodeInfo]:
     """Yield a group, then all below it by name; the cached specifications are left out."""
     attributes = hierarchy.attributes(path) if path in hierarchy else {}
     yield NodeInfo(path="/" + path, kind="group", **_described_attributes(hierarchy, attributes))
@@ -199,7 +197,9 @@ def _dtype_name(hierarchy: Hierarchy, path: str) -> str:
 
 def _element_name(element: ElementType) -> str:
     if element.kind == "compound":
-        return "{" + ", ".join(f"{name}: {_element_name(kind)}" for name, kind in element.fields) + "}"
+        return (
+            "{" + ", ".join(f"{name}: {_element_name(kind)}" for name, kind in element.fields) + "}"
+        )
     return element.kind if element.numpy is None else str(element.numpy)
 
 
@@ -228,9 +228,7 @@ async def _remote_sizes(bytestore: ByteStore, keys: list[str]) -> list[int]:
     return list(await asyncio.gather(*map(size, keys)))
 
 
-def _sizes_of_arrays(
-    hierarchy: Hierarchy, sizes: Mapping[str, int]
-) -> dict[str, tuple[int, int]]:
+def _sizes_of_arrays(hierarchy: Hierarchy, sizes: Mapping[str, int]) -> dict[str, tuple[int, int]]:
     """Number of chunk objects of each array, and their bytes."""
     found = {path: (0, 0) for path in hierarchy.documents if hierarchy.node_type(path) == "array"}
     for key, n_bytes in sizes.items():
@@ -322,7 +320,8 @@ def _words(node: NodeInfo, arrow: str) -> list[str]:
     described = node.data_type or (attributes if node.n_attributes else "")
     if node.kind == "group":
         return [described] if described else []
-    assert node.shape is not None and node.chunks is not None
+    assert node.shape is not None
+    assert node.chunks is not None
     words = [f"{node.dtype} {_shape(node.shape) if node.shape else 'scalar'}"]
     if node.shape and node.chunks != node.shape:
         words.append(f"chunks {_shape(node.chunks)}")
@@ -381,7 +380,8 @@ def _namespaces(info: StoreInfo) -> str:
 def _totals(info: StoreInfo) -> str:
     counts = Counter(node.kind for node in info.nodes)
     counted = [
-        f"{counts[kind]} {kind}{'s' if counts[kind] != 1 else ''}" for kind in ("group", "array", "link")
+        f"{counts[kind]} {kind}{'s' if counts[kind] != 1 else ''}"
+        for kind in ("group", "array", "link")
     ]
     if info.n_bytes is not None and info.n_objects is not None:
         counted.append(f"{format_bytes(info.n_bytes)} in {info.n_objects} objects")

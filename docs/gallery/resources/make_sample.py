@@ -9,13 +9,13 @@ import itertools
 import sys
 import uuid
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from unittest.mock import patch
 
 import h5py
 import numpy as np
-from pynwb import H5DataIO, NWBHDF5IO, NWBFile
+from pynwb import NWBHDF5IO, H5DataIO, NWBFile
 from pynwb.ecephys import LFP, ElectricalSeries
 from pynwb.file import Subject
 
@@ -24,7 +24,7 @@ N_SAMPLES = 2_000
 RATE = 1000.0
 N_UNITS = 6
 N_TRIALS = 12
-START = datetime(2024, 5, 17, 9, 30, tzinfo=timezone.utc)
+START = datetime(2024, 5, 17, 9, 30, tzinfo=UTC)
 
 
 def make_sample() -> NWBFile:
@@ -39,7 +39,11 @@ def make_sample() -> NWBFile:
         institution="An institute",
         keywords=["simulated", "extracellular electrophysiology"],
         subject=Subject(
-            subject_id="mouse-1", species="Mus musculus", sex="F", age="P90D", description="Simulated."
+            subject_id="mouse-1",
+            species="Mus musculus",
+            sex="F",
+            age="P90D",
+            description="Simulated.",
         ),
     )
     _add_recording(nwbfile, random)
@@ -111,7 +115,10 @@ def main() -> None:
     with patch("hdmf.container.uuid4", side_effect=_numbered_ids()):
         nwbfile = make_sample()
     # The newer layout of groups takes less space; this version of it is read by every h5py in use.
-    with h5py.File(destination, "w", libver=("v110", "v110")) as file, NWBHDF5IO(file=file, mode="w") as io:
+    with (
+        h5py.File(destination, "w", libver=("v110", "v110")) as file,
+        NWBHDF5IO(file=file, mode="w") as io,
+    ):
         io.write(nwbfile, expandable=[])
 
 

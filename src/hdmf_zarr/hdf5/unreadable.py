@@ -1,4 +1,4 @@
-"""What an HDF5 file has and HDF5IO could not read, which it leaves out with no more than a warning."""
+"""What an HDF5 file has and HDF5IO could not read, and left out with no more than a warning."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A tree of builders -> an HDF5 file, node by node: nothing is rebuilt, so nothing changes.
 
-Large arrays pass through a bounded buffer. What a builder links to in another store is copied to the
-place of the first link that leads there, since an HDF5 file cannot link to anything else.
+Large arrays pass through a bounded buffer. What a builder links to in another store is copied to
+the place of the first link that leads there, since an HDF5 file cannot link to anything else.
 """
 
 from __future__ import annotations
@@ -109,14 +109,18 @@ class HDF5TreeWriter:
                 dataset[()] = value
             return
         array = _stored_array(builder.data)
-        for region in regions(array.shape, _write_unit(array), _itemsize(array.element_type)):
+        for region in regions(
+            array.shape, _write_unit(array), _itemsize(array.element_type), BUFFER_BYTES
+        ):
             values = builder.data[region]
             dataset[region] = self._elements(values, array.element_type, dataset.dtype)
             self._progress(
                 math.prod(part.stop - part.start for part in region) * _itemsize(array.element_type)
             )
 
-    def _elements(self, values: Any, element: ElementType, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    def _elements(
+        self, values: Any, element: ElementType, dtype: np.dtype[Any]
+    ) -> npt.NDArray[Any]:
         if element.kind == "reference":
             return self._reference_array(values)
         if element.kind != "compound":
@@ -142,8 +146,8 @@ class HDF5TreeWriter:
         path = self._paths.get(id(builder))
         if path is None:
             raise BrokenLinkError(
-                f"a reference leads to {builder.source}:{builder.location}/{builder.name}, which is "
-                "not part of the file that is written; an HDF5 file cannot refer to it"
+                f"a reference leads to {builder.source}:{builder.location}/{builder.name}, which "
+                "is not part of the file that is written; an HDF5 file cannot refer to it"
             )
         return self._file[path or "/"].ref
 
@@ -160,7 +164,9 @@ class HDF5TreeWriter:
     def _field(self, value: Any, dtype: np.dtype[Any]) -> Any:
         if h5py.check_ref_dtype(dtype) is None:
             return value
-        return self._reference(value) if isinstance(value, (BaseBuilder, ReferenceBuilder)) else None
+        return (
+            self._reference(value) if isinstance(value, (BaseBuilder, ReferenceBuilder)) else None
+        )
 
     # -- attributes ------------------------------------------------------------------------------
 
@@ -172,7 +178,9 @@ class HDF5TreeWriter:
             except (TypeError, ValueError, OverflowError, OSError, RuntimeError) as error:
                 if isinstance(error, HDMFZarrError):
                     raise
-                raise EncodingError(f"attribute {name!r} cannot be stored in HDF5: {error}") from error
+                raise EncodingError(
+                    f"attribute {name!r} cannot be stored in HDF5: {error}"
+                ) from error
 
     def _attribute(self, value: Any) -> Any:
         if isinstance(value, (BaseBuilder, ReferenceBuilder)):
@@ -185,7 +193,7 @@ class HDF5TreeWriter:
 
 
 def regions(
-    shape: tuple[int, ...], unit: tuple[int, ...], itemsize: int, buffer: int = BUFFER_BYTES
+    shape: tuple[int, ...], unit: tuple[int, ...], itemsize: int, buffer: int
 ) -> Iterator[tuple[slice, ...]]:
     """Regions of whole units that cover a shape, each of about ``buffer`` bytes at most.
 
@@ -211,10 +219,12 @@ def hdf5_dtype(element: ElementType) -> np.dtype[Any]:
     if element.kind == "compound":
         return np.dtype([(name, hdf5_dtype(field)) for name, field in element.fields])
     if element.kind == "reference":
-        return np.dtype(h5py.ref_dtype)
+        reference: np.dtype[Any] = h5py.ref_dtype
+        return reference
     if element.numpy is not None:
         return element.numpy
-    return np.dtype(h5py.string_dtype("utf-8" if element.kind == "text" else "ascii"))
+    text: np.dtype[Any] = h5py.string_dtype("utf-8" if element.kind == "text" else "ascii")
+    return text
 
 
 def _create_dataset(file: h5py.File, path: str, builder: DatasetBuilder) -> None:
@@ -222,7 +232,9 @@ def _create_dataset(file: h5py.File, path: str, builder: DatasetBuilder) -> None
         file.create_dataset(path, shape=(), dtype=hdf5_dtype(_scalar_type(builder)))
         return
     array = _stored_array(builder.data)
-    options = _layout(array, is_growable=any(name in builder.attributes for name in _TYPE_ATTRIBUTES))
+    options = _layout(
+        array, is_growable=any(name in builder.attributes for name in _TYPE_ATTRIBUTES)
+    )
     file.create_dataset(path, shape=array.shape, dtype=hdf5_dtype(array.element_type), **options)
 
 
@@ -281,7 +293,7 @@ def _as_bytes(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _flat(targets: Any) -> tuple[list[Any], tuple[int, ...]]:
-    """Return nested lists of builders, which numpy would take for mappings, flat with their shape."""
+    """Return nested lists of builders, which numpy takes for mappings, flat with their shape."""
     if isinstance(targets, np.ndarray):
         return list(targets.ravel()), targets.shape
     shape = [len(targets)]
