@@ -242,7 +242,7 @@ class TreeReader:
 
         async def gather() -> list[Any]:
             arrays = [self.hierarchy.async_array(path) for path in paths]
-            return list(await asyncio.gather(*(array.getitem(...) for array in arrays)))
+            return list(await asyncio.gather(*map(compat.read_scalar, arrays)))
 
         return dict(zip(paths, compat.run(gather()), strict=True)) if paths else {}
 

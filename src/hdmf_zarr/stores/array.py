@@ -54,6 +54,8 @@ def element_type_of_array(document: dict[str, Any], header: ArrayHeader) -> Elem
         If zarr does not know the data type.
     """
     name = document["data_type"]
+    if not isinstance(name, (str, dict)):
+        raise MetadataError(f"data type {name!r:.200} is not known")
     name = name.get("name") if isinstance(name, dict) else name
     if name == "string":
         return _TEXT_TYPES.get(header.element_type or "str", TEXT)
@@ -202,10 +204,29 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
             yield from self[start : start + rows]
 
     def __getitem__(self, selection: Any) -> Any:
-        given: Any = super().__getitem__(self._plain(selection))
-        stored = given if isinstance(given, np.ndarray) else _zero_dimensional(given)
-        values = decode_elements(stored, self.element_type)
+        plain = self._plain(selection)
+        if self.element_type.is_variable:
+            # One text alone would lose the NULs at its end on its way through numpy.
+            if self.ndim == 0:
+                scalar = np.asarray(compat.run(compat.read_scalar(self._async_array)))
+                return decode_elements(scalar, self.element_type)[()]
+            if (one := self._one_element(plain)) is not None:
+                return decode_elements(_objects(super().__getitem__(one)), self.element_type).item()
+        values = decode_elements(np.asarray(super().__getitem__(plain)), self.element_type)
         return values[()] if values.ndim == 0 else values
+
+    def _one_element(self, selection: Any) -> tuple[slice, ...] | None:
+        """The slices for a selection of one element, or None for another selection."""
+        indices = selection if isinstance(selection, tuple) else (selection,)
+        if len(indices) != self.ndim or not all(type(index) is int for index in indices):
+            return None
+        for index, size in zip(indices, self.shape, strict=True):
+            if not -size <= index < size:
+                raise IndexError(f"index {index} is out of bounds for {self._where} with {size} rows")
+        return tuple(
+            slice(index % size, index % size + 1)
+            for index, size in zip(indices, self.shape, strict=True)
+        )
 
     def _plain(self, selection: Any) -> Any:
         return _plain_selection(selection, self.shape[0] if self.ndim > 1 else None)
@@ -226,6 +247,10 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
             if data_type is not None:
                 self._rewrite(np.asarray(self[...]), element, data_type, self.chunks[0])
             value = self._encode(values)
+            one = self._one_element(self._plain(selection))
+            if self.element_type.is_variable and one is not None:
+                super().__setitem__(one, value.reshape((1,) * self.ndim))
+                return
         super().__setitem__(self._plain(selection), value)
 
     # -- growing ---------------------------------------------------------------------------------
@@ -434,13 +459,8 @@ def _plain_selection(selection: Any, length: int | None = None) -> Any:
     return int(selection) if isinstance(selection, np.integer) else selection
 
 
-def _zero_dimensional(value: Any) -> npt.NDArray[Any]:
-    """Wrap one element; numpy's own dtypes of text and bytes would drop NULs at its end."""
-    if not isinstance(value, (str, bytes)):
-        return np.asarray(value)
-    array = np.empty((), dtype=object)
-    array[()] = value
-    return array
+def _objects(values: Any) -> npt.NDArray[Any]:
+    return np.asarray(values).astype(object)
 
 
 def _wider_integer(dtype: np.dtype[Any], values: npt.NDArray[Any]) -> np.dtype[Any] | None:

@@ -21,12 +21,14 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
+import zarr
 import zarr.dtype
 from zarr.abc.store import Store
 from zarr.core.buffer import Buffer, default_buffer_prototype
 from zarr.core.metadata.v3 import ArrayV3Metadata
 from zarr.core.sync import sync
 from zarr.errors import UnstableSpecificationWarning
+from zarr.storage import MemoryStore, StorePath
 
 T = TypeVar("T")
 
@@ -96,6 +98,42 @@ def array_document(
         encoded = metadata.to_buffer_dict(default_buffer_prototype())["zarr.json"].to_bytes()
     document: dict[str, Any] = json.loads(encoded)
     return document
+
+
+def encode_scalar(document: dict[str, Any], value: np.ndarray[Any, Any]) -> bytes:
+    """Return the chunk of an array without dimensions whose element varies in length.
+
+    zarr-python makes numpy text or bytes of such an element, which drops the NULs at its end, or
+    fails; it encodes a row of one element as it should.
+    """
+    store = MemoryStore()
+    array = zarr.AsyncArray(_as_one_row(document), StorePath(store, ""))
+    run(array.setitem(slice(None), value.reshape(1)))
+    chunk = run(store.get("0", prototype=prototype()))
+    assert chunk is not None
+    return chunk.to_bytes()
+
+
+async def read_scalar(array: zarr.AsyncArray[Any]) -> Any:
+    """Return the element of an array without dimensions; see `encode_scalar`."""
+    metadata: Any = array.metadata
+    if metadata.shape or metadata.dtype.to_native_dtype().kind not in "OT":
+        return await array.getitem(...)
+    chunk = await (array.store_path / metadata.encode_chunk_key(())).get(prototype=prototype())
+    store = MemoryStore({} if chunk is None else {"0": chunk})
+    row = zarr.AsyncArray(_as_one_row(metadata.to_dict()), StorePath(store, ""))
+    return np.asarray(await row.getitem(slice(None))).astype(object).reshape(())
+
+
+def _as_one_row(document: dict[str, Any]) -> Any:
+    return {
+        **readable_document(document),
+        "shape": [1],
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [1]}},
+        "chunk_key_encoding": {"name": "v2", "configuration": {"separator": "."}},
+        "dimension_names": None,
+        "attributes": {},
+    }
 
 
 def readable_document(document: dict[str, Any]) -> dict[str, Any]:

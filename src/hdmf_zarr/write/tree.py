@@ -102,6 +102,12 @@ class Execution:
         assert plan.layout is not None
         for region in _regions(source.shape, plan.layout, _bytes_per_element(stored)):
             values = source.read(region)
+            if not source.shape and stored.kind in "OT":
+                key = f"{plan.path}/{chunk_key(document['chunk_key_encoding'], ())}"
+                encoded = encode_elements(values, plan.element, stored)
+                self.hierarchy.bytestore.set(key, compat.encode_scalar(document, encoded))
+                self.progress(len(encoded.item()))
+                return
             array[region if source.shape else ()] = encode_elements(values, plan.element, stored)
             self.progress(values.size * _bytes_per_element(stored))
 

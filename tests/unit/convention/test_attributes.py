@@ -202,7 +202,6 @@ def test_the_value_of_the_caller_is_not_changed() -> None:
         np.array([b"\xff"], dtype=object),
         {"a": object()},
     ],
-    ids=repr,
 )
 def test_a_value_without_json_is_refused(value: Any) -> None:
     with pytest.raises(EncodingError):

@@ -120,7 +120,7 @@ def test_storage_options_are_kept_with_a_url_and_do_not_tell_locations_apart() -
     assert location == locate("s3://bucket/a.zarr")
 
 
-@pytest.mark.parametrize("path", ["/local/path", Path("/local/path"), MemoryStore()], ids=repr)
+@pytest.mark.parametrize("path", ["/local/path", Path("/local/path"), MemoryStore()])
 def test_storage_options_without_a_url_are_refused(path: Any) -> None:
     with pytest.raises(OptionError, match="storage_options are for URLs"):
         locate(path, {"anon": True})
@@ -221,7 +221,7 @@ def test_a_store_of_this_process_can_link_to_itself_only() -> None:
 REMOTE = ["s3://bucket/a.zarr", "https://host/a.zarr", "memory://a.zarr", MemoryStore()]
 
 
-@pytest.mark.parametrize("base", REMOTE, ids=str)
+@pytest.mark.parametrize("base", REMOTE)
 @pytest.mark.parametrize(
     "source",
     [
