@@ -7,6 +7,7 @@ element on disk), compounds as records of these.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from typing import Any
@@ -29,7 +30,7 @@ from hdmf_zarr.dtypes import (
     as_bytes_elements,
     element_type_from_numpy,
 )
-from hdmf_zarr.errors import DtypeError, EncodingError
+from hdmf_zarr.errors import DtypeError, EncodingError, MetadataError
 
 REFERENCE_TYPES = (ReferenceBuilder, Builder, AbstractContainer)
 
@@ -138,7 +139,8 @@ def encode_elements(
         return _map_objects(values, _checked_text)
     if element.kind != "compound":
         return values
-    assert dtype is not None
+    if dtype is None:
+        return _texts_of_records(values, element)
     encoded = np.zeros(values.shape, dtype=dtype)
     for name, field in element.fields:
         column = values[name]
@@ -157,11 +159,63 @@ def decode_elements(stored: npt.NDArray[Any], element: ElementType) -> npt.NDArr
         return as_bytes_elements(stored.astype(object))
     if element.kind != "compound":
         return stored
+    if stored.dtype.names is None:
+        return _records_of_texts(stored, element)
     decoded = np.empty(stored.shape, dtype=element.memory_dtype)
     for name, field in element.fields:
         column = stored[name]
         decoded[name] = decode_elements(column, field) if field.is_variable else column
     return decoded
+
+
+def _texts_of_records(values: npt.NDArray[Any], element: ElementType) -> npt.NDArray[Any]:
+    """Records as JSON lists, for stores whose compounds hold objects; see `_records_of_texts`."""
+    columns = []
+    for name, field in element.fields:
+        column = values[name].ravel()
+        if field.kind == "reference":
+            columns.append([json.loads(text) if text else None for text in column])
+        elif field.is_variable:
+            columns.append([_to_text(entry) for entry in column])
+        elif field.kind == "fixed_bytes":
+            columns.append([bytes(entry).decode("utf-8") for entry in column])
+        else:
+            columns.append(column.tolist())
+    texts = np.empty(values.size, dtype=object)
+    texts[:] = [json.dumps(row) for row in zip(*columns, strict=True)]
+    return texts.reshape(values.shape)
+
+
+def _records_of_texts(texts: npt.NDArray[Any], element: ElementType) -> npt.NDArray[Any]:
+    """Records from JSON lists; inverse of `_texts_of_records`.
+
+    Raises
+    ------
+    MetadataError
+        If a row does not have one value a field.
+    """
+    records = np.zeros(texts.size, dtype=element.memory_dtype)
+    for position, text in enumerate(texts.ravel()):
+        row = json.loads(text) if text else [None] * len(element.fields)
+        if not isinstance(row, list) or len(row) != len(element.fields):
+            raise MetadataError(f"row {position} holds {text!r:.100}, expected {len(element.fields)} values")
+        try:
+            records[position] = tuple(
+                _cell(value, field) for value, (_, field) in zip(row, element.fields, strict=True)
+            )
+        except (TypeError, ValueError, OverflowError) as error:
+            raise MetadataError(f"row {position} holds {text!r:.100}: {error}") from error
+    return records.reshape(texts.shape)
+
+
+def _cell(value: Any, field: ElementType) -> Any:
+    if field.kind == "reference":
+        return json.dumps(value) if isinstance(value, dict) else value or ""
+    if field.kind in BYTES_ELEMENT_KINDS:
+        return ("" if value is None else value).encode("utf-8")
+    if field.kind == "text":
+        return "" if value is None else value
+    return 0 if value is None else value
 
 
 def field_widths(values: npt.NDArray[Any], element: ElementType) -> dict[str, int]:

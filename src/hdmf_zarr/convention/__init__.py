@@ -5,6 +5,7 @@ Pure: JSON-able values in, frozen dataclasses out, and back. No Zarr I/O, no h5p
 
 from __future__ import annotations
 
+from hdmf_zarr.convention.legacy import LegacyConvention
 from hdmf_zarr.convention.model import (
     JSON,
     SELF,
@@ -27,7 +28,7 @@ __all__ = [
     "specification_path",
 ]
 
-_CONVENTIONS: dict[int, Convention] = {3: UnifiedConvention()}
+_CONVENTIONS: dict[int, Convention] = {3: UnifiedConvention(), 2: LegacyConvention()}
 
 
 def convention_for_format(zarr_format: int) -> Convention:

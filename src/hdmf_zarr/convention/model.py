@@ -50,6 +50,8 @@ class ArrayHeader:
         ``"object_reference"``); None where the data type of the array says it all.
     reference_fields : tuple of str
         The fields of a compound whose elements are references.
+    fields : tuple of (str, str), or None
+        Name and type of each field of a compound, where the convention records them.
     field_types : mapping of str to str
         The fields of a compound whose type is not that of their storage (``{"label": "ascii"}``).
     dimension_names : tuple of str or None, or None
@@ -60,6 +62,7 @@ class ArrayHeader:
 
     element_type: str | None = None
     reference_fields: tuple[str, ...] = ()
+    fields: tuple[tuple[str, str], ...] | None = None
     field_types: Mapping[str, str] | None = None
     dimension_names: tuple[str | None, ...] | None = None
     scalar: bool = False
@@ -69,6 +72,7 @@ class Convention(Protocol):
     """How HDMF's concepts are spelled in the metadata of one Zarr format."""
 
     zarr_format: int
+    reserved: frozenset[str]
 
     def encode_links(self, links: Sequence[Link]) -> dict[str, JSON]:
         """Attributes of a group that hold its links."""

@@ -41,6 +41,7 @@ class UnifiedConvention:
     """Zarr format 3, as hdmf-zarr 0.14 writes it."""
 
     zarr_format = 3
+    reserved = RESERVED_ATTRIBUTES
 
     def encode_links(self, links: Sequence[Link]) -> dict[str, JSON]:
         """Attributes of a group that hold its links."""

@@ -21,13 +21,14 @@ from hdmf.build.builders import BaseBuilder
 from hdmf_zarr.convention import JSON, SELF, ArrayHeader, Reference
 from hdmf_zarr.convention.attributes import decode_attribute
 from hdmf_zarr.convention.unified import ATTRIBUTE_TYPES
-from hdmf_zarr.dtypes import ElementType, builder_dtype
+from hdmf_zarr.dtypes import TEXT, ElementType, builder_dtype
 from hdmf_zarr.elements import decode_elements
 from hdmf_zarr.errors import BrokenLinkError, HDMFZarrError
 from hdmf_zarr.hdf5 import empty_attribute
 from hdmf_zarr.read.lazy import BuilderZarrReferenceDataset, BuilderZarrTableDataset
 from hdmf_zarr.stores import Hierarchy, Location, compat, open_bytestore, resolve_source
 from hdmf_zarr.stores.array import HDMFZarrArray, element_type_of_array
+from hdmf_zarr.stores.format2 import BROKEN, broken_document
 
 ROOT_NAME = "root"
 
@@ -195,8 +196,12 @@ class TreeReader:
             header = self.hierarchy.convention.decode_header(self._attributes_of(path))
             element = element_type_of_array(document, header)
         except HDMFZarrError as error:
-            raise type(error)(f"{self.hierarchy.uri}:/{path}: {error}") from error
-        is_scalar = _is_scalar(document, header)
+            self._break(path, error)
+            document, header, element = self.hierarchy.documents[path], ArrayHeader(), TEXT
+        if isinstance(reason := self._scalars.get(path), Exception):
+            self._break(path, reason)
+            document, header, element = self.hierarchy.documents[path], ArrayHeader(), TEXT
+        is_scalar = BROKEN not in document and _is_scalar(document, header)
         array = HDMFZarrArray.of_node(self.hierarchy, path, element)
         names = document.get("dimension_names") or header.dimension_names
         builder = DatasetBuilder(
@@ -230,21 +235,40 @@ class TreeReader:
     # -- scalars ---------------------------------------------------------------------------------
 
     def _read_scalars(self) -> dict[str, Any]:
-        """Read every scalar of the store concurrently, never one after the other."""
-        convention = self.hierarchy.convention
+        """Read every scalar of the store concurrently, never one after the other.
+
+        In place of one that cannot be decoded is the reason: the others are read all the same.
+        """
         paths = [
             path
             for path, document in self.hierarchy.documents.items()
             if document.get("node_type") == "array"
             and not self._is_specification(path)
-            and _is_scalar(document, convention.decode_header(document.get("attributes") or {}))
+            and self._is_readable_scalar(path, document)
         ]
 
+        async def read(path: str) -> Any:
+            try:
+                return await compat.read_scalar(self.hierarchy.async_array(path))
+            except (HDMFZarrError, ValueError, RuntimeError) as error:
+                return error
+
         async def gather() -> list[Any]:
-            arrays = [self.hierarchy.async_array(path) for path in paths]
-            return list(await asyncio.gather(*map(compat.read_scalar, arrays)))
+            return list(await asyncio.gather(*map(read, paths)))
 
         return dict(zip(paths, compat.run(gather()), strict=True)) if paths else {}
+
+    def _is_readable_scalar(self, path: str, document: Mapping[str, Any]) -> bool:
+        try:
+            return _is_scalar(document, self.hierarchy.convention.decode_header(self._attributes_of(path)))
+        except HDMFZarrError:
+            return False
+
+    def _break(self, path: str, error: Exception) -> None:
+        """Let a dataset cost itself alone: who uses its data is told why they cannot be read."""
+        shape = self.hierarchy.documents[path].get("shape", [0])
+        document = broken_document(shape, str(error))
+        self.hierarchy.documents[path] = {**document, "attributes": self._attributes_of(path)}
 
     def _scalar_data(self, path: str, element: ElementType) -> Any:
         stored = np.asarray(self._scalars[path])

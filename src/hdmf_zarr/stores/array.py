@@ -23,12 +23,13 @@ from hdmf_zarr.dtypes import (
     REFERENCE,
     TEXT,
     ElementType,
+    element_type_from_name,
     element_type_from_numpy,
     stored_dtype,
 )
 from hdmf_zarr.elements import decode_elements, encode_elements, field_widths, to_memory
-from hdmf_zarr.errors import DtypeError, MetadataError, ModeError, OptionError
-from hdmf_zarr.stores import compat
+from hdmf_zarr.errors import DtypeError, HDMFZarrError, MetadataError, ModeError, OptionError
+from hdmf_zarr.stores import compat, format2
 from hdmf_zarr.stores.bytestore import open_bytestore
 from hdmf_zarr.stores.hierarchy import Hierarchy
 from hdmf_zarr.stores.location import Location
@@ -53,10 +54,15 @@ def element_type_of_array(document: dict[str, Any], header: ArrayHeader) -> Elem
     MetadataError
         If zarr does not know the data type.
     """
+    if format2.BROKEN in document:
+        return TEXT
     name = document["data_type"]
     if not isinstance(name, (str, dict)):
         raise MetadataError(f"data type {name!r:.200} is not known")
     name = name.get("name") if isinstance(name, dict) else name
+    if header.fields is not None and name == "string":
+        return _recorded_fields(header.fields)
+    _check_recorded_type(document, name, header)
     if name == "string":
         return _TEXT_TYPES.get(header.element_type or "str", TEXT)
     if name == "variable_length_bytes":
@@ -79,6 +85,26 @@ def element_type_of_array(document: dict[str, Any], header: ArrayHeader) -> Elem
     if element.numpy is not None and _is_big_endian(document):
         return ElementType(element.kind, element.numpy.newbyteorder(">"))
     return element
+
+
+def _recorded_fields(fields: tuple[tuple[str, str], ...]) -> ElementType:
+    """The type of compounds whose rows are stored as objects, by what the store records of them."""
+    types = []
+    for name, spelled in fields:
+        element = ASCII if spelled == "bytes_" else element_type_from_name(spelled)
+        if element is None:
+            raise MetadataError(f"field {name!r} has the dtype {spelled!r}, which does not say its type")
+        types.append((name, element))
+    return ElementType("compound", fields=tuple(types))
+
+
+def _check_recorded_type(document: dict[str, Any], name: str, header: ArrayHeader) -> None:
+    """Refuse a recorded type that the array cannot have: references in numbers, fields in none."""
+    holds_objects = name in ("string", "variable_length_bytes")
+    if header.element_type in ("object", "object_reference") and not holds_objects:
+        raise MetadataError(f"references are recorded for an array of {document['data_type']!r:.100}")
+    if header.fields is not None and name not in ("struct", "structured"):
+        raise MetadataError(f"a compound is recorded for an array of {document['data_type']!r:.100}")
 
 
 def _field_type(name: str, stored: ElementType, header: ArrayHeader) -> ElementType:
@@ -204,6 +230,15 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
             yield from self[start : start + rows]
 
     def __getitem__(self, selection: Any) -> Any:
+        try:
+            return self._read(selection)
+        except HDMFZarrError as error:
+            where = str(self._where)
+            if where in str(error):
+                raise
+            raise type(error)(f"{where}: {error}") from error
+
+    def _read(self, selection: Any) -> Any:
         plain = self._plain(selection)
         if self.element_type.is_variable:
             # One text alone would lose the NULs at its end on its way through numpy.

@@ -107,7 +107,9 @@ def encode_scalar(document: dict[str, Any], value: np.ndarray[Any, Any]) -> byte
     fails; it encodes a row of one element as it should.
     """
     store = MemoryStore()
-    array = zarr.AsyncArray(_as_one_row(document), StorePath(store, ""))
+    array = zarr.AsyncArray(
+        _as_one_row(document), StorePath(store, ""), config={"write_empty_chunks": True}
+    )
     run(array.setitem(slice(None), value.reshape(1)))
     chunk = run(store.get("0", prototype=prototype()))
     assert chunk is not None
@@ -142,6 +144,9 @@ def readable_document(document: dict[str, Any]) -> dict[str, Any]:
     zarr-python before 3.2 knows compounds as ``structured`` with ``[name, type]`` pairs and a
     base64 fill value; later ones write ``struct`` with objects.
     """
+    if any(key.startswith("_") for key in document):
+        # What this package keeps beside the metadata is not for zarr.
+        document = {key: value for key, value in document.items() if not key.startswith("_")}
     data_type = document.get("data_type")
     if HAS_STRUCT or not isinstance(data_type, dict):
         return document

@@ -25,7 +25,7 @@ from hdmf_zarr.errors import (
     StoreNotFoundError,
     UnsupportedFormatError,
 )
-from hdmf_zarr.stores import compat
+from hdmf_zarr.stores import compat, format2
 from hdmf_zarr.stores.bytestore import ByteStore
 from hdmf_zarr.stores.chunk_keys import has_form, other_form
 from hdmf_zarr.stores.location import Location
@@ -33,7 +33,6 @@ from hdmf_zarr.stores.location import Location
 logger = logging.getLogger(__name__)
 
 DOCUMENT = "zarr.json"
-LEGACY_DOCUMENTS = frozenset({".zgroup", ".zarray", ".zmetadata", ".zattrs"})
 
 NodeType = Literal["group", "array"]
 
@@ -45,7 +44,10 @@ class Hierarchy:
     ----------
     bytestore : ByteStore
     documents : dict of str to dict
-        The ``zarr.json`` of each node, attributes included.
+        The document of each node, attributes included, as that of Zarr format 3 whatever the
+        format of the store is.
+    zarr_format : int
+        Format of the store.
     is_consolidated : bool
         Whether the documents came from (or are also in) the root's consolidated metadata.
     was_consolidated : bool
@@ -54,8 +56,15 @@ class Hierarchy:
         Whether documents were changed since the last commit.
     """
 
-    def __init__(self, bytestore: ByteStore, documents: dict[str, dict[str, JSON]]) -> None:
+    def __init__(
+        self,
+        bytestore: ByteStore,
+        documents: dict[str, dict[str, JSON]],
+        *,
+        zarr_format: int = 3,
+    ) -> None:
         self.bytestore = bytestore
+        self.zarr_format = zarr_format
         self.documents = documents
         self.is_consolidated = False
         self.was_consolidated = True
@@ -78,7 +87,10 @@ class Hierarchy:
         ------
         StoreNotFoundError, NotAStoreError, MetadataError, UnsupportedFormatError
         """
-        root = cls._load_root(bytestore)
+        encoded = bytestore.get(DOCUMENT)
+        if encoded is None:
+            return cls._load_format2(bytestore, consolidated=consolidated)
+        root = cls._parse_root(bytestore, encoded)
         entries = (root.pop("consolidated_metadata", None) or {}).get("metadata")
         hierarchy = cls(bytestore, {"": root})
         hierarchy.was_consolidated = entries is not None
@@ -89,17 +101,38 @@ class Hierarchy:
             hierarchy._discover()
         return hierarchy
 
-    @staticmethod
-    def _load_root(bytestore: ByteStore) -> dict[str, JSON]:
-        encoded = bytestore.get(DOCUMENT)
+    @classmethod
+    def _load_format2(cls, bytestore: ByteStore, *, consolidated: bool) -> Hierarchy:
         uri = bytestore.location.uri
-        if encoded is None:
-            if bytestore.get_many(sorted(LEGACY_DOCUMENTS)):
-                raise UnsupportedFormatError(f"{uri} is a store of Zarr format 2, which is not read")
+        found = bytestore.get_many([format2.CONSOLIDATED, format2.GROUP, format2.ARRAY])
+        if not found:
             raise NotAStoreError(
                 f"{uri} is not a Zarr store: it has no {DOCUMENT!r} at its root. A store whose write "
                 "did not finish has none either"
             )
+        if format2.ARRAY in found:
+            raise NotAStoreError(f"{uri} holds a Zarr array at its root, not a group")
+        parsed = {key: _parse_json(value, f"{uri}:/{key}") for key, value in found.items()}
+        entries = parsed.get(format2.CONSOLIDATED, {}).get("metadata")
+        hierarchy = cls(bytestore, {}, zarr_format=2)
+        hierarchy.was_consolidated = isinstance(entries, dict)
+        if consolidated and isinstance(entries, dict):
+            hierarchy.is_consolidated = True
+        else:
+            keys = bytestore.metadata_keys(format2.NODE_DOCUMENTS)
+            encoded = bytestore.get_many(keys)
+            entries = {key: _parse_or_empty(encoded[key], f"{uri}:/{key}") for key in sorted(encoded)}
+        hierarchy.documents = format2.node_documents(entries)
+        if "" not in hierarchy.documents:
+            raise MetadataError(
+                f"{uri} is a store of Zarr format 2 whose root group is not in its metadata; if its "
+                "nodes cannot be listed (plain HTTP), consolidate the store where it was written"
+            )
+        return hierarchy
+
+    @staticmethod
+    def _parse_root(bytestore: ByteStore, encoded: bytes) -> dict[str, JSON]:
+        uri = bytestore.location.uri
         root = _parse(encoded, f"{uri}:/{DOCUMENT}")
         if root.get("node_type") != "group":
             raise NotAStoreError(
@@ -150,7 +183,7 @@ class Hierarchy:
     @property
     def convention(self) -> Convention:
         """How this store spells HDMF's concepts."""
-        return convention_for_format(self.documents[""].get("zarr_format", 3))
+        return convention_for_format(self.zarr_format)
 
     def __contains__(self, path: str) -> bool:
         return path.strip("/") in self.documents
@@ -231,6 +264,8 @@ class Hierarchy:
 
     def async_array(self, path: str) -> zarr.AsyncArray[Any]:
         """Return zarr's array of a node, made from the document without a request."""
+        if format2.BROKEN in self.documents[path]:
+            raise MetadataError(f"{self.uri}:/{path}: {self.documents[path][format2.BROKEN]}")
         document: Any = compat.readable_document(self.documents[path])
         config: Any = {"write_empty_chunks": True}
         try:
@@ -250,11 +285,11 @@ class Hierarchy:
         entries = {
             path: compat.readable_document(document)
             for path, document in self.documents.items()
-            if path
+            if path and format2.BROKEN not in document
         }
         consolidated = {"kind": "inline", "must_understand": False, "metadata": entries}
         root = dict(self.documents[""])
-        if self.is_consolidated:
+        if self.is_consolidated or self.zarr_format == 2:
             root["consolidated_metadata"] = consolidated
         store_path = StorePath(self.bytestore.zarr_store, "")
         return zarr.Group(zarr.AsyncGroup.from_dict(store_path, root))
@@ -341,16 +376,30 @@ def encode_document(document: dict[str, JSON]) -> bytes:
 
 
 def _parse(encoded: bytes, where: str) -> dict[str, JSON]:
+    document = _parse_json(encoded, where)
+    zarr_format = document.get("zarr_format")
+    if zarr_format != 3:
+        raise UnsupportedFormatError(f"{where} has the Zarr format {zarr_format!r}, expected 3")
+    return document
+
+
+def _parse_json(encoded: bytes, where: str) -> dict[str, JSON]:
     try:
         document = json.loads(encoded)
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise MetadataError(f"{where} is not valid JSON: {error}") from error
     if not isinstance(document, dict):
         raise MetadataError(f"{where} must be a JSON object, found {type(document).__name__}")
-    zarr_format = document.get("zarr_format")
-    if zarr_format != 3:
-        raise UnsupportedFormatError(f"{where} has the Zarr format {zarr_format!r}, expected 3")
     return document
+
+
+def _parse_or_empty(encoded: bytes, where: str) -> dict[str, JSON]:
+    """One document that is no JSON costs its node alone."""
+    try:
+        return _parse_json(encoded, where)
+    except MetadataError as error:
+        logger.warning("%s", error)
+        return {}
 
 
 def missing_store_error(location: Location) -> StoreNotFoundError:

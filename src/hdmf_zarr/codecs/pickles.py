@@ -1,0 +1,298 @@
+"""Reads the pickles in which released versions stored references, and runs nothing of them.
+
+A pickle is a program. This is an interpreter for the few instructions of which those pickles are made
+(arrays of objects and of records, and `hdmf_zarr.utils.ZarrReference`); it imports nothing, calls
+nothing and builds nothing but lists, tuples, dicts, numbers and text. Every other instruction, and
+every other global, is an error that names it.
+
+The four globals are those that hdmf-zarr 0.1 to 0.13 wrote, see `PICKLED_GLOBALS`.
+"""
+
+from __future__ import annotations
+
+import pickletools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from hdmf_zarr.errors import MetadataError
+
+
+class _Global(Enum):
+    RECONSTRUCT = "reconstruct"
+    NDARRAY = "ndarray"
+    DTYPE = "dtype"
+    REFERENCE = "reference"
+
+
+PICKLED_GLOBALS: dict[tuple[str, str], _Global] = {
+    ("numpy._core.multiarray", "_reconstruct"): _Global.RECONSTRUCT,
+    ("numpy.core.multiarray", "_reconstruct"): _Global.RECONSTRUCT,
+    ("numpy", "ndarray"): _Global.NDARRAY,
+    ("numpy", "dtype"): _Global.DTYPE,
+    ("hdmf_zarr.utils", "ZarrReference"): _Global.REFERENCE,
+}
+
+
+@dataclass(slots=True)
+class _Dtype:
+    name: str
+    fields: tuple[str, ...] | None = None
+
+
+@dataclass(slots=True)
+class PickledArray:
+    """What a pickled array holds.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    fields : tuple of str or None
+        Names of the fields, where the elements are records.
+    elements : list
+        In C order; records as tuples, references as dicts.
+    """
+
+    shape: tuple[int, ...] = ()
+    fields: tuple[str, ...] | None = None
+    elements: list[Any] = field(default_factory=list)
+    _is_built: bool = False
+
+
+class _Mark:
+    """Where a sequence starts on the stack."""
+
+
+_MARK = _Mark()
+
+
+def read_pickled_array(encoded: bytes) -> PickledArray:
+    """Return the array that a pickle describes.
+
+    Raises
+    ------
+    MetadataError
+        If the pickle has an instruction or a global that the known pickles do not have, is
+        truncated, or does not hold an array.
+    """
+    try:
+        result = _Interpreter().run(encoded)
+    except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        if isinstance(error, MetadataError):
+            raise
+        raise MetadataError(f"the pickle is malformed: {error}") from error
+    if not isinstance(result, PickledArray) or not result._is_built:
+        raise MetadataError(f"the pickle holds a {type(result).__name__}, not an array")
+    return result
+
+
+def read_pickled_scalar(encoded: bytes) -> Any:
+    """Return the number or text that a pickle describes.
+
+    Raises
+    ------
+    MetadataError
+        If it describes anything else.
+    """
+    try:
+        result = _Interpreter().run(encoded)
+    except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        if isinstance(error, MetadataError):
+            raise
+        raise MetadataError(f"the pickle is malformed: {error}") from error
+    if result is not None and not isinstance(result, (int, float, str)):
+        raise MetadataError(f"the pickle holds a {type(result).__name__}, not a number or text")
+    return result
+
+
+class _Interpreter:
+    def __init__(self) -> None:
+        self.stack: list[Any] = []
+        self.memo: dict[int, Any] = {}
+
+    def run(self, encoded: bytes) -> Any:
+        """Return what the pickle leaves on the stack."""
+        for opcode, argument, position in pickletools.genops(encoded):
+            if opcode.name == "STOP":
+                return self.stack.pop()
+            instruction = _INSTRUCTIONS.get(opcode.name)
+            if instruction is None:
+                raise MetadataError(
+                    f"the pickle has the instruction {opcode.name} at byte {position}, which references "
+                    "are not made of; nothing of it was run"
+                )
+            instruction(self, argument)
+        raise MetadataError("the pickle is truncated")
+
+    def pop_to_mark(self) -> list[Any]:
+        """Take everything above the last mark off the stack."""
+        for position in range(len(self.stack) - 1, -1, -1):
+            if self.stack[position] is _MARK:
+                taken = self.stack[position + 1 :]
+                del self.stack[position:]
+                return taken
+        raise MetadataError("the pickle is malformed: a sequence has no start")
+
+    # -- instructions ----------------------------------------------------------------------------
+
+    def skip(self, _argument: Any) -> None:
+        """Nothing to do: protocol and frame."""
+
+    def push(self, argument: Any) -> None:
+        """A constant."""
+        self.stack.append(argument)
+
+    def mark(self, _argument: Any) -> None:
+        self.stack.append(_MARK)
+
+    def memoize(self, _argument: Any) -> None:
+        self.memo[len(self.memo)] = self.stack[-1]
+
+    def put(self, index: int) -> None:
+        self.memo[index] = self.stack[-1]
+
+    def get(self, index: int) -> None:
+        self.stack.append(self.memo[index])
+
+    def stack_global(self, _argument: Any) -> None:
+        name, module = self.stack.pop(), self.stack.pop()
+        self.stack.append(_known_global(module, name))
+
+    def named_global(self, argument: str) -> None:
+        module, _, name = argument.partition(" ")
+        self.stack.append(_known_global(module, name))
+
+    def tuple_of_marked(self, _argument: Any) -> None:
+        self.stack.append(tuple(self.pop_to_mark()))
+
+    def append(self, _argument: Any) -> None:
+        entry = self.stack.pop()
+        _expect(self.stack[-1], list).append(entry)
+
+    def appends(self, _argument: Any) -> None:
+        entries = self.pop_to_mark()
+        _expect(self.stack[-1], list).extend(entries)
+
+    def set_item(self, _argument: Any) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        _expect(self.stack[-1], dict)[_expect(key, str)] = value
+
+    def set_items(self, _argument: Any) -> None:
+        entries = self.pop_to_mark()
+        target = _expect(self.stack[-1], dict)
+        for key, value in zip(entries[::2], entries[1::2], strict=True):
+            target[_expect(key, str)] = value
+
+    def reduce(self, _argument: Any) -> None:
+        arguments, function = self.stack.pop(), self.stack.pop()
+        if function is _Global.RECONSTRUCT and arguments[:1] == (_Global.NDARRAY,):
+            self.stack.append(PickledArray())
+        elif function is _Global.DTYPE and arguments and isinstance(arguments[0], str):
+            self.stack.append(_Dtype(arguments[0]))
+        elif function is _Global.REFERENCE and arguments == ():
+            self.stack.append({})
+        else:
+            raise MetadataError(f"the pickle calls {function!r:.100}, which references do not need")
+
+    def new_object(self, _argument: Any) -> None:
+        arguments, kind = self.stack.pop(), self.stack.pop()
+        if kind is not _Global.REFERENCE or arguments != ():
+            raise MetadataError(f"the pickle makes a {kind!r:.100}, which references do not need")
+        self.stack.append({})
+
+    def build(self, _argument: Any) -> None:
+        state, target = self.stack.pop(), self.stack[-1]
+        if isinstance(target, PickledArray):
+            _set_array_state(target, state)
+        elif isinstance(target, _Dtype):
+            names = state[3]
+            target.fields = None if names is None else tuple(_expect(n, str) for n in names)
+        elif not isinstance(target, dict) or state:
+            raise MetadataError(f"the pickle sets the state of a {type(target).__name__}")
+
+
+def _set_array_state(array: PickledArray, state: Any) -> None:
+    _version, shape, dtype, is_fortran, elements = state
+    if not isinstance(dtype, _Dtype) or not isinstance(elements, list):
+        raise MetadataError("the pickle holds an array of plain bytes, not of objects")
+    if is_fortran:
+        raise MetadataError("the pickle holds an array in Fortran order, which was never written")
+    shape = tuple(_expect(size, int) for size in shape)
+    count = 1
+    for size in shape:
+        count *= size
+    if count != len(elements):
+        raise MetadataError(f"the pickle holds {len(elements)} elements for the shape {shape}")
+    array.shape, array.fields, array.elements = shape, dtype.fields, elements
+    array._is_built = True
+
+
+def _known_global(module: Any, name: Any) -> _Global:
+    known = PICKLED_GLOBALS.get((module, name))
+    if known is None:
+        raise MetadataError(
+            f"the pickle names the global {module}.{name}, which references do not need; it was "
+            "neither imported nor run"
+        )
+    return known
+
+
+def _expect(value: Any, kind: type) -> Any:
+    if not isinstance(value, kind):
+        raise MetadataError(f"the pickle is malformed: {type(value).__name__} in place of {kind.__name__}")
+    return value
+
+
+def _constant(make: Callable[[], Any]) -> Callable[[_Interpreter, Any], None]:
+    def push(interpreter: _Interpreter, _argument: Any) -> None:
+        interpreter.stack.append(make())
+
+    return push
+
+
+def _tuple_of(count: int) -> Callable[[_Interpreter, Any], None]:
+    def push(interpreter: _Interpreter, _argument: Any) -> None:
+        entries = tuple(interpreter.stack[-count:])
+        if len(entries) != count or _MARK in entries:
+            raise MetadataError("the pickle is malformed: a tuple has too few entries")
+        del interpreter.stack[-count:]
+        interpreter.stack.append(entries)
+
+    return push
+
+
+_INSTRUCTIONS: dict[str, Callable[[_Interpreter, Any], None]] = {
+    **dict.fromkeys(("PROTO", "FRAME"), _Interpreter.skip),
+    **dict.fromkeys(
+        (
+            *("BININT", "BININT1", "BININT2", "LONG1", "INT", "BINFLOAT"),
+            *("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "UNICODE"),
+            *("BINBYTES", "SHORT_BINBYTES"),
+        ),
+        _Interpreter.push,
+    ),
+    "NONE": _constant(lambda: None),
+    "NEWTRUE": _constant(lambda: True),
+    "NEWFALSE": _constant(lambda: False),
+    "EMPTY_TUPLE": _constant(tuple),
+    "EMPTY_LIST": _constant(list),
+    "EMPTY_DICT": _constant(dict),
+    "TUPLE1": _tuple_of(1),
+    "TUPLE2": _tuple_of(2),
+    "TUPLE3": _tuple_of(3),
+    "TUPLE": _Interpreter.tuple_of_marked,
+    "MARK": _Interpreter.mark,
+    "MEMOIZE": _Interpreter.memoize,
+    **dict.fromkeys(("BINPUT", "LONG_BINPUT"), _Interpreter.put),
+    **dict.fromkeys(("BINGET", "LONG_BINGET"), _Interpreter.get),
+    "STACK_GLOBAL": _Interpreter.stack_global,
+    "GLOBAL": _Interpreter.named_global,
+    "APPEND": _Interpreter.append,
+    "APPENDS": _Interpreter.appends,
+    "SETITEM": _Interpreter.set_item,
+    "SETITEMS": _Interpreter.set_items,
+    "REDUCE": _Interpreter.reduce,
+    "NEWOBJ": _Interpreter.new_object,
+    "BUILD": _Interpreter.build,
+}

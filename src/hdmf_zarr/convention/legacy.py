@@ -1,0 +1,168 @@
+"""The convention of Zarr format 2, written by hdmf-zarr up to 0.13: its words on disk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from hdmf_zarr.convention.model import JSON, SELF, ArrayHeader, Link, Reference
+from hdmf_zarr.convention.unified import (
+    ARRAY_DIMENSIONS,
+    ATTRIBUTE_TYPES,
+    SPECIFICATION_LOCATION,
+)
+from hdmf_zarr.errors import MetadataError
+
+ELEMENT_TYPE = "zarr_dtype"
+LINKS = "zarr_link"
+OBJECT = "object"
+SCALAR = "scalar"
+VALUE = "value"
+
+RESERVED_ATTRIBUTES = frozenset(
+    {ELEMENT_TYPE, LINKS, ARRAY_DIMENSIONS, ATTRIBUTE_TYPES, SPECIFICATION_LOCATION}
+)
+
+_ELEMENT_TYPES = {
+    "object_reference": OBJECT,
+    "ascii": "bytes",
+    "isodatetime": "bytes",
+}
+"""HDMF name -> spelling of this convention, where they differ."""
+
+
+class LegacyConvention:
+    """Zarr format 2, as hdmf-zarr 0.1 to 0.13 write and read it."""
+
+    zarr_format = 2
+    reserved = RESERVED_ATTRIBUTES
+
+    def encode_links(self, links: Sequence[Link]) -> dict[str, JSON]:
+        """Attributes of a group that hold its links."""
+        if not links:
+            return {}
+        return {
+            LINKS: [{"name": link.name, "source": link.source, "path": link.path} for link in links]
+        }
+
+    def decode_links(self, attributes: Mapping[str, JSON]) -> tuple[Link, ...]:
+        """Links of a group; extra keys of an entry are ignored.
+
+        Raises
+        ------
+        MetadataError
+            If the entry is not a list of objects with a name and a path.
+        """
+        entries = attributes.get(LINKS) or []
+        try:
+            return tuple(
+                Link(
+                    name=entry["name"],
+                    source=entry.get("source") or SELF,
+                    path="/" + entry["path"].strip("/"),
+                )
+                for entry in entries
+            )
+        except (TypeError, KeyError, AttributeError) as error:
+            raise MetadataError(
+                f"attribute {LINKS!r} must be a list of objects with 'name', 'source' and 'path', "
+                f"found {entries!r:.200}"
+            ) from error
+
+    def encode_reference(self, reference: Reference) -> JSON:
+        """Value of an attribute that is a reference."""
+        return {ELEMENT_TYPE: OBJECT, VALUE: _object(reference)}
+
+    def decode_reference(self, value: JSON) -> Reference | None:
+        """Target of an attribute's value, or None where the value is not a reference."""
+        if not isinstance(value, Mapping) or value.get(ELEMENT_TYPE) != OBJECT:
+            return None
+        return _reference(value.get(VALUE))
+
+    def encode_element(self, reference: Reference | None) -> str:
+        """Element of a dataset of references: the JSON text of an object."""
+        return "" if reference is None else json.dumps(_object(reference))
+
+    def decode_element(self, element: str) -> Reference | None:
+        """Target of an element of a dataset of references; None where it refers to nothing."""
+        if element == "":
+            return None
+        if not element.startswith("{"):
+            return Reference(path="/" + element.strip("/"))
+        try:
+            return _reference(json.loads(element))
+        except json.JSONDecodeError as error:
+            raise MetadataError(f"reference {element!r:.200} is not valid JSON") from error
+
+    def encode_header(self, header: ArrayHeader) -> dict[str, JSON]:
+        """Reserved attributes of an array."""
+        attributes: dict[str, JSON] = {}
+        if header.scalar:
+            attributes[ELEMENT_TYPE] = SCALAR
+        elif header.fields is not None:
+            attributes[ELEMENT_TYPE] = [
+                {"name": name, "dtype": _field_spelling(dtype)} for name, dtype in header.fields
+            ]
+        elif header.element_type is not None:
+            attributes[ELEMENT_TYPE] = _ELEMENT_TYPES.get(header.element_type, header.element_type)
+        if header.dimension_names is not None:
+            attributes[ARRAY_DIMENSIONS] = list(header.dimension_names)
+        return attributes
+
+    def decode_header(self, attributes: Mapping[str, JSON]) -> ArrayHeader:
+        """What the reserved attributes of an array say.
+
+        Raises
+        ------
+        MetadataError
+            If the type is neither a name nor a list of fields.
+        """
+        spelled = attributes.get(ELEMENT_TYPE)
+        dimensions = attributes.get(ARRAY_DIMENSIONS)
+        fields = None
+        if isinstance(spelled, list):
+            try:
+                fields = tuple((entry["name"], entry["dtype"]) for entry in spelled)
+            except (TypeError, KeyError) as error:
+                raise MetadataError(
+                    f"attribute {ELEMENT_TYPE!r} must list names and dtypes, found {spelled!r:.200}"
+                ) from error
+        elif spelled is not None and not isinstance(spelled, str):
+            raise MetadataError(
+                f"attribute {ELEMENT_TYPE!r} must be a name or a list, found {spelled!r:.200}"
+            )
+        return ArrayHeader(
+            element_type=spelled if isinstance(spelled, str) and spelled != SCALAR else None,
+            fields=fields,
+            reference_fields=tuple(name for name, dtype in fields or () if dtype == OBJECT),
+            dimension_names=tuple(dimensions) if isinstance(dimensions, list) else None,
+            scalar=spelled == SCALAR,
+        )
+
+    def user_attributes(self, attributes: Mapping[str, JSON]) -> dict[str, JSON]:
+        """The attributes without the reserved ones."""
+        return {name: value for name, value in attributes.items() if name not in RESERVED_ATTRIBUTES}
+
+
+def _object(reference: Reference) -> dict[str, JSON]:
+    return {
+        "source": reference.source,
+        "path": reference.path,
+        "object_id": None,
+        "source_object_id": None,
+    }
+
+
+def _reference(entry: JSON) -> Reference:
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("path"), str):
+        raise MetadataError(
+            f"a reference must be an object with 'source' and 'path', found {entry!r:.200}"
+        )
+    source = entry.get("source") or SELF
+    if not isinstance(source, str):
+        raise MetadataError(f"the source of a reference must be text, found {source!r:.100}")
+    return Reference(source=source, path="/" + entry["path"].strip("/"))
+
+
+def _field_spelling(dtype: str) -> str:
+    return {"object_reference": OBJECT, "utf": "str", "ascii": "bytes_"}.get(dtype, dtype)

@@ -1,0 +1,307 @@
+"""The documents of Zarr format 2 <-> the documents by which this package knows nodes.
+
+Every node is known by a document of format 3, whichever format its store has: an array of format 2 is
+an array of format 3 with other chunk keys (``v2``) and with codecs that do the same. Only here are
+``.zgroup``, ``.zarray``, ``.zattrs`` and ``.zmetadata`` spelled.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+import numpy as np
+import zarr.dtype
+from zarr.abc.codec import ArrayArrayCodec, BytesBytesCodec
+
+from hdmf_zarr.codecs.pickles import read_pickled_scalar
+from hdmf_zarr.codecs.translate import to_zarr_codec
+from hdmf_zarr.convention import JSON
+from hdmf_zarr.errors import HDMFZarrError, LayoutError, MetadataError
+from hdmf_zarr.stores import compat
+
+GROUP, ARRAY, ATTRIBUTES, CONSOLIDATED = ".zgroup", ".zarray", ".zattrs", ".zmetadata"
+NODE_DOCUMENTS = frozenset({GROUP, ARRAY, ATTRIBUTES})
+
+BROKEN = "_broken"
+"""In the document of an array whose metadata make no sense: why. Raised when it is used."""
+
+OBJECT_CODECS: dict[str, tuple[str, ...]] = {
+    "vlen-utf8": ("string", "vlen-utf8"),
+    "vlen-bytes": ("variable_length_bytes", "vlen-bytes"),
+    "json2": ("string", "vlen-utf8", "hdmf_zarr.json2"),
+    "pickle": ("string", "vlen-utf8", "hdmf_zarr.pickle"),
+}
+"""Filter that turns objects into bytes -> data type and codecs of format 3 that read its chunks."""
+
+
+def node_documents(entries: Mapping[str, JSON]) -> dict[str, dict[str, JSON]]:
+    """Return the documents of all nodes from the documents of format 2, by their keys.
+
+    What makes no sense costs that node alone: its document says why, see `BROKEN`.
+    """
+    nodes: dict[str, dict[str, JSON]] = {}
+    for key, document in entries.items():
+        path, _, name = key.rpartition("/")
+        if name in NODE_DOCUMENTS:
+            nodes.setdefault(path, {})[name] = document
+    return {
+        path: _node_document(found)
+        for path, found in nodes.items()
+        if GROUP in found or ARRAY in found
+    }
+
+
+def _node_document(found: Mapping[str, JSON]) -> dict[str, JSON]:
+    attributes = found.get(ATTRIBUTES)
+    attributes = attributes if isinstance(attributes, dict) else {}
+    if ARRAY not in found:
+        return {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+    try:
+        document = array_document(found[ARRAY])
+    except (HDMFZarrError, ValueError, TypeError, KeyError, AttributeError) as error:
+        shape = found[ARRAY].get("shape") if isinstance(found[ARRAY], dict) else None
+        is_shape = isinstance(shape, list) and all(isinstance(size, int) for size in shape)
+        document = broken_document(shape if is_shape else [0], str(error))
+    return {**document, "attributes": attributes}
+
+
+def broken_document(shape: Any, reason: str) -> dict[str, JSON]:
+    """Return the document of an array that cannot be read."""
+    return {
+        "zarr_format": 3,
+        "node_type": "array",
+        "shape": shape,
+        "data_type": "string",
+        BROKEN: reason,
+    }
+
+
+def array_document(metadata: Mapping[str, JSON]) -> dict[str, JSON]:
+    """Return the document of format 3 for a ``.zarray``, without attributes.
+
+    Raises
+    ------
+    MetadataError, LayoutError
+        If it makes no sense, or format 3 has no codec for one of its filters.
+    """
+    shape, chunks = _sizes(metadata, "shape"), _sizes(metadata, "chunks")
+    if len(shape) != len(chunks):
+        raise MetadataError(f"the chunks {chunks} do not have the rank of the shape {shape}")
+    filters = list(metadata.get("filters") or [])
+    object_filter = next((f for f in filters if f.get("id") in OBJECT_CODECS), None)
+    if object_filter is not None:
+        filters.remove(object_filter)
+    dtype = _numpy_dtype(metadata["dtype"])
+    if dtype.hasobject != (object_filter is not None):
+        raise MetadataError(
+            f"the dtype {metadata['dtype']!r:.200} and the filters {metadata.get('filters')!r:.200} "
+            "do not fit each other"
+        )
+    if object_filter is not None:
+        data_type, *names = OBJECT_CODECS[object_filter["id"]]
+        codecs: list[Any] = [{"name": name, "configuration": {}} for name in names]
+        fill_value: JSON = ""
+        _check_fill_value(metadata.get("fill_value"), object_filter["id"])
+        itemsize = 1
+    else:
+        with compat.without_specification_warnings():
+            zarr_dtype = zarr.dtype.parse_dtype(dtype, zarr_format=3)
+            data_type = cast(Any, zarr_dtype.to_json(zarr_format=3))
+            scalar = _fill_scalar(zarr_dtype, metadata.get("fill_value"))
+            fill_value = zarr_dtype.to_json_scalar(scalar, zarr_format=3)
+        codecs = [_bytes_codec(dtype)]
+        itemsize = dtype.itemsize
+    before, after = _translated(filters, metadata.get("compressor"), itemsize)
+    if metadata.get("order") == "F" and len(shape) > 1:
+        order = list(range(len(shape)))[::-1]
+        before.append({"name": "transpose", "configuration": {"order": order}})
+    return {
+        "zarr_format": 3,
+        "node_type": "array",
+        "shape": shape,
+        "data_type": data_type,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunks}},
+        "chunk_key_encoding": {
+            "name": "v2",
+            "configuration": {"separator": metadata.get("dimension_separator") or "."},
+        },
+        "fill_value": fill_value,
+        "codecs": [*before, *codecs, *after],
+        "storage_transformers": [],
+    }
+
+
+def record_fields(metadata: Mapping[str, JSON]) -> list[str] | None:
+    """Return the names of the fields of a ``.zarray``, or None where its elements have none."""
+    dtype = metadata.get("dtype")
+    return [entry[0] for entry in dtype] if isinstance(dtype, list) else None
+
+
+def _sizes(metadata: Mapping[str, JSON], name: str) -> list[int]:
+    sizes = metadata.get(name)
+    is_valid = isinstance(sizes, list) and all(
+        isinstance(size, int) and not isinstance(size, bool) and size >= 0 for size in sizes
+    )
+    if not is_valid:
+        raise MetadataError(f"{name!r} must be a list of integers, found {sizes!r:.200}")
+    # A dimension of no elements may have chunks of none, which format 3 does not know.
+    return [max(1, size) if name == "chunks" else size for size in sizes]
+
+
+def _numpy_dtype(spelled: JSON) -> np.dtype[Any]:
+    if isinstance(spelled, list):
+        return np.dtype([(name, kind, *map(tuple, rest)) for name, kind, *rest in spelled])
+    return np.dtype(spelled)
+
+
+def _bytes_codec(dtype: np.dtype[Any]) -> dict[str, JSON]:
+    endian = "big" if dtype.byteorder == ">" else "little"
+    return {"name": "bytes", "configuration": {"endian": endian}}
+
+
+def _fill_scalar(zarr_dtype: Any, value: JSON) -> Any:
+    if value is None or zarr_dtype.to_native_dtype().kind not in "biuf":
+        return zarr_dtype.default_scalar()
+    return zarr_dtype.from_json_scalar(value, zarr_format=2)
+
+
+def _check_fill_value(value: JSON, object_codec: str) -> None:
+    """A fill value of objects means nothing; one that is a hostile pickle is said to be one."""
+    if object_codec != "pickle" or not isinstance(value, str):
+        return
+    try:
+        read_pickled_scalar(base64.b64decode(value, validate=True))
+    except ValueError as error:
+        raise MetadataError(f"the fill value is not that of references: {error}") from error
+
+
+def _translated(
+    filters: Iterable[JSON], compressor: JSON, itemsize: int
+) -> tuple[list[JSON], list[JSON]]:
+    """Codecs before and after the serializer, in the order in which they encode."""
+    before: list[JSON] = []
+    after: list[JSON] = []
+    for configuration in [*filters, *([compressor] if compressor else [])]:
+        codec = to_zarr_codec(dict(configuration), itemsize)
+        if isinstance(codec, ArrayArrayCodec) and not after:
+            before.append(codec.to_dict())
+        elif isinstance(codec, BytesBytesCodec):
+            after.append(codec.to_dict())
+        else:
+            raise LayoutError(f"the filter {configuration!r:.200} has no place in a chain of format 3")
+    return before, after
+
+
+# -- format 3 -> format 2 --------------------------------------------------------------------------
+
+_BLOSC_SHUFFLE = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
+
+_JSON2 = {
+    "id": "json2",
+    "allow_nan": True,
+    "check_circular": True,
+    "encoding": "utf-8",
+    "ensure_ascii": True,
+    "indent": None,
+    "separators": [",", ":"],
+    "skipkeys": False,
+    "sort_keys": True,
+    "strict": True,
+}
+
+_OBJECT_FILTERS: dict[str, dict[str, JSON]] = {
+    "vlen-utf8": {"id": "vlen-utf8"},
+    "vlen-bytes": {"id": "vlen-bytes"},
+    "hdmf_zarr.json2": _JSON2,
+    "hdmf_zarr.pickle": {"id": "pickle", "protocol": 5},
+}
+
+
+def documents_of_node(document: Mapping[str, JSON]) -> dict[str, dict[str, JSON]]:
+    """Return the documents of format 2 for a node, by name; inverse of `node_documents`.
+
+    Raises
+    ------
+    LayoutError
+        If the array has something that format 2 has not: shards, a codec.
+    """
+    attributes = dict(document.get("attributes") or {})
+    if document["node_type"] == "group":
+        return {GROUP: {"zarr_format": 2}, ATTRIBUTES: attributes}
+    return {ARRAY: array_metadata(document), ATTRIBUTES: attributes}
+
+
+def array_metadata(document: Mapping[str, JSON]) -> dict[str, JSON]:
+    """Return the ``.zarray`` of an array; inverse of `array_document`."""
+    order, filters, serializer, compressors = "C", [], None, []
+    for codec in document["codecs"]:
+        name, configuration = codec["name"], codec.get("configuration") or {}
+        if name == "transpose":
+            order = "F"
+        elif name == "bytes" or name in _OBJECT_FILTERS:
+            serializer = codec  # of two, the one after vlen-utf8 makes the bytes of the chunk
+        else:
+            target = filters if serializer is None else compressors
+            target.append(_numcodecs_configuration(name, configuration))
+    if serializer is None:
+        raise LayoutError("a sharded array has no representation in Zarr format 2")
+    compressor = compressors.pop() if compressors else None
+    if serializer["name"] in _OBJECT_FILTERS:
+        filters.append(_OBJECT_FILTERS[serializer["name"]])
+        dtype: JSON = document.get("record_dtype") or "|O"
+        fill_value: JSON = "" if serializer["name"] == "vlen-utf8" else 0
+    else:
+        dtype, fill_value = _format2_dtype(document, serializer)
+    return {
+        "zarr_format": 2,
+        "shape": list(document["shape"]),
+        "chunks": list(document["chunk_grid"]["configuration"]["chunk_shape"]),
+        "dtype": dtype,
+        "compressor": compressor,
+        "fill_value": fill_value,
+        "order": order,
+        "filters": [*filters, *compressors] or None,
+        "dimension_separator": document["chunk_key_encoding"]["configuration"]["separator"],
+    }
+
+
+def _format2_dtype(document: Mapping[str, JSON], serializer: Mapping[str, JSON]) -> tuple[JSON, JSON]:
+    data_type = cast(Any, compat.readable_document(dict(document))["data_type"])
+    with compat.without_specification_warnings():
+        zarr_dtype: Any = zarr.dtype.parse_dtype(data_type, zarr_format=3)
+    dtype: np.dtype[Any] = zarr_dtype.to_native_dtype()
+    if (serializer.get("configuration") or {}).get("endian") == "big":
+        dtype = dtype.newbyteorder(">")
+    spelled: JSON = dtype.str
+    if dtype.names is not None:
+        spelled = [[name, dtype[name].str] for name in dtype.names]
+    if dtype.kind not in "biuf":
+        raw = np.zeros((), dtype=dtype).tobytes()
+        return spelled, base64.b64encode(raw).decode("ascii")
+    return spelled, document["fill_value"]
+
+
+def _numcodecs_configuration(name: str, configuration: Mapping[str, JSON]) -> dict[str, JSON]:
+    if name == "blosc":
+        return {
+            "id": "blosc",
+            "cname": configuration["cname"],
+            "clevel": configuration["clevel"],
+            "shuffle": _BLOSC_SHUFFLE[configuration["shuffle"]],
+            "blocksize": configuration.get("blocksize", 0),
+        }
+    if name == "zstd":
+        return {"id": "zstd", "level": configuration["level"]}
+    if name in ("gzip", "crc32c"):
+        return {"id": name, **configuration}
+    if name.startswith("numcodecs."):
+        return {"id": name.removeprefix("numcodecs."), **configuration}
+    raise LayoutError(f"the codec {name!r} has no representation in Zarr format 2")
+
+
+def encode(document: Mapping[str, JSON]) -> bytes:
+    """Return a document as bytes; NaN and infinities as bare tokens."""
+    return json.dumps(document, indent=4, allow_nan=True).encode("utf-8")
