@@ -222,7 +222,8 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
         return self.shape[0]
 
     def __bool__(self) -> bool:
-        return not self.shape or len(self) > 0
+        # As h5py's datasets: HDMF leaves the columns of a table out that are false.
+        return True
 
     def __iter__(self) -> Iterator[Any]:
         rows = max(1, self.chunks[0]) if self.shape else 1

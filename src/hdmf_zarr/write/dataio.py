@@ -167,7 +167,7 @@ def unwrap(data: Any) -> tuple[Any, LayoutRequest, bool | None]:
     request, link_data = LayoutRequest(), None
     while isinstance(data, DataIO):
         if isinstance(data, ZarrDataIO):
-            request, link_data = data.layout_request, data.link_data or None
+            request, link_data = data.layout_request, data.link_data
         elif isinstance(data, H5DataIO):
             request = _request_of_hdf5_wrapper(data)
         if data.data is None:
