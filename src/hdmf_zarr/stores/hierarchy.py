@@ -91,7 +91,10 @@ class Hierarchy:
         if encoded is None:
             return cls._load_format2(bytestore, consolidated=consolidated)
         root = cls._parse_root(bytestore, encoded)
-        entries = (root.pop("consolidated_metadata", None) or {}).get("metadata")
+        held = root.pop("consolidated_metadata", None) or {}
+        if not isinstance(held, dict):
+            raise MetadataError(f"{bytestore.location.uri}:/ has consolidated metadata that are no object")
+        entries = held.get("metadata")
         hierarchy = cls(bytestore, {"": root})
         hierarchy.was_consolidated = entries is not None
         if consolidated and entries is not None:
@@ -139,6 +142,7 @@ class Hierarchy:
                 f"{uri} holds a Zarr {root.get('node_type', 'document of no type')} at its root, not "
                 "a group"
             )
+        _check_document(root, f"{uri}:/")
         return root
 
     def _discover(self) -> None:
@@ -165,6 +169,7 @@ class Hierarchy:
         for path, document in entries.items():
             if not isinstance(document, dict) or document.get("node_type") not in ("group", "array"):
                 raise MetadataError(f"{self.uri}:/{path} is neither a group nor an array")
+            _check_document(document, f"{self.uri}:/{path}")
             document.pop("consolidated_metadata", None)
             self.documents[path.strip("/")] = document
 
@@ -246,7 +251,7 @@ class Hierarchy:
         if step is None or step[0].source != SELF:
             return None
         link, rest = step
-        return "/".join([link.path.strip("/"), *rest])
+        return "/".join([link.path, *rest]).strip("/")
 
     def find_link(self, path: str) -> tuple[Link, list[str]] | None:
         """Return the first link on the way to a path, and what of the path comes after it."""
@@ -373,6 +378,16 @@ def group_document(attributes: dict[str, JSON]) -> dict[str, JSON]:
 def encode_document(document: dict[str, JSON]) -> bytes:
     """Return a document as the bytes of a ``zarr.json``; NaN and infinities as bare tokens."""
     return json.dumps(document, separators=(",", ":"), allow_nan=True).encode("utf-8")
+
+
+def _check_document(document: dict[str, JSON], where: str) -> None:
+    """Raise `MetadataError` unless a document has what every reader of it counts on."""
+    if not isinstance(document.get("attributes") or {}, dict):
+        raise MetadataError(f"{where} has attributes that are no object")
+    if document["node_type"] == "array" and not (
+        isinstance(document.get("shape"), list) and "data_type" in document
+    ):
+        raise MetadataError(f"{where} is an array without a shape and a data type")
 
 
 def _parse(encoded: bytes, where: str) -> dict[str, JSON]:

@@ -244,6 +244,10 @@ def _check_shards(request: LayoutRequest) -> None:
         raise LayoutError(
             f"shards {request.shards} and chunks {request.chunks} must have the same rank"
         )
+    if min((*request.chunks, *request.shards), default=1) < 1:
+        raise LayoutError(
+            f"shards {request.shards} and chunks {request.chunks} must be positive integers"
+        )
     if any(shard % chunk for shard, chunk in zip(request.shards, request.chunks, strict=True)):
         raise LayoutError(
             f"shards {request.shards} must be a multiple of the chunks {request.chunks} in every "

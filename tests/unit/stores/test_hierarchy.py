@@ -1,0 +1,326 @@
+"""The documents of a store: read with and without consolidation, resolved through links, committed."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+from zarr.storage import MemoryStore
+
+from hdmf_zarr.errors import (
+    BrokenLinkError,
+    MetadataError,
+    NotAStoreError,
+    UnsupportedFormatError,
+)
+from hdmf_zarr.stores import (
+    ByteStore,
+    Hierarchy,
+    encode_document,
+    group_document,
+    locate,
+    open_bytestore,
+)
+
+
+def link(name: str, path: str, source: str = ".") -> dict[str, str]:
+    return {"name": name, "source": source, "path": path}
+
+
+def consolidate_by_zarr(bytestore: ByteStore) -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
+        zarr.consolidate_metadata(bytestore.zarr_store)
+
+
+@pytest.fixture
+def filled(bytestore: ByteStore) -> ByteStore:
+    """A store made by zarr itself, without consolidated metadata."""
+    root = zarr.create_group(bytestore.zarr_store, attributes={"unit": "V", "nothing": float("nan")})
+    group = root.create_group("a", attributes={"_LINKS": [link("l", "/b/data")]})
+    group.create_group("inner")
+    root.create_group("b").create_array("data", data=np.arange(4), chunks=(2,))
+    return bytestore
+
+
+def tree(links: dict[str, list[dict[str, str]]], *paths: str) -> Hierarchy:
+    documents = {
+        path: group_document({"_LINKS": links[path]} if path in links else {})
+        for path in ("", *paths)
+    }
+    return Hierarchy(open_bytestore(locate(MemoryStore()), read_only=False), documents)
+
+
+# -- reading ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("consolidated", [True, False])
+@pytest.mark.parametrize("is_there", [True, False])
+def test_every_node_is_found(filled: ByteStore, *, consolidated: bool, is_there: bool) -> None:
+    if is_there:
+        consolidate_by_zarr(filled)
+    hierarchy = Hierarchy.load(filled, consolidated=consolidated)
+    assert set(hierarchy.documents) == {"", "a", "a/inner", "b", "b/data"}
+    assert hierarchy.is_consolidated == (consolidated and is_there)
+    assert hierarchy.was_consolidated == is_there
+    assert hierarchy.attributes("")["unit"] == "V"
+    assert np.isnan(hierarchy.attributes("/")["nothing"])
+    assert hierarchy.node_type("b/data") == "array"
+    assert hierarchy.node_type("/b/") == "group"
+    assert "/b/data" in hierarchy
+    assert "b/nothing" not in hierarchy
+    assert not hierarchy.is_changed
+
+
+def test_consolidated_metadata_are_one_request(filled: ByteStore) -> None:
+    consolidate_by_zarr(filled)
+    requests: list[str] = []
+
+    class Counting:
+        location = filled.location
+
+        def get(self, key: str) -> bytes | None:
+            requests.append(key)
+            return filled.get(key)
+
+    Hierarchy.load(Counting(), consolidated=True)  # type: ignore[arg-type]
+    assert requests == ["zarr.json"]
+
+
+def test_an_array_is_opened_without_a_request(filled: ByteStore) -> None:
+    hierarchy = Hierarchy.load(filled, consolidated=False)
+    assert zarr.Array(hierarchy.async_array("b/data"))[...].tolist() == [0, 1, 2, 3]
+
+
+def test_the_group_of_zarr_is_the_root(filled: ByteStore) -> None:
+    group = Hierarchy.load(filled, consolidated=False).zarr_group()
+    assert group["b/data"][...].tolist() == [0, 1, 2, 3]
+    assert group.attrs["unit"] == "V"
+
+
+def test_the_children_of_every_node(filled: ByteStore) -> None:
+    children = Hierarchy.load(filled, consolidated=False).children()
+    assert {path: sorted(names) for path, names in children.items()} == {
+        "": ["a", "b"],
+        "a": ["inner"],
+        "a/inner": [],
+        "b": ["data"],
+        "b/data": [],
+    }
+
+
+def test_a_node_below_groups_without_documents_is_found() -> None:
+    children = tree({}, "x/y/z", "x/y/w").children()
+    assert children[""] == ["x"]
+    assert children["x"] == ["y"]
+    assert sorted(children["x/y"]) == ["w", "z"]
+
+
+# -- documents that make no sense ------------------------------------------------------------------
+
+
+def stored(content: bytes | dict[str, Any], key: str = "zarr.json", **more: Any) -> ByteStore:
+    bytestore = open_bytestore(locate(MemoryStore()), read_only=False)
+    bytestore.set("zarr.json", encode_document(group_document({})))
+    for name, value in {key: content, **more}.items():
+        bytestore.set(name, value if isinstance(value, bytes) else json.dumps(value).encode())
+    return bytestore
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "message"),
+    [
+        (b"", MetadataError, "not valid JSON"),
+        (b"{", MetadataError, "not valid JSON"),
+        (b"\xff\xfe", MetadataError, "not valid JSON"),
+        (b"[" * 100_000, MetadataError, "not valid JSON"),
+        (b"[]", MetadataError, "must be a JSON object, found list"),
+        (b"null", MetadataError, "must be a JSON object"),
+        ({}, UnsupportedFormatError, "Zarr format None"),
+        ({"zarr_format": 4, "node_type": "group"}, UnsupportedFormatError, "Zarr format 4"),
+        ({"zarr_format": 3}, NotAStoreError, "no type"),
+        ({"zarr_format": 3, "node_type": "array"}, NotAStoreError, "a Zarr array at its root"),
+        (
+            {**group_document({}), "consolidated_metadata": {"metadata": []}},
+            MetadataError,
+            "no object",
+        ),
+        (
+            {**group_document({}), "consolidated_metadata": {"metadata": {"a": {}}}},
+            MetadataError,
+            "/a is neither a group nor an array",
+        ),
+        (
+            {**group_document({}), "consolidated_metadata": {"metadata": {"a": 5}}},
+            MetadataError,
+            "/a is neither",
+        ),
+        ({**group_document({}), "consolidated_metadata": "text"}, MetadataError, "consolidated"),
+        ({**group_document({}), "attributes": "text"}, MetadataError, "attributes"),
+        (
+            {
+                **group_document({}),
+                "consolidated_metadata": {
+                    "metadata": {"a": {"zarr_format": 3, "node_type": "group", "attributes": [1]}}
+                },
+            },
+            MetadataError,
+            "/a has attributes",
+        ),
+        (
+            {
+                **group_document({}),
+                "consolidated_metadata": {"metadata": {"a": {"zarr_format": 3, "node_type": "array"}}},
+            },
+            MetadataError,
+            "/a .*shape",
+        ),
+    ],
+)
+def test_a_root_that_makes_no_sense_is_refused(content: Any, error: Any, message: str) -> None:
+    bytestore = stored(content)
+    with pytest.raises(error, match=message) as caught:
+        Hierarchy.load(bytestore, consolidated=True)
+    assert bytestore.location.uri in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", {"zarr_format": 3}, {"zarr_format": 3, "node_type": 5}])
+def test_a_node_that_makes_no_sense_is_refused_by_its_path(content: Any) -> None:
+    with pytest.raises(MetadataError, match="/a/b"):
+        Hierarchy.load(stored(content, "a/b/zarr.json"), consolidated=True)
+
+
+def test_what_is_no_store_is_refused() -> None:
+    bytestore = open_bytestore(locate(MemoryStore()), read_only=True)
+    with pytest.raises(NotAStoreError, match=r"no 'zarr\.json' at its root"):
+        Hierarchy.load(bytestore, consolidated=True)
+
+
+def test_an_array_that_zarr_cannot_read_is_refused(filled: ByteStore) -> None:
+    hierarchy = Hierarchy.load(filled, consolidated=False)
+    hierarchy.documents["b/data"] = {**hierarchy.documents["b/data"], "codecs": [{"name": "no such"}]}
+    with pytest.raises(MetadataError, match="/b/data"):
+        hierarchy.async_array("b/data")
+
+
+# -- links -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "target"),
+    [
+        ("a", "a"),
+        ("/a/", "a"),
+        ("", ""),
+        ("/", ""),
+        ("b/to_a", "a"),
+        ("b/to_a/x", "a/x"),
+        ("b/to_to_a", "a"),
+        ("b/to_to_a/x", "a/x"),
+        ("to_b/to_to_a/x", "a/x"),
+        ("to_root/b/to_a", "a"),
+        ("to_root/to_root/a", "a"),
+    ],
+)
+def test_a_path_is_resolved_through_links(path: str, target: str) -> None:
+    links = {
+        "": [link("to_b", "/b"), link("to_root", "/")],
+        "b": [link("to_a", "/a"), link("to_to_a", "/b/to_a")],
+    }
+    assert tree(links, "a", "a/x", "b").resolve(path) == target
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("nothing", "no object at /nothing"),
+        ("a/nothing", "no object at /a/nothing"),
+        ("a/dangling", "no object at /gone"),
+        ("a/outside", "no object at /a/outside"),
+        ("a/self", "more than 32 links"),
+        ("a/ping", "more than 32 links"),
+        ("a/deeper", "more than 32 links"),
+    ],
+)
+def test_a_path_that_leads_nowhere_is_refused(path: str, message: str) -> None:
+    links = {
+        "a": [
+            link("dangling", "/gone"),
+            link("outside", "/b", "../other.zarr"),
+            link("self", "/a/self"),
+            link("ping", "/a/pong"),
+            link("pong", "/a/ping"),
+            link("deeper", "/a/deeper/and/deeper"),
+        ]
+    }
+    hierarchy = tree(links, "a")
+    with pytest.raises(BrokenLinkError, match=message) as caught:
+        hierarchy.resolve(path)
+    assert hierarchy.uri in str(caught.value)
+
+
+def test_the_first_link_on_a_path_is_told_with_the_rest() -> None:
+    hierarchy = tree({"a": [link("l", "/x", "../other.zarr")]}, "a")
+    found = hierarchy.find_link("a/l/more/parts")
+    assert found is not None
+    assert (found[0].source, found[0].path, found[1]) == ("../other.zarr", "/x", ["more", "parts"])
+    assert hierarchy.find_link("a/nothing") is None
+    assert hierarchy.find_link("nothing/l") is None
+
+
+# -- changing --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("consolidate", [True, False])
+def test_what_is_committed_is_read_back(bytestore: ByteStore, *, consolidate: bool) -> None:
+    hierarchy = Hierarchy(bytestore, {"": group_document({"unit": "V"})})
+    hierarchy.set_document("a", group_document({"x": float("inf")}))
+    assert bytestore.get("zarr.json") is None, "the root is the commit"
+    assert hierarchy.is_changed
+    hierarchy.commit(consolidate=consolidate)
+    assert not hierarchy.is_changed
+    for consolidated in (True, False):
+        fresh = Hierarchy.load(bytestore, consolidated=consolidated)
+        assert fresh.documents == hierarchy.documents
+        assert fresh.was_consolidated == consolidate
+    group = zarr.open_group(bytestore.zarr_store, mode="r")
+    assert group["a"].attrs["x"] == float("inf")
+
+
+def test_consolidated_metadata_are_never_left_stale(filled: ByteStore) -> None:
+    consolidate_by_zarr(filled)
+    hierarchy = Hierarchy.load(filled, consolidated=True)
+    hierarchy.set_document("c", group_document({}))
+    hierarchy.commit(consolidate=False)
+    assert "c" in Hierarchy.load(filled, consolidated=True)
+
+
+def test_an_equal_document_is_not_written_again(filled: ByteStore) -> None:
+    hierarchy = Hierarchy.load(filled, consolidated=False)
+    hierarchy.set_document("a", json.loads(json.dumps(hierarchy.documents["a"])))
+    assert not hierarchy.is_changed
+
+
+def test_a_failed_change_is_undone(filled: ByteStore) -> None:
+    hierarchy = Hierarchy.load(filled, consolidated=False)
+    before = dict(hierarchy.documents)
+    keys = {key: filled.get(key) for key in filled.list_prefix("")}
+    hierarchy.set_document("a", group_document({"changed": True}))
+    hierarchy.set_document("new/node", group_document({}))
+    hierarchy.restore(before)
+    assert hierarchy.documents == before
+    after = {key: filled.get(key) for key in filled.list_prefix("")}
+    assert after.keys() == keys.keys()
+    assert {k: json.loads(v or b"") for k, v in after.items() if k.endswith(".json")} == {
+        k: json.loads(v or b"") for k, v in keys.items() if k.endswith(".json")
+    }
+
+
+@pytest.mark.parametrize("value", ["NaN", float("inf"), "é😀\0", 2**64 - 1, 0.1])
+def test_a_document_is_encoded_without_loss(value: Any) -> None:
+    document = group_document({"value": value})
+    assert json.loads(encode_document(document)) == document
