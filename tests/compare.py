@@ -188,7 +188,7 @@ def dataset_value(builder: DatasetBuilder) -> Value:
     if is_scalar and kind == "ascii" and plain.kind == "text":
         # One text is given as str, whatever it is on disk.
         return Value(kind, (), plain.elements)
-    if kind != plain.kind and plain.shape is not None:
+    if kind != plain.kind and plain.elements:
         return Value(f"{kind}, elements of which are {plain.kind}", plain.shape, plain.elements)
     held = getattr(data, "dtype", None)
     if isinstance(held, np.dtype) and held.kind not in "OU" and held != builder.dtype:

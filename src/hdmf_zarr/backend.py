@@ -737,8 +737,11 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
 
     def _specified_as_float(self, attributes: Mapping[str, Any], name: str) -> bool:
         data_type = attributes.get("neurodata_type", attributes.get("data_type"))
+        namespace = attributes.get("namespace")
+        if not isinstance(data_type, str) or not isinstance(namespace, str):
+            return False
         try:
-            spec = self.manager.namespace_catalog.get_spec(attributes.get("namespace"), data_type)
+            spec = self.manager.namespace_catalog.get_spec(namespace, data_type)
         except (KeyError, ValueError):
             return False
         attribute = spec.get_attribute(name)
