@@ -123,7 +123,10 @@ async def read_scalar(array: zarr.AsyncArray[Any]) -> Any:
         return await array.getitem(...)
     chunk = await (array.store_path / metadata.encode_chunk_key(())).get(prototype=prototype())
     store = MemoryStore({} if chunk is None else {"0": chunk})
-    row = zarr.AsyncArray(_as_one_row(metadata.to_dict()), StorePath(store, ""))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnstableSpecificationWarning)
+        document = metadata.to_dict()
+    row = zarr.AsyncArray(_as_one_row(document), StorePath(store, ""))
     return np.asarray(await row.getitem(slice(None))).astype(object).reshape(())
 
 

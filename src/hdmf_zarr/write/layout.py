@@ -19,6 +19,9 @@ CHUNK_BYTES = 4 * 1024**2
 SHARD_BYTES = 64 * 1024**2
 """Bytes of a shard before compression, for ``shards="auto"``."""
 
+CHUNKS_IN_SHARD = 16384
+"""Chunks of a shard at most, for ``shards="auto"``: every access reads the index of all of them."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LayoutRequest:
@@ -170,6 +173,7 @@ def _automatic_shards(
     shards = list(chunks)
     for axis in (*range(len(shape) - 1, 0, -1), 0):
         room = int(SHARD_BYTES // max(1.0, math.prod(shards) * itemsize))
+        room = min(room, CHUNKS_IN_SHARD * math.prod(chunks) // math.prod(shards))
         size = shape[axis]
         needed = room if size is None else -(-max(1, size) // chunks[axis])
         shards[axis] = chunks[axis] * max(1, min(room, needed))

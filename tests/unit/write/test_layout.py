@@ -14,6 +14,7 @@ from hdmf_zarr.dtypes import TEXT, ElementType
 from hdmf_zarr.errors import LayoutError
 from hdmf_zarr.write.layout import (
     CHUNK_BYTES,
+    CHUNKS_IN_SHARD,
     SHARD_BYTES,
     Layout,
     LayoutRequest,
@@ -172,7 +173,7 @@ def test_shards_that_are_no_multiple_of_the_chunks_are_refused(shards: tuple[int
         ((10**6, 3000), 8, (100, 100)),
         ((50, 5000, 5000), 2, (1, 500, 500)),
         ((None, 100), 4, (1000, 100)),
-        ((10**6, 100), 4, (3, 7)),
+        ((10**6, 100), 4, (30, 70)),
     ],
 )
 def test_automatic_shards_are_whole_chunks_of_about_64_megabytes(
@@ -183,6 +184,12 @@ def test_automatic_shards_are_whole_chunks_of_about_64_megabytes(
     assert not any(s % c for s, c in zip(layout.shards, layout.chunks, strict=True))
     size = math.prod(layout.shards) * itemsize
     assert SHARD_BYTES / 2 < size <= SHARD_BYTES
+
+
+@pytest.mark.parametrize("shape", [(None,), (10**9,)])
+def test_automatic_shards_of_tiny_chunks_hold_a_bounded_number_of_them(shape: Any) -> None:
+    assert decide(shape, chunks=(1,), shards="auto").shards == (CHUNKS_IN_SHARD,)
+    assert decide((*shape, 100), chunks=(1, 1), shards="auto").shards == (163, 100)
 
 
 def test_automatic_shards_of_a_small_array_end_with_it() -> None:
