@@ -373,11 +373,26 @@ def _as_numbers(data: Any) -> npt.NDArray[Any]:
     except ValueError as error:
         raise EncodingError(f"the data are ragged: {error}") from error
     if array.dtype.kind == "O" and array.size:
+        data = array.tolist()
         try:
-            return np.asarray(array.tolist())
+            array = np.asarray(data)
         except ValueError as error:
             raise EncodingError(f"the data are ragged: {error}") from error
+    is_list = isinstance(data, (list, tuple))
+    if is_list and array.dtype.kind == "f" and isinstance(first_leaf(data), (int, np.integer)):
+        return _exact_integers(data, array)
     return array
+
+
+def _exact_integers(data: Any, floats: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Integers of which numpy has made floats, since some are beyond the largest signed one."""
+    leaves = np.array(data, dtype=object)
+    if not all(isinstance(leaf, (int, np.integer)) for leaf in leaves.ravel()):
+        return floats
+    try:
+        return leaves.astype(np.uint64)
+    except OverflowError as error:
+        raise EncodingError(f"no integer type holds all of {data!r:.100}") from error
 
 
 def _fixed_bytes(data: Any, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
