@@ -272,7 +272,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         return found
 
     def _start_new_store(self) -> None:
-        self._new_store = NewStore(self._location)
+        self._new_store = NewStore(self._location, self._convention.zarr_format)
         self._hierarchy = self._new_store.hierarchy
 
     def _finish_new_store(self) -> None:
@@ -530,7 +530,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         return PlanContext(
             destination=self._location,
             existing=existing,
-            convention=self._convention,
+            convention=self._convention if existing is None else existing.convention,
             is_written=self._written_builders.get_written,
             manager=self.manager if src_io is None else src_io.manager,
             link_data=link_data,

@@ -96,11 +96,20 @@ class PickledObjectsCodec(_ObjectsCodec):
 
 @dataclass(frozen=True)
 class JSONObjectsCodec(_ObjectsCodec):
-    """Chunks of numcodecs' ``json2``: the elements, a dtype and the shape in one JSON list."""
+    """Chunks of numcodecs' ``json2``: the elements, a dtype and the shape in one JSON list.
+
+    Attributes
+    ----------
+    is_text : bool
+        Elements that look like JSON are written as text all the same.
+    """
+
+    is_text: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return the codec's JSON."""
-        return {"name": "hdmf_zarr.json2", "configuration": {}}
+        configuration = {"is_text": True} if self.is_text else {}
+        return {"name": "hdmf_zarr.json2", "configuration": configuration}
 
     def decode_texts(self, encoded: bytes, shape: tuple[int, ...]) -> npt.NDArray[Any]:
         """Return the elements of a chunk as an object array of ``str``.
@@ -124,7 +133,7 @@ class JSONObjectsCodec(_ObjectsCodec):
 
     def encode_texts(self, texts: npt.NDArray[Any]) -> bytes:
         """Return the chunk that holds elements; inverse of `decode_texts`."""
-        objects = [_object_of(text) for text in texts.ravel()]
+        objects = list(texts.ravel()) if self.is_text else [_object_of(t) for t in texts.ravel()]
         nested = _nested(objects, texts.shape)
         document = [*nested, "|O", list(texts.shape)]
         return json.dumps(document, separators=(",", ":"), sort_keys=True).encode("ascii")

@@ -26,9 +26,9 @@ from hdmf_zarr.elements import decode_elements
 from hdmf_zarr.errors import BrokenLinkError, HDMFZarrError
 from hdmf_zarr.hdf5 import empty_attribute
 from hdmf_zarr.read.lazy import BuilderZarrReferenceDataset, BuilderZarrTableDataset
-from hdmf_zarr.stores import Hierarchy, Location, compat, open_bytestore, resolve_source
-from hdmf_zarr.stores.array import HDMFZarrArray, element_type_of_array
-from hdmf_zarr.stores.format2 import BROKEN, broken_document
+from hdmf_zarr.stores import Hierarchy, Location, compat, open_bytestore
+from hdmf_zarr.stores.array import HDMFZarrArray, array_of_node, element_type_of_array
+from hdmf_zarr.stores.format2 import BROKEN
 
 ROOT_NAME = "root"
 
@@ -107,7 +107,7 @@ class StoreReader:
         BrokenLinkError
             If there is no such object.
         """
-        location = resolve_source(reference.source, hierarchy.location)
+        location = hierarchy.locate_source(reference.source)
         path = reference.path.strip("/")
         for _ in range(LINKS_FOLLOWED):
             tree = self.tree(location)
@@ -117,7 +117,7 @@ class StoreReader:
             if step is None:
                 raise BrokenLinkError(f"{location.uri} has no object at /{path}")
             link, rest = step
-            location = resolve_source(link.source, location)
+            location = tree.hierarchy.locate_source(link.source)
             path = "/".join([link.path.strip("/"), *rest]).strip("/")
         raise BrokenLinkError(
             f"{hierarchy.uri}: {reference.path} leads through more than {LINKS_FOLLOWED} links"
@@ -202,7 +202,14 @@ class TreeReader:
             self._break(path, reason)
             document, header, element = self.hierarchy.documents[path], ArrayHeader(), TEXT
         is_scalar = BROKEN not in document and _is_scalar(document, header)
-        array = HDMFZarrArray.of_node(self.hierarchy, path, element)
+        array = array_of_node(self.hierarchy, path, header, element)
+        if array.is_restored:
+            warnings.warn(
+                f"{self.hierarchy.uri}:/{path} is a compound that was stored expanded by a release "
+                "before 0.11.2; its rows are restored",
+                UserWarning,
+                stacklevel=2,
+            )
         names = document.get("dimension_names") or header.dimension_names
         builder = DatasetBuilder(
             name=name,
@@ -266,9 +273,8 @@ class TreeReader:
 
     def _break(self, path: str, error: Exception) -> None:
         """Let a dataset cost itself alone: who uses its data is told why they cannot be read."""
-        shape = self.hierarchy.documents[path].get("shape", [0])
-        document = broken_document(shape, str(error))
-        self.hierarchy.documents[path] = {**document, "attributes": self._attributes_of(path)}
+        document = self.hierarchy.documents[path]
+        self.hierarchy.documents[path] = {**document, BROKEN: str(error)}
 
     def _scalar_data(self, path: str, element: ElementType) -> Any:
         stored = np.asarray(self._scalars[path])
@@ -372,7 +378,7 @@ def open_array(hierarchy: Hierarchy, path: str) -> HDMFZarrArray:
     """Return the lazy array at a path, which must be that of an array."""
     header = hierarchy.convention.decode_header(hierarchy.attributes(path))
     element = element_type_of_array(hierarchy.documents[path], header)
-    return HDMFZarrArray.of_node(hierarchy, path, element)
+    return array_of_node(hierarchy, path, header, element)
 
 
 def _is_scalar(document: Mapping[str, Any], header: ArrayHeader) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import math
 from collections.abc import Iterator
 from typing import Any, cast
@@ -14,6 +16,7 @@ from zarr.abc.codec import BytesBytesCodec
 from zarr.codecs import BloscCodec, BytesCodec, ShardingCodec
 
 from hdmf_zarr.codecs import chain_from_codecs
+from hdmf_zarr.codecs.objects import JSONObjectsCodec, PickledObjectsCodec
 from hdmf_zarr.codecs.chain import default_compressor
 from hdmf_zarr.convention import ArrayHeader
 from hdmf_zarr.dtypes import (
@@ -31,6 +34,7 @@ from hdmf_zarr.elements import decode_elements, encode_elements, field_widths, t
 from hdmf_zarr.errors import DtypeError, HDMFZarrError, MetadataError, ModeError, OptionError
 from hdmf_zarr.stores import compat, format2
 from hdmf_zarr.stores.bytestore import open_bytestore
+from hdmf_zarr.stores.chunk_keys import chunk_key
 from hdmf_zarr.stores.hierarchy import Hierarchy
 from hdmf_zarr.stores.location import Location
 
@@ -139,6 +143,8 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
     _hierarchy: Hierarchy
     _node_path: str
     element_type: ElementType
+    is_restored = False
+    """Whether the elements are not stored one by one, see `ExpandedCompoundArray`."""
 
     @classmethod
     def of_node(cls, hierarchy: Hierarchy, path: str, element_type: ElementType) -> HDMFZarrArray:
@@ -162,7 +168,8 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
 
     def __reduce__(self) -> tuple[Any, ...]:
         document = self._hierarchy.documents[self._node_path]
-        return _reopen, (self._hierarchy.location, self._node_path, document, self.element_type)
+        store = (self._hierarchy.location, self._hierarchy.zarr_format)
+        return _reopen, (type(self), *store, self._node_path, document, self.element_type)
 
     # -- as HDMF and its clients use a dataset ---------------------------------------------------
 
@@ -302,10 +309,17 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
         if all(new >= old for new, old in zip(new_shape, self.shape, strict=True)):
             self._take_document({**self._document, "shape": [int(size) for size in new_shape]})
             return
-        super().resize(new_shape)
-        self._hierarchy.note_document(
-            self._node_path, {**self._document, "shape": [int(size) for size in new_shape]}
-        )
+        self._remove_chunks_outside(new_shape)
+        self._take_document({**self._document, "shape": [int(size) for size in new_shape]})
+
+    def _remove_chunks_outside(self, new_shape: tuple[int, ...]) -> None:
+        unit = self._document["chunk_grid"]["configuration"]["chunk_shape"]
+        kept = [-(-size // step) for size, step in zip(new_shape, unit, strict=True)]
+        grid = [range(-(-size // step)) for size, step in zip(self.shape, unit, strict=True)]
+        for at in itertools.product(*grid):
+            if any(index >= count for index, count in zip(at, kept, strict=True)):
+                key = chunk_key(self._document["chunk_key_encoding"], at)
+                self._hierarchy.bytestore.delete(f"{self._node_path}/{key}")
 
     def append(self, data: Any, axis: int = 0) -> tuple[int, ...]:
         """Add rows after the last one and return the new shape.
@@ -325,9 +339,12 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
         if axis != 0:
             if self.element_type.kind != "number":
                 raise OptionError("only numbers can be appended along another axis than the first")
-            shape = super().append(np.asarray(data), axis)
-            self._hierarchy.note_document(self._node_path, {**self._document, "shape": list(shape)})
-            return shape
+            values = np.asarray(data)
+            start, shape = self.shape[axis], list(self.shape)
+            shape[axis] += values.shape[axis]
+            self.resize(shape)
+            self[(*(slice(None),) * axis, slice(start, None))] = values
+            return self.shape
         rows = to_memory(data, self.element_type, _only_text)
         if rows.ndim == self.ndim - 1 or (rows.ndim == 0 and self.ndim == 1):
             rows = rows[np.newaxis]
@@ -348,7 +365,7 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
         count = self.shape[0] + len(rows)
         element, data_type = self._widened(rows)
         chunk_rows = self._grown_chunk_rows(count)
-        if data_type is not None or chunk_rows != self.chunks[0]:
+        if data_type is not None or chunk_rows != self.chunks[0] or self._holds_pickles:
             self._rewrite(np.concatenate([np.asarray(self[...]), rows]), element, data_type, chunk_rows)
             return
         start = self.shape[0]
@@ -362,7 +379,9 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
         """Element type and, where the stored one is too narrow for the rows, new data type."""
         element = self.element_type
         if element.kind == "compound":
-            stored = cast(np.dtype[Any], self.metadata.dtype.to_native_dtype())
+            stored = _record_dtype(self.metadata.dtype)
+            if stored is None:  # rows as text have no width
+                return element, None
             needed = field_widths(rows, element)
             held = {name: _width(stored[name]) for name in needed}
             if all(held[name] >= width for name, width in needed.items()):
@@ -391,12 +410,17 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
 
     def _grown_chunk_rows(self, count: int) -> int:
         chunk_rows = self.chunks[0]
-        if count <= chunk_rows or self.shards is not None:
+        if count <= chunk_rows or self.shards is not None or self._hierarchy.zarr_format == 2:
             return chunk_rows
         itemsize = max(1, self._stored_itemsize * math.prod(self.chunks[1:]))
         if 2 * chunk_rows * itemsize > GROWN_CHUNK_BYTES:
             return chunk_rows
         return min(max(2 * chunk_rows, count, 16), max(chunk_rows, GROWN_CHUNK_BYTES // itemsize))
+
+    @property
+    def _holds_pickles(self) -> bool:
+        """Whether the chunks are pickles, which are read and never written."""
+        return any(isinstance(codec, PickledObjectsCodec) for codec in self._inner_codecs)
 
     @property
     def _stored_itemsize(self) -> int:
@@ -432,7 +456,7 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
             )
         written = Hierarchy(self._hierarchy.bytestore, {"": {}, self._node_path: document})
         array = zarr.Array(written.async_array(self._node_path))
-        array[...] = encode_elements(values, element, _native(data_type))
+        array[...] = encode_elements(values, element, _record_dtype(data_type))
         self.element_type = element
         self._take_document(document)
 
@@ -445,8 +469,7 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
         self.__dict__.pop("_made_array", None)
 
     def _encode(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        stored = _native(self.metadata.dtype)
-        return encode_elements(values, self.element_type, stored)
+        return encode_elements(values, self.element_type, _record_dtype(self.metadata.dtype))
 
     def update_attributes(self, new_attributes: dict[str, Any]) -> HDMFZarrArray:
         """Change attributes of the node."""
@@ -466,13 +489,78 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
             )
 
 
+class ExpandedCompoundArray(HDMFZarrArray):
+    """A compound that a release before 0.11.2 expanded to ``(n_rows, n_fields)``.
+
+    Each element is a whole record (or, in the oldest stores, a single value), of which only that on
+    the diagonal means something: field ``k`` of row ``i`` is ``data[i, k][k]``. Read only.
+    """
+
+    is_restored = True
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of rows."""
+        return (self._document["shape"][0],)
+
+    @shape.setter
+    def shape(self, value: Any) -> None:
+        self.resize(value)
+
+    def _read(self, selection: Any) -> Any:
+        stored = np.asarray(zarr.Array(self._async_array)[...])
+        fields = self.element_type.fields
+        if stored.dtype.names is None:
+            rows = [_row_of_cells(cells, fields) for cells in stored.tolist()]
+            texts = np.array([json.dumps(row) for row in rows], dtype=object)
+            return decode_elements(texts, self.element_type)[selection]
+        records = np.zeros(len(stored), dtype=stored.dtype)
+        for position, (name, _) in enumerate(fields):
+            records[name] = stored[:, position][name]
+        return decode_elements(records, self.element_type)[selection]
+
+    def _refuse_read_only(self) -> None:
+        raise ModeError(
+            f"{self._where} is a compound that was stored wrongly; export the file to write to it"
+        )
+
+
+def _row_of_cells(cells: list[str], fields: tuple[tuple[str, ElementType], ...]) -> list[Any]:
+    """Values of a row of which each cell is stored on its own."""
+    return [
+        cell if field.kind in ("text", "ascii") or cell == "" else json.loads(cell)
+        for cell, (_, field) in zip(cells, fields, strict=True)
+    ]
+
+
+def array_of_node(
+    hierarchy: Hierarchy, path: str, header: ArrayHeader, element: ElementType
+) -> HDMFZarrArray:
+    """Return the lazy array of a node, without a request; one that was expanded is restored."""
+    shape = hierarchy.documents[path].get("shape") or []
+    is_expanded = (
+        header.fields is not None
+        and element.kind == "compound"
+        and len(shape) == 2
+        and shape[1] == len(header.fields)
+    )
+    kind = ExpandedCompoundArray if is_expanded else HDMFZarrArray
+    return kind.of_node(hierarchy, path, element)
+
+
 def _reopen(
-    location: Location, path: str, document: dict[str, Any], element_type: ElementType
+    kind: type[HDMFZarrArray],
+    location: Location,
+    zarr_format: int,
+    path: str,
+    document: dict[str, Any],
+    element_type: ElementType,
 ) -> HDMFZarrArray:
     """Make an array in another process from what `HDMFZarrArray.__reduce__` sent."""
-    root = {"zarr_format": document.get("zarr_format", 3), "node_type": "group"}
-    hierarchy = Hierarchy(open_bytestore(location, read_only=True), {"": root, path: document})
-    return HDMFZarrArray.of_node(hierarchy, path, element_type)
+    root = {"zarr_format": 3, "node_type": "group"}
+    bytestore = open_bytestore(location, read_only=True)
+    hierarchy = Hierarchy(bytestore, {"": root, path: document}, zarr_format=zarr_format)
+    return kind.of_node(hierarchy, path, element_type)
 
 
 def _plain_selection(selection: Any, length: int | None = None) -> Any:
@@ -520,6 +608,12 @@ def _only_text(entry: Any) -> str:
     return entry
 
 
+def _record_dtype(data_type: Any) -> np.dtype[Any] | None:
+    """Stored dtype of records; None where rows are stored as text, and for what is no record."""
+    dtype = _native(data_type)
+    return dtype if dtype.names is not None else None
+
+
 def _native(data_type: Any) -> np.dtype[Any]:
     return cast(np.dtype[Any], data_type.to_native_dtype())
 
@@ -533,13 +627,17 @@ def _codecs_for(codecs: tuple[Any, ...], data_type: Any) -> tuple[Any, ...]:
     chain = chain_from_codecs(codecs)
     itemsize = _native(data_type).itemsize or 1
     fitted = tuple(
-        _blosc_for(codec, itemsize) if isinstance(codec, BloscCodec) else codec
+        _blosc_for(codec, itemsize) if isinstance(codec, BloscCodec) else _writable(codec)
         for codec in chain.compressors
     )
     serializer = chain.serializer
     if isinstance(serializer, BytesCodec) and serializer.endian is None:
         serializer = BytesCodec(endian="little")
     return (*chain.filters, serializer, *fitted)
+
+
+def _writable(codec: Any) -> Any:
+    return JSONObjectsCodec() if isinstance(codec, PickledObjectsCodec) else codec
 
 
 def _blosc_for(codec: BloscCodec, itemsize: int) -> BloscCodec:

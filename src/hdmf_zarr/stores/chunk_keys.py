@@ -12,9 +12,12 @@ from typing import Any
 CHUNK_KEYS: dict[str, Any] = {"name": "default", "configuration": {"separator": "."}}
 """Keys like ``c.0.0``: one path component, since the DANDI archive allows seven."""
 
+FORMAT2_CHUNK_KEYS: dict[str, Any] = {"name": "v2", "configuration": {"separator": "."}}
+"""Keys like ``0.0``, those of Zarr format 2."""
+
 _FORMS: tuple[dict[str, Any], ...] = (
     CHUNK_KEYS,
-    {"name": "v2", "configuration": {"separator": "."}},
+    FORMAT2_CHUNK_KEYS,
     {"name": "default", "configuration": {"separator": "/"}},
 )
 """Forms that share no key: ``c.0.0``, ``0.0``, ``c/0/0``."""

@@ -28,6 +28,9 @@ NODE_DOCUMENTS = frozenset({GROUP, ARRAY, ATTRIBUTES})
 BROKEN = "_broken"
 """In the document of an array whose metadata make no sense: why. Raised when it is used."""
 
+ORIGINAL = "_format2"
+"""In the document of an array that was read: its ``.zarray``, to be kept as it is."""
+
 OBJECT_CODECS: dict[str, tuple[str, ...]] = {
     "vlen-utf8": ("string", "vlen-utf8"),
     "vlen-bytes": ("variable_length_bytes", "vlen-bytes"),
@@ -65,7 +68,7 @@ def _node_document(found: Mapping[str, JSON]) -> dict[str, JSON]:
         shape = found[ARRAY].get("shape") if isinstance(found[ARRAY], dict) else None
         is_shape = isinstance(shape, list) and all(isinstance(size, int) for size in shape)
         document = broken_document(shape if is_shape else [0], str(error))
-    return {**document, "attributes": attributes}
+    return {**document, ORIGINAL: found[ARRAY], "attributes": attributes}
 
 
 def broken_document(shape: Any, reason: str) -> dict[str, JSON]:
@@ -236,6 +239,9 @@ def documents_of_node(document: Mapping[str, JSON]) -> dict[str, dict[str, JSON]
 
 def array_metadata(document: Mapping[str, JSON]) -> dict[str, JSON]:
     """Return the ``.zarray`` of an array; inverse of `array_document`."""
+    if (original := document.get(ORIGINAL)) is not None:
+        is_broken = BROKEN in document
+        return dict(original) if is_broken else {**original, "shape": list(document["shape"])}
     order, filters, serializer, compressors = "C", [], None, []
     for codec in document["codecs"]:
         name, configuration = codec["name"], codec.get("configuration") or {}
@@ -251,8 +257,9 @@ def array_metadata(document: Mapping[str, JSON]) -> dict[str, JSON]:
     compressor = compressors.pop() if compressors else None
     if serializer["name"] in _OBJECT_FILTERS:
         filters.append(_OBJECT_FILTERS[serializer["name"]])
-        dtype: JSON = document.get("record_dtype") or "|O"
-        fill_value: JSON = "" if serializer["name"] == "vlen-utf8" else 0
+        dtype: JSON = "|O"
+        # zarr-python 3 cannot parse a number here; for other objects no reader but ours is expected.
+        fill_value: JSON = "" if serializer["name"].startswith("vlen") else 0
     else:
         dtype, fill_value = _format2_dtype(document, serializer)
     return {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -28,7 +29,7 @@ from hdmf_zarr.errors import (
 from hdmf_zarr.stores import compat, format2
 from hdmf_zarr.stores.bytestore import ByteStore
 from hdmf_zarr.stores.chunk_keys import has_form, other_form
-from hdmf_zarr.stores.location import Location
+from hdmf_zarr.stores.location import Location, resolve_source
 
 logger = logging.getLogger(__name__)
 
@@ -285,6 +286,22 @@ class Hierarchy:
                 f"{self.uri}:/{path} has metadata that zarr cannot read: {error}"
             ) from error
 
+    def locate_source(self, source: str) -> Location:
+        """Return the location that the ``source`` of a link or reference of this store names.
+
+        Stores of Zarr format 2 spell it in several ways: relative to the store, relative to the
+        folder in which it is, or, for the store itself, by its name; the first that exists is meant.
+        """
+        location = resolve_source(source, self.location)
+        if self.zarr_format != 2 or location == self.location or not self.location.is_local:
+            return location
+        beside = resolve_source("../" + source, self.location)
+        for candidate in (location, beside):
+            if candidate.is_local and os.path.isdir(candidate.uri):
+                return candidate
+        own_name = self.uri.rpartition("/")[2]
+        return self.location if source.rstrip("/").rpartition("/")[2] == own_name else location
+
     def zarr_group(self) -> zarr.Group:
         """Return zarr's group of the root."""
         entries = {
@@ -309,7 +326,16 @@ class Hierarchy:
         self.documents[path] = document
         self.is_changed = True
         if path:
-            self.bytestore.set(f"{path}/{DOCUMENT}", encode_document(document))
+            self._write_document(path, document)
+
+    def _write_document(self, path: str, document: dict[str, JSON]) -> None:
+        prefix = path + "/" if path else ""
+        if self.zarr_format == 3:
+            self.bytestore.set(prefix + DOCUMENT, encode_document(document))
+            return
+        documents = format2.documents_of_node(document)
+        for name in sorted(documents, reverse=True):  # .zgroup last: it makes a group of a folder
+            self.bytestore.set(prefix + name, format2.encode(documents[name]))
 
     def note_document(self, path: str, document: dict[str, JSON]) -> None:
         """Take over a document that zarr has written itself."""
@@ -323,7 +349,10 @@ class Hierarchy:
         else is there is removed now, the old ones at the commit.
         """
         path = path.strip("/")
-        current = self.documents[path]["chunk_key_encoding"]
+        current: dict[str, JSON] = self.documents[path]["chunk_key_encoding"]
+        if self.zarr_format == 2:
+            # Format 2 has no second form of names: the chunks are replaced one by one.
+            return current
         committed = self._committed_keys.setdefault(path, current)
         keys = other_form(current, committed)
         self._remove_chunks(path, lambda key: has_form(keys, key))
@@ -341,7 +370,7 @@ class Hierarchy:
             self.bytestore.delete_prefix(path)
         for path, document in before.items():
             if path and self.documents.get(path) is not document:
-                self.bytestore.set(f"{path}/{DOCUMENT}", encode_document(document))
+                self._write_document(path, document)
         self.documents = dict(before)
         self._remove_obsolete_chunks()
 
@@ -351,13 +380,37 @@ class Hierarchy:
         The consolidated metadata are never left stale: without ``consolidate`` they are dropped.
         """
         root = dict(self.documents[""])
+        if self.zarr_format == 2:
+            self._commit_format2(root, consolidate=consolidate)
+            return
         if consolidate:
             root["consolidated_metadata"] = {
                 "kind": "inline",
                 "must_understand": False,
-                "metadata": {path: self.documents[path] for path in sorted(self.documents) if path},
+                "metadata": {
+                    path: public_document(self.documents[path])
+                    for path in sorted(self.documents)
+                    if path
+                },
             }
         self.bytestore.set(DOCUMENT, encode_document(root))
+        self._note_commit(consolidate=consolidate)
+
+    def _commit_format2(self, root: dict[str, JSON], *, consolidate: bool) -> None:
+        if not consolidate:
+            self.bytestore.delete(format2.CONSOLIDATED)
+        self._write_document("", root)
+        if consolidate:
+            metadata = {
+                f"{path}/{name}" if path else name: document
+                for path in sorted(self.documents)
+                for name, document in format2.documents_of_node(self.documents[path]).items()
+            }
+            encoded = format2.encode({"metadata": metadata, "zarr_consolidated_format": 1})
+            self.bytestore.set(format2.CONSOLIDATED, encoded)
+        self._note_commit(consolidate=consolidate)
+
+    def _note_commit(self, *, consolidate: bool) -> None:
         self.is_consolidated = consolidate
         self.is_changed = False
         self._remove_obsolete_chunks()
@@ -377,7 +430,15 @@ def group_document(attributes: dict[str, JSON]) -> dict[str, JSON]:
 
 def encode_document(document: dict[str, JSON]) -> bytes:
     """Return a document as the bytes of a ``zarr.json``; NaN and infinities as bare tokens."""
-    return json.dumps(document, separators=(",", ":"), allow_nan=True).encode("utf-8")
+    public = public_document(document)
+    return json.dumps(public, separators=(",", ":"), allow_nan=True).encode("utf-8")
+
+
+def public_document(document: dict[str, JSON]) -> dict[str, JSON]:
+    """Return a document without what this package keeps beside the metadata."""
+    if not any(key.startswith("_") for key in document):
+        return document
+    return {key: value for key, value in document.items() if not key.startswith("_")}
 
 
 def _check_document(document: dict[str, JSON], where: str) -> None:

@@ -60,6 +60,11 @@ class Layout:
         """Shape of what is written in one store operation: the shard, else the chunk."""
         return self.shards if self.shards is not None else self.chunks
 
+    def with_codecs(self, codecs: tuple[Any, ...]) -> Layout:
+        """The layout with codecs between the serializer and the compressors."""
+        compressors = (*codecs, *self.chain.compressors)
+        return replace(self, chain=replace(self.chain, compressors=compressors))
+
     @property
     def codecs(self) -> tuple[Any, ...]:
         """The codecs as Zarr's metadata have them."""

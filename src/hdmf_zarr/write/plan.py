@@ -6,13 +6,14 @@ carries it out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hdmf.build import Builder
 
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.dtypes import ElementType
+from hdmf_zarr.stores.chunk_keys import CHUNK_KEYS
 from hdmf_zarr.write.layout import Layout
 from hdmf_zarr.write.sources import ArraySource, ChunkCopySource, IteratorSource
 
@@ -48,6 +49,8 @@ class ArrayPlan:
     attributes : dict
     dimension_names : tuple of str or None, or None
     source : ArraySource, IteratorSource or ChunkCopySource
+    chunk_keys : dict
+        Names of the chunks, as Zarr's metadata have them.
     document : dict or None
         The document to write where it is not made from the layout (a copy of another array's).
     """
@@ -60,6 +63,7 @@ class ArrayPlan:
     attributes: dict[str, JSON]
     dimension_names: tuple[str | None, ...] | None
     source: ArraySource | IteratorSource | ChunkCopySource
+    chunk_keys: dict[str, JSON] = field(default_factory=lambda: CHUNK_KEYS)
     document: dict[str, JSON] | None = None
 
 

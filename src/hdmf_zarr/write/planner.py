@@ -59,12 +59,12 @@ from hdmf_zarr.hdf5 import HDF5Source, convert_attribute, is_h5py_dataset, is_hd
 from hdmf_zarr.hdf5.source import row_blocks
 from hdmf_zarr.stores import Hierarchy, Location, relative_source
 from hdmf_zarr.stores.array import HDMFZarrArray
-from hdmf_zarr.stores.chunk_keys import CHUNK_KEYS
-from hdmf_zarr.stores.location import location_of_uri, resolve_source
+from hdmf_zarr.stores.location import location_of_uri
 from hdmf_zarr.write.dataio import unwrap
 from hdmf_zarr.write.dimensions import DimensionNames
 from hdmf_zarr.write.layout import LayoutRequest, decide_layout
 from hdmf_zarr.write.plan import ArrayPlan, AttributesPlan, GroupPlan, Plan, TreePlan
+from hdmf_zarr.write.storage import storage_of_format
 from hdmf_zarr.write.sources import (
     ArraySource,
     ChunkCopySource,
@@ -158,6 +158,7 @@ class _Planner:
     def __init__(self, context: PlanContext) -> None:
         self.context = context
         self.dimension_names = DimensionNames(context.manager)
+        self.storage = storage_of_format(context.convention.zarr_format)
         self._paths: dict[int, str] = {}
         self._by_path: dict[str, BaseBuilder] = {}
         self._links: list[tuple[str, LinkBuilder]] = []
@@ -355,7 +356,7 @@ class _Planner:
     def _retarget(self, hierarchy: Hierarchy, reference: Reference) -> str:
         """Return the element for a reference that another Zarr store holds."""
         convention, destination = self.context.convention, self.context.destination
-        if reference.source == SELF:
+        if hierarchy.locate_source(reference.source) == hierarchy.location:
             path = reference.path.strip("/")
             is_own = hierarchy.location in (destination, self.context.export_source)
             if is_own and path not in self._by_path:
@@ -370,7 +371,7 @@ class _Planner:
                     )
             if is_own:
                 return convention.encode_element(Reference(path="/" + path))
-        location = resolve_source(reference.source, hierarchy.location)
+        location = hierarchy.locate_source(reference.source)
         copied = self._copied.get((location, reference.path.strip("/")))
         if copied is not None:
             return convention.encode_element(Reference(path="/" + copied))
@@ -437,7 +438,7 @@ class _Planner:
         encoded: dict[str, JSON] = {}
         types: dict[str, str] = {}
         for name, value in builder.attributes.items():
-            if name in RESERVED_ATTRIBUTES:
+            if name in self.context.convention.reserved:
                 raise EncodingError(f"attribute {name!r} has a name that the format reserves")
             try:
                 encoded[name], dtype = self._encode_attribute(value)
@@ -513,7 +514,10 @@ class _Planner:
         attributes = self.attributes(builder)
         if "neurodata_type" in attributes or "data_type" in attributes:
             return False
-        held = self.context.convention.user_attributes(dict(array.attrs))
+        convention = self.context.convention
+        if isinstance(array, HDMFZarrArray):
+            convention = array.hierarchy.convention
+        held = convention.user_attributes(dict(array.attrs))
         types = dict(array.attrs).get(ATTRIBUTE_TYPES) or {}
         own_types = attributes.pop(ATTRIBUTE_TYPES, {})
         is_numeric = not isinstance(array, HDMFZarrArray) or array.element_type.numpy is not None
@@ -573,7 +577,8 @@ class _Planner:
             field.kind == "reference" for _, field in element.fields
         )
         document = array.hierarchy.documents[array.node_path]
-        if request.is_empty and not has_references and document.get("zarr_format") == 3:
+        can_copy = not array.is_restored and self.storage.can_hold(document, element)
+        if request.is_empty and not has_references and can_copy:
             return ChunkCopySource(array, element)
         return ZarrSource(array, lambda reference: self._retarget(array.hierarchy, reference))
 
@@ -582,13 +587,14 @@ class _Planner:
         header = source.array.hierarchy.convention.decode_header(document.pop("attributes", None) or {})
         attributes = {
             **self.attributes(builder),
-            **self.context.convention.encode_header(_header(source.element)),
+            **self._encoded_header(source.element, builder, source.shape, header.dimension_names),
         }
         names = document.get("dimension_names") or header.dimension_names
         names = names or self.dimension_names.of(builder, len(source.shape))
-        if names:
+        document.pop("dimension_names", None)
+        if names and self.storage.has_dimension_names:
             document["dimension_names"] = list(names)
-        document["chunk_key_encoding"] = CHUNK_KEYS
+        document["chunk_key_encoding"] = self.storage.chunk_keys
         return ArrayPlan(
             path=path,
             element=source.element,
@@ -608,41 +614,51 @@ class _Planner:
         source: ArraySource | IteratorSource,
         request: LayoutRequest,
     ) -> ArrayPlan:
-        element = source.element
-        check_storable(element)
+        check_storable(source.element)
+        self.storage.check_shards(request.shards)
         iterator = source.iterator if isinstance(source, IteratorSource) else None
         widths = {} if isinstance(source, IteratorSource) else _widths(source)
-        data_type = stored_dtype(element, widths)
-        numpy_dtype = (
-            stored_numpy_dtype(element, widths)
-            if element.kind in ("number", "fixed_bytes", "compound")
-            else None
-        )
+        stored = self.storage.stored_type(source.element, widths)
+        element, numpy_dtype = stored.element, stored.numpy
         if isinstance(source, MemorySource):
             encode_elements(source.values, element, numpy_dtype)  # what cannot be encoded, fails here
+        shape = source.shape or self.storage.scalar_shape
         layout = decide_layout(
             request,
             element=element,
             stored_dtype=numpy_dtype,
-            shape=source.shape if iterator is None else iterator.maxshape,
+            shape=shape if iterator is None else iterator.maxshape,
             itemsize=numpy_dtype.itemsize if numpy_dtype is not None else _mean_size(source),
-            fill_value=_fill_value(source, data_type),
+            fill_value=_fill_value(source, stored.data_type),
             recommended_chunks=None if iterator is None else iterator.recommended_chunk_shape(),
         )
         attributes = {
             **self.attributes(builder),
-            **self.context.convention.encode_header(_header(element)),
+            **self._encoded_header(element, builder, source.shape),
         }
+        has_names = self.storage.has_dimension_names
         return ArrayPlan(
             path=path,
             element=element,
-            data_type=data_type,
-            shape=source.shape,
-            layout=layout,
+            data_type=stored.data_type,
+            shape=shape,
+            layout=layout.with_codecs(stored.codecs),
             attributes=attributes,
-            dimension_names=self.dimension_names.of(builder, len(source.shape)),
+            dimension_names=self.dimension_names.of(builder, len(shape)) if has_names else None,
+            chunk_keys=self.storage.chunk_keys,
             source=source,
         )
+
+    def _encoded_header(
+        self,
+        element: ElementType,
+        builder: DatasetBuilder,
+        shape: tuple[int, ...],
+        names: tuple[str | None, ...] | None = None,
+    ) -> dict[str, JSON]:
+        names = names or self.dimension_names.of(builder, len(shape))
+        header = self.storage.header(element, is_scalar=not shape, names=names)
+        return self.context.convention.encode_header(header)
 
 
 # -- small decisions -------------------------------------------------------------------------------
@@ -664,24 +680,8 @@ def _merged(old: dict[str, JSON], new: dict[str, JSON]) -> dict[str, JSON]:
     }
     types.update(new.get(ATTRIBUTE_TYPES) or {})
     merged = {**old, **new}
-    for name, value in ((ATTRIBUTE_TYPES, types), (LINKS, new.get(LINKS, old.get(LINKS)))):
-        merged.pop(name, None)
-        if value:
-            merged[name] = value
-    return merged
-
-
-def _header(element: ElementType) -> ArrayHeader:
-    if element.kind != "compound":
-        return ArrayHeader(element_type=header_name(element))
-    return ArrayHeader(
-        reference_fields=tuple(name for name, field in element.fields if field.kind == "reference"),
-        field_types={
-            name: field.kind
-            for name, field in element.fields
-            if field.kind in ("ascii", "isodatetime", "bytes")
-        },
-    )
+    merged.pop(ATTRIBUTE_TYPES, None)
+    return {**merged, ATTRIBUTE_TYPES: types} if types else merged
 
 
 def _declared(builder: DatasetBuilder, data: Any) -> ElementType | None:

@@ -11,12 +11,15 @@ from hdmf.backends.utils import NamespaceToBuilderHelper
 from hdmf.spec import NamespaceCatalog, SpecWriter
 
 from hdmf_zarr.codecs import CodecRequest
+from hdmf_zarr.codecs.objects import JSONObjectsCodec
+from hdmf_zarr.convention import ArrayHeader, convention_for_format
 from hdmf_zarr.convention.unified import SPECIFICATION_GROUP, SPECIFICATION_LOCATION
 from hdmf_zarr.dtypes import TEXT, stored_dtype
 from hdmf_zarr.stores import group_document
 from hdmf_zarr.write.layout import LayoutRequest, decide_layout
 from hdmf_zarr.write.plan import ArrayPlan
 from hdmf_zarr.write.sources import MemorySource
+from hdmf_zarr.write.storage import storage_of_format
 from hdmf_zarr.write.tree import Execution
 
 Specifications = dict[str, dict[str, dict[str, str]]]
@@ -68,7 +71,7 @@ def write_specifications(
             for source, text in sources.items():
                 path = f"{base}/{namespace}/{version}/{source}"
                 _ensure_group(execution, path.rpartition("/")[0])
-                execution.write_array(_text_plan(path, text))
+                execution.write_array(_text_plan(path, text, hierarchy.zarr_format))
     root = hierarchy.documents[""]
     attributes = dict(root.get("attributes") or {})
     attributes.setdefault(SPECIFICATION_LOCATION, SPECIFICATION_GROUP)
@@ -83,24 +86,29 @@ def _ensure_group(execution: Execution, path: str) -> None:
             execution.hierarchy.set_document(parent, group_document({}))
 
 
-def _text_plan(path: str, text: str) -> ArrayPlan:
+def _text_plan(path: str, text: str, zarr_format: int) -> ArrayPlan:
+    """A scalar text; in format 2 as the JSON of hdmf-zarr 0.13, which is not compressed."""
     value = np.empty((), dtype=object)
     value[()] = text
+    is_format2 = zarr_format == 2
+    storage = storage_of_format(zarr_format)
     layout = decide_layout(
-        LayoutRequest(codecs=CodecRequest(compressors=True)),
+        LayoutRequest(codecs=CodecRequest(compressors=not is_format2)),
         element=TEXT,
         stored_dtype=None,
-        shape=(),
+        shape=storage.scalar_shape,
         itemsize=len(text),
         fill_value="",
     )
+    header = storage.header(TEXT, is_scalar=True, names=None) if is_format2 else ArrayHeader()
     return ArrayPlan(
         path=path,
         element=TEXT,
         data_type=stored_dtype(TEXT),
-        shape=(),
-        layout=layout,
-        attributes={},
+        shape=storage.scalar_shape,
+        layout=layout.with_codecs((JSONObjectsCodec(is_text=True),)) if is_format2 else layout,
+        attributes=convention_for_format(zarr_format).encode_header(header),
         dimension_names=None,
+        chunk_keys=storage.chunk_keys,
         source=MemorySource(value, TEXT),
     )

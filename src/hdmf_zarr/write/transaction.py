@@ -33,7 +33,7 @@ class NewStore:
         Empty at first.
     """
 
-    def __init__(self, location: Location) -> None:
+    def __init__(self, location: Location, zarr_format: int = 3) -> None:
         self.location = location
         bytestore = open_bytestore(location, read_only=False)
         if isinstance(bytestore, LocalByteStore):
@@ -43,7 +43,7 @@ class NewStore:
         else:
             _clear(bytestore)
         self._bytestore = bytestore
-        self.hierarchy = Hierarchy(bytestore, {"": group_document({})})
+        self.hierarchy = Hierarchy(bytestore, {"": group_document({})}, zarr_format=zarr_format)
 
     def commit(self, *, consolidate: bool) -> None:
         """Write the root's document and put the store in its place."""

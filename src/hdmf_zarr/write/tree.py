@@ -99,16 +99,21 @@ class Execution:
     def _fill(self, plan: ArrayPlan, source: ArraySource, document: dict[str, JSON]) -> None:
         array = _writable_array(self.hierarchy, plan.path, document)
         stored = np.dtype(array.dtype)
+        records = stored if stored.names is not None else None
         assert plan.layout is not None
         for region in _regions(source.shape, plan.layout, _bytes_per_element(stored)):
             values = source.read(region)
-            if not source.shape and stored.kind in "OT":
+            if not plan.shape and stored.kind in "OT":
                 key = f"{plan.path}/{chunk_key(document['chunk_key_encoding'], ())}"
                 encoded = encode_elements(values, plan.element, stored)
                 self.hierarchy.bytestore.set(key, compat.encode_scalar(document, encoded))
                 self.progress(len(encoded.item()))
                 return
-            array[region if source.shape else ()] = encode_elements(values, plan.element, stored)
+            encoded = encode_elements(values, plan.element, records)
+            if source.shape or not plan.shape:
+                array[region] = encoded
+            else:  # a scalar of format 2
+                array[...] = encoded.reshape(plan.shape)
             self.progress(values.size * _bytes_per_element(stored))
 
     def _queue_iterator(self, plan: ArrayPlan, source: IteratorSource) -> GrowingArray:
@@ -176,7 +181,8 @@ class GrowingArray:
     def __setitem__(self, selection: Any, data: Any) -> None:
         values = to_memory(data, self._element, str)
         stored = np.dtype(self._array.dtype)
-        self._array[selection] = encode_elements(values, self._element, stored)
+        records = stored if stored.names is not None else None
+        self._array[selection] = encode_elements(values, self._element, records)
         self.progress(values.size * _bytes_per_element(stored))
 
 
@@ -189,7 +195,7 @@ def _made_document(plan: ArrayPlan) -> dict[str, JSON]:
         fill_value=plan.layout.fill_value,
         codecs=plan.layout.codecs,
         dimension_names=plan.dimension_names,
-        chunk_key_encoding=CHUNK_KEYS,
+        chunk_key_encoding=plan.chunk_keys,
     )
 
 
