@@ -151,8 +151,13 @@ def extension_path() -> Path:
     return folder / "rich.namespace.yaml"
 
 
+@functools.cache
 def rich_type_map() -> TypeMap:
-    """Return a type map of its own with the extension; the global one does not learn of it."""
+    """Return a type map with the extension, one for all tests; the global one does not learn of it.
+
+    With a manager for it a file is read without parsing the specifications that the file caches,
+    which takes longer than everything else.
+    """
     type_map = get_type_map()
     type_map.load_namespaces(str(extension_path()))
     return type_map

@@ -23,7 +23,7 @@ from zarr.storage import LocalStore, MemoryStore
 from hdmf_zarr import NWBZarrIO, ZarrDataIO
 from hdmf_zarr.read.specifications import read_specifications
 from tests.compare import assert_builders_equal, differences
-from tests.rich import NAMESPACE, START
+from tests.rich import NAMESPACE, START, rich_manager
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:The linked table for DynamicTableRegion", "ignore:BehavioralEvents is deprecated"
@@ -33,7 +33,8 @@ IO = {".nwb": NWBHDF5IO, ".zarr": NWBZarrIO}
 
 
 def open_io(path: Any, mode: str = "r", **options: Any) -> Any:
-    """Open a path with the IO of its suffix."""
+    """Open a path with the IO of its suffix; specifications that it caches are not parsed."""
+    options.setdefault("manager", rich_manager())
     if isinstance(path, (str, Path)):
         return IO[Path(path).suffix](str(path), mode, **options)
     return NWBZarrIO(path, mode, **options)

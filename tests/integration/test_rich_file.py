@@ -23,18 +23,25 @@ from zarr.storage import LocalStore, MemoryStore
 from hdmf_zarr import NWBZarrIO, ZarrIO
 from hdmf_zarr.convention.unified import ATTRIBUTE_TYPES
 from tests.compare import assert_builders_equal, dataset_value
-from tests.rich import NAMESPACE, NON_ASCII, START, WIDTHS, rich_nwbfile, rich_type_map
+from tests.rich import NAMESPACE, NON_ASCII, START, WIDTHS, rich_manager, rich_nwbfile, rich_type_map
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:The linked table for DynamicTableRegion", "ignore:BehavioralEvents is deprecated"
 )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def nwbfile(rich_zarr: Path) -> Iterator[NWBFile]:
-    """The rich file as it is read from Zarr."""
-    with NWBZarrIO(rich_zarr, "r") as io:
-        yield io.read()
+    """The rich file as it is read from Zarr; only to be looked at."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with NWBZarrIO(rich_zarr, "r") as io:
+            yield io.read()
+
+
+def twin(path: Path) -> NWBHDF5IO:
+    """Open the rich file in HDF5."""
+    return NWBHDF5IO(str(path), "r", manager=rich_manager())
 
 
 def write(target: Any, **options: Any) -> None:
@@ -47,14 +54,14 @@ def write(target: Any, **options: Any) -> None:
 
 
 def test_equal_content_gives_equal_builders_in_hdf5_and_zarr(rich_hdf5: Path, rich_zarr: Path) -> None:
-    with NWBHDF5IO(str(rich_hdf5), "r") as src, NWBZarrIO(rich_zarr, "r") as io:
+    with twin(rich_hdf5) as src, NWBZarrIO(rich_zarr, "r") as io:
         assert_builders_equal(src.read_builder(), io.read_builder())
 
 
 def test_equal_content_gives_equal_containers_in_hdf5_and_zarr(
     rich_hdf5: Path, rich_zarr: Path
 ) -> None:
-    with NWBHDF5IO(str(rich_hdf5), "r") as src:
+    with twin(rich_hdf5) as src:
         with NWBZarrIO(rich_zarr, "r", manager=BuildManager(src.manager.type_map)) as io:
             found, expected = io.read(), src.read()
             TestCase().assertContainerEqual(found, expected, ignore_hdmf_attrs=True)
@@ -77,7 +84,7 @@ def test_validation_of_an_open_io_finds_what_it_finds_in_hdf5(
 @pytest.mark.parametrize("mode", ["r", "r-", "r+", "a"])
 def test_every_mode_that_reads_reads_the_same(mode: str, tmp_path: Path, rich_hdf5: Path) -> None:
     write(tmp_path / "f.zarr")
-    with NWBHDF5IO(str(rich_hdf5), "r") as src, NWBZarrIO(tmp_path / "f.zarr", mode) as io:
+    with twin(rich_hdf5) as src, NWBZarrIO(tmp_path / "f.zarr", mode) as io:
         assert_builders_equal(src.read_builder(), io.read_builder())
 
 
@@ -96,7 +103,7 @@ def test_every_kind_of_place_holds_the_same(
         "relative": "./f.zarr/",
     }
     write(places[kind])
-    with NWBHDF5IO(str(rich_hdf5), "r") as src, NWBZarrIO(places[kind], "r") as io:
+    with twin(rich_hdf5) as src, NWBZarrIO(places[kind], "r") as io:
         assert_builders_equal(src.read_builder(), io.read_builder())
         assert io.read().acquisition["rich"].points_to is io.read().acquisition["second"]
 
@@ -106,15 +113,15 @@ def test_without_consolidated_metadata_the_content_is_the_same(
 ) -> None:
     write(tmp_path / "f.zarr", consolidate_metadata=False)
     assert zarr.open_group(tmp_path / "f.zarr", mode="r").metadata.consolidated_metadata is None
-    with NWBHDF5IO(str(rich_hdf5), "r") as src, NWBZarrIO(tmp_path / "f.zarr", "r") as io:
+    with twin(rich_hdf5) as src, NWBZarrIO(tmp_path / "f.zarr", "r") as io:
         assert_builders_equal(src.read_builder(), io.read_builder())
 
 
 def test_without_cached_specifications_none_are_there(tmp_path: Path, rich_hdf5: Path) -> None:
     write(tmp_path / "f.zarr", cache_spec=False)
     assert not (tmp_path / "f.zarr" / "specifications").exists()
-    with NWBZarrIO(tmp_path / "f.zarr", "r", manager=BuildManager(rich_type_map())) as io:
-        with NWBHDF5IO(str(rich_hdf5), "r") as src:
+    with NWBZarrIO(tmp_path / "f.zarr", "r", manager=rich_manager()) as io:
+        with twin(rich_hdf5) as src:
             assert_builders_equal(src.read_builder(), io.read_builder())
             assert io.read().acquisition["rich"].note == NON_ASCII
 
@@ -444,7 +451,7 @@ def test_a_store_that_was_moved_reads_the_same(tmp_path: Path, rich_hdf5: Path) 
     write(tmp_path / "f.zarr")
     (tmp_path / "other").mkdir()
     os.rename(tmp_path / "f.zarr", tmp_path / "other" / "renamed.zarr")
-    with NWBHDF5IO(str(rich_hdf5), "r") as src:
+    with twin(rich_hdf5) as src:
         with NWBZarrIO(tmp_path / "other" / "renamed.zarr", "r") as io:
             assert_builders_equal(src.read_builder(), io.read_builder())
             assert io.read().acquisition["rich"].made_from is io.read().acquisition["first"]
@@ -454,7 +461,7 @@ def test_a_store_seen_through_a_symbolic_link_reads_the_same(
     rich_zarr: Path, tmp_path: Path, rich_hdf5: Path
 ) -> None:
     (tmp_path / "link.zarr").symlink_to(rich_zarr, target_is_directory=True)
-    with NWBHDF5IO(str(rich_hdf5), "r") as src, NWBZarrIO(tmp_path / "link.zarr", "r") as io:
+    with twin(rich_hdf5) as src, NWBZarrIO(tmp_path / "link.zarr", "r") as io:
         assert_builders_equal(src.read_builder(), io.read_builder())
 
 
@@ -480,7 +487,7 @@ def test_nothing_is_said_when_nothing_is_wrong(tmp_path: Path) -> None:
         warnings.simplefilter("error")
         with NWBZarrIO(tmp_path / "f.zarr", "w", manager=BuildManager(type_map)) as io:
             io.write(nwbfile)
-        with NWBZarrIO(tmp_path / "f.zarr", "r", manager=BuildManager(rich_type_map())) as io:
+        with NWBZarrIO(tmp_path / "f.zarr", "r", manager=rich_manager()) as io:
             io.read_builder()
 
 
