@@ -439,11 +439,14 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
                 "appended; export it with a wider dtype"
             )
         data_type = data_type if data_type is not None else self.metadata.dtype
+        fill_value = data_type.default_scalar()
+        if element.kind == "number" and element.numpy is not None:
+            fill_value = element.numpy.type(self.metadata.fill_value)
         document = compat.array_document(
             shape=values.shape,
             data_type=data_type,
             chunk_grid_shape=(chunk_rows, *self.chunks[1:]),
-            fill_value=data_type.default_scalar(),
+            fill_value=fill_value,
             codecs=_codecs_for(self.metadata.codecs, data_type),  # type: ignore[union-attr]
             dimension_names=old.get("dimension_names"),
             chunk_key_encoding=self._hierarchy.keys_for_rewrite(self._node_path),

@@ -345,6 +345,14 @@ def test_many_rows_one_by_one(make_array: MakeArray) -> None:
     assert array.chunks[0] > 16, "a small column does not get a chunk for each row"
 
 
+@pytest.mark.parametrize("value", [3, 300])
+def test_the_fill_value_is_kept_when_a_column_is_rewritten(make_array: MakeArray, value: int) -> None:
+    array = make_array([1, 2], number("uint8"), fill_value=np.uint8(7))
+    array.append(value)
+    array.resize(5)
+    assert rows(reopened(array)) == [1, 2, value, 7, 7]
+
+
 def test_no_rows_are_appended(numbers: HDMFZarrArray) -> None:
     before = numbers.hierarchy.documents["group/data"]
     assert numbers.append(np.zeros((0, 3), "i2")) == (20, 3)

@@ -235,6 +235,7 @@ REMOTE = ["s3://bucket/a.zarr", "https://host/a.zarr", "memory://a.zarr", Memory
         "zip://inner::file:///etc/b.zip",
         "dir://inner::file:///etc",
         "reference:///etc/b.json",
+        "s3://bucket/b.zarr::file:///etc/b.zarr",
         "\\etc\\b.zarr",
     ],
 )
