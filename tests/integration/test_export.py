@@ -551,6 +551,36 @@ def test_a_modified_export_with_links_has_old_and_new_data(zarr_copy: Path, tmp_
         assert nwbfile.acquisition["new"].data[:].tolist() == [0, 1, 2, 3]
 
 
+def test_an_array_of_the_source_under_a_second_name_is_stored_once(
+    zarr_copy: Path, tmp_path: Path
+) -> None:
+    def add_the_same_data(nwbfile: NWBFile) -> None:
+        data = nwbfile.acquisition["image_like"].data
+        nwbfile.add_acquisition(TimeSeries(name="new", data=data, unit="n", rate=1.0))
+
+    export_modified(zarr_copy, tmp_path / "copy.zarr", add_the_same_data)
+    shutil.rmtree(zarr_copy)
+    assert not (tmp_path / "copy.zarr/acquisition/new/data").exists()
+    with open_io(tmp_path / "copy.zarr") as io:
+        acquisition = io.read().acquisition
+        np.testing.assert_array_equal(acquisition["new"].data[:], acquisition["image_like"].data[:])
+        assert acquisition["new"].data.shape == (4, 3, 2)
+
+
+def test_an_array_of_the_source_with_other_attributes_is_copied(
+    zarr_copy: Path, tmp_path: Path
+) -> None:
+    def add_the_same_data(nwbfile: NWBFile) -> None:
+        data = nwbfile.acquisition["image_like"].data
+        nwbfile.add_acquisition(TimeSeries(name="new", data=data, unit="other", rate=1.0))
+
+    export_modified(zarr_copy, tmp_path / "copy.zarr", add_the_same_data)
+    with open_io(tmp_path / "copy.zarr") as io:
+        acquisition = io.read().acquisition
+        assert (acquisition["new"].unit, acquisition["image_like"].unit) == ("other", "n")
+        np.testing.assert_array_equal(acquisition["new"].data[:], acquisition["image_like"].data[:])
+
+
 def test_columns_of_a_modified_table_have_equal_lengths(source: Path, tmp_path: Path) -> None:
     export_modified(source, tmp_path / "copy.zarr", add_column)
     with open_io(tmp_path / "copy.zarr") as io:
