@@ -7,7 +7,16 @@ from importlib.metadata import version
 from hdmf_zarr.backend import ZarrIO
 from hdmf_zarr.nwb import NWBZarrIO
 from hdmf_zarr.utils import ZarrDataIO
+from hdmf_zarr.v2 import NWBZarrV2IO, ZarrV2IO, is_zarr_v2_file
 
 __version__ = version("hdmf-zarr")
 
-__all__ = ["NWBZarrIO", "ZarrDataIO", "ZarrIO", "__version__"]
+__all__ = [
+    "NWBZarrIO",
+    "NWBZarrV2IO",
+    "ZarrDataIO",
+    "ZarrIO",
+    "ZarrV2IO",
+    "__version__",
+    "is_zarr_v2_file",
+]

@@ -17,6 +17,7 @@ from hdmf.backends.utils import WriteStatusTracker
 from hdmf.build import Builder, BuildManager, GroupBuilder, LinkBuilder, TypeMap
 from hdmf.build.builders import BaseBuilder
 from hdmf.container import AbstractContainer, Container
+from hdmf.data_utils import DataIO
 from hdmf.spec import NamespaceCatalog
 from hdmf.utils import generate_array_html_repr, get_basic_array_info
 from zarr.abc.store import Store
@@ -442,7 +443,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             raise OptionError("the container to export was not read by src_io")
         if old.parent is not None:
             raise OptionError("the container to export must be the root of the file of src_io")
-        if clear_cache:
+        if clear_cache or _has_new_wrappers(container):
             manager.clear_cache()
         else:
             manager.purge_outdated()
@@ -1009,6 +1010,18 @@ def _checked_write_args(write_args: Mapping[str, Any] | None) -> dict[str, Any]:
             f"unknown write_args {unknown}; known are {sorted(WRITE_OPTIONS)}"
         )
     return options
+
+
+def _has_new_wrappers(root: AbstractContainer) -> bool:
+    """Whether data were wrapped (``set_data_io``) since the container was read.
+
+    HDMF does not take that for a modification, and would export the data as they were.
+    """
+    return any(
+        isinstance(value, DataIO)
+        for container in (root, *root.all_children())
+        for value in (*container.fields.values(), getattr(container, "data", None))
+    )
 
 
 def _location_of_io(io: HDMFIO) -> Location | None:

@@ -18,8 +18,9 @@ from typing import Any
 from tqdm import tqdm
 
 from hdmf_zarr.convert import SUFFIXES, convert
-from hdmf_zarr.errors import HDMFZarrError
+from hdmf_zarr.errors import HDMFZarrError, OptionError
 from hdmf_zarr.info import describe, format_bytes, render
+from hdmf_zarr.transfer.upgrade import FILTER_WITHOUT_CODEC, upgrade
 
 __all__ = ["main"]
 
@@ -75,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_convert(commands, common)
     _add_info(commands, common)
+    _add_upgrade(commands, common)
     return parser
 
 
@@ -114,6 +116,53 @@ def _add_info(commands: Any, common: argparse.ArgumentParser) -> None:
     command.add_argument("path", metavar="PATH", help="Zarr store: a folder or a URL")
     command.add_argument("--json", action="store_true", help="print JSON in place of a tree")
     command.set_defaults(run=_info)
+
+
+def _add_upgrade(commands: Any, common: argparse.ArgumentParser) -> None:
+    command = commands.add_parser(
+        "upgrade",
+        parents=[common],
+        help="turn a store of Zarr format 2 into one of format 3",
+        description="Turn a store of Zarr format 2 into one of format 3. The chunks of numbers and "
+        "text are kept as they are; metadata, references and the compounds that hold them are "
+        "written anew. Until the end the source is what it was.",
+    )
+    command.add_argument("source", metavar="SRC", help="store of Zarr format 2: a folder or a URL")
+    command.add_argument(
+        "destination",
+        metavar="DST",
+        nargs="?",
+        help="store of Zarr format 3 to write; left out, SRC is upgraded in place",
+    )
+    command.add_argument(
+        "--link",
+        action="store_true",
+        help="let DST share the files of SRC (hard links); then write to neither",
+    )
+    command.add_argument("--overwrite", action="store_true", help="replace a store at DST")
+    command.add_argument("--quiet", action="store_true", help="show no progress bar")
+    command.set_defaults(run=_upgrade)
+
+
+def _upgrade(options: argparse.Namespace) -> None:
+    if options.destination is None and (options.link or options.overwrite):
+        raise OptionError("--link and --overwrite need a destination")
+    started = time.perf_counter()
+    name = options.destination or options.source
+    with _progress_bar(name, is_shown=not options.quiet) as progress:
+        report = upgrade(
+            options.source,
+            options.destination,
+            way="link" if options.link else "copy",
+            overwrite=options.overwrite,
+            progress=None if progress is None else progress(0),
+        )
+    for path, reason in sorted(report.rewritten.items()):
+        if reason == FILTER_WITHOUT_CODEC:
+            print(f"written anew: /{path} ({reason})")
+    kept = f"{report.n_kept} arrays kept as they are ({format_bytes(report.n_bytes_kept)} brought)"
+    seconds = time.perf_counter() - started
+    print(f"upgraded {report.uri}: {kept}, {len(report.rewritten)} written anew, in {seconds:.1f} s")
 
 
 def _convert(options: argparse.Namespace) -> None:

@@ -25,6 +25,14 @@ from hdmf_zarr.errors import EncodingError, MetadataError
 LONGEST_TEXT = 2**16
 """Characters of a path or text in a reference or record; longer ones are not believed."""
 
+_LEAST_BELIEVED = 2**26
+_MOST_PER_BYTE = 256
+"""Characters that a chunk may become: some, and as many for each of its bytes.
+
+A pickle names what it holds again in two bytes. Columns of references to one object, or of one text,
+are below this; a few bytes that become gigabytes are not.
+"""
+
 _REFERENCE_KEYS = ("source", "path", "object_id", "source_object_id")
 
 
@@ -87,7 +95,8 @@ class PickledObjectsCodec(_ObjectsCodec):
             If the pickle is not one of references or records, or does not fill the chunk.
         """
         array = read_pickled_array(encoded)
-        return _texts_of(array.elements, array.shape, shape)
+        believed = _LEAST_BELIEVED + _MOST_PER_BYTE * len(encoded)
+        return _texts_of(array.elements, array.shape, shape, believed)
 
     def encode_texts(self, texts: npt.NDArray[Any]) -> bytes:
         """Raise: pickles are not written."""
@@ -123,13 +132,13 @@ class JSONObjectsCodec(_ObjectsCodec):
             document = json.loads(encoded)
             *items, _dtype, held = document
             held = tuple(int(size) for size in held)
-        except (ValueError, TypeError, RecursionError) as error:
-            raise MetadataError(f"the chunk is not a json2 document: {error}") from error
+        except (ValueError, TypeError, OverflowError, RecursionError) as error:
+            raise MetadataError(f"the chunk is not a json2 document: {error!s:.200}") from error
         count = math.prod(held)
         elements = items[:1] if not held else _flattened(items, len(held))
         if len(elements) != count:
-            raise MetadataError(f"the chunk holds {len(elements)} elements for the shape {held}")
-        return _texts_of(elements, held, shape)
+            raise MetadataError(f"the chunk holds {len(elements)} elements for the shape {held!r:.200}")
+        return _texts_of(elements, held, shape, None)
 
     def encode_texts(self, texts: npt.NDArray[Any]) -> bytes:
         """Return the chunk that holds elements; inverse of `decode_texts`."""
@@ -140,12 +149,17 @@ class JSONObjectsCodec(_ObjectsCodec):
 
 
 def _texts_of(
-    elements: list[Any], held: tuple[int, ...], shape: tuple[int, ...]
+    elements: list[Any], held: tuple[int, ...], shape: tuple[int, ...], believed: int | None
 ) -> npt.NDArray[Any]:
     if math.prod(held) != math.prod(shape):
-        raise MetadataError(f"the chunk holds elements of the shape {held}, expected {shape}")
+        raise MetadataError(f"the chunk holds elements of the shape {held!r:.200}, expected {shape}")
     texts = np.empty(len(elements), dtype=object)
-    texts[:] = [_text_of(element) for element in elements]
+    characters = 0
+    for position, element in enumerate(elements):
+        texts[position] = text = _text_of(element)
+        characters += len(text)
+        if believed is not None and characters > believed:
+            raise MetadataError(f"the chunk becomes more than {believed} characters of text")
     return texts.reshape(shape)
 
 

@@ -10,6 +10,7 @@ The four globals are those that hdmf-zarr 0.1 to 0.13 wrote, see `PICKLED_GLOBAL
 
 from __future__ import annotations
 
+import math
 import pickletools
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -66,6 +67,10 @@ class _Mark:
 
 _MARK = _Mark()
 
+_MOST_DIMENSIONS = 64
+_MOST_FIELDS = 1024
+"""Of an array; whatever claims more costs time for nothing, as the same few bytes can be used again."""
+
 
 def read_pickled_array(encoded: bytes) -> PickledArray:
     """Return the array that a pickle describes.
@@ -76,12 +81,7 @@ def read_pickled_array(encoded: bytes) -> PickledArray:
         If the pickle has an instruction or a global that the known pickles do not have, is
         truncated, or does not hold an array.
     """
-    try:
-        result = _Interpreter().run(encoded)
-    except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        if isinstance(error, MetadataError):
-            raise
-        raise MetadataError(f"the pickle is malformed: {error}") from error
+    result = _interpreted(encoded)
     if not isinstance(result, PickledArray) or not result._is_built:
         raise MetadataError(f"the pickle holds a {type(result).__name__}, not an array")
     return result
@@ -95,15 +95,19 @@ def read_pickled_scalar(encoded: bytes) -> Any:
     MetadataError
         If it describes anything else.
     """
-    try:
-        result = _Interpreter().run(encoded)
-    except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        if isinstance(error, MetadataError):
-            raise
-        raise MetadataError(f"the pickle is malformed: {error}") from error
+    result = _interpreted(encoded)
     if result is not None and not isinstance(result, (int, float, str)):
         raise MetadataError(f"the pickle holds a {type(result).__name__}, not a number or text")
     return result
+
+
+def _interpreted(encoded: bytes) -> Any:
+    try:
+        return _Interpreter().run(encoded)
+    except MetadataError:
+        raise
+    except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise MetadataError(f"the pickle is malformed: {error!s:.200}") from error
 
 
 class _Interpreter:
@@ -193,12 +197,12 @@ class _Interpreter:
         elif function is _Global.REFERENCE and arguments == ():
             self.stack.append({})
         else:
-            raise MetadataError(f"the pickle calls {function!r:.100}, which references do not need")
+            raise MetadataError(f"the pickle calls {_named(function)}, which references do not need")
 
     def new_object(self, _argument: Any) -> None:
         arguments, kind = self.stack.pop(), self.stack.pop()
         if kind is not _Global.REFERENCE or arguments != ():
-            raise MetadataError(f"the pickle makes a {kind!r:.100}, which references do not need")
+            raise MetadataError(f"the pickle makes a {_named(kind)}, which references do not need")
         self.stack.append({})
 
     def build(self, _argument: Any) -> None:
@@ -206,10 +210,22 @@ class _Interpreter:
         if isinstance(target, PickledArray):
             _set_array_state(target, state)
         elif isinstance(target, _Dtype):
-            names = state[3]
-            target.fields = None if names is None else tuple(_expect(n, str) for n in names)
+            target.fields = _field_names(state[3])
         elif not isinstance(target, dict) or state:
             raise MetadataError(f"the pickle sets the state of a {type(target).__name__}")
+
+
+def _field_names(names: Any) -> tuple[str, ...] | None:
+    if names is None:
+        return None
+    if len(_expect(names, tuple)) > _MOST_FIELDS:
+        raise MetadataError(f"the pickle holds records of {len(names)} fields")
+    return tuple(_expect(name, str) for name in names)
+
+
+def _named(value: Any) -> str:
+    """A global, or the kind of anything else: what a pickle has built may be too large to show."""
+    return value.value if isinstance(value, _Global) else type(value).__name__
 
 
 def _set_array_state(array: PickledArray, state: Any) -> None:
@@ -218,21 +234,22 @@ def _set_array_state(array: PickledArray, state: Any) -> None:
         raise MetadataError("the pickle holds an array of plain bytes, not of objects")
     if is_fortran:
         raise MetadataError("the pickle holds an array in Fortran order, which was never written")
-    shape = tuple(_expect(size, int) for size in shape)
-    count = 1
-    for size in shape:
-        count *= size
+    if len(_expect(shape, tuple)) > _MOST_DIMENSIONS:
+        raise MetadataError(f"the pickle holds an array of {len(shape)} dimensions")
+    if any(_expect(size, int) < 0 for size in shape):
+        raise MetadataError("the pickle holds an array of a negative size")
+    count = math.prod(shape)
     if count != len(elements):
-        raise MetadataError(f"the pickle holds {len(elements)} elements for the shape {shape}")
+        raise MetadataError(f"the pickle holds {len(elements)} elements for the shape {shape!r:.200}")
     array.shape, array.fields, array.elements = shape, dtype.fields, elements
     array._is_built = True
 
 
 def _known_global(module: Any, name: Any) -> _Global:
-    known = PICKLED_GLOBALS.get((module, name))
+    known = PICKLED_GLOBALS.get((_expect(module, str), _expect(name, str)))
     if known is None:
         raise MetadataError(
-            f"the pickle names the global {module}.{name}, which references do not need; it was "
+            f"the pickle names the global {module:.100}.{name:.100}, which references do not need; it was "
             "neither imported nor run"
         )
     return known

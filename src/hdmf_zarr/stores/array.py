@@ -220,6 +220,9 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
 
     @property
     def _inner_codecs(self) -> tuple[Any, ...]:
+        if self._document.get(format2.NATIVE):
+            found = self.compressors
+            return tuple(codec for codec in found if isinstance(codec, BytesBytesCodec))
         codecs = self.metadata.codecs  # type: ignore[union-attr]
         return codecs[0].codecs if isinstance(codecs[0], ShardingCodec) else codecs
 

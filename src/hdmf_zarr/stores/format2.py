@@ -31,6 +31,9 @@ BROKEN = "_broken"
 ORIGINAL = "_format2"
 """In the document of an array that was read: its ``.zarray``, to be kept as it is."""
 
+NATIVE = "_native"
+"""In the document of an array with a filter that format 3 has no codec for: zarr reads it as format 2."""
+
 OBJECT_CODECS: dict[str, tuple[str, ...]] = {
     "vlen-utf8": ("string", "vlen-utf8"),
     "vlen-bytes": ("variable_length_bytes", "vlen-bytes"),
@@ -117,7 +120,13 @@ def array_document(metadata: Mapping[str, JSON]) -> dict[str, JSON]:
             fill_value = zarr_dtype.to_json_scalar(scalar, zarr_format=3)
         codecs = [_bytes_codec(dtype)]
         itemsize = dtype.itemsize
-    before, after = _translated(filters, metadata.get("compressor"), itemsize)
+    try:
+        before, after = _translated(filters, metadata.get("compressor"), itemsize)
+        is_native = False
+    except LayoutError:
+        if object_filter is not None:
+            raise
+        before, after, codecs, is_native = [], [], [], True
     if metadata.get("order") == "F" and len(shape) > 1:
         order = list(range(len(shape)))[::-1]
         before.append({"name": "transpose", "configuration": {"order": order}})
@@ -134,13 +143,8 @@ def array_document(metadata: Mapping[str, JSON]) -> dict[str, JSON]:
         "fill_value": fill_value,
         "codecs": [*before, *codecs, *after],
         "storage_transformers": [],
+        **({NATIVE: True} if is_native else {}),
     }
-
-
-def record_fields(metadata: Mapping[str, JSON]) -> list[str] | None:
-    """Return the names of the fields of a ``.zarray``, or None where its elements have none."""
-    dtype = metadata.get("dtype")
-    return [entry[0] for entry in dtype] if isinstance(dtype, list) else None
 
 
 def _sizes(metadata: Mapping[str, JSON], name: str) -> list[int]:

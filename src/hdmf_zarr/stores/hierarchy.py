@@ -273,6 +273,8 @@ class Hierarchy:
         if format2.BROKEN in self.documents[path]:
             raise MetadataError(f"{self.uri}:/{path}: {self.documents[path][format2.BROKEN]}")
         document: Any = compat.readable_document(self.documents[path])
+        if self.documents[path].get(format2.NATIVE):
+            document = dict(self.documents[path][format2.ORIGINAL])
         config: Any = {"write_empty_chunks": True}
         try:
             with compat.without_specification_warnings():

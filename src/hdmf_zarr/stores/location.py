@@ -119,6 +119,14 @@ def location_of_uri(uri: str) -> Location:
     return locate(uri)
 
 
+def can_link(target: Location, base: Location) -> bool:
+    """Whether a store can hold a link to another one that its readers may follow.
+
+    A store elsewhere cannot point to this machine's disk, see `resolve_source`.
+    """
+    return target == base or (target.is_linkable and (base.is_local or not target.is_local))
+
+
 def relative_source(target: Location, base: Location) -> str:
     """Return how a store spells another one: ``"."``, a relative path, or an absolute URL.
 

@@ -59,7 +59,7 @@ from hdmf_zarr.hdf5 import HDF5Source, convert_attribute, is_h5py_dataset, is_hd
 from hdmf_zarr.hdf5.source import row_blocks
 from hdmf_zarr.stores import Hierarchy, Location, relative_source
 from hdmf_zarr.stores.array import HDMFZarrArray
-from hdmf_zarr.stores.location import location_of_uri
+from hdmf_zarr.stores.location import can_link, location_of_uri
 from hdmf_zarr.write.dataio import unwrap
 from hdmf_zarr.write.dimensions import DimensionNames
 from hdmf_zarr.write.layout import LayoutRequest, decide_layout
@@ -252,7 +252,7 @@ class _Planner:
         location = location_of_uri(target.source)
         is_export = self.context.export_source is not None
         is_hdf5 = location.is_local and is_hdf5_file(location.uri)
-        if (is_export and not self.context.link_data) or is_hdf5 or not location.is_linkable:
+        if (is_export and not self.context.link_data) or is_hdf5 or not can_link(location, self.context.destination):
             if not is_export:
                 warnings.warn(
                     f"{self.context.destination.uri}:/{path}: a Zarr store cannot link to "
@@ -323,7 +323,8 @@ class _Planner:
         if target.source is not None:
             location = location_of_uri(target.source)
             is_own = location in (self.context.destination, self.context.export_source)
-            if not is_own and location.is_linkable and not is_hdf5_file(location.uri):
+            is_reachable = can_link(location, self.context.destination)
+            if not is_own and is_reachable and not is_hdf5_file(location.uri):
                 source = relative_source(location, self.context.destination)
                 return Reference(source=source, path="/" + self._path_in_source(target))
         raise BrokenLinkError(
@@ -497,7 +498,7 @@ class _Planner:
         if location == self.context.export_source and not self.context.link_data and not link_data:
             return self._link_to_home(array_path, path)
         wanted = self.context.link_data if link_data is None else link_data
-        if not wanted or not location.is_linkable or (is_export and not self.context.link_data):
+        if not wanted or not can_link(location, self.context.destination) or (is_export and not self.context.link_data):
             return None
         return Link(
             name=name,

@@ -147,10 +147,8 @@ class Execution:
 class GrowingArray:
     """An array that an iterator fills: it grows as chunks come, its document is written at the end.
 
-    Attributes
-    ----------
-    document : dict
-        With the shape that has been reached.
+    Rows wait until their write unit (the chunk, or the shard) is full: an iterator that gives one row
+    at a time would otherwise have each chunk read and written anew for every row.
     """
 
     def __init__(
@@ -159,9 +157,18 @@ class GrowingArray:
         self._hierarchy = hierarchy
         self._path = path
         self._element = element
-        self.document = document
+        self._document = document
         self.progress: Progress = _no_progress
         self._array = _writable_array(hierarchy, path, document)
+        self._unit_rows = document["chunk_grid"]["configuration"]["chunk_shape"][0]
+        self._waiting: list[Any] = []
+        self._waiting_start = self._waiting_stop = 0
+
+    @property
+    def document(self) -> dict[str, JSON]:
+        """The document with the shape that has been reached; what waits is written first."""
+        self.flush()
+        return self._document
 
     @property
     def name(self) -> str:
@@ -171,15 +178,52 @@ class GrowingArray:
     @property
     def shape(self) -> tuple[int, ...]:
         """Number of elements along each dimension, so far."""
-        return tuple(self.document["shape"])
+        return tuple(self._document["shape"])
 
     def resize(self, shape: tuple[int, ...]) -> None:
         """Grow to a shape; nothing is written yet."""
-        self.document = {**self.document, "shape": [int(size) for size in shape]}
-        self._array = _writable_array(self._hierarchy, self._path, self.document)
+        self._document = {**self._document, "shape": [int(size) for size in shape]}
 
     def __setitem__(self, selection: Any, data: Any) -> None:
         values = to_memory(data, self._element, str)
+        rows = self._whole_rows(selection)
+        if rows is None:
+            self.flush()
+            self._write(selection, values)
+            return
+        start, stop = rows
+        if start != self._waiting_stop:
+            self.flush()
+            self._waiting_start = start
+        self._waiting.append(values.reshape((stop - start, *self.shape[1:])))
+        self._waiting_stop = stop
+        if stop // self._unit_rows > self._waiting_start // self._unit_rows:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the rows that wait for their write unit to be full."""
+        if self._waiting:
+            waiting, self._waiting = self._waiting, []
+            selection = slice(self._waiting_start, self._waiting_stop)
+            self._write(selection, waiting[0] if len(waiting) == 1 else np.concatenate(waiting))
+        self._waiting_start = self._waiting_stop
+
+    def _whole_rows(self, selection: Any) -> tuple[int, int] | None:
+        """First and last row of a selection of whole rows, or None for another one."""
+        first, *others = selection if isinstance(selection, tuple) else (selection,)
+        full = [other == slice(None) or other == slice(0, n) for other, n in zip(others, self.shape[1:], strict=False)]
+        if not all(full) or self._element.kind == "compound":
+            return None
+        if isinstance(first, (int, np.integer)) and first >= 0:
+            return int(first), int(first) + 1
+        if isinstance(first, slice) and first.step in (None, 1) and (first.stop or 0) > 0:
+            start = first.start or 0
+            return (int(start), int(first.stop)) if 0 <= start < first.stop else None
+        return None
+
+    def _write(self, selection: Any, values: Any) -> None:
+        if self._array.shape != self.shape:
+            self._array = _writable_array(self._hierarchy, self._path, self._document)
         stored = np.dtype(self._array.dtype)
         records = stored if stored.names is not None else None
         self._array[selection] = encode_elements(values, self._element, records)

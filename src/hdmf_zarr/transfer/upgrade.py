@@ -1,0 +1,358 @@
+"""Zarr format 2 -> Zarr format 3: the bytes of numbers and text stay, their metadata are written anew.
+
+An array of numbers is the same in both formats but for its document. What format 3 says otherwise
+(references, compounds that hold them, bytes, specifications) is written anew, beside the old chunks
+where the store is upgraded in place: the old and the new metadata stand side by side until the new
+root document is written, and that one is the commit.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from hdmf_zarr.convention import JSON, SELF, Link, Reference, convention_for_format
+from hdmf_zarr.convention.unified import ATTRIBUTE_TYPES, SPECIFICATION_GROUP, SPECIFICATION_LOCATION
+from hdmf_zarr.dtypes import ASCII, BYTES, TEXT, ElementType
+from hdmf_zarr.elements import field_widths, undecodable
+from hdmf_zarr.errors import HDMFZarrError, MetadataError, OptionError, StoreExistsError, StoreNotFoundError
+from hdmf_zarr.read.specifications import read_specifications
+from hdmf_zarr.read.tree import open_array
+from hdmf_zarr.stores import (
+    DOCUMENT,
+    Hierarchy,
+    Location,
+    LocalByteStore,
+    group_document,
+    locate,
+    open_bytestore,
+    relative_source,
+)
+from hdmf_zarr.stores.array import HDMFZarrArray
+from hdmf_zarr.stores.format2 import BROKEN, CONSOLIDATED, NATIVE, NODE_DOCUMENTS
+from hdmf_zarr.transfer.files import ChunkMover, Way
+from hdmf_zarr.write.layout import LayoutRequest, decide_layout
+from hdmf_zarr.write.plan import ArrayPlan
+from hdmf_zarr.write.queue import ZarrIODataChunkIteratorQueue
+from hdmf_zarr.write.sources import MemorySource, ZarrSource
+from hdmf_zarr.write.specifications import write_specifications
+from hdmf_zarr.write.storage import Format3Storage
+from hdmf_zarr.write.transaction import NewStore, check_replaceable, store_exists
+from hdmf_zarr.write.tree import Execution
+
+FILTER_WITHOUT_CODEC = "a filter without a codec of Zarr format 3"
+"""Why an array of numbers is decoded and written anew."""
+
+Progress = Callable[[int], None]
+
+
+@dataclass(kw_only=True)
+class Upgraded:
+    """What an upgrade did.
+
+    Attributes
+    ----------
+    uri : str
+        The store that is of format 3 now.
+    n_kept : int
+        Arrays whose chunks were kept as they are.
+    n_bytes_kept : int
+        Bytes of these chunks.
+    rewritten : dict of str to str
+        Path of each array that was written anew -> why.
+    """
+
+    uri: str
+    n_kept: int = 0
+    n_bytes_kept: int = 0
+    rewritten: dict[str, str] = field(default_factory=dict)
+
+
+def upgrade(
+    source: str | os.PathLike[str],
+    destination: str | os.PathLike[str] | None = None,
+    *,
+    way: Way = "copy",
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Upgraded:
+    """Turn a store of Zarr format 2 into one of format 3, without touching the chunks of numbers.
+
+    Parameters
+    ----------
+    source : str or Path
+        Store of format 2; a folder or a URL.
+    destination : str or Path, optional
+        Where the store of format 3 goes; None upgrades the folder in place.
+    way : {"copy", "link"}
+        How chunks come into ``destination``: copied (cloned where the file system can), or as hard
+        links: both stores share their files then, and neither may be written to.
+    overwrite : bool
+        Replace what is at ``destination``.
+    progress : callable, optional
+        Told the bytes of chunks that were just brought.
+
+    Raises
+    ------
+    StoreNotFoundError, StoreExistsError
+    OptionError
+        If the source is of format 3 already, or the options contradict each other.
+    MetadataError
+        If an array cannot be read; the source is what it was.
+    """
+    location = locate(source)
+    if location.is_local and not store_exists(location):
+        raise StoreNotFoundError(f"{location.uri} does not exist; check the path")
+    is_in_place = destination is None
+    hierarchy = Hierarchy.load(open_bytestore(location, read_only=not is_in_place), consolidated=False)
+    if hierarchy.zarr_format != 2:
+        raise OptionError(f"{location.uri} is of Zarr format 3 already")
+    if is_in_place:
+        return _upgrade_in_place(hierarchy)
+    target = locate(destination)  # type: ignore[arg-type]
+    if target == location:
+        raise OptionError(f"{location.uri} is both source and destination; leave DST out to upgrade it")
+    if store_exists(target) and not overwrite:
+        raise StoreExistsError(f"{target.uri} exists; it is replaced only with overwrite=True")
+    check_replaceable(target, force=overwrite)
+    if way == "link" and not (location.is_local and target.is_local):
+        raise OptionError("hard links need a source and a destination on this machine")
+    new_store = NewStore(target)
+    try:
+        upgrader = _Upgrader(hierarchy, new_store.hierarchy, target, ChunkMover(way), progress)
+        upgrader.run()
+        new_store.commit(consolidate=True)
+    except BaseException:
+        new_store.abandon()
+        raise
+    return upgrader.report
+
+
+def _upgrade_in_place(hierarchy: Hierarchy) -> Upgraded:
+    """Write the new metadata beside the old; the new root document is the commit."""
+    if not isinstance(hierarchy.bytestore, LocalByteStore):
+        raise OptionError(f"{hierarchy.uri} is not a folder of this machine; give a destination")
+    _remove_new(hierarchy)  # what an interrupted upgrade has left
+    new = Hierarchy(hierarchy.bytestore, {"": group_document({})})
+    upgrader = _Upgrader(hierarchy, new, hierarchy.location, None, None)
+    try:
+        upgrader.run()
+        new.commit(consolidate=True)
+    except BaseException:
+        _remove_new(hierarchy)
+        raise
+    _remove_old(hierarchy, upgrader.report.rewritten)
+    return upgrader.report
+
+
+def _remove_new(hierarchy: Hierarchy) -> None:
+    """Remove documents of format 3 below a store of format 2, and the chunks that they name."""
+    bytestore = hierarchy.bytestore
+    for key in list(bytestore.metadata_keys(frozenset({DOCUMENT}))):
+        path = key.removesuffix(DOCUMENT).strip("/")
+        for chunk in list(bytestore.list_prefix(path)) if path else []:
+            if chunk.removeprefix(path + "/").startswith("c.") or chunk == f"{path}/c":
+                bytestore.delete(chunk)
+        bytestore.delete(key)
+
+
+def _remove_old(hierarchy: Hierarchy, rewritten: Mapping[str, str]) -> None:
+    """Remove the documents of format 2, and the chunks of what was written anew."""
+    bytestore = hierarchy.bytestore
+    for path in rewritten:
+        for key in list(bytestore.list_prefix(path)):
+            if key.removeprefix(path + "/")[:1].isdigit():
+                bytestore.delete(key)
+    bytestore.delete(CONSOLIDATED)
+    for key in list(bytestore.metadata_keys(NODE_DOCUMENTS)):
+        bytestore.delete(key)
+
+
+class _Upgrader:
+    """Writes the nodes of a store of format 2 as nodes of format 3.
+
+    Parameters
+    ----------
+    old, new : Hierarchy
+    target : Location
+        Where the new store will be, which links to other stores are relative to.
+    mover : ChunkMover or None
+        None where the chunks are in their place already.
+    progress : callable or None
+    """
+
+    def __init__(
+        self,
+        old: Hierarchy,
+        new: Hierarchy,
+        target: Location,
+        mover: ChunkMover | None,
+        progress: Progress | None,
+    ) -> None:
+        self.old = old
+        self.new = new
+        self.target = target
+        self.mover = mover
+        self.report = Upgraded(uri=target.uri)
+        self._progress = progress
+        self._storage = Format3Storage()
+        self._convention = convention_for_format(3)
+        self._execution = Execution(hierarchy=new, queue=ZarrIODataChunkIteratorQueue())
+
+    def run(self) -> None:
+        """Write every node but the root's document, which is the commit."""
+        specifications = read_specifications(self.old)
+        base = self.old.specification_path
+        for path in sorted(self.old.documents):
+            if base is not None and (path == base or path.startswith(base + "/")):
+                self.report.rewritten |= {path: "a specification"} if self._is_array(path) else {}
+            elif self._is_array(path):
+                self._upgrade_array(path)
+            else:
+                self.new.set_document(path, group_document(self._attributes(path)))
+        if specifications:
+            write_specifications(self._execution, specifications)
+
+    def _is_array(self, path: str) -> bool:
+        return self.old.node_type(path) == "array"
+
+    # -- arrays ----------------------------------------------------------------------------------
+
+    def _upgrade_array(self, path: str) -> None:
+        document = self.old.documents[path]
+        if BROKEN in document:
+            raise MetadataError(f"{self.old.uri}:/{path}: {document[BROKEN]}")
+        try:
+            array = open_array(self.old, path)
+            reason = self._reason_to_rewrite(array, document)
+            if reason is None:
+                self._keep(path, array, document)
+            else:
+                self._rewrite(path, array)
+                self.report.rewritten[path] = reason
+        except HDMFZarrError as error:
+            where = f"{self.old.uri}:/{path}"
+            raise error if where in str(error) else type(error)(f"{where}: {error}") from error
+
+    def _reason_to_rewrite(self, array: HDMFZarrArray, document: Mapping[str, Any]) -> str | None:
+        if array.is_restored:
+            return "an expanded compound"
+        if document.get(NATIVE):
+            return FILTER_WITHOUT_CODEC
+        if any(codec["name"].startswith("hdmf_zarr.") for codec in document["codecs"]):
+            return "references or records stored as objects"
+        if array.element_type is BYTES:
+            return "text stored as bytes"
+        return None
+
+    def _keep(self, path: str, array: HDMFZarrArray, document: Mapping[str, Any]) -> None:
+        header = self.old.convention.decode_header(self.old.attributes(path))
+        shape = () if header.scalar else array.shape
+        chunks = document["chunk_grid"]["configuration"]["chunk_shape"]
+        grid = {"chunk_shape": [] if header.scalar else chunks}
+        new = {
+            **{key: value for key, value in document.items() if not key.startswith("_")},
+            "shape": list(shape),
+            "chunk_grid": {"name": "regular", "configuration": grid},
+            "attributes": {**self._attributes(path), **self._header(array.element_type, shape)},
+        }
+        if header.dimension_names and len(header.dimension_names) == len(shape):
+            new["dimension_names"] = list(header.dimension_names)
+        if self.mover is not None:
+            moved = self.mover.move(
+                self.old.bytestore, self.new.bytestore, path, lambda name: name[:1].isdigit()
+            )
+            for count in moved:
+                self.report.n_bytes_kept += count
+                if self._progress is not None:
+                    self._progress(count)
+        self.report.n_kept += 1
+        self.new.set_document(path, new)
+
+    def _rewrite(self, path: str, array: HDMFZarrArray) -> None:
+        header = self.old.convention.decode_header(self.old.attributes(path))
+        source: Any = ZarrSource(array, self._retargeted)
+        element, shape = array.element_type, () if header.scalar else array.shape
+        if header.scalar or element is BYTES:
+            values = np.asarray(source.read((slice(None),) * len(array.shape))).reshape(shape)
+            element = ASCII if element is BYTES and not undecodable(values) else element
+            if element is TEXT and header.scalar and str(values[()]).startswith("{"):
+                element, values = self._scalar_reference(values)
+            source = MemorySource(values, element)
+        widths = {}
+        if element.kind == "compound":
+            widths = field_widths(source.read((slice(None),) * len(shape)), element)
+        stored = self._storage.stored_type(element, widths)
+        layout = decide_layout(
+            LayoutRequest(),
+            element=element,
+            stored_dtype=stored.numpy,
+            shape=shape,
+            itemsize=stored.numpy.itemsize if stored.numpy is not None else 64,
+            fill_value=stored.data_type.default_scalar(),
+        )
+        names = header.dimension_names
+        self._execution.write_array(
+            ArrayPlan(
+                path=path,
+                element=element,
+                data_type=stored.data_type,
+                shape=shape,
+                layout=layout,
+                attributes={**self._attributes(path), **self._header(element, shape)},
+                dimension_names=names if names and len(names) == len(shape) else None,
+                source=source,
+            )
+        )
+
+    def _scalar_reference(self, values: Any) -> tuple[ElementType, Any]:
+        from hdmf_zarr.dtypes import REFERENCE
+
+        reference = self.old.convention.decode_element(str(values[()]))
+        text = np.empty((), dtype=object)
+        text[()] = "" if reference is None else self._retargeted(reference)
+        return REFERENCE, text
+
+    def _header(self, element: ElementType, shape: tuple[int, ...]) -> dict[str, JSON]:
+        header = self._storage.header(element, is_scalar=not shape, names=None)
+        return self._convention.encode_header(header)
+
+    # -- attributes, links and references --------------------------------------------------------
+
+    def _attributes(self, path: str) -> dict[str, JSON]:
+        old = self.old.attributes(path)
+        attributes = {
+            name: self._attribute(value)
+            for name, value in self.old.convention.user_attributes(old).items()
+        }
+        links = [
+            Link(name=link.name, source=self._source(link.source), path=link.path)
+            for link in self.old.convention.decode_links(old)
+        ]
+        attributes.update(self._convention.encode_links(links))
+        if old.get(ATTRIBUTE_TYPES):
+            attributes[ATTRIBUTE_TYPES] = old[ATTRIBUTE_TYPES]
+        if not path and self.old.specification_path is not None:
+            attributes[SPECIFICATION_LOCATION] = SPECIFICATION_GROUP
+        return attributes
+
+    def _attribute(self, value: JSON) -> JSON:
+        if isinstance(value, list):
+            return [self._attribute(entry) for entry in value]
+        reference = self.old.convention.decode_reference(value)
+        if reference is None:
+            return value
+        source = self._source(reference.source)
+        return self._convention.encode_reference(Reference(source=source, path=reference.path))
+
+    def _source(self, source: str) -> str:
+        location = self.old.locate_source(source)
+        return SELF if location == self.old.location else relative_source(location, self.target)
+
+    def _retargeted(self, reference: Reference) -> str:
+        source = self._source(reference.source)
+        return self._convention.encode_element(Reference(source=source, path=reference.path))

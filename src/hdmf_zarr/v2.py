@@ -1,0 +1,195 @@
+"""The names by which release 0.14 read stores of Zarr format 2; `ZarrIO` reads them all the same."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from pynwb import NWBFile
+from zarr.abc.store import Store
+
+from hdmf_zarr.backend import READING_MODES, ZarrIO, _try_to_open
+from hdmf_zarr.errors import HDMFZarrError, ModeError
+from hdmf_zarr.nwb import NWBZarrIO
+from hdmf_zarr.utils import ZarrSpecReader
+
+__all__ = [
+    "NWBZarrV2IO",
+    "UnsafePickleCodecError",
+    "ZarrV2IO",
+    "ZarrV2SpecReader",
+    "is_zarr_v2_file",
+]
+
+
+class UnsafePickleCodecError(HDMFZarrError, ValueError):
+    """Never raised: pickled references are read without running them. Kept for code that catches it."""
+
+
+class FormatTwoWriteError(ModeError, NotImplementedError):
+    """A class for reading format 2 was asked to write; `ZarrIO` with ``zarr_format=2`` writes it."""
+
+
+def is_zarr_v2_file(
+    path: str | os.PathLike[str] | Store, storage_options: dict[str, Any] | None = None
+) -> bool:
+    """Whether a store of Zarr format 2 is at a path.
+
+    Parameters
+    ----------
+    path : str, Path or Store
+    storage_options : dict, optional
+        Options for fsspec, with a URL.
+    """
+    hierarchy = _try_to_open(path, storage_options)
+    return hierarchy is not None and hierarchy.zarr_format == 2
+
+
+class ZarrV2IO(ZarrIO):
+    """`ZarrIO` for reading.
+
+    Parameters
+    ----------
+    path, mode, manager, **options
+        As for `ZarrIO`; the mode is ``"r"`` or ``"r-"``.
+    allow_pickle : bool
+        Not needed: pickled references are read without running them.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | Store | None = None,
+        mode: str = "r",
+        manager: Any = None,
+        *positional: Any,
+        allow_pickle: bool = False,
+        **options: Any,
+    ) -> None:
+        _check_reading(mode)
+        self._allow_pickle = allow_pickle
+        super().__init__(path, mode, manager, *positional, **options)
+
+    @property
+    def allow_pickle(self) -> bool:
+        """What was given; it changes nothing."""
+        return self._allow_pickle
+
+    def write(self, *_args: Any, **_options: Any) -> None:
+        """Raise `FormatTwoWriteError`."""
+        raise _write_error(self)
+
+    def export(self, *_args: Any, **_options: Any) -> None:
+        """Raise `FormatTwoWriteError`."""
+        raise _write_error(self)
+
+
+class NWBZarrV2IO(NWBZarrIO):
+    """`NWBZarrIO` for reading, with an export to Zarr format 3.
+
+    Parameters
+    ----------
+    path, mode, manager, load_namespaces, extensions, **options
+        As for `NWBZarrIO`; the mode is ``"r"`` or ``"r-"``.
+    allow_pickle : bool
+        Not needed: pickled references are read without running them.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | Store | None = None,
+        mode: str = "r",
+        manager: Any = None,
+        *positional: Any,
+        allow_pickle: bool = False,
+        **options: Any,
+    ) -> None:
+        _check_reading(mode)
+        self._allow_pickle = allow_pickle
+        super().__init__(path, mode, manager, *positional, **options)
+
+    @property
+    def allow_pickle(self) -> bool:
+        """What was given; it changes nothing."""
+        return self._allow_pickle
+
+    def write(self, *_args: Any, **_options: Any) -> None:
+        """Raise `FormatTwoWriteError`."""
+        raise _write_error(self)
+
+    def export(self, *_args: Any, **_options: Any) -> None:
+        """Raise `FormatTwoWriteError`."""
+        raise _write_error(self)
+
+    def export_to_v3(
+        self,
+        path: str | os.PathLike[str] | Store,
+        nwbfile: NWBFile | None = None,
+        write_args: Mapping[str, Any] | None = None,
+        storage_options: dict[str, Any] | None = None,
+    ) -> None:
+        """Export the file to a store of Zarr format 3, as a self-contained copy.
+
+        Parameters
+        ----------
+        path : str, Path or Store
+        nwbfile : NWBFile, optional
+            The file as it was read, with modifications; None exports it as it is.
+        write_args : mapping, optional
+            As for `NWBZarrIO.export`; data are copied whatever ``link_data`` says.
+        storage_options : dict, optional
+            Options for fsspec, with a URL.
+        """
+        copied = {**(write_args or {}), "link_data": False}
+        with NWBZarrIO(path, "w", storage_options=storage_options) as io:
+            io.export(self, nwbfile, copied)
+
+    @staticmethod
+    def convert_to_v3(
+        source_path: str | os.PathLike[str] | Store,
+        dest_path: str | os.PathLike[str] | Store,
+        write_args: Mapping[str, Any] | None = None,
+        storage_options: dict[str, Any] | None = None,
+    ) -> None:
+        """Export a file of Zarr format 2 to a store of format 3, see `export_to_v3`."""
+        with NWBZarrV2IO(source_path, "r") as io:
+            io.export_to_v3(dest_path, write_args=write_args, storage_options=storage_options)
+
+    @staticmethod
+    def read_nwb(
+        path: str | os.PathLike[str] | Store,
+        storage_options: dict[str, Any] | None = None,
+        allow_pickle: bool = False,  # noqa: FBT001, FBT002 - as release 0.14
+    ) -> NWBFile:
+        """Open a path, URL or store and return its NWB file; the file keeps its IO alive."""
+        options = {"storage_options": storage_options, "allow_pickle": allow_pickle}
+        return NWBZarrV2IO(path, "r", **options).read()
+
+
+class ZarrV2SpecReader(ZarrSpecReader):
+    """`ZarrSpecReader`, with an argument that is not needed.
+
+    Parameters
+    ----------
+    group : zarr.Group
+    allow_pickle : bool
+    """
+
+    def __init__(self, group: Any, allow_pickle: bool = False) -> None:  # noqa: FBT001, FBT002
+        super().__init__(group)
+        self.allow_pickle = allow_pickle
+
+
+def _check_reading(mode: str) -> None:
+    if mode not in READING_MODES:
+        raise ModeError(
+            f"this class reads (modes 'r' and 'r-'), found mode {mode!r}; ZarrIO and NWBZarrIO append to "
+            "a store of Zarr format 2, and write one with zarr_format=2"
+        )
+
+
+def _write_error(io: ZarrIO) -> FormatTwoWriteError:
+    return FormatTwoWriteError(
+        f"{type(io).__name__} reads {io.source} only; write with ZarrIO or NWBZarrIO (zarr_format=2 "
+        "writes Zarr format 2)"
+    )

@@ -1,0 +1,268 @@
+"""A store of Zarr format 2 becomes one of format 3, and the chunks of its numbers stay as they are."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tarfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numcodecs
+import numpy as np
+import pytest
+from hdmf.build import DatasetBuilder, GroupBuilder, LinkBuilder, ReferenceBuilder
+from pynwb import NWBHDF5IO, validate
+
+from hdmf_zarr import NWBZarrIO, NWBZarrV2IO, ZarrIO, ZarrV2IO, is_zarr_v2_file
+from hdmf_zarr.cli import main
+from hdmf_zarr.errors import MetadataError, ModeError, OptionError, StoreExistsError, StoreNotFoundError
+from hdmf_zarr.stores import LocalByteStore
+from hdmf_zarr.transfer import upgrade
+from tests.compare import differences
+
+ARCHIVES = sorted((Path(__file__).parents[1] / "data").glob("v0.*.tar.gz"))
+OLD = [archive for archive in ARCHIVES if "0.14" not in archive.name]
+
+
+@pytest.fixture(params=OLD, ids=lambda archive: archive.name)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    with tarfile.open(request.param) as archive:
+        archive.extractall(tmp_path, filter="data")
+    return next(tmp_path.glob("*.nwb.zarr"))
+
+
+def chunks(store: Path) -> dict[str, bytes]:
+    """Bytes of every chunk, by its path."""
+    return {
+        str(path.relative_to(store)): path.read_bytes()
+        for path in store.rglob("*")
+        if path.is_file() and path.name[:1] != "." and path.name != "zarr.json"
+    }
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
+
+
+def assert_equals_twin(upgraded: Path, twin: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for mode in ("r", "r-"):
+            with NWBZarrIO(upgraded, mode) as io, NWBHDF5IO(twin, "r") as expected:
+                found = list(
+                    differences(
+                        expected.read_builder(),
+                        io.read_builder(),
+                        ignore=lambda path: path.endswith("@object_id"),
+                    )
+                )
+                assert not found, found
+                io.read()
+
+
+def do_upgrade(store: Path, how: str) -> tuple[Path, Any]:
+    if how == "in place":
+        return store, upgrade(store)
+    target = store.with_name("upgraded.nwb.zarr")
+    return target, upgrade(store, target, way="link" if how == "link" else "copy")
+
+
+@pytest.mark.parametrize("how", ["copy", "link", "in place"])
+def test_an_upgraded_store_equals_its_twin_and_keeps_its_chunks(store, how):
+    before = chunks(store)
+    twin = next(store.parent.glob("*.nwb"))
+    target, report = do_upgrade(store, how)
+    assert_equals_twin(target, twin)
+    after = chunks(target)
+    names = set(report.rewritten)
+    kept = {key for key in before if key.rpartition("/")[0] not in names}
+    assert len(kept) > 50
+    assert {key: after[key] for key in kept} == {key: before[key] for key in kept}
+    numeric = [name for name in names if "spec" not in report.rewritten[name]]
+    assert all("data" not in name.rpartition("/")[2] for name in numeric)
+    assert not [name for name in os.listdir(target) if name.startswith(".z")]
+    assert not list(target.rglob(".zarray"))
+    assert validate(path=target) == []
+    if how == "link":
+        key = next(iter(kept))
+        assert (target / key).stat().st_ino == (store / key).stat().st_ino
+    if how != "in place":
+        assert chunks(store) == before
+
+
+@pytest.mark.parametrize("how", ["copy", "in place"])
+def test_an_interrupted_upgrade_leaves_the_source_as_it_was(store, how, monkeypatch):
+    twin = next(store.parent.glob("*.nwb"))
+    before = snapshot(store)
+    plain_set = LocalByteStore.set
+    operations = 0
+
+    def failing(self: LocalByteStore, key: str, value: bytes) -> None:
+        nonlocal operations
+        operations += 1
+        if operations > limit:
+            raise OSError(28, "No space left on device")
+        plain_set(self, key, value)
+
+    monkeypatch.setattr(LocalByteStore, "set", failing)
+    for limit in (0, 1, 10, 50, 120):
+        operations = 0
+        with pytest.raises(OSError, match="No space left"):
+            do_upgrade(store, how)
+        assert snapshot(store) == before
+        assert [path.name for path in store.parent.iterdir() if path.name.startswith(".")] == []
+    monkeypatch.undo()
+    assert_equals_twin(do_upgrade(store, how)[0], twin)
+
+
+def test_a_killed_upgrade_in_place_leaves_a_store_that_reads_as_before(store, monkeypatch):
+    """What a kill leaves: new documents and chunks, and no new root document."""
+    twin = next(store.parent.glob("*.nwb"))
+    module = sys.modules["hdmf_zarr.transfer.upgrade"]
+    monkeypatch.setattr(module, "_remove_new", lambda hierarchy: None)
+    plain_set = LocalByteStore.set
+
+    def failing(self: LocalByteStore, key: str, value: bytes) -> None:
+        if key == "zarr.json":
+            raise KeyboardInterrupt
+        plain_set(self, key, value)
+
+    monkeypatch.setattr(LocalByteStore, "set", failing)
+    with pytest.raises(KeyboardInterrupt):
+        upgrade(store)
+    assert list(store.rglob("zarr.json"))
+    assert is_zarr_v2_file(store)
+    assert_equals_twin(store, twin)
+    monkeypatch.undo()
+    upgrade(store)
+    assert not is_zarr_v2_file(store)
+    assert_equals_twin(store, twin)
+
+
+def write_format2(path: Path, *datasets: DatasetBuilder, **root: Any) -> Path:
+    with ZarrIO(path, "w", zarr_format=2) as io:
+        io.write_builder(GroupBuilder("root", datasets=list(datasets), **root))
+    return path
+
+
+def test_a_filter_without_a_codec_is_decoded_and_listed(tmp_path, capsys):
+    values = np.arange(20, dtype="<i4")
+    path = write_format2(tmp_path / "old.zarr", DatasetBuilder("data", values))
+    document = json.loads((path / "data" / ".zarray").read_text())
+    document["filters"] = [{"id": "base64"}]
+    document["compressor"] = None
+    (path / "data" / ".zarray").write_text(json.dumps(document))
+    (path / "data" / "0").write_bytes(bytes(numcodecs.Base64().encode(values)))
+    (path / ".zmetadata").unlink()
+    with ZarrIO(path, "r") as io:
+        np.testing.assert_array_equal(io.read_builder()["data"].data[:], values)
+        assert io.read_builder()["data"].data.dtype == np.int32
+    assert main(["upgrade", str(path), str(tmp_path / "new.zarr"), "--quiet"]) == 0
+    assert "written anew: /data (a filter without a codec of Zarr format 3)" in capsys.readouterr().out
+    with ZarrIO(tmp_path / "new.zarr", "r") as io:
+        np.testing.assert_array_equal(io.read_builder()["data"].data[:], values)
+
+
+def test_links_references_and_scalars_of_an_upgraded_store(tmp_path):
+    target = DatasetBuilder("target", np.arange(5, dtype=">f4"), attributes={"n": np.uint8(3)})
+    other = write_format2(tmp_path / "other.zarr", DatasetBuilder("there", [1, 2]))
+    with ZarrIO(other, "r") as other_io:
+        there = other_io.read_builder()["there"]
+        path = write_format2(
+            tmp_path / "old.zarr",
+            target,
+            DatasetBuilder("references", [ReferenceBuilder(target), None, ReferenceBuilder(there)]),
+            DatasetBuilder("reference", ReferenceBuilder(target)),
+            DatasetBuilder("number", np.float32(1.5)),
+            DatasetBuilder("text", "größer"),
+            DatasetBuilder("dates", ["2024-01-01", "2025-01-01"], dtype="isodatetime"),
+            DatasetBuilder("raw", [b"\xff\x00\xfe", b"a"], dtype="bytes"),
+            attributes={"to": ReferenceBuilder(target), "nan": float("nan")},
+            links=[LinkBuilder(there, "outside"), LinkBuilder(target, "inside")],
+        )
+    (tmp_path / "sub").mkdir()
+    report = upgrade(path, tmp_path / "sub" / "new.zarr")
+    assert set(report.rewritten) == {"references", "reference", "dates", "raw"}
+    with ZarrIO(tmp_path / "sub" / "new.zarr", "r") as io:
+        root = io.read_builder()
+        data = root["target"].data
+        assert data.dtype == np.dtype(">f4")
+        np.testing.assert_array_equal(data[:], np.arange(5))
+        assert root["target"].attributes["n"].dtype == np.uint8
+        found = root["references"].data[:]
+        assert found[0] is root["target"]
+        assert found[1] is None
+        assert found[2].source == str(other)
+        assert root["reference"].data.builder is root["target"]
+        assert root["number"].data == np.float32(1.5)
+        assert root["number"].data.dtype == np.float32
+        assert root["text"].data == "größer"
+        assert list(root["dates"].data[:]) == [b"2024-01-01", b"2025-01-01"]
+        assert list(root["raw"].data[:]) == [b"\xff\x00\xfe", b"a"]
+        assert root.attributes["to"] is root["target"]
+        assert np.isnan(root.attributes["nan"])
+        assert root.links["inside"].builder is root["target"]
+        np.testing.assert_array_equal(root.links["outside"].builder.data[:], [1, 2])
+
+
+def test_an_array_that_cannot_be_read_stops_the_upgrade(tmp_path):
+    path = write_format2(tmp_path / "old.zarr", DatasetBuilder("data", [1, 2, 3]))
+    document = json.loads((path / "data" / ".zarray").read_text())
+    (path / "data" / ".zarray").write_text(json.dumps({**document, "chunks": "all"}))
+    before = snapshot(path)
+    for destination in (None, tmp_path / "new.zarr"):
+        with pytest.raises(MetadataError, match="/data: 'chunks' must be"):
+            upgrade(path, destination)
+        assert snapshot(path) == before
+    assert not (tmp_path / "new.zarr").exists()
+
+
+def test_what_an_upgrade_refuses(tmp_path):
+    path = write_format2(tmp_path / "old.zarr", DatasetBuilder("data", [1, 2, 3]))
+    with pytest.raises(StoreNotFoundError):
+        upgrade(tmp_path / "none.zarr")
+    with pytest.raises(OptionError, match="both source and destination"):
+        upgrade(path, tmp_path / "." / "old.zarr")
+    (tmp_path / "there.zarr").mkdir()
+    with pytest.raises(StoreExistsError):
+        upgrade(path, tmp_path / "there.zarr")
+    assert main(["upgrade", str(path), "--link"]) == 1
+    upgrade(path)
+    with pytest.raises(OptionError, match="format 3 already"):
+        upgrade(path)
+    with ZarrIO(path, "r") as io:
+        np.testing.assert_array_equal(io.read_builder()["data"].data[:], [1, 2, 3])
+
+
+# -- the names of release 0.14 ----------------------------------------------------------------------
+
+
+def test_the_classes_of_release_0_14_read_and_convert(store, tmp_path):
+    twin = next(store.parent.glob("*.nwb"))
+    assert is_zarr_v2_file(store)
+    assert not is_zarr_v2_file(twin)
+    assert not is_zarr_v2_file(tmp_path / "none")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert NWBZarrV2IO.read_nwb(store, allow_pickle=True).identifier
+        with NWBZarrV2IO(store, "r", allow_pickle=True) as io:
+            assert io.allow_pickle
+            io.export_to_v3(tmp_path / "v3.nwb.zarr")
+            with pytest.raises(NotImplementedError):
+                io.write(io.read())
+        NWBZarrV2IO.convert_to_v3(store, tmp_path / "converted.nwb.zarr")
+        with ZarrV2IO(store, "r") as io:
+            assert io.read_builder().attributes["neurodata_type"] == "NWBFile"
+            assert not io.allow_pickle
+    for name in ("v3.nwb.zarr", "converted.nwb.zarr"):
+        assert not is_zarr_v2_file(tmp_path / name)
+        assert_equals_twin(tmp_path / name, twin)
+    with pytest.raises(ModeError, match="mode 'w'"):
+        ZarrV2IO(tmp_path / "w.zarr", "w")
+    shutil.rmtree(store)
