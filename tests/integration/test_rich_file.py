@@ -88,13 +88,11 @@ def test_every_mode_that_reads_reads_the_same(mode: str, tmp_path: Path, rich_hd
         assert_builders_equal(src.read_builder(), io.read_builder())
 
 
-@pytest.mark.parametrize("kind", ["text", "path", "local store", "memory", "relative", "zip"])
+@pytest.mark.parametrize("kind", ["text", "path", "local store", "memory", "relative"])
 def test_every_kind_of_place_holds_the_same(
     kind: str, tmp_path: Path, rich_hdf5: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    if kind == "zip":
-        pytest.skip("stores in one file have a room of their own")
     places: dict[str, Any] = {
         "text": str(tmp_path / "f.zarr"),
         "path": tmp_path / "f.zarr",
