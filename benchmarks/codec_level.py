@@ -57,7 +57,7 @@ def main() -> None:
             for setting in SETTINGS:
                 cname, level, shuffle = setting
                 codec = numcodecs.Blosc(cname=cname, clevel=level, shuffle=shuffle)
-                encode_time, encoded = _timed(lambda codec=codec: codec.encode(data))
+                encode_time, encoded = _timed(lambda codec=codec, data=data: codec.encode(data))
                 decode_time, _ = _timed(lambda codec=codec, encoded=encoded: codec.decode(encoded))
                 entry = times.setdefault(setting, ([], []))
                 entry[0].append(encode_time)

@@ -81,7 +81,9 @@ def differences(
     yield from _attribute_differences(a, b, path, ignore)
     if isinstance(a, GroupBuilder):
         for kind in ("groups", "datasets", "links"):
-            yield from _child_differences(getattr(a, kind), getattr(b, kind), path, kind[:-1], ignore)
+            yield from _child_differences(
+                getattr(a, kind), getattr(b, kind), path, kind[:-1], ignore
+            )
     else:
         yield from _value_differences(dataset_value(a), dataset_value(b), path)
 
@@ -140,7 +142,9 @@ def _value_differences(a: Value, b: Value, where: str) -> Iterator[str]:
     if a.shape != b.shape:
         yield f"{where}: shape {a.shape} != {b.shape}"
         return
-    unequal = [i for i, (x, y) in enumerate(zip(a.elements, b.elements, strict=True)) if not _same(x, y)]
+    unequal = [
+        i for i, (x, y) in enumerate(zip(a.elements, b.elements, strict=True)) if not _same(x, y)
+    ]
     if unequal:
         first = unequal[0]
         yield (

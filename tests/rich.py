@@ -17,7 +17,7 @@ import numpy as np
 from hdmf.build import BuildManager, TypeMap
 from hdmf.common import DynamicTable, VectorData
 from pynwb import NWBFile, TimeSeries, get_type_map
-from pynwb.base import Images, ImageReferences
+from pynwb.base import ImageReferences, Images
 from pynwb.behavior import BehavioralEvents, Position, SpatialSeries
 from pynwb.core import ScratchData
 from pynwb.ecephys import LFP, ElectricalSeries
@@ -235,8 +235,13 @@ def _add_time_series(nwbfile: NWBFile) -> None:
     nwbfile.add_acquisition(first)
     nwbfile.add_acquisition(TimeSeries(name="second", data=first, unit="m", timestamps=first))
     nwbfile.add_acquisition(
-        TimeSeries(name="image_like", data=np.arange(24, dtype=np.uint16).reshape(4, 3, 2), unit="n",
-                   rate=30.0, starting_time=-2.5)
+        TimeSeries(
+            name="image_like",
+            data=np.arange(24, dtype=np.uint16).reshape(4, 3, 2),
+            unit="n",
+            rate=30.0,
+            starting_time=-2.5,
+        )
     )
 
 
@@ -245,14 +250,23 @@ def _add_ecephys(nwbfile: NWBFile) -> None:
     device = nwbfile.create_device("probe", description=NON_ASCII, model=model)
     groups = [
         nwbfile.create_electrode_group(
-            f"shank{n}", description="d", location="CA1", device=device, position=(1.0 + n, 2.0, 3.0)
+            f"shank{n}",
+            description="d",
+            location="CA1",
+            device=device,
+            position=(1.0 + n, 2.0, 3.0),
         )
         for n in range(2)
     ]
     nwbfile.add_electrode_column("label", "non-ASCII and empty text")
     for n in range(4):
         nwbfile.add_electrode(
-            x=float(n), y=np.nan, z=-1.0, group=groups[n % 2], location="CA1", label=["µ", "", "b", "ç"][n]
+            x=float(n),
+            y=np.nan,
+            z=-1.0,
+            group=groups[n % 2],
+            location="CA1",
+            label=["µ", "", "b", "ç"][n],
         )
     region = nwbfile.create_electrode_table_region([3, 0, 2], "three of them")
     rng = np.random.default_rng(0)
@@ -401,7 +415,9 @@ def _add_icephys(nwbfile: NWBFile) -> None:
 
 def _add_images(nwbfile: NWBFile) -> None:
     images = [
-        GrayscaleImage(name="grey", data=np.arange(6, dtype=np.uint8).reshape(2, 3), resolution=2.0),
+        GrayscaleImage(
+            name="grey", data=np.arange(6, dtype=np.uint8).reshape(2, 3), resolution=2.0
+        ),
         RGBImage(name="colour", data=np.arange(18, dtype=np.uint8).reshape(2, 3, 3)),
     ]
     nwbfile.add_stimulus_template(
@@ -417,7 +433,10 @@ def _add_images(nwbfile: NWBFile) -> None:
 def _add_behaviour(nwbfile: NWBFile) -> None:
     behaviour = nwbfile.create_processing_module("behavior", "tracked")
     series = SpatialSeries(
-        name="head", data=np.arange(10.0).reshape(5, 2), reference_frame="cage", timestamps=np.arange(5.0)
+        name="head",
+        data=np.arange(10.0).reshape(5, 2),
+        reference_frame="cage",
+        timestamps=np.arange(5.0),
     )
     behaviour.add(Position(spatial_series=series))
     events = TimeSeries(name="licks", data=np.ones(5, dtype=bool), unit="n.a.", timestamps=series)
@@ -427,15 +446,28 @@ def _add_behaviour(nwbfile: NWBFile) -> None:
 def _add_scratch(nwbfile: NWBFile) -> None:
     nwbfile.add_scratch(np.arange(6, dtype=np.int32).reshape(2, 3), name="array", description="d")
     nwbfile.add_scratch(NON_ASCII, name="text", description="d")
+    nwbfile.add_scratch(ScratchData(name="number", data=np.float32(2.5), description="d"))
     nwbfile.add_scratch(
-        ScratchData(name="number", data=np.float32(2.5), description="d")
-    )
-    nwbfile.add_scratch(
-        DynamicTable(name="table", description="d", columns=[VectorData(name="c", description="d", data=[1, 2])])
+        DynamicTable(
+            name="table",
+            description="d",
+            columns=[VectorData(name="c", description="d", data=[1, 2])],
+        )
     )
 
 
-WIDTHS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64")
+WIDTHS = (
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "float32",
+    "float64",
+)
 
 
 def _add_tables(nwbfile: NWBFile) -> None:
@@ -509,7 +541,9 @@ def _add_extension(nwbfile: NWBFile, type_map: TypeMap) -> None:
             name="rich_table",
             description="d",
             columns=[
-                type_map.get_dt_container_cls(kind, NAMESPACE)(name=name, description="d", data=data)
+                type_map.get_dt_container_cls(kind, NAMESPACE)(
+                    name=name, description="d", data=data
+                )
                 for name, (kind, data) in columns.items()
             ],
         )

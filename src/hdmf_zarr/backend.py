@@ -502,9 +502,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         if self._hierarchy is None:
             self._start_new_store()
         assert self._hierarchy is not None
-        execution = Execution(
-            hierarchy=self._hierarchy, queue=queue, exhaust_dci=exhaust_dci
-        )
+        execution = Execution(hierarchy=self._hierarchy, queue=queue, exhaust_dci=exhaust_dci)
         if progress is not None:
             execution.progress = progress
         before = dict(self._hierarchy.documents)
@@ -583,7 +581,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         """Write a group and all that is in it below a parent; the close commits it."""
         path = self._write_piece(parent, builder, link_data, exhaust_dci, export_source)
         assert self._hierarchy is not None
-        return cast(zarr.Group, self._hierarchy.zarr_group()[path])
+        return cast("zarr.Group", self._hierarchy.zarr_group()[path])
 
     def write_dataset(
         self,
@@ -620,14 +618,17 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         self, parent: zarr.Group | str, builder: LinkBuilder, export_source: str | None = None
     ) -> None:
         """Write a link into a parent; the close commits it."""
-        self._write_piece(parent, builder, True, True, export_source)
+        link_data = exhaust_dci = True
+        self._write_piece(parent, builder, link_data, exhaust_dci, export_source)
 
-    def write_attributes(self, obj: zarr.Group | zarr.Array[Any] | str, attributes: dict[str, Any]) -> None:
+    def write_attributes(
+        self, obj: zarr.Group | zarr.Array[Any] | str, attributes: dict[str, Any]
+    ) -> None:
         """Set attributes of a node; the close commits them."""
         self._require_writable()
         path = _node_path(obj)
         hierarchy = self._ensure_hierarchy()
-        context = self._plan_context(hierarchy, True, None, None)
+        context = self._plan_context(hierarchy, link_data=True, export_source=None, src_io=None)
         merged = attributes_with(hierarchy.attributes(path), attributes, context)
         hierarchy.set_document(path, {**hierarchy.documents[path], "attributes": merged})
 
@@ -707,7 +708,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         container = super().read()
         if self.mode not in READING_MODES:
             make_appendable(container)
-        return cast(Container, container)
+        return cast("Container", container)
 
     def _builder_to_read(self) -> GroupBuilder:
         if self.mode in CREATING_MODES:
@@ -746,7 +747,13 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         except (KeyError, ValueError):
             return False
         attribute = spec.get_attribute(name)
-        return attribute is not None and str(attribute.dtype) in ("float", "float32", "float64", "double", "numeric")
+        return attribute is not None and str(attribute.dtype) in (
+            "float",
+            "float32",
+            "float64",
+            "double",
+            "numeric",
+        )
 
     def get_builder(self, zarr_obj: zarr.Group | zarr.Array[Any]) -> BaseBuilder:
         """Return the builder that was read for a group or array.
@@ -788,7 +795,8 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             raise BrokenLinkError(f"{self.source}: the reference {dict(zarr_ref)} has no path")
         reference = Reference(source=zarr_ref.get("source") or ".", path=zarr_ref["path"])
         self.read_builder()
-        assert self._reader is not None and self._hierarchy is not None
+        assert self._reader is not None
+        assert self._hierarchy is not None
         try:
             builder = self._reader.builder(self._hierarchy, reference)
         except BrokenLinkError as error:
@@ -808,7 +816,8 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
     def _builder_of_element(self, array: HDMFZarrArray, element: str) -> BaseBuilder:
         """Return the builder to which an element of a dataset of references leads."""
         reference = array.hierarchy.convention.decode_element(element)
-        assert self._reader is not None and reference is not None
+        assert self._reader is not None
+        assert reference is not None
         try:
             return self._reader.builder(array.hierarchy, reference)
         except BrokenLinkError as error:
@@ -818,7 +827,9 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
 
     def _element_of_target(self, array: HDMFZarrArray, target: Any) -> str | None:
         """Return the element for a container or builder; None where it has no path yet."""
-        builder = self.manager.get_builder(target) if isinstance(target, AbstractContainer) else target
+        builder = (
+            self.manager.get_builder(target) if isinstance(target, AbstractContainer) else target
+        )
         if builder is None or builder.source is None:
             return None
         location, path = location_of_uri(builder.source), _builder_path(builder)
@@ -1006,9 +1017,7 @@ def _checked_write_args(write_args: Mapping[str, Any] | None) -> dict[str, Any]:
     options = dict(write_args or {})
     unknown = sorted(set(options) - WRITE_OPTIONS)
     if unknown:
-        raise OptionError(
-            f"unknown write_args {unknown}; known are {sorted(WRITE_OPTIONS)}"
-        )
+        raise OptionError(f"unknown write_args {unknown}; known are {sorted(WRITE_OPTIONS)}")
     return options
 
 
@@ -1050,7 +1059,11 @@ def _specifications_to_export(src_io: HDMFIO, *, is_modified: bool) -> Specifica
 def _try_to_open(path: Any, storage_options: dict[str, Any] | None) -> Hierarchy | None:
     try:
         location = locate(path, storage_options)
-        if location.is_local and not os.path.isdir(location.uri) and not location.uri.endswith(".zip"):
+        if (
+            location.is_local
+            and not os.path.isdir(location.uri)
+            and not location.uri.endswith(".zip")
+        ):
             return None
         return Hierarchy.load(open_bytestore(location, read_only=True), consolidated=True)
     except (HDMFZarrError, OSError):

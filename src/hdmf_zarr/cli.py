@@ -162,7 +162,9 @@ def _upgrade(options: argparse.Namespace) -> None:
             print(f"written anew: /{path} ({reason})")
     kept = f"{report.n_kept} arrays kept as they are ({format_bytes(report.n_bytes_kept)} brought)"
     seconds = time.perf_counter() - started
-    print(f"upgraded {report.uri}: {kept}, {len(report.rewritten)} written anew, in {seconds:.1f} s")
+    print(
+        f"upgraded {report.uri}: {kept}, {len(report.rewritten)} written anew, in {seconds:.1f} s"
+    )
 
 
 def _convert(options: argparse.Namespace) -> None:

@@ -19,7 +19,9 @@ from zarr.errors import UnstableSpecificationWarning
 
 from hdmf_zarr.errors import DtypeError
 
-Kind = Literal["number", "fixed_bytes", "text", "ascii", "isodatetime", "bytes", "reference", "compound"]
+Kind = Literal[
+    "number", "fixed_bytes", "text", "ascii", "isodatetime", "bytes", "reference", "compound"
+]
 
 TEXT_KINDS = frozenset({"text", "ascii", "isodatetime"})
 """Kinds whose elements are UTF-8 text in the store."""
@@ -306,9 +308,7 @@ def _vlen_dtype(kind: type) -> np.dtype[Any]:
 def builder_dtype(element: ElementType) -> Any:
     """Return what a builder's ``dtype`` is for an element type, as HDF5IO would give it."""
     if element.kind == "compound":
-        return [
-            {"name": name, "dtype": field_dtype_name(field)} for name, field in element.fields
-        ]
+        return [{"name": name, "dtype": field_dtype_name(field)} for name, field in element.fields]
     if element.kind == "reference":
         return "object"
     if element.numpy is not None:

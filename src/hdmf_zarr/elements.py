@@ -198,7 +198,9 @@ def _records_of_texts(texts: npt.NDArray[Any], element: ElementType) -> npt.NDAr
     for position, text in enumerate(texts.ravel()):
         row = json.loads(text) if text else [None] * len(element.fields)
         if not isinstance(row, list) or len(row) != len(element.fields):
-            raise MetadataError(f"row {position} holds {text!r:.100}, expected {len(element.fields)} values")
+            raise MetadataError(
+                f"row {position} holds {text!r:.100}, expected {len(element.fields)} values"
+            )
         try:
             records[position] = tuple(
                 _cell(value, field) for value, (_, field) in zip(row, element.fields, strict=True)
@@ -403,9 +405,7 @@ def _fixed_bytes(data: Any, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     return array.astype(f"S{max(longest, dtype.itemsize, 1)}")
 
 
-def _records(
-    data: Any, element: ElementType, reference_text: ReferenceText
-) -> npt.NDArray[Any]:
+def _records(data: Any, element: ElementType, reference_text: ReferenceText) -> npt.NDArray[Any]:
     if not isinstance(data, np.ndarray):
         data = np.asarray(data) if hasattr(data, "dtype") else data
     shape = data.shape if isinstance(data, np.ndarray) else _record_shape(data)

@@ -84,7 +84,9 @@ class NWBZarrIO(ZarrIO):
             return False
         if not isinstance(version[0], int) or version[0] < 2:
             warnings.warn(
-                f"cannot read {hierarchy.uri}: pynwb reads NWB 2 and later", UserWarning, stacklevel=2
+                f"cannot read {hierarchy.uri}: pynwb reads NWB 2 and later",
+                UserWarning,
+                stacklevel=2,
             )
             return False
         return True
@@ -121,7 +123,7 @@ class NWBZarrIO(ZarrIO):
                 raise NWBMissingVersionError(
                     f"{self.source} has NWB version {text}; pynwb reads version 2 and later"
                 )
-        return cast(NWBFile, super().read())
+        return cast("NWBFile", super().read())
 
     def _has_data(self) -> bool:
         attributes = self._hierarchy.attributes("") if self._hierarchy is not None else {}

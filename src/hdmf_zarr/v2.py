@@ -162,8 +162,8 @@ class NWBZarrV2IO(NWBZarrIO):
         allow_pickle: bool = False,  # noqa: FBT001, FBT002 - as release 0.14
     ) -> NWBFile:
         """Open a path, URL or store and return its NWB file; the file keeps its IO alive."""
-        options = {"storage_options": storage_options, "allow_pickle": allow_pickle}
-        return NWBZarrV2IO(path, "r", **options).read()
+        io = NWBZarrV2IO(path, "r", storage_options=storage_options, allow_pickle=allow_pickle)
+        return io.read()
 
 
 class ZarrV2SpecReader(ZarrSpecReader):

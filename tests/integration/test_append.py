@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ def make_file() -> NWBFile:
     nwbfile = NWBFile(
         session_description="append",
         identifier="append",
-        session_start_time=datetime(2024, 1, 1, tzinfo=timezone.utc),
+        session_start_time=datetime(2024, 1, 1, tzinfo=UTC),
     )
     device = nwbfile.create_device("probe")
     group = nwbfile.create_electrode_group("shank", "d", "CA1", device)
@@ -167,7 +167,10 @@ def test_electrodes_are_added_with_a_group_that_is_new(appended):
 def test_trials_that_refer_to_series_are_added(appended):
     def change(nwbfile: NWBFile) -> None:
         nwbfile.add_trial(
-            start_time=1.0, stop_time=2.0, tag="a longer tag", timeseries=[nwbfile.acquisition["linked"]]
+            start_time=1.0,
+            stop_time=2.0,
+            tag="a longer tag",
+            timeseries=[nwbfile.acquisition["linked"]],
         )
         long_name = TimeSeries(name="n" * 100, data=[1.0], unit="V", rate=1.0)
         nwbfile.add_acquisition(long_name)
@@ -192,7 +195,9 @@ def test_many_rows_leave_few_chunks_and_every_value(written):
         trials = io.read().trials
         np.testing.assert_array_equal(trials["start_time"].data[:], np.arange(200.0))
         assert list(trials["tag"].data[:])[1:] == [f"t{row}" for row in range(1, 200)]
-        assert trials["start_time"].data.hierarchy.bytestore.size("intervals/trials/start_time")[0] < 5
+        assert (
+            trials["start_time"].data.hierarchy.bytestore.size("intervals/trials/start_time")[0] < 5
+        )
 
 
 def test_a_table_is_added_and_gets_rows_later(written):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ def make_file(data: Any = (1, 2, 3)) -> NWBFile:
     nwbfile = NWBFile(
         session_description="bad input",
         identifier="bad",
-        session_start_time=datetime(2024, 1, 1, tzinfo=timezone.utc),
+        session_start_time=datetime(2024, 1, 1, tzinfo=UTC),
     )
     data = list(data) if isinstance(data, tuple) else data
     nwbfile.add_acquisition(TimeSeries(name="ts", data=data, unit="V", rate=1.0))
@@ -256,7 +256,9 @@ def builder_with(**dataset: Any) -> GroupBuilder:
         ({"data": ReferenceBuilder(GroupBuilder("elsewhere"))}, BrokenLinkError, "'elsewhere'"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_stored_is_refused_before_anything_is_written(tmp_path, dataset, error, match):
+def test_what_cannot_be_stored_is_refused_before_anything_is_written(
+    tmp_path, dataset, error, match
+):
     path = tmp_path / "file.zarr"
     with ZarrIO(path, "w") as io, pytest.raises(error, match=match) as info:
         io.write_builder(builder_with(**dataset))
@@ -283,7 +285,10 @@ def test_modes_and_what_they_allow(tmp_path):
     with NWBZarrIO(path, "r+") as io, NWBZarrIO(path, "r") as src:
         with pytest.raises(ModeError, match="cannot export"):
             io.export(src)
-    with NWBZarrIO(tmp_path / "new.nwb.zarr", "w") as io, pytest.raises(ModeError, match="mode 'w'"):
+    with (
+        NWBZarrIO(tmp_path / "new.nwb.zarr", "w") as io,
+        pytest.raises(ModeError, match="mode 'w'"),
+    ):
         io.read()
     io = NWBZarrIO(path, "r")
     io.close()
@@ -377,7 +382,9 @@ def test_a_dangling_reference_is_an_error_when_it_is_used(tmp_path):
     with NWBZarrIO(path, "r") as io:
         with pytest.warns(BrokenLinkWarning, match="/acquisition/linked/data is broken"):
             builder = io.read_builder()
-        with pytest.raises(BrokenLinkError, match="/intervals/trials/timeseries .*/acquisition/ts") as info:
+        with pytest.raises(
+            BrokenLinkError, match="/intervals/trials/timeseries .*/acquisition/ts"
+        ) as info:
             builder["intervals/trials/timeseries"].data[0]
         assert isinstance(info.value, (KeyError, ValueError))
         with pytest.raises(BrokenLinkError, match="Found bad link to object /acquisition/ts"):

@@ -40,7 +40,9 @@ def _name(path: Path) -> str:
 
 
 @pytest.fixture(scope="module", params=corpus_files(), ids=_name)
-def copied(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copied]:
+def copied(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Copied]:
     source: Path = request.param
     folder = tmp_path_factory.mktemp("corpus")
     files = Copied(
@@ -74,7 +76,10 @@ def test_the_zarr_copy_read_without_consolidated_metadata_is_the_same(copied: Co
 
 
 def test_the_builders_written_back_to_hdf5_are_those_of_the_source(copied: Copied) -> None:
-    with NWBHDF5IO(str(copied.source), "r") as src, NWBHDF5IO(str(copied.back_by_builder), "r") as io:
+    with (
+        NWBHDF5IO(str(copied.source), "r") as src,
+        NWBHDF5IO(str(copied.back_by_builder), "r") as io,
+    ):
         assert_builders_equal(src.read_builder(), io.read_builder())
 
 

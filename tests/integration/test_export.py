@@ -282,7 +282,9 @@ def test_the_metadata_are_not_consolidated_on_request(
     rich_zarr: Path, tmp_path: Path, *, in_write_args: bool
 ) -> None:
     options: dict[str, Any] = {"consolidate_metadata": False}
-    export(rich_zarr, tmp_path / "c.zarr", **({"write_args": options} if in_write_args else options))
+    export(
+        rich_zarr, tmp_path / "c.zarr", **({"write_args": options} if in_write_args else options)
+    )
     assert "consolidated_metadata" not in json.loads((tmp_path / "c.zarr/zarr.json").read_text())
 
 
@@ -300,11 +302,15 @@ def test_links_into_hdf5_are_refused_before_anything_is_written(
     assert not (tmp_path / "copy.zarr").exists()
 
 
-def test_an_hdf5_file_is_replaced_on_request(rich_zarr: Path, rich_hdf5: Path, tmp_path: Path) -> None:
+def test_an_hdf5_file_is_replaced_on_request(
+    rich_zarr: Path, rich_hdf5: Path, tmp_path: Path
+) -> None:
     shutil.copy(rich_hdf5, tmp_path / "f.nwb.zarr")
-    with open_io(rich_zarr) as src:
-        with NWBZarrIO(tmp_path / "f.nwb.zarr", "w", force_overwrite=True) as io:
-            io.export(src)
+    with (
+        open_io(rich_zarr) as src,
+        NWBZarrIO(tmp_path / "f.nwb.zarr", "w", force_overwrite=True) as io,
+    ):
+        io.export(src)
     with open_io(rich_zarr) as src, open_io(tmp_path / "f.nwb.zarr") as io:
         assert_builders_equal(src.read_builder(), io.read_builder())
 
@@ -332,10 +338,14 @@ class TestValues:
         )
         assert found.acquisition["raw"].data.dtype == expected.acquisition["raw"].data.dtype
         assert list(found.units["quality"][:]) == list(expected.units["quality"][:])
-        assert found.acquisition["rich_table"]["rows"][2][0] == expected.acquisition["rich_table"][
-            "rows"
-        ][2][0]
-        names = [[s.name for s in f.acquisition["rich_table"]["references"][:]] for f in (expected, found)]
+        assert (
+            found.acquisition["rich_table"]["rows"][2][0]
+            == expected.acquisition["rich_table"]["rows"][2][0]
+        )
+        names = [
+            [s.name for s in f.acquisition["rich_table"]["references"][:]]
+            for f in (expected, found)
+        ]
         assert names[0] == names[1]
 
 
@@ -364,7 +374,9 @@ def test_a_link_to_a_link_reads_the_values(zarr_copy: Path, tmp_path: Path) -> N
         TestValues.assert_equal(src.read(), io.read())
 
 
-def test_an_export_of_links_is_a_whole_copy(rich_zarr: Path, zarr_copy: Path, tmp_path: Path) -> None:
+def test_an_export_of_links_is_a_whole_copy(
+    rich_zarr: Path, zarr_copy: Path, tmp_path: Path
+) -> None:
     linked(zarr_copy, tmp_path / "links.zarr")
     export(tmp_path / "links.zarr", tmp_path / "whole.zarr")
     shutil.rmtree(zarr_copy)
@@ -385,7 +397,10 @@ def test_a_lost_source_costs_its_links_alone(zarr_copy: Path, tmp_path: Path) ->
         with NWBZarrIO(tmp_path / "f.zarr", "w") as io:
             io.write(nwbfile)
     shutil.rmtree(zarr_copy)
-    with open_io(tmp_path / "f.zarr") as io, pytest.warns(BrokenLinkWarning, match="/acquisition/lost"):
+    with (
+        open_io(tmp_path / "f.zarr") as io,
+        pytest.warns(BrokenLinkWarning, match="/acquisition/lost"),
+    ):
         assert io.read().acquisition["kept"].data[:].tolist() == [0, 1, 2]
 
 
@@ -454,7 +469,9 @@ def add_text(nwbfile: NWBFile) -> None:
 
 
 def add_container(nwbfile: NWBFile) -> None:
-    nwbfile.add_acquisition(TimeSeries(name="new", data=np.arange(4, dtype=np.uint8), unit="m", rate=1.0))
+    nwbfile.add_acquisition(
+        TimeSeries(name="new", data=np.arange(4, dtype=np.uint8), unit="m", rate=1.0)
+    )
 
 
 def add_table(nwbfile: NWBFile) -> None:
@@ -490,7 +507,10 @@ def remove_acquisition(nwbfile: NWBFile) -> None:
 MODIFICATIONS: dict[str, tuple[Callable[[NWBFile], None], set[str]]] = {
     "a column": (
         add_column,
-        {"/general/extracellular_ephys/electrodes/new", "/general/extracellular_ephys/electrodes@colnames"},
+        {
+            "/general/extracellular_ephys/electrodes/new",
+            "/general/extracellular_ephys/electrodes@colnames",
+        },
     ),
     "a column of text": (add_text, {"/units/tag", "/units@colnames"}),
     "a container": (add_container, {"/acquisition/new"}),
@@ -601,6 +621,7 @@ def test_pixel_masks_keep_their_shape_through_modified_exports(
 ) -> None:
     last = rich_hdf5
     for generation in range(3):
+
         def modify(nwbfile: NWBFile, generation: int = generation) -> None:
             plane = nwbfile.processing["ophys"]["ImageSegmentation"]["by_pixel"]
             plane.add_column(name=f"c{generation}", description="d", data=[1, 2, 3])
@@ -691,7 +712,9 @@ def test_an_external_link_of_hdf5_is_copied(rich_hdf5: Path, tmp_path: Path) -> 
         nwbfile.add_acquisition(
             TimeSeries(name="ts", data=src.read().acquisition["raw"].data, unit="m", rate=1.0)
         )
-        with NWBHDF5IO(str(tmp_path / "linking.nwb"), "w", manager=BuildManager(src.manager.type_map)) as io:
+        with NWBHDF5IO(
+            str(tmp_path / "linking.nwb"), "w", manager=BuildManager(src.manager.type_map)
+        ) as io:
             io.write(nwbfile)
         expected = src.read().acquisition["raw"].data[:]
     export(tmp_path / "linking.nwb", tmp_path / "copy.zarr")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +140,7 @@ def test_several_iterators_are_exhausted(exhaust_dci):
 
 
 def test_an_iterator_in_a_time_series(tmp_path):
-    nwbfile = NWBFile("d", "i", datetime(2024, 1, 1, tzinfo=timezone.utc))
+    nwbfile = NWBFile("d", "i", datetime(2024, 1, 1, tzinfo=UTC))
     iterator = ArrayIterator(RECORDING, buffer_shape=(500, 6), chunk_shape=(100, 6))
     nwbfile.add_acquisition(TimeSeries(name="ts", data=iterator, unit="V", rate=1.0))
     with NWBZarrIO(tmp_path / "f.nwb.zarr", "w") as io:
@@ -161,7 +161,7 @@ def test_a_dask_array_is_read_block_by_block():
 
 def test_a_dask_array_in_a_time_series(tmp_path):
     da = pytest.importorskip("dask.array")
-    nwbfile = NWBFile("d", "i", datetime(2024, 1, 1, tzinfo=timezone.utc))
+    nwbfile = NWBFile("d", "i", datetime(2024, 1, 1, tzinfo=UTC))
     data = ZarrDataIO(da.from_array(RECORDING, chunks=(100, 6)))
     nwbfile.add_acquisition(TimeSeries(name="ts", data=data, unit="V", rate=1.0))
     with NWBZarrIO(tmp_path / "f.nwb.zarr", "w") as io:
@@ -185,17 +185,26 @@ def test_an_h5py_dataset_is_copied_with_its_layout(tmp_path):
             "d", data=RECORDING, chunks=(100, 6), compression="gzip", shuffle=True, fillvalue=7
         )
         wrapped = ZarrDataIO.from_h5py_dataset(dataset)
-        assert [codec.codec_id for codec in ZarrDataIO.hdf5_to_zarr_filters(dataset)] == ["shuffle", "zlib"]
+        assert [codec.codec_id for codec in ZarrDataIO.hdf5_to_zarr_filters(dataset)] == [
+            "shuffle",
+            "zlib",
+        ]
         data = write_and_read(wrapped)
     np.testing.assert_array_equal(data[:], RECORDING)
     assert data.chunks == (100, 6)
     assert data.fill_value == 7
-    assert [type(codec).__name__ for codec in data.metadata.codecs] == ["BytesCodec", "Shuffle", "Zlib"]
+    assert [type(codec).__name__ for codec in data.metadata.codecs] == [
+        "BytesCodec",
+        "Shuffle",
+        "Zlib",
+    ]
 
 
 @pytest.mark.filterwarnings("ignore:.*no Zarr codec:UserWarning")
 @pytest.mark.parametrize("dtype", ["<i2", ">i2", "<f4", ">f8", "|u1", "bool"])
-@pytest.mark.parametrize("kwargs", [{}, {"chunks": (30, 4)}, {"chunks": (30, 4), "compression": "lzf"}])
+@pytest.mark.parametrize(
+    "kwargs", [{}, {"chunks": (30, 4)}, {"chunks": (30, 4), "compression": "lzf"}]
+)
 def test_an_h5py_dataset_keeps_its_values_and_dtype(tmp_path, dtype, kwargs):
     values = (RECORDING % 2).astype(dtype)
     with h5py.File(tmp_path / "f.h5", "w") as file:
@@ -205,7 +214,9 @@ def test_an_h5py_dataset_keeps_its_values_and_dtype(tmp_path, dtype, kwargs):
 
 
 def test_chunks_and_gzip_of_an_h5_data_io_are_kept():
-    data = write_and_read(H5DataIO(RECORDING, chunks=(100, 6), compression="gzip", compression_opts=2))
+    data = write_and_read(
+        H5DataIO(RECORDING, chunks=(100, 6), compression="gzip", compression_opts=2)
+    )
     assert data.chunks == (100, 6)
     assert data.compressor.to_dict() == {"name": "gzip", "configuration": {"level": 2}}
     np.testing.assert_array_equal(data[:], RECORDING)
@@ -282,7 +293,9 @@ def test_nothing_of_a_store_is_read_before_it_is_written_and_text_is_written_onc
             operations.append(("get", key))
             return await super().get(key, prototype, byte_range)
 
-    text = DatasetBuilder("text", [f"t{i}" for i in range(1000)], attributes={"a": 1, "b": 2, "c": [3]})
+    text = DatasetBuilder(
+        "text", [f"t{i}" for i in range(1000)], attributes={"a": 1, "b": 2, "c": [3]}
+    )
     scalar = DatasetBuilder("scalar", "one")
     root = GroupBuilder(
         "root", datasets=[text, scalar], attributes={"x": 1, "y": "z", "data_type": "T"}
@@ -290,5 +303,11 @@ def test_nothing_of_a_store_is_read_before_it_is_written_and_text_is_written_onc
     with ZarrIO(Counting(MemoryStore()), "w") as io:
         io.write_builder(root)
     sets = [key for kind, key in operations if kind == "set"]
-    assert sorted(sets) == ["scalar/c", "scalar/zarr.json", "text/c.0", "text/zarr.json", "zarr.json"]
+    assert sorted(sets) == [
+        "scalar/c",
+        "scalar/zarr.json",
+        "text/c.0",
+        "text/zarr.json",
+        "zarr.json",
+    ]
     assert sets[-1] == "zarr.json"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from hdmf_zarr import NWBZarrIO, ZarrDataIO, ZarrIO
 
 
 def make_file(identifier: str = "raw") -> NWBFile:
-    nwbfile = NWBFile("links", identifier, datetime(2024, 1, 1, tzinfo=timezone.utc))
+    nwbfile = NWBFile("links", identifier, datetime(2024, 1, 1, tzinfo=UTC))
     nwbfile.add_acquisition(TimeSeries(name="ts", data=np.arange(10.0), unit="V", rate=1.0))
     return nwbfile
 
@@ -42,7 +42,9 @@ def write_processed(raw: Path, path: Path, **options: Any) -> None:
         series = raw_io.read().acquisition["ts"]
         nwbfile = make_file("processed")
         nwbfile.add_acquisition(TimeSeries(name="array", data=series.data, unit="V", rate=1.0))
-        nwbfile.add_scratch(TimeSeries(name="sharing", data=series, unit="V", timestamps=[0.0] * 10))
+        nwbfile.add_scratch(
+            TimeSeries(name="sharing", data=series, unit="V", timestamps=[0.0] * 10)
+        )
         with NWBZarrIO(path, "w", manager=manager) as io:
             io.write(nwbfile, **options)
 
@@ -131,7 +133,10 @@ def test_an_export_follows_links_to_other_stores_unless_asked_to_keep_them(tmp_p
             io.export(src, write_args={"link_data": True})
     linked = links_of(tmp_path / "linked.nwb.zarr", "acquisition/array")
     assert linked[0]["source"] == "../raw.nwb.zarr"
-    assert links_of(tmp_path / "linked.nwb.zarr", "acquisition/ts")[0]["source"] == "../processed.nwb.zarr"
+    assert (
+        links_of(tmp_path / "linked.nwb.zarr", "acquisition/ts")[0]["source"]
+        == "../processed.nwb.zarr"
+    )
     check_processed(tmp_path / "linked.nwb.zarr")
     shutil.rmtree(raw)
     shutil.rmtree(path)
@@ -180,7 +185,10 @@ def test_a_reference_into_another_store_is_kept(tmp_path):
                 DatasetBuilder(
                     "compound",
                     [(1, ReferenceBuilder(there))],
-                    dtype=[{"name": "n", "dtype": "int"}, {"name": "r", "dtype": {"reftype": "object"}}],
+                    dtype=[
+                        {"name": "n", "dtype": "int"},
+                        {"name": "r", "dtype": {"reftype": "object"}},
+                    ],
                 ),
             ],
             attributes={"attribute": ReferenceBuilder(there)},

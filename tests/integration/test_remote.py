@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.server
 import threading
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,14 @@ fsspec = pytest.importorskip("fsspec")
 
 
 def make_file(series: int = 3) -> NWBFile:
-    nwbfile = NWBFile("remote", "remote", datetime(2024, 1, 1, tzinfo=timezone.utc))
+    nwbfile = NWBFile("remote", "remote", datetime(2024, 1, 1, tzinfo=UTC))
     first = TimeSeries(name="ts0", data=np.arange(10.0), unit="V", rate=1.0)
     nwbfile.add_acquisition(first)
     for number in range(1, series):
         nwbfile.add_acquisition(
-            TimeSeries(name=f"ts{number}", data=np.arange(10.0) + number, unit="V", timestamps=[0.5] * 10)
+            TimeSeries(
+                name=f"ts{number}", data=np.arange(10.0) + number, unit="V", timestamps=[0.5] * 10
+            )
         )
     nwbfile.add_trial(start_time=0.0, stop_time=1.0, timeseries=[first])
     return nwbfile
@@ -163,9 +165,8 @@ def test_a_link_from_an_http_store_resolves_against_its_url(tmp_path, server):
 
 def test_a_zip_store_is_read(tmp_path):
     path = tmp_path / "file.nwb.zarr.zip"
-    with ZipStore(path, mode="w") as store:
-        with NWBZarrIO(store, "w") as io:
-            io.write(make_file())
+    with ZipStore(path, mode="w") as store, NWBZarrIO(store, "w") as io:
+        io.write(make_file())
     with ZipStore(path, mode="r") as store, NWBZarrIO(store, "r") as io:
         np.testing.assert_array_equal(io.read().acquisition["ts1"].data[:], np.arange(10.0) + 1)
     with NWBZarrIO(path, "r") as io:

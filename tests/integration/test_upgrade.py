@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 import tarfile
@@ -19,7 +18,13 @@ from pynwb import NWBHDF5IO, validate
 
 from hdmf_zarr import NWBZarrIO, NWBZarrV2IO, ZarrIO, ZarrV2IO, is_zarr_v2_file
 from hdmf_zarr.cli import main
-from hdmf_zarr.errors import MetadataError, ModeError, OptionError, StoreExistsError, StoreNotFoundError
+from hdmf_zarr.errors import (
+    MetadataError,
+    ModeError,
+    OptionError,
+    StoreExistsError,
+    StoreNotFoundError,
+)
 from hdmf_zarr.stores import LocalByteStore
 from hdmf_zarr.transfer import upgrade
 from tests.compare import differences
@@ -46,7 +51,9 @@ def chunks(store: Path) -> dict[str, bytes]:
 
 def snapshot(folder: Path) -> dict[str, bytes]:
     return {
-        str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
     }
 
 
@@ -86,7 +93,7 @@ def test_an_upgraded_store_equals_its_twin_and_keeps_its_chunks(store, how):
     assert {key: after[key] for key in kept} == {key: before[key] for key in kept}
     numeric = [name for name in names if "spec" not in report.rewritten[name]]
     assert all("data" not in name.rpartition("/")[2] for name in numeric)
-    assert not [name for name in os.listdir(target) if name.startswith(".z")]
+    assert not [path for path in target.iterdir() if path.name.startswith(".z")]
     assert not list(target.rglob(".zarray"))
     assert validate(path=target) == []
     if how == "link":
@@ -111,7 +118,7 @@ def test_an_interrupted_upgrade_leaves_the_source_as_it_was(store, how, monkeypa
         plain_set(self, key, value)
 
     monkeypatch.setattr(LocalByteStore, "set", failing)
-    for limit in (0, 1, 10, 50, 120):
+    for limit in (0, 1, 10, 50, 120):  # noqa: B007 - used by `failing`
         operations = 0
         with pytest.raises(OSError, match="No space left"):
             do_upgrade(store, how)
@@ -164,7 +171,9 @@ def test_a_filter_without_a_codec_is_decoded_and_listed(tmp_path, capsys):
         np.testing.assert_array_equal(io.read_builder()["data"].data[:], values)
         assert io.read_builder()["data"].data.dtype == np.int32
     assert main(["upgrade", str(path), str(tmp_path / "new.zarr"), "--quiet"]) == 0
-    assert "written anew: /data (a filter without a codec of Zarr format 3)" in capsys.readouterr().out
+    assert (
+        "written anew: /data (a filter without a codec of Zarr format 3)" in capsys.readouterr().out
+    )
     with ZarrIO(tmp_path / "new.zarr", "r") as io:
         np.testing.assert_array_equal(io.read_builder()["data"].data[:], values)
 

@@ -9,8 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from hdmf.build import BuildManager, DatasetBuilder, GroupBuilder, LinkBuilder, ReferenceBuilder, TypeMap
 from hdmf.backends.hdf5 import HDF5IO
+from hdmf.build import (
+    BuildManager,
+    DatasetBuilder,
+    GroupBuilder,
+    LinkBuilder,
+    ReferenceBuilder,
+    TypeMap,
+)
 from hdmf.data_utils import DataChunkIterator
 from hdmf.spec import NamespaceCatalog
 from pynwb import NWBFile, TimeSeries
@@ -75,8 +82,20 @@ DATASETS: dict[str, tuple[Any, Any]] = {
     "big-endian": (np.arange(3, dtype=">i4"), None),
     **{
         name: (np.array([0, 1], dtype=name), None)
-        for name in ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
-                     "float16", "float32", "float64", "bool")
+        for name in (
+            "int8",
+            "int16",
+            "int32",
+            "int64",
+            "uint8",
+            "uint16",
+            "uint32",
+            "uint64",
+            "float16",
+            "float32",
+            "float64",
+            "bool",
+        )
     },
     **{
         f"no rows of {name}": (np.zeros((0,), dtype=name), None)
@@ -118,7 +137,9 @@ def test_one_text_is_given_as_text(dtype: str, as_bytes: Any, tmp_path: Path) ->
         ("float32", np.zeros((0, 2), dtype="f4"), "float32"),
     ],
 )
-def test_no_rows_of_a_declared_type_are_kept(dtype: str, empty: Any, kind: str, tmp_path: Path) -> None:
+def test_no_rows_of_a_declared_type_are_kept(
+    dtype: str, empty: Any, kind: str, tmp_path: Path
+) -> None:
     builder = GroupBuilder("root", datasets=[DatasetBuilder("data", empty, dtype=dtype)])
     with ZarrIO(tmp_path / "f.zarr", "w", manager=empty_manager()) as io:
         io.write_builder(builder)
@@ -129,7 +150,10 @@ def test_no_rows_of_a_declared_type_are_kept(dtype: str, empty: Any, kind: str, 
 
 @pytest.mark.parametrize("rows", [0, 1, 3])
 def test_records_keep_fields_and_rows(rows: int, tmp_path: Path) -> None:
-    dtype = [{"name": "n", "dtype": "int32", "doc": "d"}, {"name": "x", "dtype": "float64", "doc": "d"}]
+    dtype = [
+        {"name": "n", "dtype": "int32", "doc": "d"},
+        {"name": "x", "dtype": "float64", "doc": "d"},
+    ]
     records = np.array([(n, n / 3) for n in range(rows)], dtype=[("n", "i4"), ("x", "f8")])
     builder = GroupBuilder("root", datasets=[DatasetBuilder("data", records, dtype=dtype)])
     with ZarrIO(tmp_path / "f.zarr", "w", manager=empty_manager()) as io:
@@ -211,7 +235,9 @@ def test_a_string_of_numpy_is_text(tmp_path: Path) -> None:
 def test_bytes_that_are_no_text_are_kept_as_they_are(tmp_path: Path) -> None:
     data = [b"\xff\xfe\x00", b"plain"]
     with ZarrIO(tmp_path / "f.zarr", "w", manager=empty_manager()) as io:
-        io.write_builder(GroupBuilder("root", datasets=[DatasetBuilder("data", data, dtype="ascii")]))
+        io.write_builder(
+            GroupBuilder("root", datasets=[DatasetBuilder("data", data, dtype="ascii")])
+        )
     value = read_one(tmp_path / "f.zarr")
     assert (value.kind, value.elements) == ("ascii", data)
 
@@ -242,8 +268,19 @@ ATTRIBUTES: dict[str, Any] = {
     "no numbers": np.array([], dtype=np.float64),
     **{
         name: np.ones((), dtype=name)[()]
-        for name in ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
-                     "float16", "float32", "float64")
+        for name in (
+            "int8",
+            "int16",
+            "int32",
+            "int64",
+            "uint8",
+            "uint16",
+            "uint32",
+            "uint64",
+            "float16",
+            "float32",
+            "float64",
+        )
     },
     **{f"array of {name}": np.array([0, 1], dtype=name) for name in ("int8", "uint32", "float32")},
 }
@@ -285,8 +322,26 @@ def test_an_attribute_survives_many_exports(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "dtype",
-    ["float", "float32", "double", "float64", "long", "int64", "int", "int32", "short", "int16", "int8",
-     "uint", "uint8", "uint16", "uint32", "uint64", "bool", "numeric"],
+    [
+        "float",
+        "float32",
+        "double",
+        "float64",
+        "long",
+        "int64",
+        "int",
+        "int32",
+        "short",
+        "int16",
+        "int8",
+        "uint",
+        "uint8",
+        "uint16",
+        "uint32",
+        "uint64",
+        "bool",
+        "numeric",
+    ],
 )
 def test_every_spelling_of_a_dtype_means_what_it_means_in_hdf5(dtype: str, tmp_path: Path) -> None:
     declared = None if dtype == "numeric" else dtype

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 from concurrent.futures import ProcessPoolExecutor
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from hdmf_zarr.utils import ZarrReference
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "file.nwb.zarr"
-    nwbfile = NWBFile("names", "names", datetime(2024, 1, 1, tzinfo=timezone.utc))
+    nwbfile = NWBFile("names", "names", datetime(2024, 1, 1, tzinfo=UTC))
     series = TimeSeries(name="ts", data=np.arange(10.0), unit="V", rate=1.0)
     nwbfile.add_acquisition(series)
     nwbfile.add_trial(start_time=0.0, stop_time=1.0, timeseries=[series])
@@ -68,7 +68,10 @@ def test_builders_and_containers_of_zarr_objects(path):
         group = io._file["acquisition/ts"]
         assert io.get_builder(group) is io.read_builder()["acquisition/ts"]
         assert io.get_container(group) is nwbfile.acquisition["ts"]
-        assert io.get_builder(nwbfile.acquisition["ts"].data) is io.read_builder()["acquisition/ts/data"]
+        assert (
+            io.get_builder(nwbfile.acquisition["ts"].data)
+            is io.read_builder()["acquisition/ts/data"]
+        )
         with pytest.raises(BrokenLinkError, match="has not been built"):
             io.get_builder(io._file["specifications"])
         assert ZarrIO.get_zarr_parent_path(group) == "/acquisition"
@@ -142,7 +145,10 @@ def test_a_store_is_written_piece_by_piece(tmp_path, store):
 
 
 def test_a_piece_below_a_group_that_is_missing_is_refused(tmp_path):
-    with ZarrIO(tmp_path / "f.zarr", "w") as io, pytest.raises(BrokenLinkError, match="no group at /x"):
+    with (
+        ZarrIO(tmp_path / "f.zarr", "w") as io,
+        pytest.raises(BrokenLinkError, match="no group at /x"),
+    ):
         io.write_dataset("/x", DatasetBuilder("data", [1]))
     assert not (tmp_path / "f.zarr").exists()
 
@@ -200,7 +206,9 @@ def test_the_latest_version_is_so_by_version_order(tmp_path, versions, consolida
         group.create_array("ndx", shape=(), dtype="string")[...] = '{"groups": [], "datasets": []}'
     if consolidated:
         zarr.consolidate_metadata(path)
-    latest = {"2.9.0": "2.11.0", "None": "0.1.0", "2.11.0-alpha": "2.11.0"}.get(versions[0], "2.11.0")
+    latest = {"2.9.0": "2.11.0", "None": "0.1.0", "2.11.0-alpha": "2.11.0"}.get(
+        versions[0], "2.11.0"
+    )
     assert ZarrIO.get_namespaces(path) == {"ndx": latest}
     catalog = NamespaceCatalog()
     ZarrIO.load_namespaces(catalog, path)
@@ -262,7 +270,11 @@ def test_a_table_for_notebooks_never_raises(path):
         html = io.generate_dataset_html(nwbfile.acquisition["ts"].data)
         assert "Compression ratio" in html
         assert "Stored bytes" in html
-        for data in (nwbfile.trials["timeseries"].target.data, nwbfile.file_create_date, np.arange(3)):
+        for data in (
+            nwbfile.trials["timeseries"].target.data,
+            nwbfile.file_create_date,
+            np.arange(3),
+        ):
             assert io.generate_dataset_html(np.asarray(data) if isinstance(data, list) else data)
         assert "acquisition" in nwbfile._repr_html_()
         assert nwbfile.trials._repr_html_()
@@ -285,8 +297,11 @@ def test_an_unclosed_file_that_was_only_read_is_no_warning(path):
 
 
 def test_several_jobs_are_set_aside_with_a_warning(tmp_path):
-    nwbfile = NWBFile("jobs", "jobs", datetime(2024, 1, 1, tzinfo=timezone.utc))
-    with NWBZarrIO(tmp_path / "f.nwb.zarr", "w") as io, pytest.warns(UserWarning, match="number_of_jobs=4"):
+    nwbfile = NWBFile("jobs", "jobs", datetime(2024, 1, 1, tzinfo=UTC))
+    with (
+        NWBZarrIO(tmp_path / "f.nwb.zarr", "w") as io,
+        pytest.warns(UserWarning, match="number_of_jobs=4"),
+    ):
         io.write(nwbfile, number_of_jobs=4)
 
 
@@ -320,7 +335,7 @@ def test_external_resources_are_written_and_read(tmp_path, monkeypatch):
     from hdmf.common import HERD
 
     monkeypatch.chdir(tmp_path)  # HDMF finds its tables in an archive of the working folder only
-    nwbfile = NWBFile("herd", "herd", datetime(2024, 1, 1, tzinfo=timezone.utc))
+    nwbfile = NWBFile("herd", "herd", datetime(2024, 1, 1, tzinfo=UTC))
     herd = HERD()
     herd.add_ref(container=nwbfile, key="k", entity_id="E:1", entity_uri="https://e/1")
     with NWBZarrIO("f.nwb.zarr", "w", herd_path="h.zip") as io:

@@ -25,24 +25,24 @@ number_dtypes = st.sampled_from(NUMBER_DTYPES)
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 """Every text that UTF-8 has: NULs, combining marks, text from right to left, emoji."""
 
-tricky_text = text | st.sampled_from(["NaN", "Infinity", "-Infinity", "null", "", "\0", "{}", "1", "/"])
+tricky_text = text | st.sampled_from(
+    ["NaN", "Infinity", "-Infinity", "null", "", "\0", "{}", "1", "/"]
+)
 
 fixed_text = text.map(lambda value: value.rstrip("\0"))
 """Text without a NUL at its end, which text of fixed length cannot have."""
 
 utf8 = text.map(lambda value: value.encode("utf-8"))
 
-names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1, max_size=8).filter(
-    lambda name: name not in (".", "..")
-)
+names = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1, max_size=8
+).filter(lambda name: name not in (".", ".."))
 
 paths = st.lists(names, max_size=4).map(lambda parts: "/" + "/".join(parts))
 
 
 def shapes(max_dims: int = 4, min_dims: int = 0, max_side: int = 5) -> Any:
-    return st.lists(
-        st.integers(0, max_side), min_size=min_dims, max_size=max_dims
-    ).map(tuple)
+    return st.lists(st.integers(0, max_side), min_size=min_dims, max_size=max_dims).map(tuple)
 
 
 @st.composite
@@ -125,7 +125,9 @@ def layouts(draw: Any, ndim: int) -> dict[str, Any]:
             options["shards"] = "auto"
         elif kind == "multiples":
             factors = draw(st.lists(st.integers(1, 3), min_size=ndim, max_size=ndim))
-            options["shards"] = tuple(c * f for c, f in zip(options["chunks"], factors, strict=True))
+            options["shards"] = tuple(
+                c * f for c, f in zip(options["chunks"], factors, strict=True)
+            )
     return options
 
 

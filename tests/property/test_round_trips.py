@@ -70,7 +70,11 @@ def test_numbers_in_any_layout(drawn: Any) -> None:
 
 
 @settings(max_examples=15)
-@given(npst.arrays(npst.byte_string_dtypes(max_len=5), npst.array_shapes(min_dims=1, max_dims=2, max_side=3)))
+@given(
+    npst.arrays(
+        npst.byte_string_dtypes(max_len=5), npst.array_shapes(min_dims=1, max_dims=2, max_side=3)
+    )
+)
 def test_bytes_of_fixed_length(array: Any) -> None:
     read = data_of(round_trip(DatasetBuilder("data", array)))
     assert np.asarray(read).tolist() == array.tolist()
@@ -113,7 +117,8 @@ def test_compounds(drawn: Any) -> None:
         return
     kinds = {"bytes": "bytes", "isodatetime": "isodatetime"}
     dtype = [
-        {"name": name, "dtype": kinds.get(field.kind, field_dtype_name(field))} for name, field in fields
+        {"name": name, "dtype": kinds.get(field.kind, field_dtype_name(field))}
+        for name, field in fields
     ]
     rows = [tuple(row[name] for name, _ in fields) for row in records]
     read = round_trip(DatasetBuilder("data", rows, dtype=dtype)).data.dataset[...]
@@ -128,7 +133,9 @@ def test_references_of_any_shape(targets: list[str], data: Any) -> None:
     if not groups:
         return
     chosen = data.draw(st.lists(st.sampled_from(sorted(groups)), max_size=5))
-    refs = DatasetBuilder("refs", [ReferenceBuilder(groups[name]) for name in chosen], dtype="object")
+    refs = DatasetBuilder(
+        "refs", [ReferenceBuilder(groups[name]) for name in chosen], dtype="object"
+    )
     inner = GroupBuilder("inner", groups=groups)
     root = GroupBuilder("root", groups=[inner], datasets=[refs], attributes={"data_type": "Root"})
     with ZarrIO(write(root), "r") as io:
@@ -142,7 +149,9 @@ def test_references_of_any_shape(targets: list[str], data: Any) -> None:
 @given(
     st.dictionaries(
         names.filter(lambda name: not name.startswith("_") and name != ".specloc"),
-        number_arrays(max_dims=2) | tricky_text | object_arrays(tricky_text, min_dims=1, max_dims=1),
+        number_arrays(max_dims=2)
+        | tricky_text
+        | object_arrays(tricky_text, min_dims=1, max_dims=1),
         max_size=4,
     )
 )
@@ -164,7 +173,11 @@ def test_attributes(attributes: dict[str, Any]) -> None:
 def test_rows_that_are_appended(dtype: Any, data: Any) -> None:
     columns = data.draw(st.integers(1, 3))
     blocks = data.draw(
-        st.lists(st.integers(0, 4).flatmap(lambda n: npst.arrays(dtype, (n, columns))), min_size=1, max_size=4)
+        st.lists(
+            st.integers(0, 4).flatmap(lambda n: npst.arrays(dtype, (n, columns))),
+            min_size=1,
+            max_size=4,
+        )
     )
     options = data.draw(layouts(2))
     builder = round_trip(DatasetBuilder("data", ZarrDataIO(blocks[0], **options)), mode="r+")
@@ -183,7 +196,9 @@ def test_rows_that_are_selected(array: Any, data: Any) -> None:
         selections.append(st.integers(-count, count - 1))
         selections.append(st.lists(st.integers(0, count - 1), max_size=4))
         selections.append(npst.arrays(bool, (count,)))
-        selections.append(npst.arrays("uint64", st.integers(0, 4), elements=st.integers(0, count - 1)))
+        selections.append(
+            npst.arrays("uint64", st.integers(0, 4), elements=st.integers(0, count - 1))
+        )
     selection = data.draw(st.one_of(selections))
     if isinstance(selection, slice) and (selection.step or 1) < 1:
         return  # which Zarr does not have
@@ -251,7 +266,9 @@ def test_any_chain_of_codecs(array: Any, compressor: Any) -> None:
     import zarr
 
     element = element_type_from_numpy(array.dtype)
-    chain = complete_chain(CodecRequest(compressors=compressor), element, array.dtype, is_scalar=False)
+    chain = complete_chain(
+        CodecRequest(compressors=compressor), element, array.dtype, is_scalar=False
+    )
     stored = zarr.create_array(
         MemoryStore(),
         shape=array.shape,

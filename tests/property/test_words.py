@@ -92,7 +92,11 @@ def test_bytes_as_an_attribute(value: bytes) -> None:
 
 @given(
     st.recursive(
-        st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | text,
+        st.none()
+        | st.booleans()
+        | st.integers(-(2**63), 2**63 - 1)
+        | st.floats(allow_nan=False)
+        | text,
         lambda inner: st.dictionaries(text, inner, max_size=3),
         max_leaves=5,
     ).filter(lambda value: isinstance(value, dict))
@@ -107,7 +111,10 @@ def test_objects_as_attributes(value: Any) -> None:
 @settings(max_examples=200)
 @given(references)
 def test_references(reference: Reference) -> None:
-    assert CONVENTION.decode_reference(through_json(CONVENTION.encode_reference(reference))) == reference
+    assert (
+        CONVENTION.decode_reference(through_json(CONVENTION.encode_reference(reference)))
+        == reference
+    )
 
 
 @settings(max_examples=200)
@@ -128,7 +135,8 @@ def test_links(given_links: list[Link]) -> None:
         ArrayHeader,
         element_type=st.none() | st.sampled_from(["int16", "str", "ascii", "object_reference"]),
         reference_fields=st.lists(names, max_size=3, unique=True).map(tuple),
-        field_types=st.none() | st.dictionaries(names, st.sampled_from(["ascii", "bytes"]), min_size=1, max_size=3),
+        field_types=st.none()
+        | st.dictionaries(names, st.sampled_from(["ascii", "bytes"]), min_size=1, max_size=3),
     )
 )
 def test_headers(header: ArrayHeader) -> None:
@@ -171,9 +179,13 @@ def test_sources_of_stores_far_away(far: str, target: list[str], base: str, own:
 
 
 @settings(max_examples=100)
-@given(st.sampled_from(sorted(KIND_ELEMENTS)).flatmap(
-    lambda kind: st.tuples(st.just(KIND_ELEMENTS[kind][0]), object_arrays(KIND_ELEMENTS[kind][1]))
-))
+@given(
+    st.sampled_from(sorted(KIND_ELEMENTS)).flatmap(
+        lambda kind: st.tuples(
+            st.just(KIND_ELEMENTS[kind][0]), object_arrays(KIND_ELEMENTS[kind][1])
+        )
+    )
+)
 def test_elements_in_the_store(drawn: tuple[ElementType, Any]) -> None:
     element, values = drawn
     assert_equal_arrays(decode_elements(encode_elements(values, element), element), values)
@@ -197,7 +209,9 @@ def test_rows_of_a_compound_are_taken_as_a_list_or_an_array(drawn: tuple[Element
     element, records = drawn
     assert_equal_arrays(to_memory(records.tolist(), element, str), records)
     for row in records[:1]:
-        assert_equal_arrays(to_memory(tuple(row.item()), element, str), np.array(row, records.dtype))
+        assert_equal_arrays(
+            to_memory(tuple(row.item()), element, str), np.array(row, records.dtype)
+        )
 
 
 @settings(max_examples=150)

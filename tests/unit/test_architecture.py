@@ -31,6 +31,7 @@ LEVELS = {
     "convert": 4,
     "info": 4,
     "cli": 5,
+    "v2": 5,
     "utils": 4,
     "__init__": 6,
     "__main__": 6,
@@ -134,9 +135,7 @@ def test_an_import_that_points_up_is_seen(room: str, line: str) -> None:
 
 
 def test_what_only_a_type_checker_sees_does_not_count() -> None:
-    assert not violations(
-        "read", "if TYPE_CHECKING:\n    from hdmf_zarr.backend import ZarrIO\n"
-    )
+    assert not violations("read", "if TYPE_CHECKING:\n    from hdmf_zarr.backend import ZarrIO\n")
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)

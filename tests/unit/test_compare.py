@@ -155,14 +155,20 @@ CHANGES: dict[str, tuple[Callable[[GroupBuilder], None], str]] = {
     ),
     "a link's target": (other_link, "/group/link: link to /first != /second"),
     "an attribute's value": (set_attribute("integer", 4), "/group@integer: 1 of 1"),
-    "an attribute's dtype": (set_attribute("narrow", np.int8(1)), "/group@narrow: dtype uint8 != int8"),
+    "an attribute's dtype": (
+        set_attribute("narrow", np.int8(1)),
+        "/group@narrow: dtype uint8 != int8",
+    ),
     "a real number for an integer": (set_attribute("integer", 3.0), "/group@integer: dtype"),
     "a number for a bool": (set_attribute("flag", 1), "/group@flag: dtype"),
     "an array of one for a scalar": (set_attribute("integer", [3]), "/group@integer: shape"),
     "text for a NaN": (set_attribute("real", "NaN"), "/group@real: dtype"),
     "an attribute's text": (set_attribute("text", "b"), "/group@text: 1 of 1"),
     "a list's length": (set_attribute("list", [1, 2, 3]), "/group@list: shape"),
-    "an additional attribute": (set_attribute("new", 1), "/group@new: attribute only in the second"),
+    "an additional attribute": (
+        set_attribute("new", 1),
+        "/group@new: attribute only in the second",
+    ),
     "a missing attribute": (
         lambda tree: tree.groups["group"].attributes.pop("text"),
         "/group@text: attribute only in the first",

@@ -64,7 +64,12 @@ def as_hdf5_has_it(dtype: Any, data: Any) -> h5py.Dataset:
 def sample(spelling: str) -> Any:
     if spelling in ("ascii", "bytes"):
         return [b"a", b"b"]
-    if spelling in ("isodatetime", "datetime", "date") or spelling in ("text", "utf", "utf8", "utf-8"):
+    if spelling in ("isodatetime", "datetime", "date") or spelling in (
+        "text",
+        "utf",
+        "utf8",
+        "utf-8",
+    ):
         return ["2024-01-02", "b"]
     if spelling == "bool":
         return [True, False]
@@ -92,7 +97,8 @@ def test_a_spelling_resolves_alike_in_a_compound(spelling: str) -> None:
     entries = [{"name": "a", "dtype": spelling}, {"name": "b", "dtype": "int8"}]
     element = element_type_from_compound(entries, None)
     assert element == ElementType(
-        "compound", fields=(("a", element_type_from_name(spelling)), ("b", number("int8")))  # type: ignore[arg-type]
+        "compound",
+        fields=(("a", element_type_from_name(spelling)), ("b", number("int8"))),  # type: ignore[arg-type]
     )
 
 
@@ -135,7 +141,9 @@ def test_an_unknown_name_is_refused_and_becomes_no_default(name: str) -> None:
 
 
 def test_the_refusal_names_what_is_known() -> None:
-    with pytest.raises(DtypeError, match=r"unknown dtype 'integer'; known are: any, ascii, bool, bytes"):
+    with pytest.raises(
+        DtypeError, match=r"unknown dtype 'integer'; known are: any, ascii, bool, bytes"
+    ):
         element_type_from_name("integer")
 
 
@@ -382,7 +390,9 @@ def test_the_fields_of_a_compound_are_named_as_hdf5_names_them() -> None:
         {"name": "f", "dtype": "float"},
     ]
     dataset = as_hdf5_has_it(entries, [(1, "x", b"y", 0.5)])
-    io = HDF5IO("in memory", mode="r", file=dataset.file, manager=BuildManager(TypeMap(NamespaceCatalog())))
+    io = HDF5IO(
+        "in memory", mode="r", file=dataset.file, manager=BuildManager(TypeMap(NamespaceCatalog()))
+    )
     expected = io.read_builder()["data"].dtype
     ours = builder_dtype(element_type_from_numpy(dataset.dtype))
     assert [(e["name"], e["dtype"]) for e in ours] == [(e["name"], e["dtype"]) for e in expected]

@@ -147,7 +147,11 @@ def test_the_first_leaf_of_data_is(data: Any, leaf: Any) -> None:
             ElementType("fixed_bytes", np.dtype("S1")),
             np.array([b"a", b"bc"], "S2"),
         ),
-        (np.array([b"a"], "S5"), ElementType("fixed_bytes", np.dtype("S1")), np.array([b"a"], "S5")),
+        (
+            np.array([b"a"], "S5"),
+            ElementType("fixed_bytes", np.dtype("S1")),
+            np.array([b"a"], "S5"),
+        ),
     ],
 )
 def test_data_in_memory_are(data: Any, element: ElementType, expected: Any) -> None:

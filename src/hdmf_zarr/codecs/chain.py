@@ -95,7 +95,9 @@ def complete_chain(
     if request.serializer is not None:
         given = _sorted_by_kind([request.serializer], itemsize)[1]
         if not given:
-            raise LayoutError(f"{request.serializer!r:.100} is no serializer: it gives no bytes for an array")
+            raise LayoutError(
+                f"{request.serializer!r:.100} is no serializer: it gives no bytes for an array"
+            )
         serializers += given
     if request.compressors is True or (request.compressors is None and not is_scalar):
         compressors.append(default_compressor(itemsize))
@@ -109,9 +111,7 @@ def complete_chain(
     if len(serializers) > 1:
         raise LayoutError(f"an array has one serializer, found {len(serializers)}: {serializers}")
     serializer = serializers[0] if serializers else _default_serializer(element, dtype)
-    return CodecChain(
-        filters=tuple(filters), serializer=serializer, compressors=tuple(compressors)
-    )
+    return CodecChain(filters=tuple(filters), serializer=serializer, compressors=tuple(compressors))
 
 
 def chain_from_codecs(codecs: Sequence[ZarrCodec]) -> CodecChain:

@@ -25,6 +25,9 @@ from hdmf_zarr.errors import EncodingError, MetadataError
 LONGEST_TEXT = 2**16
 """Characters of a path or text in a reference or record; longer ones are not believed."""
 
+MOST_CELLS = 1024
+"""Values in a record."""
+
 _LEAST_BELIEVED = 2**26
 _MOST_PER_BYTE = 256
 """Characters that a chunk may become: some, and as many for each of its bytes.
@@ -47,7 +50,7 @@ class _ObjectsCodec(BytesBytesCodec):
         """Make the codec of its JSON."""
         return cls(**data.get("configuration", {}))
 
-    def evolve_from_array_spec(self, array_spec: Any) -> Self:  # noqa: ARG002 - zarr's signature
+    def evolve_from_array_spec(self, array_spec: Any) -> Self:
         """Nothing depends on the array."""
         return self
 
@@ -137,7 +140,9 @@ class JSONObjectsCodec(_ObjectsCodec):
         count = math.prod(held)
         elements = items[:1] if not held else _flattened(items, len(held))
         if len(elements) != count:
-            raise MetadataError(f"the chunk holds {len(elements)} elements for the shape {held!r:.200}")
+            raise MetadataError(
+                f"the chunk holds {len(elements)} elements for the shape {held!r:.200}"
+            )
         return _texts_of(elements, held, shape, None)
 
     def encode_texts(self, texts: npt.NDArray[Any]) -> bytes:
@@ -152,7 +157,9 @@ def _texts_of(
     elements: list[Any], held: tuple[int, ...], shape: tuple[int, ...], believed: int | None
 ) -> npt.NDArray[Any]:
     if math.prod(held) != math.prod(shape):
-        raise MetadataError(f"the chunk holds elements of the shape {held!r:.200}, expected {shape}")
+        raise MetadataError(
+            f"the chunk holds elements of the shape {held!r:.200}, expected {shape}"
+        )
     texts = np.empty(len(elements), dtype=object)
     characters = 0
     for position, element in enumerate(elements):
@@ -164,11 +171,13 @@ def _texts_of(
 
 
 def _text_of(element: Any) -> str:
-    if isinstance(element, str):
-        return _checked(element)
+    if isinstance(element, (str, bytes)):
+        return str(_checked_cell(element))
     if isinstance(element, dict):
         return json.dumps(_checked_reference(element))
     if isinstance(element, (list, tuple)):
+        if len(element) > MOST_CELLS:
+            raise MetadataError(f"a record holds more than {MOST_CELLS} values")
         return json.dumps([_checked_cell(cell) for cell in element])
     if element is None or element == 0:
         return ""  # the fill value, and what a chunk has beyond the end of its array
@@ -188,10 +197,15 @@ def _checked_cell(cell: Any) -> Any:
     if isinstance(cell, str):
         return _checked(cell)
     if isinstance(cell, bytes):
-        return _checked(cell.decode("utf-8"))
+        try:
+            return _checked(cell.decode("utf-8"))
+        except UnicodeDecodeError as error:
+            raise MetadataError(f"{cell!r:.100} is not UTF-8: {error.reason}") from error
     if cell is None or isinstance(cell, (bool, int, float)):
         return cell
-    raise MetadataError(f"a record holds a {type(cell).__name__}, expected a number, text or reference")
+    raise MetadataError(
+        f"a record holds a {type(cell).__name__}, expected a number, text or reference"
+    )
 
 
 def _checked_reference(reference: dict[str, Any]) -> dict[str, Any]:
@@ -199,7 +213,9 @@ def _checked_reference(reference: dict[str, Any]) -> dict[str, Any]:
     checked = {key: reference.get(key) for key in _REFERENCE_KEYS}
     for key, value in checked.items():
         if value is not None and not isinstance(value, str):
-            raise MetadataError(f"{key!r} of a reference must be text, found {type(value).__name__}")
+            raise MetadataError(
+                f"{key!r} of a reference must be text, found {type(value).__name__}"
+            )
         if value is not None:
             _checked(value)
     if checked["path"] is None:
@@ -211,6 +227,10 @@ def _checked(text: str) -> str:
     # Specifications are text of any length and stand alone; a path or a cell is short.
     if len(text) > LONGEST_TEXT and text[:1] != "{":
         raise MetadataError(f"a text of {len(text)} characters is too long for a path")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise MetadataError(f"{text!r:.100} is not text: {error.reason}") from error
     return text
 
 

@@ -197,7 +197,9 @@ class _Interpreter:
         elif function is _Global.REFERENCE and arguments == ():
             self.stack.append({})
         else:
-            raise MetadataError(f"the pickle calls {_named(function)}, which references do not need")
+            raise MetadataError(
+                f"the pickle calls {_named(function)}, which references do not need"
+            )
 
     def new_object(self, _argument: Any) -> None:
         arguments, kind = self.stack.pop(), self.stack.pop()
@@ -240,7 +242,9 @@ def _set_array_state(array: PickledArray, state: Any) -> None:
         raise MetadataError("the pickle holds an array of a negative size")
     count = math.prod(shape)
     if count != len(elements):
-        raise MetadataError(f"the pickle holds {len(elements)} elements for the shape {shape!r:.200}")
+        raise MetadataError(
+            f"the pickle holds {len(elements)} elements for the shape {shape!r:.200}"
+        )
     array.shape, array.fields, array.elements = shape, dtype.fields, elements
     array._is_built = True
 
@@ -257,7 +261,9 @@ def _known_global(module: Any, name: Any) -> _Global:
 
 def _expect(value: Any, kind: type) -> Any:
     if not isinstance(value, kind):
-        raise MetadataError(f"the pickle is malformed: {type(value).__name__} in place of {kind.__name__}")
+        raise MetadataError(
+            f"the pickle is malformed: {type(value).__name__} in place of {kind.__name__}"
+        )
     return value
 
 

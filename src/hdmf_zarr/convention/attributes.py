@@ -8,7 +8,8 @@ in the node's reserved attribute ``_ATTRIBUTE_DTYPES``.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from datetime import date, datetime
 from typing import Any
 
@@ -45,8 +46,8 @@ def encode_attribute(value: Any) -> tuple[JSON, str | None]:
         return {str(key): encode_attribute(entry)[0] for key, entry in value.items()}, None
     if _is_empty_with_type(value):
         return None, EMPTY + np.dtype(value.dtype).str
-    if isinstance(value, np.ndarray | list | tuple | Set):
-        array = _as_array(list(value) if isinstance(value, Set) else value)
+    if isinstance(value, np.ndarray | list | tuple | AbstractSet):
+        array = _as_array(list(value) if isinstance(value, AbstractSet) else value)
         return _encode_scalar(array[()]) if array.ndim == 0 else _encode_array(array)
     return _encode_scalar(value)
 
@@ -83,14 +84,16 @@ def decode_attribute(
         target = np.dtype(dtype)
         if target.subdtype is not None:
             if 0 not in target.shape or not isinstance(value, list) or np.size(value):
-                raise ValueError("a shape is recorded for arrays without elements only")
+                raise ValueError("a shape is recorded for arrays without elements only")  # noqa: TRY301
             return np.empty(target.shape, object if target.base.kind == "U" else target.base)
         if target.kind == "S":
             encoded = np.char.encode(np.array(value, dtype=np.str_), "utf-8")
             return encoded.astype(target)
         return _of_dtype(value, target)
     except (AttributeError, TypeError, ValueError, OverflowError) as error:
-        raise MetadataError(f"value {value!r:.200} is not of the recorded dtype {dtype!r}") from error
+        raise MetadataError(
+            f"value {value!r:.200} is not of the recorded dtype {dtype!r}"
+        ) from error
 
 
 def _of_dtype(value: JSON, dtype: np.dtype[Any]) -> Any:
@@ -214,7 +217,7 @@ def _recorded_name(dtype: np.dtype[Any]) -> str | None:
 
 
 def _refuse_unrepresentable(dtype: np.dtype[Any]) -> None:
-    if dtype.kind not in "biufUS" or dtype.itemsize > 8 and dtype.kind == "f":
+    if dtype.kind not in "biufUS" or (dtype.itemsize > 8 and dtype.kind == "f"):
         raise DtypeError(f"an attribute cannot have the dtype {dtype}")
 
 

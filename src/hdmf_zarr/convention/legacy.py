@@ -141,7 +141,9 @@ class LegacyConvention:
 
     def user_attributes(self, attributes: Mapping[str, JSON]) -> dict[str, JSON]:
         """The attributes without the reserved ones."""
-        return {name: value for name, value in attributes.items() if name not in RESERVED_ATTRIBUTES}
+        return {
+            name: value for name, value in attributes.items() if name not in RESERVED_ATTRIBUTES
+        }
 
 
 def _object(reference: Reference) -> dict[str, JSON]:

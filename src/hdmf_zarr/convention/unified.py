@@ -62,7 +62,7 @@ class UnifiedConvention:
         entries = attributes.get(LINKS, [])
         try:
             if not isinstance(entries, list):
-                raise TypeError(f"expected a list, found {type(entries).__name__}")
+                raise TypeError(f"expected a list, found {type(entries).__name__}")  # noqa: TRY301
             return tuple(
                 Link(
                     name=_text(entry["name"]),
@@ -131,8 +131,7 @@ class UnifiedConvention:
             entries = [
                 entry.get("name")
                 for entry in compound
-                if isinstance(entry, Mapping)
-                and entry.get("dtype") in (OBJECT_REFERENCE, "object")
+                if isinstance(entry, Mapping) and entry.get("dtype") in (OBJECT_REFERENCE, "object")
             ]
             fields = fields or _names({COMPOUND_ELEMENT_TYPE: entries}, COMPOUND_ELEMENT_TYPE) or ()
         field_types = attributes.get(FIELD_TYPES)
@@ -153,7 +152,9 @@ class UnifiedConvention:
 
     def user_attributes(self, attributes: Mapping[str, JSON]) -> dict[str, JSON]:
         """The attributes without the reserved ones."""
-        return {name: value for name, value in attributes.items() if name not in RESERVED_ATTRIBUTES}
+        return {
+            name: value for name, value in attributes.items() if name not in RESERVED_ATTRIBUTES
+        }
 
 
 def specification_path(attributes: Mapping[str, JSON]) -> str | None:

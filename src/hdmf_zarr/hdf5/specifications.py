@@ -27,7 +27,9 @@ def read_specifications(file: h5py.File) -> Specifications:
     }
 
 
-def write_specifications(file: h5py.File, specifications: Mapping[str, Mapping[str, Mapping[str, str]]]) -> None:
+def write_specifications(
+    file: h5py.File, specifications: Mapping[str, Mapping[str, Mapping[str, str]]]
+) -> None:
     """Cache specifications in a file, besides those that it has."""
     group = file.require_group(SPECIFICATION_GROUP)
     file.attrs[SPECIFICATION_LOCATION] = group.ref

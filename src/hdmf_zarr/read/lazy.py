@@ -208,7 +208,7 @@ class AbstractZarrTableDataset(DatasetOfReferences):
                 rows[name] = column.reshape(rows.shape)
         return rows
 
-    def resolve(self, manager: Any) -> Any:  # noqa: ARG002 - HDMF's name and argument
+    def resolve(self, manager: Any) -> Any:
         """Return all rows with their references resolved."""
         return self[...]
 
@@ -226,7 +226,9 @@ class AbstractZarrTableDataset(DatasetOfReferences):
         for position, (_, field) in enumerate(fields):
             if field.kind == "reference":
                 target = values[position]
-                values[position] = "" if target is None else self.io._element_of_target(self.dataset, target)
+                values[position] = (
+                    "" if target is None else self.io._element_of_target(self.dataset, target)
+                )
                 if values[position] is None:
                     return None
         return [tuple(values)]

@@ -79,7 +79,7 @@ class StoreReader:
     def read(self) -> GroupBuilder:
         """Return the builder of the root."""
         self.main.build()
-        return cast(GroupBuilder, self.main.builders[""])
+        return cast("GroupBuilder", self.main.builders[""])
 
     def tree(self, location: Location) -> TreeReader:
         """Return the builders of a store, opening it where it is not open yet.
@@ -169,8 +169,7 @@ class TreeReader:
 
     def _group(self, path: str) -> GroupBuilder:
         links = {
-            link.name
-            for link in self.hierarchy.convention.decode_links(self._attributes_of(path))
+            link.name for link in self.hierarchy.convention.decode_links(self._attributes_of(path))
         }
         groups, datasets = [], []
         for name in sorted(self._children.get(path, ())):
@@ -188,7 +187,7 @@ class TreeReader:
             datasets=datasets,
             source=self.hierarchy.uri,
         )
-        return cast(GroupBuilder, self._finish(builder, path))
+        return cast("GroupBuilder", self._finish(builder, path))
 
     def _dataset(self, path: str, name: str) -> DatasetBuilder:
         document = self.hierarchy.documents[path]
@@ -219,7 +218,7 @@ class TreeReader:
             dimension_labels=tuple(names) if names and not is_scalar else None,
             source=self.hierarchy.uri,
         )
-        return cast(DatasetBuilder, self._finish(builder, path))
+        return cast("DatasetBuilder", self._finish(builder, path))
 
     def _finish(self, builder: BaseBuilder, path: str) -> BaseBuilder:
         builder.location = "/" + path.rpartition("/")[0]
@@ -267,7 +266,9 @@ class TreeReader:
 
     def _is_readable_scalar(self, path: str, document: Mapping[str, Any]) -> bool:
         try:
-            return _is_scalar(document, self.hierarchy.convention.decode_header(self._attributes_of(path)))
+            return _is_scalar(
+                document, self.hierarchy.convention.decode_header(self._attributes_of(path))
+            )
         except HDMFZarrError:
             return False
 
@@ -300,7 +301,7 @@ class TreeReader:
 
     def _set_scalar_reference(self, path: str, element: str) -> None:
         path, _, field = path.partition(":")
-        builder = cast(DatasetBuilder, self.builders[path])
+        builder = cast("DatasetBuilder", self.builders[path])
         reference = self.hierarchy.convention.decode_element(element)
         if reference is None:
             return
@@ -342,7 +343,7 @@ class TreeReader:
         values = value if isinstance(value, list) else [value]
         try:
             targets = [
-                self._stores.builder(self.hierarchy, cast(Reference, reference))
+                self._stores.builder(self.hierarchy, cast("Reference", reference))
                 for reference in map(self.hierarchy.convention.decode_reference, values)
             ]
         except BrokenLinkError as error:

@@ -16,8 +16,8 @@ from zarr.abc.codec import BytesBytesCodec
 from zarr.codecs import BloscCodec, BytesCodec, ShardingCodec
 
 from hdmf_zarr.codecs import chain_from_codecs
-from hdmf_zarr.codecs.objects import JSONObjectsCodec, PickledObjectsCodec
 from hdmf_zarr.codecs.chain import default_compressor
+from hdmf_zarr.codecs.objects import JSONObjectsCodec, PickledObjectsCodec
 from hdmf_zarr.convention import ArrayHeader
 from hdmf_zarr.dtypes import (
     ASCII,
@@ -66,7 +66,7 @@ def element_type_of_array(document: dict[str, Any], header: ArrayHeader) -> Elem
     name = name.get("name") if isinstance(name, dict) else name
     if header.fields is not None and name == "string":
         return _recorded_fields(header.fields)
-    _check_recorded_type(document, name, header)
+    _check_recorded_type(document, str(name), header)
     if name == "string":
         return _TEXT_TYPES.get(header.element_type or "str", TEXT)
     if name == "variable_length_bytes":
@@ -74,9 +74,11 @@ def element_type_of_array(document: dict[str, Any], header: ArrayHeader) -> Elem
     try:
         data_type = compat.readable_document(document)["data_type"]
         dtype = zarr.dtype.parse_dtype(data_type, zarr_format=3).to_native_dtype()
-        element = element_type_from_numpy(cast(np.dtype[Any], dtype))
+        element = element_type_from_numpy(cast("np.dtype[Any]", dtype))
     except (ValueError, KeyError, TypeError) as error:
-        raise MetadataError(f"data type {document['data_type']!r:.200} is not known: {error}") from error
+        raise MetadataError(
+            f"data type {document['data_type']!r:.200} is not known: {error}"
+        ) from error
     if element.kind == "compound":
         return ElementType(
             "compound",
@@ -97,7 +99,9 @@ def _recorded_fields(fields: tuple[tuple[str, str], ...]) -> ElementType:
     for name, spelled in fields:
         element = ASCII if spelled == "bytes_" else element_type_from_name(spelled)
         if element is None:
-            raise MetadataError(f"field {name!r} has the dtype {spelled!r}, which does not say its type")
+            raise MetadataError(
+                f"field {name!r} has the dtype {spelled!r}, which does not say its type"
+            )
         types.append((name, element))
     return ElementType("compound", fields=tuple(types))
 
@@ -106,9 +110,13 @@ def _check_recorded_type(document: dict[str, Any], name: str, header: ArrayHeade
     """Refuse a recorded type that the array cannot have: references in numbers, fields in none."""
     holds_objects = name in ("string", "variable_length_bytes")
     if header.element_type in ("object", "object_reference") and not holds_objects:
-        raise MetadataError(f"references are recorded for an array of {document['data_type']!r:.100}")
+        raise MetadataError(
+            f"references are recorded for an array of {document['data_type']!r:.100}"
+        )
     if header.fields is not None and name not in ("struct", "structured"):
-        raise MetadataError(f"a compound is recorded for an array of {document['data_type']!r:.100}")
+        raise MetadataError(
+            f"a compound is recorded for an array of {document['data_type']!r:.100}"
+        )
 
 
 def _field_type(name: str, stored: ElementType, header: ArrayHeader) -> ElementType:
@@ -268,7 +276,9 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
             return None
         for index, size in zip(indices, self.shape, strict=True):
             if not -size <= index < size:
-                raise IndexError(f"index {index} is out of bounds for {self._where} with {size} rows")
+                raise IndexError(
+                    f"index {index} is out of bounds for {self._where} with {size} rows"
+                )
         return tuple(
             slice(index % size, index % size + 1)
             for index, size in zip(indices, self.shape, strict=True)
@@ -277,7 +287,7 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
     def _plain(self, selection: Any) -> Any:
         return _plain_selection(selection, self.shape[0] if self.ndim > 1 else None)
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:  # noqa: FBT001 - numpy
         values = np.asarray(self[...])
         return values if dtype is None else values.astype(dtype)
 
@@ -369,7 +379,9 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
         element, data_type = self._widened(rows)
         chunk_rows = self._grown_chunk_rows(count)
         if data_type is not None or chunk_rows != self.chunks[0] or self._holds_pickles:
-            self._rewrite(np.concatenate([np.asarray(self[...]), rows]), element, data_type, chunk_rows)
+            self._rewrite(
+                np.concatenate([np.asarray(self[...]), rows]), element, data_type, chunk_rows
+            )
             return
         start = self.shape[0]
         document = {**self._document, "shape": [count, *self.shape[1:]]}
@@ -428,7 +440,7 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
     @property
     def _stored_itemsize(self) -> int:
         if self.element_type.kind in ("number", "fixed_bytes", "compound"):
-            return int(cast(np.dtype[Any], self.metadata.dtype.to_native_dtype()).itemsize)
+            return int(cast("np.dtype[Any]", self.metadata.dtype.to_native_dtype()).itemsize)
         return 64  # of text, a guess
 
     def _rewrite(
@@ -458,7 +470,9 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
         header = self._hierarchy.convention.decode_header(document["attributes"])
         if header.element_type is not None and element.numpy is not None:
             document["attributes"].update(
-                self._hierarchy.convention.encode_header(ArrayHeader(element_type=element.numpy.name))
+                self._hierarchy.convention.encode_header(
+                    ArrayHeader(element_type=element.numpy.name)
+                )
             )
         written = Hierarchy(self._hierarchy.bytestore, {"": {}, self._node_path: document})
         array = zarr.Array(written.async_array(self._node_path))
@@ -621,7 +635,7 @@ def _record_dtype(data_type: Any) -> np.dtype[Any] | None:
 
 
 def _native(data_type: Any) -> np.dtype[Any]:
-    return cast(np.dtype[Any], data_type.to_native_dtype())
+    return cast("np.dtype[Any]", data_type.to_native_dtype())
 
 
 def _width(dtype: np.dtype[Any]) -> int:

@@ -236,7 +236,9 @@ def _zarr_store(location: Location, *, read_only: bool) -> Store:
         return _open_zip(location)
     try:
         options: Mapping[str, Any] = location.storage_options or {}
-        return FsspecStore.from_url(location.uri, storage_options=dict(options), read_only=read_only)
+        return FsspecStore.from_url(
+            location.uri, storage_options=dict(options), read_only=read_only
+        )
     except ImportError as error:
         raise MissingExtraError(
             f"{location.uri} needs packages that are not installed ({error}): "

@@ -115,7 +115,7 @@ def array_document(metadata: Mapping[str, JSON]) -> dict[str, JSON]:
     else:
         with compat.without_specification_warnings():
             zarr_dtype = zarr.dtype.parse_dtype(dtype, zarr_format=3)
-            data_type = cast(Any, zarr_dtype.to_json(zarr_format=3))
+            data_type = cast("Any", zarr_dtype.to_json(zarr_format=3))
             scalar = _fill_scalar(zarr_dtype, metadata.get("fill_value"))
             fill_value = zarr_dtype.to_json_scalar(scalar, zarr_format=3)
         codecs = [_bytes_codec(dtype)]
@@ -148,7 +148,7 @@ def array_document(metadata: Mapping[str, JSON]) -> dict[str, JSON]:
 
 
 def _sizes(metadata: Mapping[str, JSON], name: str) -> list[int]:
-    sizes = metadata.get(name)
+    sizes: Any = metadata.get(name)
     is_valid = isinstance(sizes, list) and all(
         isinstance(size, int) and not isinstance(size, bool) and size >= 0 for size in sizes
     )
@@ -198,7 +198,9 @@ def _translated(
         elif isinstance(codec, BytesBytesCodec):
             after.append(codec.to_dict())
         else:
-            raise LayoutError(f"the filter {configuration!r:.200} has no place in a chain of format 3")
+            raise LayoutError(
+                f"the filter {configuration!r:.200} has no place in a chain of format 3"
+            )
     return before, after
 
 
@@ -246,7 +248,10 @@ def array_metadata(document: Mapping[str, JSON]) -> dict[str, JSON]:
     if (original := document.get(ORIGINAL)) is not None:
         is_broken = BROKEN in document
         return dict(original) if is_broken else {**original, "shape": list(document["shape"])}
-    order, filters, serializer, compressors = "C", [], None, []
+    order = "C"
+    filters: list[JSON] = []
+    compressors: list[JSON] = []
+    serializer: Mapping[str, JSON] | None = None
     for codec in document["codecs"]:
         name, configuration = codec["name"], codec.get("configuration") or {}
         if name == "transpose":
@@ -279,8 +284,10 @@ def array_metadata(document: Mapping[str, JSON]) -> dict[str, JSON]:
     }
 
 
-def _format2_dtype(document: Mapping[str, JSON], serializer: Mapping[str, JSON]) -> tuple[JSON, JSON]:
-    data_type = cast(Any, compat.readable_document(dict(document))["data_type"])
+def _format2_dtype(
+    document: Mapping[str, JSON], serializer: Mapping[str, JSON]
+) -> tuple[JSON, JSON]:
+    data_type = cast("Any", compat.readable_document(dict(document))["data_type"])
     with compat.without_specification_warnings():
         zarr_dtype: Any = zarr.dtype.parse_dtype(data_type, zarr_format=3)
     dtype: np.dtype[Any] = zarr_dtype.to_native_dtype()

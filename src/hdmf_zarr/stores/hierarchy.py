@@ -94,7 +94,9 @@ class Hierarchy:
         root = cls._parse_root(bytestore, encoded)
         held = root.pop("consolidated_metadata", None) or {}
         if not isinstance(held, dict):
-            raise MetadataError(f"{bytestore.location.uri}:/ has consolidated metadata that are no object")
+            raise MetadataError(
+                f"{bytestore.location.uri}:/ has consolidated metadata that are no object"
+            )
         entries = held.get("metadata")
         hierarchy = cls(bytestore, {"": root})
         hierarchy.was_consolidated = entries is not None
@@ -125,7 +127,9 @@ class Hierarchy:
         else:
             keys = bytestore.metadata_keys(format2.NODE_DOCUMENTS)
             encoded = bytestore.get_many(keys)
-            entries = {key: _parse_or_empty(encoded[key], f"{uri}:/{key}") for key in sorted(encoded)}
+            entries = {
+                key: _parse_or_empty(encoded[key], f"{uri}:/{key}") for key in sorted(encoded)
+            }
         hierarchy.documents = format2.node_documents(entries)
         if "" not in hierarchy.documents:
             raise MetadataError(
@@ -168,7 +172,10 @@ class Hierarchy:
         if not isinstance(entries, dict):
             raise MetadataError(f"{self.uri}:/ has consolidated metadata that are no object")
         for path, document in entries.items():
-            if not isinstance(document, dict) or document.get("node_type") not in ("group", "array"):
+            if not isinstance(document, dict) or document.get("node_type") not in (
+                "group",
+                "array",
+            ):
                 raise MetadataError(f"{self.uri}:/{path} is neither a group nor an array")
             _check_document(document, f"{self.uri}:/{path}")
             document.pop("consolidated_metadata", None)
@@ -245,7 +252,9 @@ class Hierarchy:
             if followed is None:
                 raise BrokenLinkError(f"{self.uri} has no object at /{wanted}")
             wanted = followed
-        raise BrokenLinkError(f"{self.uri}:/{path.strip('/')} leads through more than {limit} links")
+        raise BrokenLinkError(
+            f"{self.uri}:/{path.strip('/')} leads through more than {limit} links"
+        )
 
     def _follow_one_link(self, path: str) -> str | None:
         step = self.find_link(path)

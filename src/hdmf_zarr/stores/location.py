@@ -109,7 +109,9 @@ def _locate_store(store: Store) -> Location:
     if isinstance(store, FsspecStore):
         url = store.fs.unstrip_protocol(store.path).rstrip("/")
         return Location(url, is_local=False, is_linkable=not url.startswith("memory:"), store=store)
-    return Location(f"{OBJECT_PREFIX}{store!s}#{id(store)}", False, is_linkable=False, store=store)
+    return Location(
+        f"{OBJECT_PREFIX}{store!s}#{id(store)}", is_local=False, is_linkable=False, store=store
+    )
 
 
 def location_of_uri(uri: str) -> Location:

@@ -16,17 +16,27 @@ from typing import Any
 import numpy as np
 
 from hdmf_zarr.convention import JSON, SELF, Link, Reference, convention_for_format
-from hdmf_zarr.convention.unified import ATTRIBUTE_TYPES, SPECIFICATION_GROUP, SPECIFICATION_LOCATION
+from hdmf_zarr.convention.unified import (
+    ATTRIBUTE_TYPES,
+    SPECIFICATION_GROUP,
+    SPECIFICATION_LOCATION,
+)
 from hdmf_zarr.dtypes import ASCII, BYTES, TEXT, ElementType
 from hdmf_zarr.elements import field_widths, undecodable
-from hdmf_zarr.errors import HDMFZarrError, MetadataError, OptionError, StoreExistsError, StoreNotFoundError
+from hdmf_zarr.errors import (
+    HDMFZarrError,
+    MetadataError,
+    OptionError,
+    StoreExistsError,
+    StoreNotFoundError,
+)
 from hdmf_zarr.read.specifications import read_specifications
 from hdmf_zarr.read.tree import open_array
 from hdmf_zarr.stores import (
     DOCUMENT,
     Hierarchy,
-    Location,
     LocalByteStore,
+    Location,
     group_document,
     locate,
     open_bytestore,
@@ -108,14 +118,18 @@ def upgrade(
     if location.is_local and not store_exists(location):
         raise StoreNotFoundError(f"{location.uri} does not exist; check the path")
     is_in_place = destination is None
-    hierarchy = Hierarchy.load(open_bytestore(location, read_only=not is_in_place), consolidated=False)
+    hierarchy = Hierarchy.load(
+        open_bytestore(location, read_only=not is_in_place), consolidated=False
+    )
     if hierarchy.zarr_format != 2:
         raise OptionError(f"{location.uri} is of Zarr format 3 already")
     if is_in_place:
         return _upgrade_in_place(hierarchy)
     target = locate(destination)  # type: ignore[arg-type]
     if target == location:
-        raise OptionError(f"{location.uri} is both source and destination; leave DST out to upgrade it")
+        raise OptionError(
+            f"{location.uri} is both source and destination; leave DST out to upgrade it"
+        )
     if store_exists(target) and not overwrite:
         raise StoreExistsError(f"{target.uri} exists; it is replaced only with overwrite=True")
     check_replaceable(target, force=overwrite)

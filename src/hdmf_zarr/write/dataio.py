@@ -55,7 +55,7 @@ class ZarrDataIO(DataIO):  # type: ignore[misc]
         compressor: Any = None,
         filters: Any = None,
         shards: Any = None,
-        link_data: bool = False,
+        link_data: bool = False,  # noqa: FBT001, FBT002 - positional since 0.4
         *,
         compressors: Any = None,
         serializer: Any = None,
@@ -181,7 +181,9 @@ def _request_of_hdf5_wrapper(data: H5DataIO) -> LayoutRequest:
     settings = data.io_settings
     chunks = settings.get("chunks")
     compressors: Any = None
-    if settings.get("compression") in ("gzip", True) or isinstance(settings.get("compression"), int):
+    if settings.get("compression") in ("gzip", True) or isinstance(
+        settings.get("compression"), int
+    ):
         level = settings.get("compression_opts")
         given = settings["compression"]
         if isinstance(given, int) and not isinstance(given, bool):

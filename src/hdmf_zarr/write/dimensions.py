@@ -50,7 +50,11 @@ class DimensionNames:
         attributes = builder.attributes
         data_type = attributes.get("neurodata_type", attributes.get("data_type"))
         namespace = attributes.get("namespace")
-        if self._manager is None or not isinstance(data_type, str) or not isinstance(namespace, str):
+        if (
+            self._manager is None
+            or not isinstance(data_type, str)
+            or not isinstance(namespace, str)
+        ):
             return None
         key = (namespace, data_type)
         if key not in self._specs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -26,9 +27,9 @@ from hdmf.container import AbstractContainer
 from hdmf.data_utils import AbstractDataChunkIterator
 from hdmf.query import HDMFDataset
 
-from hdmf_zarr.convention import JSON, SELF, ArrayHeader, Convention, Link, Reference
+from hdmf_zarr.convention import JSON, Convention, Link, Reference
 from hdmf_zarr.convention.attributes import encode_attribute
-from hdmf_zarr.convention.unified import ATTRIBUTE_TYPES, LINKS, RESERVED_ATTRIBUTES
+from hdmf_zarr.convention.unified import ATTRIBUTE_TYPES
 from hdmf_zarr.dtypes import (
     ASCII,
     BYTES,
@@ -39,9 +40,6 @@ from hdmf_zarr.dtypes import (
     declared_element_type,
     element_type_from_compound,
     element_type_from_numpy,
-    header_name,
-    stored_dtype,
-    stored_numpy_dtype,
 )
 from hdmf_zarr.elements import (
     REFERENCE_TYPES,
@@ -64,7 +62,6 @@ from hdmf_zarr.write.dataio import unwrap
 from hdmf_zarr.write.dimensions import DimensionNames
 from hdmf_zarr.write.layout import LayoutRequest, decide_layout
 from hdmf_zarr.write.plan import ArrayPlan, AttributesPlan, GroupPlan, Plan, TreePlan
-from hdmf_zarr.write.storage import storage_of_format
 from hdmf_zarr.write.sources import (
     ArraySource,
     ChunkCopySource,
@@ -74,6 +71,7 @@ from hdmf_zarr.write.sources import (
     MemorySource,
     ZarrSource,
 )
+from hdmf_zarr.write.storage import storage_of_format
 
 ROOT_NAME = "root"
 
@@ -252,7 +250,11 @@ class _Planner:
         location = location_of_uri(target.source)
         is_export = self.context.export_source is not None
         is_hdf5 = location.is_local and is_hdf5_file(location.uri)
-        if (is_export and not self.context.link_data) or is_hdf5 or not can_link(location, self.context.destination):
+        if (
+            (is_export and not self.context.link_data)
+            or is_hdf5
+            or not can_link(location, self.context.destination)
+        ):
             if not is_export:
                 warnings.warn(
                     f"{self.context.destination.uri}:/{path}: a Zarr store cannot link to "
@@ -364,7 +366,9 @@ class _Planner:
                 try:
                     path = hierarchy.resolve(path)
                 except BrokenLinkError as error:
-                    warnings.warn(f"{error}; the reference is kept", BrokenLinkWarning, stacklevel=2)
+                    warnings.warn(
+                        f"{error}; the reference is kept", BrokenLinkWarning, stacklevel=2
+                    )
                     return convention.encode_element(reference)
                 if path not in self._by_path:
                     raise BrokenLinkError(
@@ -429,8 +433,12 @@ class _Planner:
             old = existing.attributes(path)
             named = {link.name for link in links}
             # A link whose target is missing was not read, and stays as it was.
-            kept = [link for link in self.context.convention.decode_links(old) if link.name not in named]
-            merged = _merged(old, {**attributes, **self.context.convention.encode_links(links + kept)})
+            kept = [
+                link for link in self.context.convention.decode_links(old) if link.name not in named
+            ]
+            merged = _merged(
+                old, {**attributes, **self.context.convention.encode_links(links + kept)}
+            )
             return AttributesPlan(path=path, attributes=merged)
         attributes.update(self.context.convention.encode_links(links))
         return GroupPlan(path=path, attributes=attributes)
@@ -476,15 +484,22 @@ class _Planner:
         data, request, link_data = unwrap(builder.data)
         if isinstance(data, HDMFDataset):
             data = data.dataset
-        link = self._link_to_array(data, path, link_data)
+        link = self._link_to_array(data, path, link_data=link_data)
         if link is not None and self._says_the_same(builder, data):
             return link
+        if link is not None and link_data:
+            warnings.warn(
+                f"{self.context.destination.uri}:/{path}: a link to {link.source}:{link.path} was asked "
+                "for, but the attributes there are others; the data are copied",
+                UserWarning,
+                stacklevel=2,
+            )
         source = self._source(data, builder, request)
         if isinstance(source, ChunkCopySource):
             return self._copy_plan(builder, path, source)
         return self._array_plan(builder, path, source, request)
 
-    def _link_to_array(self, data: Any, path: str, link_data: bool | None) -> Link | None:
+    def _link_to_array(self, data: Any, path: str, *, link_data: bool | None) -> Link | None:
         """Return the link that stands for a dataset whose data are an array of a Zarr store."""
         if not isinstance(data, zarr.Array):
             return None
@@ -498,7 +513,11 @@ class _Planner:
         if location == self.context.export_source and not self.context.link_data and not link_data:
             return self._link_to_home(array_path, path)
         wanted = self.context.link_data if link_data is None else link_data
-        if not wanted or not can_link(location, self.context.destination) or (is_export and not self.context.link_data):
+        if (
+            not wanted
+            or not can_link(location, self.context.destination)
+            or (is_export and not self.context.link_data)
+        ):
             return None
         return Link(
             name=name,
@@ -522,7 +541,9 @@ class _Planner:
         types = dict(array.attrs).get(ATTRIBUTE_TYPES) or {}
         own_types = attributes.pop(ATTRIBUTE_TYPES, {})
         is_numeric = not isinstance(array, HDMFZarrArray) or array.element_type.numpy is not None
-        return is_numeric and attributes == held and own_types == types
+        # As text: NaN is not equal to itself.
+        same = json.dumps(attributes, sort_keys=True) == json.dumps(held, sort_keys=True)
+        return is_numeric and same and own_types == types
 
     def _link_to_home(self, array_path: str, path: str) -> Link | None:
         """Link to the copy of an array that is exported under its own path, too."""
@@ -551,7 +572,9 @@ class _Planner:
         if is_h5py_dataset(data):
             return HDF5Source(data, self._hdf5_target_text)
         if _is_lazy(data):
-            return LazySource(data, declared if declared in (TEXT, ASCII, ISODATETIME, BYTES) else None)
+            return LazySource(
+                data, declared if declared in (TEXT, ASCII, ISODATETIME, BYTES) else None
+            )
         if isinstance(data, ReferenceBuilder | BaseBuilder | AbstractContainer):
             declared = REFERENCE
         if not isinstance(data, (list, tuple, np.ndarray)) and not np.isscalar(data):
@@ -585,7 +608,9 @@ class _Planner:
 
     def _copy_plan(self, builder: DatasetBuilder, path: str, source: ChunkCopySource) -> ArrayPlan:
         document = dict(source.array.hierarchy.documents[source.array.node_path])
-        header = source.array.hierarchy.convention.decode_header(document.pop("attributes", None) or {})
+        header = source.array.hierarchy.convention.decode_header(
+            document.pop("attributes", None) or {}
+        )
         attributes = {
             **self.attributes(builder),
             **self._encoded_header(source.element, builder, source.shape, header.dimension_names),
@@ -622,7 +647,9 @@ class _Planner:
         stored = self.storage.stored_type(source.element, widths)
         element, numpy_dtype = stored.element, stored.numpy
         if isinstance(source, MemorySource):
-            encode_elements(source.values, element, numpy_dtype)  # what cannot be encoded, fails here
+            encode_elements(
+                source.values, element, numpy_dtype
+            )  # what cannot be encoded, fails here
         shape = source.shape or self.storage.scalar_shape
         layout = decide_layout(
             request,

@@ -88,7 +88,9 @@ class ZarrSource:
 
     def read(self, region: Region) -> npt.NDArray[Any]:
         """Elements of a region."""
-        values = np.asarray(self.array[region if self.shape else ()], dtype=self.element.memory_dtype)
+        values = np.asarray(
+            self.array[region if self.shape else ()], dtype=self.element.memory_dtype
+        )
         if self.element.kind == "reference":
             return self._retargeted(values)
         fields = [name for name, field in self.element.fields if field.kind == "reference"]

@@ -53,9 +53,17 @@ class StoredType:
 class Storage(Protocol):
     """How a Zarr format stores elements."""
 
-    chunk_keys: dict[str, Any]
-    scalar_shape: tuple[int, ...]
-    has_dimension_names: bool
+    @property
+    def chunk_keys(self) -> dict[str, Any]:
+        """Names of chunks, as Zarr's metadata have them."""
+
+    @property
+    def scalar_shape(self) -> tuple[int, ...]:
+        """Shape of the array that holds a scalar."""
+
+    @property
+    def has_dimension_names(self) -> bool:
+        """Whether a document has a place for the names of dimensions."""
 
     def stored_type(self, element: ElementType, widths: Mapping[str, int]) -> StoredType:
         """How elements of a type are stored; ``widths`` are those of a compound's text."""
@@ -76,7 +84,7 @@ class Format3Storage:
     """Native types; names of dimensions in the document."""
 
     chunk_keys = CHUNK_KEYS
-    scalar_shape = ()
+    scalar_shape: tuple[int, ...] = ()
     has_dimension_names = True
 
     def stored_type(self, element: ElementType, widths: Mapping[str, int]) -> StoredType:
@@ -92,8 +100,8 @@ class Format3Storage:
         self,
         element: ElementType,
         *,
-        is_scalar: bool,  # noqa: ARG002 - a scalar has a shape of its own in format 3
-        names: tuple[str | None, ...] | None,  # noqa: ARG002 - they are in the document
+        is_scalar: bool,
+        names: tuple[str | None, ...] | None,
     ) -> ArrayHeader:
         """What the reserved attributes of an array say."""
         if element.kind != "compound":
@@ -110,7 +118,7 @@ class Format3Storage:
     def check_shards(self, shards: Any) -> None:
         """Format 3 has shards."""
 
-    def can_hold(self, document: Mapping[str, Any], element: ElementType) -> bool:  # noqa: ARG002
+    def can_hold(self, document: Mapping[str, Any], element: ElementType) -> bool:
         """Whether the encoded chunks of an array can be kept as they are: all but objects."""
         names = [codec.get("name", "") for codec in document.get("codecs", ())]
         return bool(names) and not any(name.startswith("hdmf_zarr.") for name in names)
@@ -120,7 +128,7 @@ class Format2Storage:
     """Scalars of shape (1,); references, and compounds that hold text or references, as JSON."""
 
     chunk_keys = FORMAT2_CHUNK_KEYS
-    scalar_shape = (1,)
+    scalar_shape: tuple[int, ...] = (1,)
     has_dimension_names = False
 
     def stored_type(self, element: ElementType, widths: Mapping[str, int]) -> StoredType:

@@ -16,7 +16,7 @@ from hdmf_zarr.dtypes import ElementType
 from hdmf_zarr.elements import encode_elements, to_memory
 from hdmf_zarr.errors import HDMFZarrError
 from hdmf_zarr.stores import Hierarchy, compat, group_document
-from hdmf_zarr.stores.chunk_keys import CHUNK_KEYS, chunk_key
+from hdmf_zarr.stores.chunk_keys import chunk_key
 from hdmf_zarr.write.layout import Layout
 from hdmf_zarr.write.plan import ArrayPlan, AttributesPlan, GroupPlan, TreePlan
 from hdmf_zarr.write.queue import ZarrIODataChunkIteratorQueue
@@ -124,9 +124,7 @@ class Execution:
             self.queue.exhaust_queue()
         return array
 
-    def _copy_chunks(
-        self, source: ChunkCopySource, path: str, document: dict[str, JSON]
-    ) -> None:
+    def _copy_chunks(self, source: ChunkCopySource, path: str, document: dict[str, JSON]) -> None:
         """Copy encoded chunks; one that is missing stays missing."""
         origin = source.array.hierarchy
         unit = document["chunk_grid"]["configuration"]["chunk_shape"]
@@ -211,7 +209,10 @@ class GrowingArray:
     def _whole_rows(self, selection: Any) -> tuple[int, int] | None:
         """First and last row of a selection of whole rows, or None for another one."""
         first, *others = selection if isinstance(selection, tuple) else (selection,)
-        full = [other == slice(None) or other == slice(0, n) for other, n in zip(others, self.shape[1:], strict=False)]
+        full = [
+            other == slice(None) or other == slice(0, n)
+            for other, n in zip(others, self.shape[1:], strict=False)
+        ]
         if not all(full) or self._element.kind == "compound":
             return None
         if isinstance(first, (int, np.integer)) and first >= 0:
@@ -243,9 +244,7 @@ def _made_document(plan: ArrayPlan) -> dict[str, JSON]:
     )
 
 
-def _writable_array(
-    hierarchy: Hierarchy, path: str, document: dict[str, JSON]
-) -> zarr.Array[Any]:
+def _writable_array(hierarchy: Hierarchy, path: str, document: dict[str, JSON]) -> zarr.Array[Any]:
     """Return zarr's array of a document that is not in the store yet."""
     return zarr.Array(Hierarchy(hierarchy.bytestore, {"": {}, path: document}).async_array(path))
 
@@ -254,9 +253,7 @@ def _bytes_per_element(stored: np.dtype[Any]) -> int:
     return stored.itemsize if stored.kind not in "OT" else 64
 
 
-def _regions(
-    shape: tuple[int, ...], layout: Layout, itemsize: int
-) -> Iterator[tuple[slice, ...]]:
+def _regions(shape: tuple[int, ...], layout: Layout, itemsize: int) -> Iterator[tuple[slice, ...]]:
     """Regions of whole write units that cover a shape, each of about `BUFFER_BYTES` at most."""
     if not shape:
         yield ()

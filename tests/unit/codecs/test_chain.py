@@ -119,7 +119,13 @@ def test_more_than_one_serializer_is_refused(request_: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "request_",
-    [{"filters": True}, {"filters": [True]}, {"filters": 5}, {"compressors": "gzip"}, {"compressors": [None]}],
+    [
+        {"filters": True},
+        {"filters": [True]},
+        {"filters": 5},
+        {"compressors": "gzip"},
+        {"compressors": [None]},
+    ],
     ids=str,
 )
 def test_what_is_no_codec_is_refused(request_: dict[str, Any]) -> None:
@@ -127,7 +133,9 @@ def test_what_is_no_codec_is_refused(request_: dict[str, Any]) -> None:
         chain(**request_)
 
 
-@pytest.mark.parametrize("serializer", [GZIP, TRANSPOSE, numcodecs.GZip(1)], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    "serializer", [GZIP, TRANSPOSE, numcodecs.GZip(1)], ids=lambda value: type(value).__name__
+)
 def test_a_serializer_that_does_not_serialize_is_refused(serializer: Any) -> None:
     with pytest.raises(LayoutError, match="serializer"):
         chain(serializer=serializer)
@@ -141,7 +149,9 @@ def test_a_list_of_codecs_is_a_chain() -> None:
     assert chain_from_codecs(made.codecs) == made
 
 
-@pytest.mark.parametrize("codecs", [[], [ZSTD], [BIG, LITTLE]], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    "codecs", [[], [ZSTD], [BIG, LITTLE]], ids=lambda value: type(value).__name__
+)
 def test_a_list_without_one_serializer_is_no_chain(codecs: list[Any]) -> None:
     with pytest.raises(LayoutError, match="one serializer"):
         chain_from_codecs(codecs)

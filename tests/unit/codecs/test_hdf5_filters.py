@@ -90,7 +90,9 @@ def test_a_chunk_of_hdf5_is_decoded_by_the_chain(
     dataset = file.create_dataset("data", data=DATA, chunks=CHUNKS, **options)
     found = filters_of_dataset(filter_pipeline(dataset), "file:/data")
     request = CodecRequest(filters=found, compressors=False)
-    chain = complete_chain(request, element_type_from_numpy(DATA.dtype), DATA.dtype, is_scalar=False)
+    chain = complete_chain(
+        request, element_type_from_numpy(DATA.dtype), DATA.dtype, is_scalar=False
+    )
     store = MemoryStore()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Numcodecs codecs are not in the Zarr")

@@ -71,7 +71,9 @@ def through_an_array(codec: Any, data: Any = DATA) -> Any:
     """Write data with a codec and read them back."""
     is_filter = isinstance(to_zarr_codec(codec, data.itemsize), ArrayArrayCodec)
     request = CodecRequest(**{"filters" if is_filter else "compressors": [codec]})
-    chain = complete_chain(request, element_type_from_numpy(data.dtype), data.dtype, is_scalar=False)
+    chain = complete_chain(
+        request, element_type_from_numpy(data.dtype), data.dtype, is_scalar=False
+    )
     array = zarr.create_array(
         MemoryStore(),
         shape=data.shape,
@@ -104,7 +106,9 @@ def test_data_are_equal_through_a_codec_of_zarr(codec: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("codec", "name", "configuration"), BY_NAME, ids=lambda value: value if isinstance(value, str) else ""
+    ("codec", "name", "configuration"),
+    BY_NAME,
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_any_other_codec_keeps_its_name_and_configuration(
     codec: Any, name: str, configuration: dict[str, Any]
@@ -116,7 +120,9 @@ def test_any_other_codec_keeps_its_name_and_configuration(
     assert configuration.items() <= document.get("configuration", {}).items()
 
 
-@pytest.mark.parametrize("codec", [row[0] for row in BY_NAME], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    "codec", [row[0] for row in BY_NAME], ids=lambda value: type(value).__name__
+)
 def test_data_are_equal_through_a_codec_of_numcodecs(codec: Any) -> None:
     data = ignoring_that_it_is_no_specification(through_an_array, codec)
     np.testing.assert_array_equal(data, DATA)
@@ -150,7 +156,9 @@ def test_a_codec_may_be_its_json(document: dict[str, Any]) -> None:
     assert document == before
 
 
-@pytest.mark.parametrize(("itemsize", "shuffle"), [(1, "bitshuffle"), (2, "shuffle"), (8, "shuffle")])
+@pytest.mark.parametrize(
+    ("itemsize", "shuffle"), [(1, "bitshuffle"), (2, "shuffle"), (8, "shuffle")]
+)
 def test_blosc_shuffles_automatically_by_the_size_of_elements(itemsize: int, shuffle: str) -> None:
     codec: Any = to_zarr_codec(numcodecs.Blosc(shuffle=numcodecs.Blosc.AUTOSHUFFLE), itemsize)
     assert codec.to_dict()["configuration"]["shuffle"] == shuffle

@@ -121,9 +121,7 @@ def test_values_that_are_no_numbers_are_kept(name: str, value: float) -> None:
     scalar = round_trip(dtype.type(value))
     np.testing.assert_equal(scalar, dtype.type(value))
     assert np.asarray(scalar).dtype == dtype
-    assert_same_array(
-        round_trip(np.array([[value, 1]], dtype)), np.array([[value, 1]], dtype)
-    )
+    assert_same_array(round_trip(np.array([[value, 1]], dtype)), np.array([[value, 1]], dtype))
 
 
 @pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "null", "true", "1", "{}", "\0"])

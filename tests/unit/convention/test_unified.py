@@ -72,7 +72,9 @@ def test_a_reference_is_the_words_on_disk(convention: UnifiedConvention) -> None
     assert convention.decode_reference(WORDS["reference"]) == reference
 
 
-@pytest.mark.parametrize(("reference", "text"), list(zip(REFERENCES, WORDS["elements"], strict=True)))
+@pytest.mark.parametrize(
+    ("reference", "text"), list(zip(REFERENCES, WORDS["elements"], strict=True))
+)
 def test_an_element_is_the_words_on_disk(
     convention: UnifiedConvention, reference: Reference | None, text: str
 ) -> None:
@@ -87,7 +89,7 @@ def test_a_header_is_the_words_on_disk(convention: UnifiedConvention, name: str)
 
 
 def test_the_specifications_are_where_the_words_say() -> None:
-    assert {SPECIFICATION_LOCATION: SPECIFICATION_GROUP} == WORDS["specifications"]
+    assert WORDS["specifications"] == {SPECIFICATION_LOCATION: SPECIFICATION_GROUP}
     assert specification_path(WORDS["specifications"]) == "specifications"
 
 
@@ -223,9 +225,7 @@ def test_dimensions_in_an_attribute_are_read(convention: UnifiedConvention) -> N
         ({"_REFERENCE": {"path": 5}}, None),
     ],
 )
-def test_the_place_of_the_specifications_in_every_spelling(
-    location: Any, path: str | None
-) -> None:
+def test_the_place_of_the_specifications_in_every_spelling(location: Any, path: str | None) -> None:
     assert specification_path({".specloc": location}) == path
 
 
@@ -305,7 +305,9 @@ def test_a_reference_that_makes_no_sense_is_refused(
         convention.decode_reference({"_REFERENCE": entry})
 
 
-@pytest.mark.parametrize("element", ["{", "{}", '{"path": 5}', '{"path": "/x", "source": 5}', "{'a'}"])
+@pytest.mark.parametrize(
+    "element", ["{", "{}", '{"path": 5}', '{"path": "/x", "source": 5}', "{'a'}"]
+)
 def test_an_element_that_makes_no_sense_is_refused(
     convention: UnifiedConvention, element: str
 ) -> None:

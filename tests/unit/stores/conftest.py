@@ -45,7 +45,11 @@ def make_array(hierarchy: Hierarchy) -> MakeArray:
         values = to_memory(data, element, str)
         is_compound = element.kind == "compound"
         widths = field_widths(values, element) if is_compound else {}
-        dtype = stored_numpy_dtype(element, widths) if element.numpy is not None or is_compound else None
+        dtype = (
+            stored_numpy_dtype(element, widths)
+            if element.numpy is not None or is_compound
+            else None
+        )
         data_type = stored_dtype(element, widths)
         layout = decide_layout(
             LayoutRequest(codecs=codecs, **request),
@@ -69,7 +73,9 @@ def make_array(hierarchy: Hierarchy) -> MakeArray:
             element_type=header_name(element),
             reference_fields=references,
             field_types={
-                name: field.kind for name, field in element.fields if field.kind in ("ascii", "bytes")
+                name: field.kind
+                for name, field in element.fields
+                if field.kind in ("ascii", "bytes")
             },
         )
         document["attributes"] = UnifiedConvention().encode_header(header)

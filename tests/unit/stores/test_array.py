@@ -23,7 +23,11 @@ NUMBERS = np.arange(60, dtype="<i2").reshape(20, 3)
 INT16 = ElementType("number", np.dtype("<i2"))
 COMPOUND = ElementType(
     "compound",
-    fields=(("start", ElementType("number", np.dtype("<i4"))), ("label", TEXT), ("target", REFERENCE)),
+    fields=(
+        ("start", ElementType("number", np.dtype("<i4"))),
+        ("label", TEXT),
+        ("target", REFERENCE),
+    ),
 )
 RECORDS = [(1, "a", "/x"), (2, "bc", "/y"), (3, "", "")]
 
@@ -56,7 +60,12 @@ def test_it_is_an_array_of_zarr_with_a_length(numbers: HDMFZarrArray) -> None:
 
 def test_it_is_told_without_a_request_to_the_store(numbers: HDMFZarrArray) -> None:
     fresh = HDMFZarrArray.of_node(numbers.hierarchy, "group/data", INT16)
-    assert (fresh.shape, fresh.dtype, len(fresh), bool(fresh)) == ((20, 3), np.dtype("<i2"), 20, True)
+    assert (fresh.shape, fresh.dtype, len(fresh), bool(fresh)) == (
+        (20, 3),
+        np.dtype("<i2"),
+        20,
+        True,
+    )
     assert "_made_array" not in vars(fresh)
 
 
@@ -102,7 +111,11 @@ def test_it_is_told_without_a_request_to_the_store(numbers: HDMFZarrArray) -> No
     ids=repr,
 )
 def test_it_is_indexed_as_numpy_is(numbers: HDMFZarrArray, selection: Any) -> None:
-    plain = np.asarray(selection, dtype=np.intp) if isinstance(selection, np.ndarray) and selection.size == 0 and selection.dtype != bool else selection
+    plain = (
+        np.asarray(selection, dtype=np.intp)
+        if isinstance(selection, np.ndarray) and selection.size == 0 and selection.dtype != bool
+        else selection
+    )
     expected = NUMBERS[plain]
     actual = numbers[selection]
     assert np.shape(actual) == expected.shape
@@ -110,7 +123,9 @@ def test_it_is_indexed_as_numpy_is(numbers: HDMFZarrArray, selection: Any) -> No
     assert np.asarray(actual).dtype == NUMBERS.dtype
 
 
-@pytest.mark.parametrize("selection", [20, -21, (0, 3), [0, 20], np.array([20], dtype="uint64")], ids=repr)
+@pytest.mark.parametrize(
+    "selection", [20, -21, (0, 3), [0, 20], np.array([20], dtype="uint64")], ids=repr
+)
 def test_what_is_out_of_bounds_is_refused(numbers: HDMFZarrArray, selection: Any) -> None:
     with pytest.raises(IndexError):
         numbers[selection]
@@ -346,7 +361,9 @@ def test_many_rows_one_by_one(make_array: MakeArray) -> None:
 
 
 @pytest.mark.parametrize("value", [3, 300])
-def test_the_fill_value_is_kept_when_a_column_is_rewritten(make_array: MakeArray, value: int) -> None:
+def test_the_fill_value_is_kept_when_a_column_is_rewritten(
+    make_array: MakeArray, value: int
+) -> None:
     array = make_array([1, 2], number("uint8"), fill_value=np.uint8(7))
     array.append(value)
     array.resize(5)

@@ -40,7 +40,9 @@ def consolidate_by_zarr(bytestore: ByteStore) -> None:
 @pytest.fixture
 def filled(bytestore: ByteStore) -> ByteStore:
     """A store made by zarr itself, without consolidated metadata."""
-    root = zarr.create_group(bytestore.zarr_store, attributes={"unit": "V", "nothing": float("nan")})
+    root = zarr.create_group(
+        bytestore.zarr_store, attributes={"unit": "V", "nothing": float("nan")}
+    )
     group = root.create_group("a", attributes={"_LINKS": [link("l", "/b/data")]})
     group.create_group("inner")
     root.create_group("b").create_array("data", data=np.arange(4), chunks=(2,))
@@ -174,7 +176,9 @@ def stored(content: bytes | dict[str, Any], key: str = "zarr.json", **more: Any)
         (
             {
                 **group_document({}),
-                "consolidated_metadata": {"metadata": {"a": {"zarr_format": 3, "node_type": "array"}}},
+                "consolidated_metadata": {
+                    "metadata": {"a": {"zarr_format": 3, "node_type": "array"}}
+                },
             },
             MetadataError,
             "/a .*shape",
@@ -188,7 +192,9 @@ def test_a_root_that_makes_no_sense_is_refused(content: Any, error: Any, message
     assert bytestore.location.uri in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b"{", b"[]", {"zarr_format": 3}, {"zarr_format": 3, "node_type": 5}])
+@pytest.mark.parametrize(
+    "content", [b"{", b"[]", {"zarr_format": 3}, {"zarr_format": 3, "node_type": 5}]
+)
 def test_a_node_that_makes_no_sense_is_refused_by_its_path(content: Any) -> None:
     with pytest.raises(MetadataError, match="/a/b"):
         Hierarchy.load(stored(content, "a/b/zarr.json"), consolidated=True)
@@ -202,7 +208,10 @@ def test_what_is_no_store_is_refused() -> None:
 
 def test_an_array_that_zarr_cannot_read_is_refused(filled: ByteStore) -> None:
     hierarchy = Hierarchy.load(filled, consolidated=False)
-    hierarchy.documents["b/data"] = {**hierarchy.documents["b/data"], "codecs": [{"name": "no such"}]}
+    hierarchy.documents["b/data"] = {
+        **hierarchy.documents["b/data"],
+        "codecs": [{"name": "no such"}],
+    }
     with pytest.raises(MetadataError, match="/b/data"):
         hierarchy.async_array("b/data")
 

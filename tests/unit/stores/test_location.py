@@ -71,7 +71,9 @@ def test_the_home_folder_is_expanded(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert locate("~/store.zarr").uri == normalized_path(tmp_path / "store.zarr")
 
 
-@pytest.mark.parametrize("path", ["s3://bucket/a.zarr", "https://host/a.zarr", "memory://a.zarr", "gs://b/a"])
+@pytest.mark.parametrize(
+    "path", ["s3://bucket/a.zarr", "https://host/a.zarr", "memory://a.zarr", "gs://b/a"]
+)
 def test_a_url_is_a_location_without_its_last_slash(path: str) -> None:
     assert locate(path + "/") == locate(path)
     assert locate(path).uri == path
@@ -203,7 +205,9 @@ def test_a_source_never_has_backslashes() -> None:
 
 def test_a_store_that_moved_with_its_neighbour_still_finds_it(tmp_path: Path) -> None:
     source = relative_source(locate(tmp_path / "old/b.zarr"), locate(tmp_path / "old/a.zarr"))
-    assert resolve_source(source, locate(tmp_path / "new/a.zarr")) == locate(tmp_path / "new/b.zarr")
+    assert resolve_source(source, locate(tmp_path / "new/a.zarr")) == locate(
+        tmp_path / "new/b.zarr"
+    )
 
 
 def test_a_store_of_this_process_can_link_to_itself_only() -> None:
@@ -244,7 +248,9 @@ def test_a_link_from_a_remote_store_to_this_machine_is_refused(base: Any, source
         resolve_source(source, locate(base))
 
 
-@pytest.mark.parametrize("source", ["https://host/b.zarr", "s3://bucket/b.zarr", "gs://bucket/b.zarr"])
+@pytest.mark.parametrize(
+    "source", ["https://host/b.zarr", "s3://bucket/b.zarr", "gs://bucket/b.zarr"]
+)
 @pytest.mark.parametrize("base", ["s3://bucket/a.zarr", "https://host/a.zarr", "/data/a.zarr"])
 def test_a_link_to_a_remote_store_is_followed_from_anywhere(base: str, source: str) -> None:
     assert resolve_source(source, locate(base)) == locate(source)
@@ -264,7 +270,9 @@ def test_a_link_to_a_remote_store_is_followed_from_anywhere(base: str, source: s
     ],
 )
 def test_options_are_given_to_the_same_service_only(
-    base: str, source: str, is_kept: bool  # noqa: FBT001 - a parameter of the test
+    base: str,
+    source: str,
+    is_kept: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
     """What may hold a password is not sent to whom a link names."""
     options = {"headers": {"Authorization": "secret"}}

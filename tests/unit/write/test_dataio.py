@@ -88,7 +88,14 @@ def test_what_is_told_is_a_dictionary_of_its_own() -> None:
 
 @pytest.mark.parametrize(
     ("chunks", "expected"),
-    [(None, None), (True, None), (5, (5,)), (np.int64(5), (5,)), ([2, 3], (2, 3)), ((2, 3), (2, 3))],
+    [
+        (None, None),
+        (True, None),
+        (5, (5,)),
+        (np.int64(5), (5,)),
+        ([2, 3], (2, 3)),
+        ((2, 3), (2, 3)),
+    ],
 )
 def test_chunks_in_every_spelling(chunks: Any, expected: Any) -> None:
     assert ZarrDataIO(DATA, chunks=chunks).layout_request.chunks == expected
@@ -234,7 +241,11 @@ def test_an_argument_counts_before_the_layout_in_hdf5(file: h5py.File) -> None:
     wrapped = ZarrDataIO.from_h5py_dataset(
         dataset, chunks=(4, 1), compressor=GzipCodec(level=1), filters=[]
     )
-    assert wrapped.io_settings == {"chunks": (4, 1), "compressor": GzipCodec(level=1), "filters": []}
+    assert wrapped.io_settings == {
+        "chunks": (4, 1),
+        "compressor": GzipCodec(level=1),
+        "filters": [],
+    }
 
 
 def test_the_filters_of_hdf5_are_told(file: h5py.File) -> None:

@@ -68,7 +68,8 @@ def test_the_default_chunks_are(
 
 @pytest.mark.parametrize("itemsize", [1, 2, 8, 16])
 @pytest.mark.parametrize(
-    "shape", [(1,), (7, 5), (10**8, 384), (10**6, 3000, 2), (40, 5000, 5000), (3, 10**9), (2, 3, 4, 5)]
+    "shape",
+    [(1,), (7, 5), (10**8, 384), (10**6, 3000, 2), (40, 5000, 5000), (3, 10**9), (2, 3, 4, 5)],
 )
 def test_default_chunks_hold_four_megabytes_of_whole_rows(
     shape: tuple[int, ...], itemsize: int

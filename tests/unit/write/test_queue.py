@@ -74,7 +74,11 @@ def test_the_data_are_those_of_the_iterators() -> None:
     sources = [np.arange(20).reshape(10, 2), np.arange(7).reshape(7, 1)]
     for position, source in enumerate(sources):
         array = zarr.create_array(
-            MemoryStore(), name=f"a{position}", shape=(0, source.shape[1]), dtype="i4", chunks=(3, 1)
+            MemoryStore(),
+            name=f"a{position}",
+            shape=(0, source.shape[1]),
+            dtype="i4",
+            chunks=(3, 1),
         )
         arrays.append(array)
         queue.append(array, iterator(source, buffer_size=2 + position))
