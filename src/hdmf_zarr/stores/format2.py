@@ -129,7 +129,8 @@ def array_document(metadata: Mapping[str, JSON]) -> dict[str, JSON]:
         before, after, codecs, is_native = [], [], [], True
     if metadata.get("order") == "F" and len(shape) > 1:
         order = list(range(len(shape)))[::-1]
-        before.append({"name": "transpose", "configuration": {"order": order}})
+        # The filters are given the elements in the order in which they lie in memory.
+        before.insert(0, {"name": "transpose", "configuration": {"order": order}})
     return {
         "zarr_format": 3,
         "node_type": "array",
