@@ -9,9 +9,11 @@ from hdmf.build import TypeMap
 from hdmf.spec import NamespaceCatalog, SpecReader
 from packaging.version import InvalidVersion, Version
 
+from hdmf_zarr.codecs.variable import decode_one
 from hdmf_zarr.errors import MetadataError
 from hdmf_zarr.read.tree import open_array
 from hdmf_zarr.stores import Hierarchy
+from hdmf_zarr.stores.chunk_keys import chunk_key
 
 UNVERSIONED = ("None", "unversioned")
 """Versions under which HDMF cached namespaces that have none; older than any other."""
@@ -113,10 +115,25 @@ def _version_order(version: str) -> tuple[int, Version, str]:
 def _text(hierarchy: Hierarchy, path: str) -> str:
     if path not in hierarchy:
         raise MetadataError(f"{hierarchy.uri} has no specification at /{path}")
+    direct = _decoded_in_place(hierarchy, path)
+    if direct is not None:
+        return direct
     value = open_array(hierarchy, path)[...]
     if getattr(value, "shape", ()) != ():
         value = value.ravel()[0]
     return value.decode("utf-8") if isinstance(value, bytes) else str(value)
+
+
+def _decoded_in_place(hierarchy: Hierarchy, path: str) -> str | None:
+    """Text of a specification that is one chunk of known codecs; None for any other."""
+    document = hierarchy.documents[path]
+    shape = document["shape"]
+    if shape not in ([], [1]) or "codecs" not in document:
+        return None
+    key = chunk_key(document["chunk_key_encoding"], (0,) * len(shape))
+    encoded = hierarchy.bytestore.get(f"{path}/{key}")
+    text = None if encoded is None else decode_one(encoded, document["codecs"])
+    return text if isinstance(text, str) else None
 
 
 def _parse(hierarchy: Hierarchy, path: str) -> Any:

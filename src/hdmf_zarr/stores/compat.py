@@ -30,6 +30,8 @@ from zarr.core.sync import sync
 from zarr.errors import UnstableSpecificationWarning
 from zarr.storage import MemoryStore, StorePath
 
+from hdmf_zarr.codecs.variable import encode_one
+
 T = TypeVar("T")
 
 HAS_STRUCT = hasattr(zarr.dtype, "Struct")
@@ -106,6 +108,9 @@ def encode_scalar(document: dict[str, Any], value: np.ndarray[Any, Any]) -> byte
     zarr-python makes numpy text or bytes of such an element, which drops the NULs at its end, or
     fails; it encodes a row of one element as it should.
     """
+    encoded = encode_one(value.item(), document["codecs"])
+    if encoded is not None:
+        return encoded
     store = MemoryStore()
     array = zarr.AsyncArray(
         _as_one_row(document), StorePath(store, ""), config={"write_empty_chunks": True}

@@ -97,24 +97,30 @@ class Execution:
         return {**document, "attributes": plan.attributes}
 
     def _fill(self, plan: ArrayPlan, source: ArraySource, document: dict[str, JSON]) -> None:
+        if not plan.shape and plan.element.is_variable:
+            self._write_scalar_text(plan, source, document)
+            return
         array = _writable_array(self.hierarchy, plan.path, document)
         stored = np.dtype(array.dtype)
         records = stored if stored.names is not None else None
         assert plan.layout is not None
         for region in _regions(source.shape, plan.layout, _bytes_per_element(stored)):
             values = source.read(region)
-            if not plan.shape and stored.kind in "OT":
-                key = f"{plan.path}/{chunk_key(document['chunk_key_encoding'], ())}"
-                encoded = encode_elements(values, plan.element, stored)
-                self.hierarchy.bytestore.set(key, compat.encode_scalar(document, encoded))
-                self.progress(len(encoded.item()))
-                return
             encoded = encode_elements(values, plan.element, records)
             if source.shape or not plan.shape:
                 array[region] = encoded
             else:  # a scalar of format 2
                 array[...] = encoded.reshape(plan.shape)
             self.progress(values.size * _bytes_per_element(stored))
+
+    def _write_scalar_text(
+        self, plan: ArrayPlan, source: ArraySource, document: dict[str, JSON]
+    ) -> None:
+        """Write one text or bytes, encoded in place: numpy would drop the NULs at its end."""
+        encoded = encode_elements(source.read(()), plan.element)
+        key = f"{plan.path}/{chunk_key(document['chunk_key_encoding'], ())}"
+        self.hierarchy.bytestore.set(key, compat.encode_scalar(document, encoded))
+        self.progress(len(encoded.item()))
 
     def _queue_iterator(self, plan: ArrayPlan, source: IteratorSource) -> GrowingArray:
         array = GrowingArray(self.hierarchy, plan.path, self._document(plan), plan.element)
