@@ -132,11 +132,14 @@ class Format2Store:
         if zarr_dtype is not None:
             written["zarr_dtype"] = zarr_dtype
         self.documents[f"{path}/.zattrs"] = written
-        counts = [-(-size // step) for size, step in zip(data.shape, metadata["chunks"], strict=True)]
+        counts = [
+            -(-size // step) for size, step in zip(data.shape, metadata["chunks"], strict=True)
+        ]
         for at in itertools.product(*map(range, counts)):
             chunk = np.zeros(metadata["chunks"], dtype=data.dtype)
             region = tuple(
-                slice(i * step, (i + 1) * step) for i, step in zip(at, metadata["chunks"], strict=True)
+                slice(i * step, (i + 1) * step)
+                for i, step in zip(at, metadata["chunks"], strict=True)
             )
             part = data[region]
             chunk[tuple(slice(0, size) for size in part.shape)] = part

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io as python_io
 from datetime import UTC, datetime
 from pathlib import Path
@@ -384,3 +385,30 @@ def test_lazy_data_print_what_they_are(store: Path) -> None:
         assert "shape=(20, 3)" in written.getvalue()
         assert nwbfile.units.to_dataframe()["quality"].tolist() == ["gööd"] * 3
         assert nwbfile.acquisition["ts"].data.info is not None
+
+
+@pytest.mark.parametrize(
+    ("module", "names"),
+    [
+        ("hdmf_zarr", "ZarrIO ZarrDataIO NWBZarrIO ZarrV2IO NWBZarrV2IO is_zarr_v2_file"),
+        (
+            "hdmf_zarr.backend",
+            "ROOT_NAME SPEC_LOC_ATTR DEFAULT_SPEC_LOC_DIR SUPPORTED_ZARR_STORES ZarrIO",
+        ),
+        ("hdmf_zarr.nwb", "NWBZarrIO"),
+        (
+            "hdmf_zarr.utils",
+            "ZarrDataIO ZarrReference ZarrSpecWriter ZarrSpecReader ZarrIODataChunkIteratorQueue "
+            "HDMFZarrArray get_store_path",
+        ),
+        (
+            "hdmf_zarr.zarr_utils",
+            "ZarrDataset DatasetOfReferences BuilderResolverMixin ContainerResolverMixin "
+            "BuilderZarrTableDataset ContainerZarrTableDataset BuilderZarrReferenceDataset "
+            "ContainerZarrReferenceDataset",
+        ),
+    ],
+)
+def test_the_names_of_released_versions_are_there(module: str, names: str) -> None:
+    found = importlib.import_module(module)
+    assert [name for name in names.split() if not hasattr(found, name)] == []

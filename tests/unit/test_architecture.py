@@ -32,6 +32,7 @@ LEVELS = {
     "info": 4,
     "cli": 5,
     "v2": 5,
+    "zarr_utils": 4,
     "utils": 4,
     "__init__": 6,
     "__main__": 6,
