@@ -81,6 +81,7 @@ def latest_versions(hierarchy: Hierarchy) -> dict[str, str]:
 
 def read_specifications(hierarchy: Hierarchy) -> dict[str, dict[str, dict[str, str]]]:
     """Return the JSON text of every cached specification: namespace -> version -> source."""
+    hierarchy.find_specifications()
     base = hierarchy.specification_path
     found: dict[str, dict[str, dict[str, str]]] = {}
     for path in hierarchy.documents:
@@ -92,6 +93,7 @@ def read_specifications(hierarchy: Hierarchy) -> dict[str, dict[str, dict[str, s
 
 
 def _cached_versions(hierarchy: Hierarchy) -> dict[str, list[str]]:
+    hierarchy.find_specifications()
     base = hierarchy.specification_path
     versions: dict[str, list[str]] = {}
     for path in hierarchy.documents:

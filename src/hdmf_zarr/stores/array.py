@@ -546,9 +546,9 @@ class ExpandedCompoundArray(HDMFZarrArray):
 
 
 def _row_of_cells(cells: list[str], fields: tuple[tuple[str, ElementType], ...]) -> list[Any]:
-    """Values of a row of which each cell is stored on its own."""
+    """Values of a row of which each cell is stored on its own; of an empty one, nothing."""
     return [
-        cell if field.kind in ("text", "ascii") or cell == "" else json.loads(cell)
+        cell if field.kind in ("text", "ascii") else json.loads(cell) if cell else None
         for cell, (_, field) in zip(cells, fields, strict=True)
     ]
 

@@ -127,6 +127,9 @@ def array_document(metadata: Mapping[str, JSON]) -> dict[str, JSON]:
         if object_filter is not None:
             raise
         before, after, codecs, is_native = [], [], [], True
+    if _has_big_endian_field(dtype):
+        # Format 3 knows one order of bytes for all fields, and zarr-python forgets it.
+        before, after, codecs, is_native = [], [], [], True
     if metadata.get("order") == "F" and len(shape) > 1:
         order = list(range(len(shape)))[::-1]
         # The filters are given the elements in the order in which they lie in memory.
@@ -163,6 +166,10 @@ def _numpy_dtype(spelled: JSON) -> np.dtype[Any]:
     if isinstance(spelled, list):
         return np.dtype([(name, kind, *map(tuple, rest)) for name, kind, *rest in spelled])
     return np.dtype(spelled)
+
+
+def _has_big_endian_field(dtype: np.dtype[Any]) -> bool:
+    return any(dtype[name].byteorder == ">" for name in dtype.names or ())
 
 
 def _bytes_codec(dtype: np.dtype[Any]) -> dict[str, JSON]:

@@ -230,6 +230,35 @@ class Hierarchy:
         """Path of the group of cached specifications, or None."""
         return specification_path(self.attributes(""))
 
+    def find_specifications(self) -> None:
+        """Add the cached specifications, of which old consolidated metadata know nothing.
+
+        Up to release 0.6 they, and where they are, were written after the metadata were consolidated.
+        """
+        if self.zarr_format != 2 or not self.is_consolidated:
+            return
+        if self.specification_path is None:
+            written = self.bytestore.get(format2.ATTRIBUTES) or b"{}"
+            attributes = _parse_json(written, f"{self.uri}:/{format2.ATTRIBUTES}")
+            base = specification_path(attributes)
+            root = self.documents[""]
+            self.documents[""] = {**root, "attributes": {**attributes, **self.attributes("")}}
+        else:
+            base = self.specification_path
+        if base is None or base in self.documents:
+            return
+        try:
+            listed = list(self.bytestore.list_prefix(base))
+        except (OSError, NotImplementedError) as error:
+            logger.debug("%s:/%s cannot be listed: %s", self.uri, base, error)
+            return
+        keys = [key for key in listed if key.rpartition("/")[2] in format2.NODE_DOCUMENTS]
+        encoded = self.bytestore.get_many(keys)
+        entries = {
+            key: _parse_or_empty(encoded[key], f"{self.uri}:/{key}") for key in sorted(encoded)
+        }
+        self.documents.update(format2.node_documents(entries))
+
     def resolve(self, path: str, *, limit: int = 32) -> str:
         """Return the path of the node that a path leads to, following links of this store.
 
@@ -315,17 +344,22 @@ class Hierarchy:
 
     def zarr_group(self) -> zarr.Group:
         """Return zarr's group of the root."""
-        entries = {
+        entries: dict[str, Any] = {
             path: compat.readable_document(document)
             for path, document in self.documents.items()
             if path and format2.BROKEN not in document
         }
+        for path in entries:
+            if self.documents[path].get(format2.NATIVE):
+                native = {"attributes": self.documents[path]["attributes"]}
+                entries[path] = {**self.documents[path][format2.ORIGINAL], **native}
         consolidated = {"kind": "inline", "must_understand": False, "metadata": entries}
         root = dict(self.documents[""])
         if self.is_consolidated or self.zarr_format == 2:
             root["consolidated_metadata"] = consolidated
         store_path = StorePath(self.bytestore.zarr_store, "")
-        return zarr.Group(zarr.AsyncGroup.from_dict(store_path, root))
+        with compat.without_specification_warnings():
+            return zarr.Group(zarr.AsyncGroup.from_dict(store_path, root))
 
     # -- changing --------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
@@ -21,9 +22,14 @@ _NO_CLONES = {errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.E
 
 COPIED_TOGETHER = 16
 
+THREADS = 4
+"""That copy files; the work is the system's."""
+
 
 class ChunkMover:
-    """Brings chunks into a store.
+    """Brings chunks into a store, beside whatever else its caller does.
+
+    Files are moved by threads: the system copies them, and the caller can write metadata meanwhile.
 
     Parameters
     ----------
@@ -35,28 +41,48 @@ class ChunkMover:
     def __init__(self, way: Way = "copy") -> None:
         self.way = way
         self._can_clone = sys.platform.startswith("linux")
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="hdmf-zarr-chunks")
+        self._moving: list[Future[int]] = []
 
-    def move(
+    def start(
         self,
         source: ByteStore,
         destination: ByteStore,
         path: str,
         is_chunk: Callable[[str], bool],
-    ) -> Iterator[int]:
-        """Bring the chunks of the array at a path, and yield the bytes of each."""
-        if isinstance(source, LocalByteStore) and isinstance(destination, LocalByteStore):
-            for key in source.list_prefix(path):
-                if is_chunk(key.removeprefix(path + "/")):
-                    yield self._move_file(source.root / key, destination.root / key)
-            return
+    ) -> None:
+        """Start to bring the chunks of the array at a path."""
         keys = [key for key in source.list_prefix(path) if is_chunk(key.removeprefix(path + "/"))]
-        for start in range(0, len(keys), COPIED_TOGETHER):
-            for key, encoded in source.get_many(keys[start : start + COPIED_TOGETHER]).items():
-                destination.set(key, encoded)
-                yield len(encoded)
+        if isinstance(source, LocalByteStore) and isinstance(destination, LocalByteStore):
+            for folder in {(destination.root / key).parent for key in keys}:
+                folder.mkdir(parents=True, exist_ok=True)
+            for key in keys:
+                files = (source.root / key, destination.root / key)
+                self._moving.append(self._pool.submit(self._move_file, *files))
+            return
+        for first in range(0, len(keys), COPIED_TOGETHER):
+            batch = keys[first : first + COPIED_TOGETHER]
+            self._moving.append(self._pool.submit(_move_values, source, destination, batch))
+
+    def finish(self) -> Iterator[int]:
+        """Wait for what was started, and yield the bytes that each step has brought.
+
+        Raises
+        ------
+        OSError
+            The first failure; what has not begun is not begun any more.
+        """
+        try:
+            for step in self._moving:
+                yield step.result()
+        finally:
+            self.stop()
+
+    def stop(self) -> None:
+        """Begin nothing more, and wait for what has begun."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _move_file(self, source: Path, target: Path) -> int:
-        target.parent.mkdir(parents=True, exist_ok=True)
         if self.way == "link":
             os.link(source, target)
         elif not (self._can_clone and self._clone(source, target)):
@@ -76,3 +102,10 @@ class ChunkMover:
                 self._can_clone = False
                 return False
         return True
+
+
+def _move_values(source: ByteStore, destination: ByteStore, keys: list[str]) -> int:
+    moved = source.get_many(keys)
+    for key, encoded in moved.items():
+        destination.set(key, encoded)
+    return sum(map(len, moved.values()))

@@ -135,12 +135,13 @@ def upgrade(
     check_replaceable(target, force=overwrite)
     if way == "link" and not (location.is_local and target.is_local):
         raise OptionError("hard links need a source and a destination on this machine")
-    new_store = NewStore(target)
+    new_store, mover = NewStore(target), ChunkMover(way)
     try:
-        upgrader = _Upgrader(hierarchy, new_store.hierarchy, target, ChunkMover(way), progress)
+        upgrader = _Upgrader(hierarchy, new_store.hierarchy, target, mover, progress)
         upgrader.run()
         new_store.commit(consolidate=True)
     except BaseException:
+        mover.stop()
         new_store.abandon()
         raise
     return upgrader.report
@@ -230,6 +231,15 @@ class _Upgrader:
                 self.new.set_document(path, group_document(self._attributes(path)))
         if specifications:
             write_specifications(self._execution, specifications)
+        self._finish_moving()
+
+    def _finish_moving(self) -> None:
+        if self.mover is None:
+            return
+        for count in self.mover.finish():
+            self.report.n_bytes_kept += count
+            if self._progress is not None:
+                self._progress(count)
 
     def _is_array(self, path: str) -> bool:
         return self.old.node_type(path) == "array"
@@ -277,13 +287,9 @@ class _Upgrader:
         if header.dimension_names and len(header.dimension_names) == len(shape):
             new["dimension_names"] = list(header.dimension_names)
         if self.mover is not None:
-            moved = self.mover.move(
+            self.mover.start(
                 self.old.bytestore, self.new.bytestore, path, lambda name: name[:1].isdigit()
             )
-            for count in moved:
-                self.report.n_bytes_kept += count
-                if self._progress is not None:
-                    self._progress(count)
         self.report.n_kept += 1
         self.new.set_document(path, new)
 
