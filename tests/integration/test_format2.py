@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import numcodecs
 import numpy as np
 import pytest
-from hdmf.build import Builder, GroupBuilder
+from hdmf.build import Builder, GroupBuilder, LinkBuilder, ReferenceBuilder
 from pynwb import NWBHDF5IO, validate
 from zarr.storage import LocalStore, MemoryStore, WrapperStore
 
-from hdmf_zarr import NWBZarrIO, ZarrIO
+from hdmf_zarr import NWBZarrIO, ZarrIO, is_zarr_v2_file
 from hdmf_zarr.stores import compat
 from tests.compare import differences, path_of
 from tests.format2 import (
@@ -152,8 +152,7 @@ def test_a_released_store_that_was_renamed_equals_its_twin(
 
 
 def test_a_released_store_is_known_by_its_format(released: Released) -> None:
-    with NWBZarrIO(released.store, "r") as io:
-        assert io.zarr_format == 2
+    assert is_zarr_v2_file(released.store)
     assert NWBZarrIO.can_read(released.store)
 
 
@@ -234,6 +233,17 @@ def test_the_cached_specifications_of_a_released_store_are_found(released: Relea
         assert "specifications" not in io.read_builder().groups
 
 
+def test_specifications_that_were_cached_later_than_the_metadata_are_exported(
+    released: Released, tmp_path: Path
+) -> None:
+    with NWBZarrIO(released.store, "r") as source, NWBZarrIO(tmp_path / "new.zarr", "w") as io:
+        io.export(source)
+    with NWBHDF5IO(released.twin, "r") as twin:
+        cached = twin.get_namespaces(str(released.twin))
+    exported = NWBZarrIO.get_namespaces(tmp_path / "new.zarr")
+    assert {name: str(version) for name, version in exported.items()} == cached
+
+
 def test_reserved_attributes_are_not_shown(released: Released) -> None:
     def names(builder: Any) -> Iterator[str]:
         yield from builder.attributes
@@ -285,28 +295,32 @@ def test_opening_a_consolidated_store_asks_for_its_root_alone(released: Released
         assert len(store.requests) == len(set(store.requests))
 
 
-def test_reading_a_store_asks_for_no_chunk_of_arrays(released: Released) -> None:
+def asked_arrays(store: CountingStore) -> set[str]:
+    """Paths of the arrays of which chunks were asked for."""
+    return {key.rpartition("/")[0] for key in store.requests if key.rpartition("/")[2][0].isdigit()}
+
+
+def test_reading_builders_asks_for_scalars_alone(released: Released) -> None:
+    store = CountingStore(in_memory(released.store))
+    with NWBZarrIO(store, "r") as io:
+        io.read_builder()
+    for path in asked_arrays(store):
+        attributes = json.loads((released.store / path / ".zattrs").read_text())
+        assert attributes["zarr_dtype"] == "scalar" or path.startswith("specifications")
+
+
+def test_reading_containers_asks_for_no_large_column(released: Released) -> None:
     store = CountingStore(in_memory(released.store))
     with NWBZarrIO(store, "r") as io:
         nwbfile = io.read()
-        documents = {
-            key.removesuffix("/.zarray"): json.loads(value.to_bytes())
-            for key, value in store._store._store_dict.items()
-            if key.endswith("/.zarray")
+        assert not asked_arrays(store) & {
+            *("intervals/trials/timeseries", "intervals/trials/tag", "units/electrode_group"),
+            *("units/quality", "units/spike_times", "acquisition/es/data"),
+            *("general/extracellular_ephys/electrodes/group", "acquisition/linked_ts/timestamps"),
         }
-        asked = {
-            path
-            for path in documents
-            if any(
-                key.startswith(path + "/") and key[len(path) + 1].isdigit()
-                for key in store.requests
-            )
-        }
-        assert all(documents[path]["shape"] == [1] for path in asked)
-        assert not asked & {"intervals/trials/timeseries", "units/electrode_group", "units/quality"}
         store.requests.clear()
         assert nwbfile.acquisition["es"].data[3, 1] == nwbfile.acquisition["es"].data[:][3, 1]
-        assert {key.rpartition("/")[0] for key in store.requests} == {"acquisition/es/data"}
+        assert asked_arrays(store) == {"acquisition/es/data"}
 
 
 def test_references_and_text_are_decoded_chunk_by_chunk() -> None:
@@ -775,14 +789,12 @@ def test_a_store_links_to_a_store_of_format_2(tmp_path: Path, zarr_format: int) 
         root = GroupBuilder("root", source=str(tmp_path / "linking.zarr"))
         linking = GroupBuilder("linking")
         root.set_group(linking)
-        from hdmf.build import LinkBuilder, ReferenceBuilder
-
         linking.set_link(LinkBuilder(builder["data"], name="link"))
         linking.set_attribute("points", ReferenceBuilder(builder["data"]))
         with ZarrIO(tmp_path / "linking.zarr", "w", zarr_format=zarr_format) as io:
             io.write_builder(root)
     with ZarrIO(tmp_path / "linking.zarr", "r") as io:
-        assert io.zarr_format == zarr_format
+        assert is_zarr_v2_file(tmp_path / "linking.zarr") == (zarr_format == 2)
         found = io.read_builder()["linking"]
         target = found.links["link"].builder
         assert (target.source, path_of(target)) == (str(other), "/data")
@@ -821,3 +833,13 @@ def test_reading_changes_nothing_of_numcodecs(released: Released) -> None:
     unequal(released.store, released.twin)
     assert numcodecs.registry.codec_registry == before
     assert numcodecs.registry.get_codec({"id": "zlib"}).codec_id == "zlib"
+
+
+def test_zarrs_own_group_of_the_store_holds_its_arrays(made: Format2Store, tmp_path: Path) -> None:
+    made.array("group/data", np.arange(3))
+    data = np.array([(1, 2)], dtype=[("x", ">u2"), ("y", "<f4")])
+    made.array("rows", data, fill_value=None)
+    with ZarrIO(made.save(tmp_path / "made.zarr"), "r") as io:
+        group = io._file
+        assert group["group/data"][:].tolist() == [0, 1, 2]
+        assert group["rows"][:].tolist() == [(1, 2)]
