@@ -196,7 +196,10 @@ def _records_of_texts(texts: npt.NDArray[Any], element: ElementType) -> npt.NDAr
     """
     records = np.zeros(texts.size, dtype=element.memory_dtype)
     for position, text in enumerate(texts.ravel()):
-        row = json.loads(text) if text else [None] * len(element.fields)
+        try:
+            row = json.loads(text) if text else [None] * len(element.fields)
+        except json.JSONDecodeError:
+            row = text
         if not isinstance(row, list) or len(row) != len(element.fields):
             raise MetadataError(
                 f"row {position} holds {text!r:.100}, expected {len(element.fields)} values"

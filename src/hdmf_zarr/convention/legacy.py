@@ -31,43 +31,12 @@ _ELEMENT_TYPES = {
 """HDMF name -> spelling of this convention, where they differ."""
 
 
-class LegacyConvention:
+class LegacyConvention(CommonConvention):
     """Zarr format 2, as hdmf-zarr 0.1 to 0.13 write and read it."""
 
     zarr_format = 2
     reserved = RESERVED_ATTRIBUTES
-
-    def encode_links(self, links: Sequence[Link]) -> dict[str, JSON]:
-        """Attributes of a group that hold its links."""
-        if not links:
-            return {}
-        return {
-            LINKS: [{"name": link.name, "source": link.source, "path": link.path} for link in links]
-        }
-
-    def decode_links(self, attributes: Mapping[str, JSON]) -> tuple[Link, ...]:
-        """Links of a group; extra keys of an entry are ignored.
-
-        Raises
-        ------
-        MetadataError
-            If the entry is not a list of objects with a name and a path.
-        """
-        entries = attributes.get(LINKS) or []
-        try:
-            return tuple(
-                Link(
-                    name=entry["name"],
-                    source=entry.get("source") or SELF,
-                    path="/" + entry["path"].strip("/"),
-                )
-                for entry in entries
-            )
-        except (TypeError, KeyError, AttributeError) as error:
-            raise MetadataError(
-                f"attribute {LINKS!r} must be a list of objects with 'name', 'source' and 'path', "
-                f"found {entries!r:.200}"
-            ) from error
+    links_word = LINKS
 
     def encode_reference(self, reference: Reference) -> JSON:
         """Value of an attribute that is a reference."""
@@ -122,8 +91,10 @@ class LegacyConvention:
         fields = None
         if isinstance(spelled, list):
             try:
-                fields = tuple((entry["name"], entry["dtype"]) for entry in spelled)
-            except (TypeError, KeyError) as error:
+                fields = tuple(_field(entry["name"], entry["dtype"]) for entry in spelled)
+                if len(dict(fields)) < len(fields):
+                    raise ValueError("two fields of one name")
+            except (TypeError, KeyError, ValueError) as error:
                 raise MetadataError(
                     f"attribute {ELEMENT_TYPE!r} must list names and dtypes, found {spelled!r:.200}"
                 ) from error
@@ -138,12 +109,6 @@ class LegacyConvention:
             dimension_names=tuple(dimensions) if isinstance(dimensions, list) else None,
             scalar=spelled == SCALAR,
         )
-
-    def user_attributes(self, attributes: Mapping[str, JSON]) -> dict[str, JSON]:
-        """The attributes without the reserved ones."""
-        return {
-            name: value for name, value in attributes.items() if name not in RESERVED_ATTRIBUTES
-        }
 
 
 def _object(reference: Reference) -> dict[str, JSON]:
@@ -164,6 +129,12 @@ def _reference(entry: JSON) -> Reference:
     if not isinstance(source, str):
         raise MetadataError(f"the source of a reference must be text, found {source!r:.100}")
     return Reference(source=source, path="/" + entry["path"].strip("/"))
+
+
+def _field(name: JSON, dtype: JSON) -> tuple[str, str]:
+    if not isinstance(name, str) or not isinstance(dtype, str):
+        raise TypeError("a field is neither named nor typed by text")
+    return name, dtype
 
 
 def _field_spelling(dtype: str) -> str:

@@ -113,9 +113,20 @@ def _check_recorded_type(document: dict[str, Any], name: str, header: ArrayHeade
         raise MetadataError(
             f"references are recorded for an array of {document['data_type']!r:.100}"
         )
-    if header.fields is not None and name not in ("struct", "structured"):
+    if header.fields is None:
+        return
+    if name not in ("struct", "structured"):
         raise MetadataError(
             f"a compound is recorded for an array of {document['data_type']!r:.100}"
+        )
+    stored = [
+        field["name"] if isinstance(field, dict) else field[0]
+        for field in document["data_type"]["configuration"]["fields"]
+    ]
+    recorded = [field for field, _ in header.fields]
+    if stored != recorded:
+        raise MetadataError(
+            f"the fields {recorded!r:.200} are recorded for those of {stored!r:.200}"
         )
 
 
@@ -249,13 +260,19 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
             yield from self[start : start + rows]
 
     def __getitem__(self, selection: Any) -> Any:
+        where = str(self._where)
+        if format2.BROKEN in self._document:
+            raise MetadataError(f"{where}: {self._document[format2.BROKEN]}")
         try:
             return self._read(selection)
         except HDMFZarrError as error:
-            where = str(self._where)
             if where in str(error):
                 raise
             raise type(error)(f"{where}: {error}") from error
+        except Exception as error:
+            # Of a codec, or of zarr: its type tells the caller more than one of ours.
+            error.add_note(f"while {where} was read")
+            raise
 
     def _read(self, selection: Any) -> Any:
         plain = self._plain(selection)

@@ -69,7 +69,7 @@ def _node_document(found: Mapping[str, JSON]) -> dict[str, JSON]:
         document = array_document(found[ARRAY])
     except (HDMFZarrError, ValueError, TypeError, KeyError, AttributeError) as error:
         shape = found[ARRAY].get("shape") if isinstance(found[ARRAY], dict) else None
-        is_shape = isinstance(shape, list) and all(isinstance(size, int) for size in shape)
+        is_shape = isinstance(shape, list) and all(map(_is_size, shape))
         document = broken_document(shape if is_shape else [0], str(error))
     return {**document, ORIGINAL: found[ARRAY], "attributes": attributes}
 
@@ -153,16 +153,19 @@ def array_document(metadata: Mapping[str, JSON]) -> dict[str, JSON]:
 
 def _sizes(metadata: Mapping[str, JSON], name: str) -> list[int]:
     sizes: Any = metadata.get(name)
-    is_valid = isinstance(sizes, list) and all(
-        isinstance(size, int) and not isinstance(size, bool) and size >= 0 for size in sizes
-    )
-    if not is_valid:
-        raise MetadataError(f"{name!r} must be a list of integers, found {sizes!r:.200}")
+    if not isinstance(sizes, list) or not all(map(_is_size, sizes)):
+        raise MetadataError(f"{name!r} must be a list of sizes, found {sizes!r:.200}")
     # A dimension of no elements may have chunks of none, which format 3 does not know.
     return [max(1, size) if name == "chunks" else size for size in sizes]
 
 
+def _is_size(value: JSON) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
+
+
 def _numpy_dtype(spelled: JSON) -> np.dtype[Any]:
+    if not isinstance(spelled, (str, list)):
+        raise MetadataError(f"'dtype' must be a name or a list of fields, found {spelled!r:.200}")
     if isinstance(spelled, list):
         return np.dtype([(name, kind, *map(tuple, rest)) for name, kind, *rest in spelled])
     return np.dtype(spelled)

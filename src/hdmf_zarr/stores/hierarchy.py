@@ -118,10 +118,10 @@ class Hierarchy:
             )
         if format2.ARRAY in found:
             raise NotAStoreError(f"{uri} holds a Zarr array at its root, not a group")
-        parsed = {key: _parse_json(value, f"{uri}:/{key}") for key, value in found.items()}
-        entries = parsed.get(format2.CONSOLIDATED, {}).get("metadata")
+        held = found.get(format2.CONSOLIDATED, b"{}")
+        entries = _parse_or_empty(held, f"{uri}:/{format2.CONSOLIDATED}").get("metadata")
         hierarchy = cls(bytestore, {}, zarr_format=2)
-        hierarchy.was_consolidated = isinstance(entries, dict)
+        hierarchy.was_consolidated = format2.CONSOLIDATED in found
         if consolidated and isinstance(entries, dict):
             hierarchy.is_consolidated = True
         else:
