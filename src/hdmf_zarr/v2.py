@@ -46,7 +46,37 @@ def is_zarr_v2_file(
     return hierarchy is not None and hierarchy.zarr_format == 2
 
 
-class ZarrV2IO(ZarrIO):
+class _ReadOnly(ZarrIO):
+    """What both classes add to those that read and write every format."""
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | Store | None = None,
+        mode: str = "r",
+        manager: Any = None,
+        *positional: Any,
+        allow_pickle: bool = False,
+        **options: Any,
+    ) -> None:
+        _check_reading(mode)
+        self._allow_pickle = allow_pickle
+        super().__init__(path, mode, manager, *positional, **options)
+
+    @property
+    def allow_pickle(self) -> bool:
+        """What was given; it changes nothing."""
+        return self._allow_pickle
+
+    def write(self, *_args: Any, **_options: Any) -> None:
+        """Raise `FormatTwoWriteError`."""
+        raise _write_error(self)
+
+    def export(self, *_args: Any, **_options: Any) -> None:
+        """Raise `FormatTwoWriteError`."""
+        raise _write_error(self)
+
+
+class ZarrV2IO(_ReadOnly):
     """`ZarrIO` for reading.
 
     Parameters
@@ -57,34 +87,8 @@ class ZarrV2IO(ZarrIO):
         Not needed: pickled references are read without running them.
     """
 
-    def __init__(
-        self,
-        path: str | os.PathLike[str] | Store | None = None,
-        mode: str = "r",
-        manager: Any = None,
-        *positional: Any,
-        allow_pickle: bool = False,
-        **options: Any,
-    ) -> None:
-        _check_reading(mode)
-        self._allow_pickle = allow_pickle
-        super().__init__(path, mode, manager, *positional, **options)
 
-    @property
-    def allow_pickle(self) -> bool:
-        """What was given; it changes nothing."""
-        return self._allow_pickle
-
-    def write(self, *_args: Any, **_options: Any) -> None:
-        """Raise `FormatTwoWriteError`."""
-        raise _write_error(self)
-
-    def export(self, *_args: Any, **_options: Any) -> None:
-        """Raise `FormatTwoWriteError`."""
-        raise _write_error(self)
-
-
-class NWBZarrV2IO(NWBZarrIO):
+class NWBZarrV2IO(_ReadOnly, NWBZarrIO):
     """`NWBZarrIO` for reading, with an export to Zarr format 3.
 
     Parameters
@@ -94,32 +98,6 @@ class NWBZarrV2IO(NWBZarrIO):
     allow_pickle : bool
         Not needed: pickled references are read without running them.
     """
-
-    def __init__(
-        self,
-        path: str | os.PathLike[str] | Store | None = None,
-        mode: str = "r",
-        manager: Any = None,
-        *positional: Any,
-        allow_pickle: bool = False,
-        **options: Any,
-    ) -> None:
-        _check_reading(mode)
-        self._allow_pickle = allow_pickle
-        super().__init__(path, mode, manager, *positional, **options)
-
-    @property
-    def allow_pickle(self) -> bool:
-        """What was given; it changes nothing."""
-        return self._allow_pickle
-
-    def write(self, *_args: Any, **_options: Any) -> None:
-        """Raise `FormatTwoWriteError`."""
-        raise _write_error(self)
-
-    def export(self, *_args: Any, **_options: Any) -> None:
-        """Raise `FormatTwoWriteError`."""
-        raise _write_error(self)
 
     def export_to_v3(
         self,

@@ -84,7 +84,7 @@ def decode_attribute(
         target = np.dtype(dtype)
         if target.subdtype is not None:
             if 0 not in target.shape or not isinstance(value, list) or np.size(value):
-                raise ValueError("a shape is recorded for arrays without elements only")  # noqa: TRY301
+                raise ValueError("a shape is recorded for arrays without elements only")
             return np.empty(target.shape, object if target.base.kind == "U" else target.base)
         if target.kind == "S":
             encoded = np.char.encode(np.array(value, dtype=np.str_), "utf-8")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from hdmf_zarr.convention.model import JSON, SELF, ArrayHeader, Link, Reference
+from hdmf_zarr.convention.common import CommonConvention, absolute, reference_from_object
+from hdmf_zarr.convention.model import JSON, ArrayHeader, Reference
 from hdmf_zarr.convention.unified import (
     ARRAY_DIMENSIONS,
     ATTRIBUTE_TYPES,
@@ -46,7 +47,7 @@ class LegacyConvention(CommonConvention):
         """Target of an attribute's value, or None where the value is not a reference."""
         if not isinstance(value, Mapping) or value.get(ELEMENT_TYPE) != OBJECT:
             return None
-        return _reference(value.get(VALUE))
+        return reference_from_object(value.get(VALUE))
 
     def encode_element(self, reference: Reference | None) -> str:
         """Element of a dataset of references: the JSON text of an object."""
@@ -57,9 +58,9 @@ class LegacyConvention(CommonConvention):
         if element == "":
             return None
         if not element.startswith("{"):
-            return Reference(path="/" + element.strip("/"))
+            return Reference(path=absolute(element))
         try:
-            return _reference(json.loads(element))
+            return reference_from_object(json.loads(element))
         except json.JSONDecodeError as error:
             raise MetadataError(f"reference {element!r:.200} is not valid JSON") from error
 
@@ -118,17 +119,6 @@ def _object(reference: Reference) -> dict[str, JSON]:
         "object_id": None,
         "source_object_id": None,
     }
-
-
-def _reference(entry: JSON) -> Reference:
-    if not isinstance(entry, Mapping) or not isinstance(entry.get("path"), str):
-        raise MetadataError(
-            f"a reference must be an object with 'source' and 'path', found {entry!r:.200}"
-        )
-    source = entry.get("source") or SELF
-    if not isinstance(source, str):
-        raise MetadataError(f"the source of a reference must be text, found {source!r:.100}")
-    return Reference(source=source, path="/" + entry["path"].strip("/"))
 
 
 def _field(name: JSON, dtype: JSON) -> tuple[str, str]:

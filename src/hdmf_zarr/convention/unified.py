@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from hdmf_zarr.convention.model import JSON, SELF, ArrayHeader, Link, Reference
+from hdmf_zarr.convention.common import CommonConvention, absolute, reference_from_object
+from hdmf_zarr.convention.model import JSON, SELF, ArrayHeader, Reference
 from hdmf_zarr.errors import MetadataError
 
 ELEMENT_TYPE = "_DTYPE"
@@ -37,45 +38,12 @@ RESERVED_ATTRIBUTES = frozenset(
 )
 
 
-class UnifiedConvention:
+class UnifiedConvention(CommonConvention):
     """Zarr format 3, as hdmf-zarr 0.14 writes it."""
 
     zarr_format = 3
     reserved = RESERVED_ATTRIBUTES
-
-    def encode_links(self, links: Sequence[Link]) -> dict[str, JSON]:
-        """Attributes of a group that hold its links."""
-        if not links:
-            return {}
-        return {
-            LINKS: [{"name": link.name, "source": link.source, "path": link.path} for link in links]
-        }
-
-    def decode_links(self, attributes: Mapping[str, JSON]) -> tuple[Link, ...]:
-        """Links of a group; extra keys of an entry are ignored.
-
-        Raises
-        ------
-        MetadataError
-            If the entry is not a list of objects with a name and a path.
-        """
-        entries = attributes.get(LINKS, [])
-        try:
-            if not isinstance(entries, list):
-                raise TypeError(f"expected a list, found {type(entries).__name__}")  # noqa: TRY301
-            return tuple(
-                Link(
-                    name=_text(entry["name"]),
-                    source=_text(entry.get("source") or SELF),
-                    path=_absolute(_text(entry["path"])),
-                )
-                for entry in entries
-            )
-        except (TypeError, KeyError, AttributeError) as error:
-            raise MetadataError(
-                f"attribute {LINKS!r} must be a list of objects with 'name', 'source' and 'path', "
-                f"found {entries!r:.200}"
-            ) from error
+    links_word = LINKS
 
     def encode_reference(self, reference: Reference) -> JSON:
         """Value of an attribute that is a reference."""
@@ -85,7 +53,7 @@ class UnifiedConvention:
         """Target of an attribute's value, or None where the value is not a reference."""
         if not isinstance(value, Mapping) or REFERENCE not in value:
             return None
-        return _reference_from_object(value[REFERENCE])
+        return reference_from_object(value[REFERENCE])
 
     def encode_element(self, reference: Reference | None) -> str:
         """Element of a dataset of references: a path, or a JSON object for another store."""
@@ -101,10 +69,10 @@ class UnifiedConvention:
             return None
         if element.startswith("{"):
             try:
-                return _reference_from_object(json.loads(element))
+                return reference_from_object(json.loads(element))
             except json.JSONDecodeError as error:
                 raise MetadataError(f"reference {element!r:.200} is not valid JSON") from error
-        return Reference(path=_absolute(element))
+        return Reference(path=absolute(element))
 
     def encode_header(self, header: ArrayHeader) -> dict[str, JSON]:
         """Reserved attributes of an array."""
@@ -150,12 +118,6 @@ class UnifiedConvention:
             scalar=bool(attributes.get(SCALAR, False)),
         )
 
-    def user_attributes(self, attributes: Mapping[str, JSON]) -> dict[str, JSON]:
-        """The attributes without the reserved ones."""
-        return {
-            name: value for name, value in attributes.items() if name not in RESERVED_ATTRIBUTES
-        }
-
 
 def specification_path(attributes: Mapping[str, JSON]) -> str | None:
     """Path of the group of cached specifications, without slashes at its ends, or None."""
@@ -166,17 +128,6 @@ def specification_path(attributes: Mapping[str, JSON]) -> str | None:
     return location.strip("/") if isinstance(location, str) else None
 
 
-def _reference_from_object(entry: JSON) -> Reference:
-    if not isinstance(entry, Mapping) or not isinstance(entry.get("path"), str):
-        raise MetadataError(
-            f"a reference must be an object with 'source' and 'path', found {entry!r:.200}"
-        )
-    source = entry.get("source") or SELF
-    if not isinstance(source, str):
-        raise MetadataError(f"the 'source' of a reference must be text, found {source!r:.200}")
-    return Reference(source=source, path=_absolute(entry["path"]))
-
-
 def _names(attributes: Mapping[str, JSON], name: str) -> tuple[str, ...] | None:
     """The list of names that an attribute is, or None where there is no such attribute."""
     names = attributes.get(name)
@@ -185,13 +136,3 @@ def _names(attributes: Mapping[str, JSON], name: str) -> tuple[str, ...] | None:
     if not isinstance(names, list) or not all(isinstance(entry, str) for entry in names):
         raise MetadataError(f"attribute {name!r} must be a list of names, found {names!r:.200}")
     return tuple(names)
-
-
-def _absolute(path: str) -> str:
-    return "/" + path.strip("/")
-
-
-def _text(value: JSON) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"expected text, found {value!r:.100}")
-    return value

@@ -1,0 +1,94 @@
+"""What the conventions have in common: links as lists of objects, reserved words, references."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from hdmf_zarr.convention.model import JSON, SELF, Link, Reference
+from hdmf_zarr.errors import MetadataError
+
+
+class CommonConvention:
+    """Links and reserved attributes, under the words of a convention.
+
+    Attributes
+    ----------
+    links_word : str
+        Attribute of a group that holds its links.
+    reserved : frozenset of str
+        Attributes that belong to the convention.
+    """
+
+    links_word: str
+    reserved: frozenset[str]
+
+    def encode_links(self, links: Sequence[Link]) -> dict[str, JSON]:
+        """Attributes of a group that hold its links."""
+        if not links:
+            return {}
+        entries = [{"name": link.name, "source": link.source, "path": link.path} for link in links]
+        return {self.links_word: entries}
+
+    def decode_links(self, attributes: Mapping[str, JSON]) -> tuple[Link, ...]:
+        """Links of a group; extra keys of an entry are ignored.
+
+        Raises
+        ------
+        MetadataError
+            If the entry is not a list of objects with a name and a path.
+        """
+        entries = attributes.get(self.links_word, [])
+        try:
+            return tuple(_link(entry) for entry in _checked_list(entries))
+        except (TypeError, KeyError, AttributeError) as error:
+            raise MetadataError(
+                f"attribute {self.links_word!r} must be a list of objects with 'name', 'source' and "
+                f"'path', found {entries!r:.200}"
+            ) from error
+
+    def user_attributes(self, attributes: Mapping[str, JSON]) -> dict[str, JSON]:
+        """The attributes without the reserved ones."""
+        return {name: value for name, value in attributes.items() if name not in self.reserved}
+
+
+def reference_from_object(entry: JSON) -> Reference:
+    """Return the reference that an object with ``source`` and ``path`` is.
+
+    Raises
+    ------
+    MetadataError
+        If it is no such object.
+    """
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("path"), str):
+        raise MetadataError(
+            f"a reference must be an object with 'source' and 'path', found {entry!r:.200}"
+        )
+    source = entry.get("source") or SELF
+    if not isinstance(source, str):
+        raise MetadataError(f"the 'source' of a reference must be text, found {source!r:.200}")
+    return Reference(source=source, path=absolute(entry["path"]))
+
+
+def absolute(path: str) -> str:
+    """Return a path with one slash at its start and none at its end."""
+    return "/" + path.strip("/")
+
+
+def _link(entry: JSON) -> Link:
+    return Link(
+        name=_text(entry["name"]),
+        source=_text(entry.get("source") or SELF),
+        path=absolute(_text(entry["path"])),
+    )
+
+
+def _checked_list(entries: JSON) -> list[JSON]:
+    if not isinstance(entries, list):
+        raise TypeError(f"expected a list, found {type(entries).__name__}")
+    return entries
+
+
+def _text(value: JSON) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected text, found {value!r:.100}")
+    return value
