@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 import warnings
 from typing import Any
 
@@ -49,8 +50,9 @@ def number(name: str) -> ElementType:
 
 def as_hdf5_has_it(dtype: Any, data: Any) -> h5py.Dataset:
     """Write data with a builder's dtype into an HDF5 file in memory, as HDF5IO does."""
-    file = h5py.File("in memory", "w", driver="core", backing_store=False)
-    io = HDF5IO("in memory", mode="w", file=file, manager=BuildManager(TypeMap(NamespaceCatalog())))
+    file = h5py.File(f"in memory {uuid.uuid4()}", "w", driver="core", backing_store=False)
+    manager = BuildManager(TypeMap(NamespaceCatalog()))
+    io = HDF5IO(file.filename, mode="w", file=file, manager=manager)
     target = GroupBuilder("target")
     if dtype == "object":
         from hdmf.build import ReferenceBuilder

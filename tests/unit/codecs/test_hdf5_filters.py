@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -32,7 +33,7 @@ CHUNKS = (16, 8)
 
 @pytest.fixture
 def file() -> Iterator[h5py.File]:
-    with h5py.File("in memory", "w", driver="core", backing_store=False) as opened:
+    with h5py.File(f"in memory {uuid.uuid4()}", "w", driver="core", backing_store=False) as opened:
         yield opened
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -43,7 +44,7 @@ SETTINGS: list[dict[str, Any]] = [
 
 @pytest.fixture
 def file() -> Iterator[h5py.File]:
-    with h5py.File("in memory", "w", driver="core", backing_store=False) as opened:
+    with h5py.File(f"in memory {uuid.uuid4()}", "w", driver="core", backing_store=False) as opened:
         yield opened
 
 
