@@ -392,9 +392,8 @@ def test_the_fields_of_a_compound_are_named_as_hdf5_names_them() -> None:
         {"name": "f", "dtype": "float"},
     ]
     dataset = as_hdf5_has_it(entries, [(1, "x", b"y", 0.5)])
-    io = HDF5IO(
-        "in memory", mode="r", file=dataset.file, manager=BuildManager(TypeMap(NamespaceCatalog()))
-    )
+    manager = BuildManager(TypeMap(NamespaceCatalog()))
+    io = HDF5IO(dataset.file.filename, mode="r", file=dataset.file, manager=manager)
     expected = io.read_builder()["data"].dtype
     ours = builder_dtype(element_type_from_numpy(dataset.dtype))
     assert [(e["name"], e["dtype"]) for e in ours] == [(e["name"], e["dtype"]) for e in expected]
