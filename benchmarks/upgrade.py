@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +32,7 @@ CHANNELS = 256
 
 def make_store(path: Path, megabytes: int) -> None:
     """Write a file with a recording of a size, uncompressed, and the usual metadata."""
-    nwbfile = NWBFile("benchmark", "benchmark", datetime(2024, 1, 1, tzinfo=timezone.utc))
+    nwbfile = NWBFile("benchmark", "benchmark", datetime(2024, 1, 1, tzinfo=UTC))
     samples = megabytes * 1_000_000 // (2 * CHANNELS)
     data = np.random.default_rng(0).integers(-200, 200, (samples, CHANNELS), dtype=np.int16)
     wrapped = ZarrDataIO(data, compressor=False)
@@ -75,9 +75,13 @@ def measure(folder: Path, megabytes: int) -> str:
             times[name].append(time.perf_counter() - started)
     added = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     base = statistics.median(times["cp"])
-    copy, link, in_place = (statistics.median(times[n]) / base for n in ("copy", "link", "in place"))
+    copy, link, in_place = (
+        statistics.median(times[n]) / base for n in ("copy", "link", "in place")
+    )
     files = sum(path.is_file() for path in store.rglob("*"))
-    return f"| {megabytes} MB | {files} | {copy:.2f} | {link:.2f} | {in_place:.2f} | {added:.0f} MB |"
+    return (
+        f"| {megabytes} MB | {files} | {copy:.2f} | {link:.2f} | {in_place:.2f} | {added:.0f} MB |"
+    )
 
 
 if __name__ == "__main__":
