@@ -67,6 +67,8 @@ def element_type_of_array(document: dict[str, Any], header: ArrayHeader) -> Elem
     if header.fields is not None and name == "string":
         return _recorded_fields(header.fields)
     _check_recorded_type(document, str(name), header)
+    if name == "string" and header.scalar and _holds_objects(document):
+        return REFERENCE  # one text is stored as text
     if name == "string":
         return _TEXT_TYPES.get(header.element_type or "str", TEXT)
     if name == "variable_length_bytes":
@@ -139,6 +141,10 @@ def _field_type(name: str, stored: ElementType, header: ArrayHeader) -> ElementT
     if recorded is not None and stored.kind == "text":
         return _TEXT_TYPES.get(recorded, TEXT)
     return stored
+
+
+def _holds_objects(document: dict[str, Any]) -> bool:
+    return any(codec["name"].startswith("hdmf_zarr.") for codec in document.get("codecs", ()))
 
 
 def _is_big_endian(document: dict[str, Any]) -> bool:

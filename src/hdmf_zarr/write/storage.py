@@ -156,6 +156,8 @@ class Format2Storage:
         """What the reserved attributes of an array say."""
         if element.kind == "compound":
             fields = tuple((name, field_dtype_name(field)) for name, field in element.fields)
+            # Of a record that holds objects the fields must be known: it is a row then.
+            is_scalar = is_scalar and not any(field.is_variable for _, field in element.fields)
             return ArrayHeader(fields=fields, scalar=is_scalar, dimension_names=names)
         return ArrayHeader(
             element_type=header_name(element), scalar=is_scalar, dimension_names=names
