@@ -439,3 +439,30 @@ def test_a_store_in_memory_does_not_reach_the_disk(tmp_path):
     with NWBZarrIO(store, "r-") as io, pytest.warns(BrokenLinkWarning, match="stolen"):
         builder = io.read_builder()
     assert "stolen" not in builder["acquisition"]
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_links_and_references_that_make_no_sense_cost_themselves_alone(tmp_path, zarr_format):
+    path = tmp_path / "f.zarr"
+    target = DatasetBuilder("target", [1, 2, 3])
+    inner = GroupBuilder("inner", datasets=[target], attributes={"kept": "yes"})
+    with ZarrIO(path, "w", zarr_format=zarr_format) as io:
+        io.write_builder(
+            GroupBuilder("root", groups=[inner], attributes={"to": ReferenceBuilder(target)})
+        )
+    links, reference = {
+        2: ("zarr_link", {"zarr_dtype": "object", "value": {"path": 3}}),
+        3: ("_LINKS", {"_REFERENCE": {"path": 3}}),
+    }[zarr_format]
+    group = zarr.open_group(path, mode="r+", use_consolidated=False)
+    group.attrs["to"] = reference
+    group["inner"].attrs[links] = "not a list"
+    with ZarrIO(path, "r-") as io, pytest.warns(BrokenLinkWarning) as warned:
+        root = io.read_builder()
+    assert "to" not in root.attributes
+    assert root["inner"].attributes == {"kept": "yes"}
+    np.testing.assert_array_equal(root["inner/target"].data[:], [1, 2, 3])
+    said = [str(warning.message) for warning in warned]
+    assert len(said) == 2
+    assert any("attribute 'to'" in text for text in said)
+    assert any(f"{path}:/inner links to" in text for text in said)

@@ -14,6 +14,7 @@ from typing import Any
 import numcodecs
 import numpy as np
 import pytest
+from hdmf.backends.warnings import BrokenLinkWarning
 
 from hdmf_zarr import ZarrIO
 from hdmf_zarr.errors import HDMFZarrError
@@ -460,23 +461,29 @@ def test_consolidated_metadata_without_a_root_are_an_error_that_names_the_store(
         [{"name": "x", "path": 5}],
     ],
 )
-def test_links_that_make_no_sense_are_an_error_that_names_them(
+def test_links_that_make_no_sense_cost_themselves_alone(
     made: Format2Store, save: Save, links: Any
 ) -> None:
     made.documents["group/.zattrs"]["zarr_link"] = links
-    with ZarrIO(save(), "r") as io, pytest.raises(HDMFZarrError, match="zarr_link"):
-        io.read_builder()
+    with ZarrIO(save(), "r") as io:
+        with pytest.warns(BrokenLinkWarning, match="/group links to .*zarr_link"):
+            root = io.read_builder()
+        assert dict(root["group"].links) == {}
+        assert len(root["sound"].data[:])
 
 
 @pytest.mark.parametrize(
     "value", [None, 5, {}, {"path": 5}, {"path": "/sound", "source": 5}, "/sound"]
 )
-def test_a_reference_in_an_attribute_that_makes_no_sense_is_an_error(
+def test_a_reference_in_an_attribute_that_makes_no_sense_costs_itself_alone(
     made: Format2Store, save: Save, value: Any
 ) -> None:
-    made.group("group", bad={"zarr_dtype": "object", "value": value})
-    with ZarrIO(save(), "r") as io, pytest.raises(HDMFZarrError, match="source"):
-        io.read_builder()
+    made.group("group", bad={"zarr_dtype": "object", "value": value}, kept="yes")
+    with ZarrIO(save(), "r") as io:
+        with pytest.warns(BrokenLinkWarning, match="attribute 'bad' of .*source"):
+            root = io.read_builder()
+        assert dict(root["group"].attributes) == {"kept": "yes"}
+        assert len(root["sound"].data[:])
 
 
 def test_a_reference_to_nothing_is_an_error_when_it_is_used(made: Format2Store, save: Save) -> None:

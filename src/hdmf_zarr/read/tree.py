@@ -18,12 +18,12 @@ from hdmf.build import (
 )
 from hdmf.build.builders import BaseBuilder
 
-from hdmf_zarr.convention import JSON, SELF, ArrayHeader, Reference
+from hdmf_zarr.convention import JSON, SELF, ArrayHeader, Link, Reference
 from hdmf_zarr.convention.attributes import decode_attribute
 from hdmf_zarr.convention.unified import ATTRIBUTE_TYPES
 from hdmf_zarr.dtypes import TEXT, ElementType, builder_dtype
 from hdmf_zarr.elements import decode_elements
-from hdmf_zarr.errors import BrokenLinkError, HDMFZarrError
+from hdmf_zarr.errors import BrokenLinkError, HDMFZarrError, MetadataError
 from hdmf_zarr.hdf5 import empty_attribute
 from hdmf_zarr.read.lazy import BuilderZarrReferenceDataset, BuilderZarrTableDataset
 from hdmf_zarr.stores import Hierarchy, Location, compat, open_bytestore
@@ -143,6 +143,7 @@ class TreeReader:
         self._specified_as_float = specified_as_float
         self._children: dict[str, list[str]] = {}
         self._scalars: dict[str, Any] = {}
+        self._links: dict[str, tuple[Link, ...]] = {}
         self._references: list[tuple[BaseBuilder, str, Any]] = []
         self._scalar_references: list[tuple[str, str]] = []
 
@@ -168,9 +169,7 @@ class TreeReader:
     # -- nodes -----------------------------------------------------------------------------------
 
     def _group(self, path: str) -> GroupBuilder:
-        links = {
-            link.name for link in self.hierarchy.convention.decode_links(self._attributes_of(path))
-        }
+        links = {link.name for link in self._links_of(path)}
         groups, datasets = [], []
         for name in sorted(self._children.get(path, ())):
             child = f"{path}/{name}" if path else name
@@ -326,7 +325,12 @@ class TreeReader:
         user = self.hierarchy.convention.user_attributes(attributes)
         decoded = {}
         for name, value in user.items():
-            if _is_reference(self.hierarchy, value):
+            try:
+                is_reference = _is_reference(self.hierarchy, value)
+            except MetadataError as error:
+                self._warn(f"attribute {name!r} of {self.hierarchy.uri}:/{path}", error)
+                continue
+            if is_reference:
                 decoded[name] = value
                 continue
             try:
@@ -353,7 +357,7 @@ class TreeReader:
         builder.set_attribute(name, targets if isinstance(value, list) else targets[0])
 
     def _set_links(self, path: str, group: GroupBuilder) -> None:
-        for link in self.hierarchy.convention.decode_links(self._attributes_of(path)):
+        for link in self._links_of(path):
             try:
                 target = self._stores.builder(
                     self.hierarchy, Reference(source=link.source, path=link.path)
@@ -366,7 +370,18 @@ class TreeReader:
             group.set_link(builder)
             self._on_built(builder)
 
-    def _warn(self, what: str, error: BrokenLinkError) -> None:
+    def _links_of(self, path: str) -> tuple[Link, ...]:
+        """Links of a group; none, with one warning, where what says so makes no sense."""
+        if path not in self._links:
+            try:
+                links = self.hierarchy.convention.decode_links(self._attributes_of(path))
+            except MetadataError as error:
+                self._warn(f"what {self.hierarchy.uri}:/{path} links to", error)
+                links = ()
+            self._links[path] = links
+        return self._links[path]
+
+    def _warn(self, what: str, error: HDMFZarrError) -> None:
         warnings.warn(f"{what} is broken and left out: {error}", BrokenLinkWarning, stacklevel=2)
 
 
