@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from hdmf.spec import NamespaceCatalog, SpecWriter
 
 from hdmf_zarr.codecs import CodecRequest
 from hdmf_zarr.codecs.objects import JSONObjectsCodec
-from hdmf_zarr.convention import ArrayHeader, convention_for_format
+from hdmf_zarr.convention import JSON, ArrayHeader, convention_for_format
 from hdmf_zarr.convention.unified import SPECIFICATION_GROUP, SPECIFICATION_LOCATION
 from hdmf_zarr.dtypes import TEXT, stored_dtype
 from hdmf_zarr.stores import group_document
@@ -64,6 +65,7 @@ def write_specifications(
     hierarchy = execution.hierarchy
     base = hierarchy.specification_path or SPECIFICATION_GROUP
     _ensure_group(execution, base)
+    template: dict[str, JSON] | None = None
     for namespace, versions in specifications.items():
         for version, sources in versions.items():
             if f"{base}/{namespace}/{version}" in hierarchy:
@@ -71,7 +73,10 @@ def write_specifications(
             for source, text in sources.items():
                 path = f"{base}/{namespace}/{version}/{source}"
                 _ensure_group(execution, path.rpartition("/")[0])
-                execution.write_array(_text_plan(path, text, hierarchy.zarr_format))
+                plan = _text_plan(path, text, hierarchy.zarr_format)
+                # Every text has the same document: it is made once.
+                execution.write_array(replace(plan, document=template))
+                template = template or {**hierarchy.documents[path], "attributes": {}}
     root = hierarchy.documents[""]
     attributes = dict(root.get("attributes") or {})
     attributes.setdefault(SPECIFICATION_LOCATION, SPECIFICATION_GROUP)
