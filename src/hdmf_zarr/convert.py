@@ -171,7 +171,10 @@ def _open_hdf5(path: str) -> HDMFIO:
         is_nwb = NWBHDF5IO.can_read(path)
     if is_nwb:
         return NWBHDF5IO(path, "r")
-    src_io = HDF5IO(path, mode="r", manager=get_common_manager())
+    try:
+        src_io = HDF5IO(path, mode="r", manager=get_common_manager())
+    except OSError as error:
+        raise NotAStoreError(f"{path} is a damaged HDF5 file: {error}") from error
     attributes = src_io._file.attrs
     signs = ("data_type", "neurodata_type", "nwb_version", SPECIFICATION_LOCATION)
     if any(name in attributes for name in signs):

@@ -534,3 +534,13 @@ def test_info_tells_chunks_shards_and_codecs(tmp_path: Path) -> None:
 def test_info_describes_a_store_without_hdmf_data(tmp_path: Path) -> None:
     zarr.open_group(tmp_path / "p.zarr", mode="w").create_array("a", shape=(4,), dtype="i4")
     assert "a  int32 (4,)" in render(describe(tmp_path / "p.zarr"))
+
+
+def test_a_truncated_hdf5_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path / "cut.h5"
+    with h5py.File(source, "w") as file:
+        file.create_dataset("data", data=np.arange(10_000))
+    source.write_bytes(source.read_bytes()[:40_000])
+    assert main(["convert", str(source), str(tmp_path / "out.zarr"), "--quiet"]) == 1
+    assert f"{source} is a damaged HDF5 file: " in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["cut.h5"]
