@@ -39,7 +39,8 @@ class NewStore:
         if isinstance(bytestore, LocalByteStore):
             target = bytestore.root
             target.parent.mkdir(parents=True, exist_ok=True)
-            bytestore.moved_to(target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.partial"))
+            staging = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.partial")
+            bytestore.moved_to(staging, unseen=True)
         else:
             _clear(bytestore)
         self._bytestore = bytestore
