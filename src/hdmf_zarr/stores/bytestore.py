@@ -64,6 +64,7 @@ class LocalByteStore:
         self.root = Path(location.uri)
         self.read_only = read_only
         self.is_unseen = False
+        self._made: set[str] = set()
         self._zarr_store: Store | None = location.store
 
     @property
@@ -84,6 +85,7 @@ class LocalByteStore:
         """
         self.root = root
         self.is_unseen = unseen
+        self._made.clear()
         self._zarr_store = None
 
     def get(self, key: str) -> bytes | None:
@@ -101,6 +103,10 @@ class LocalByteStore:
         self._refuse_read_only(key)
         path = f"{self.root}/{key}"
         if self.is_unseen:
+            folder = os.path.dirname(path)
+            if folder not in self._made:
+                os.makedirs(folder, exist_ok=True)
+                self._made.add(folder)
             _write_file(path, value)
             return
         temporary = f"{path}.{uuid.uuid4().hex}.partial"
@@ -117,6 +123,7 @@ class LocalByteStore:
 
     def delete_prefix(self, prefix: str) -> None:
         self._refuse_read_only(prefix)
+        self._made.clear()
         shutil.rmtree(self.root / prefix, ignore_errors=not (self.root / prefix).exists())
 
     def list_prefix(self, prefix: str) -> Iterator[str]:
