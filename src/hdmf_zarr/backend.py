@@ -6,8 +6,9 @@ import logging
 import os
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 import zarr
@@ -34,6 +35,8 @@ from hdmf_zarr.errors import (
     StoreNotFoundError,
 )
 from hdmf_zarr.hdf5 import read_specifications as read_hdf5_specifications
+from hdmf_zarr.hdf5.names import lost_names
+from hdmf_zarr.hdf5.source import UnchangedFile
 from hdmf_zarr.read.appendable import make_appendable
 from hdmf_zarr.read.lazy import ZarrDataset
 from hdmf_zarr.read.specifications import (
@@ -52,7 +55,15 @@ from hdmf_zarr.stores import (
 )
 from hdmf_zarr.stores.array import HDMFZarrArray
 from hdmf_zarr.stores.location import location_of_uri
-from hdmf_zarr.write.planner import PlanContext, attributes_with, plan_piece, plan_tree
+from hdmf_zarr.write.options import LayoutOptions
+from hdmf_zarr.write.plan import Planned, summarize
+from hdmf_zarr.write.planner import (
+    ExternalLinks,
+    PlanContext,
+    attributes_with,
+    plan_piece,
+    plan_tree,
+)
 from hdmf_zarr.write.queue import Context, ZarrIODataChunkIteratorQueue
 from hdmf_zarr.write.specifications import (
     Specifications,
@@ -370,9 +381,19 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         multiprocessing_context: Context | None = None,
         consolidate_metadata: bool = True,  # noqa: FBT001, FBT002
         *,
+        codecs: Any = "keep",
+        chunks: Any = None,
+        shards: Any = None,
+        strict: bool = False,
+        verify: bool = False,
+        external_links: ExternalLinks = "follow",
+        on_plan: Callable[[Planned], None] | None = None,
         progress: Progress | None = None,
     ) -> None:
         """Write what another IO has read: a self-contained copy, unless links are asked for.
+
+        The chunks of datasets of numbers move as they are, from HDF5 as from Zarr, wherever a Zarr array
+        can have the same ones.
 
         Parameters
         ----------
@@ -389,6 +410,24 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             Store the specifications with the data.
         number_of_jobs, max_threads_per_process, multiprocessing_context, consolidate_metadata
             As for `write`.
+        codecs : {"keep", "default"}, mapping or callable
+            ``"keep"`` has the codecs (and chunks) of the source, ``"default"`` encodes anew with the
+            default ones. A mapping of paths (``"/acquisition/raw/data"``, or patterns such as
+            ``"*/data"``), or a function of path and dataset, gives ``"keep"``, ``"default"``, a codec or
+            a list of codecs for each dataset.
+        chunks : mapping or callable, optional
+            Likewise the shape of chunks; None keeps that of the source.
+        shards : "auto", mapping or callable, optional
+            Likewise the shape of shards; ``"auto"`` packs chunks into files of about 64 MB.
+        strict : bool
+            Raise where a dataset's HDF5 filters have no Zarr codec, rather than encode it anew.
+        verify : bool
+            Decode every chunk that moves as it is, to see that it can be.
+        external_links : {"follow", "keep"}
+            Copy what an HDF5 file links to in others, or link to the stores of the same names with
+            ``.zarr`` at their ends.
+        on_plan : callable, optional
+            Told, before anything is written, what will be.
         progress : callable, optional
             Told the bytes that were just written.
 
@@ -396,6 +435,10 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         ------
         ModeError
             If the mode is not one that creates a store, or links to HDF5 are asked for.
+        OptionError, LayoutError
+            If a layout is asked for that makes no sense, or (``strict``) a filter has no codec.
+        MetadataError
+            If the source cannot be read, or was changed meanwhile; nothing is written then.
         """
         if self.mode not in CREATING_MODES:
             raise ModeError(
@@ -403,6 +446,13 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             )
         self._require_writable()
         options = _checked_write_args(write_args)
+        layout = LayoutOptions(
+            codecs=codecs, chunks=chunks, shards=shards, strict=strict, verify=verify
+        )
+        if external_links not in get_args(ExternalLinks):
+            raise OptionError(
+                f"external_links must be 'follow' or 'keep', found {external_links!r:.100}"
+            )
         link_data = bool(options.get("link_data", False))
         if link_data and not isinstance(src_io, ZarrIO):
             raise ModeError(
@@ -424,6 +474,10 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
                 number_of_jobs, max_threads_per_process, multiprocessing_context
             ),
             src_io=src_io,
+            is_modified=is_modified,
+            layout=layout,
+            external_links=external_links,
+            on_plan=on_plan,
             progress=progress,
         )
 
@@ -490,6 +544,10 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         queue: ZarrIODataChunkIteratorQueue,
         src_io: HDMFIO | None = None,
         export_source: Location | None = None,
+        is_modified: bool = False,
+        layout: LayoutOptions | None = None,
+        external_links: ExternalLinks = "follow",
+        on_plan: Callable[[Planned], None] | None = None,
         progress: Progress | None = None,
     ) -> None:
         """Decide everything, then write it, the root's document last."""
@@ -497,14 +555,26 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             export_source = _location_of_io(src_io)
         existing = None if self._new_store is not None else self._hierarchy
         context = self._plan_context(existing, link_data, export_source, src_io)
+        layout = layout or LayoutOptions()
+        context = replace(context, options=layout, external_links=external_links)
+        unchanged = None
+        if isinstance(src_io, HDF5IO):
+            unchanged = UnchangedFile(src_io._file)
+            if not is_modified:
+                context = replace(context, child_names=lost_names(src_io, builder))
         plan = plan_tree(builder, context)
         to_cache = specifications()
+        if on_plan is not None:
+            on_plan(summarize(plan, context.convention.zarr_format, _count_texts(to_cache)))
         if self._hierarchy is None:
             self._start_new_store()
         assert self._hierarchy is not None
         execution = Execution(hierarchy=self._hierarchy, queue=queue, exhaust_dci=exhaust_dci)
+        execution.verify = layout.verify
         if progress is not None:
             execution.progress = progress
+        if unchanged is not None:
+            execution.after_array = unchanged.check
         before = dict(self._hierarchy.documents)
         try:
             execution.carry_out(plan)
@@ -1054,6 +1124,10 @@ def _specifications_to_export(src_io: HDMFIO, *, is_modified: bool) -> Specifica
         for version, texts in versions.items():
             cached.setdefault(name, {}).setdefault(version, texts)
     return cached
+
+
+def _count_texts(specifications: Specifications) -> int:
+    return sum(len(texts) for versions in specifications.values() for texts in versions.values())
 
 
 def _try_to_open(path: Any, storage_options: dict[str, Any] | None) -> Hierarchy | None:

@@ -10,6 +10,7 @@ import sys
 import time
 import traceback
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -21,6 +22,7 @@ from hdmf_zarr.convert import SUFFIXES, convert
 from hdmf_zarr.errors import HDMFZarrError, OptionError
 from hdmf_zarr.info import describe, format_bytes, render
 from hdmf_zarr.transfer.upgrade import FILTER_WITHOUT_CODEC, upgrade
+from hdmf_zarr.write.plan import Planned
 
 __all__ = ["main"]
 
@@ -101,8 +103,62 @@ def _add_convert(commands: Any, common: argparse.ArgumentParser) -> None:
         metavar="N",
         help="Zarr format of a new store (default: %(default)s)",
     )
+    layout = command.add_argument_group(
+        "layout of a new Zarr store",
+        "By default chunks and codecs are those of the source, and encoded chunks move as they are.",
+    )
+    layout.add_argument(
+        "--codecs",
+        metavar="keep|default",
+        choices=("keep", "default"),
+        help="keep those of the source, or encode everything anew with the default codec",
+    )
+    layout.add_argument(
+        "--chunks",
+        metavar="PATH=N,N",
+        action="append",
+        type=_path_and_sizes,
+        help="shape of the chunks of a dataset; PATH may be a pattern such as '*/data'; repeatable",
+    )
+    layout.add_argument(
+        "--shards",
+        metavar="auto",
+        choices=("auto",),
+        help="pack chunks into files of about 64 MB (Zarr format 3)",
+    )
+    layout.add_argument(
+        "--strict",
+        action="store_true",
+        help="fail where an HDF5 filter has no Zarr codec, rather than encode anew",
+    )
+    layout.add_argument(
+        "--verify", action="store_true", help="decode every chunk once, to see that it can be"
+    )
+    layout.add_argument(
+        "--external-links",
+        metavar="follow|keep",
+        choices=("follow", "keep"),
+        help="copy what the source links to in other files (follow, the default), or link to the "
+        "stores of their names with .zarr at the end (keep)",
+    )
+    command.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="jobs that write (default: %(default)s)"
+    )
     command.add_argument("--quiet", action="store_true", help="show no progress bar")
     command.set_defaults(run=_convert)
+
+
+def _path_and_sizes(text: str) -> tuple[str, tuple[int, ...]]:
+    path, equals, sizes = text.rpartition("=")
+    try:
+        chunks = tuple(int(size) for size in sizes.split(","))
+    except ValueError:
+        chunks = ()
+    if not equals or not path or not chunks or min(chunks) < 1:
+        raise argparse.ArgumentTypeError(
+            f"expected a path and sizes such as /a/data=1000,64: {text!r}"
+        )
+    return path, chunks
 
 
 def _add_info(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -169,17 +225,54 @@ def _upgrade(options: argparse.Namespace) -> None:
 
 def _convert(options: argparse.Namespace) -> None:
     started = time.perf_counter()
+    n_source = _count_files(options.source)
+
+    def announce(planned: Planned) -> None:
+        if not options.quiet:
+            before = f"{n_source} file{'s' if n_source != 1 else ''}"
+            print(f"{options.source}: {before} -> about {planned.n_files} files", file=sys.stderr)
+
     with _progress_bar(options.destination, is_shown=not options.quiet) as progress:
         written = convert(
             options.source,
             options.destination,
             overwrite=options.overwrite,
             zarr_format=options.zarr_format,
+            codecs=options.codecs,
+            chunks=dict(options.chunks) if options.chunks else None,
+            shards=options.shards,
+            strict=options.strict,
+            verify=options.verify,
+            external_links=options.external_links,
+            number_of_jobs=options.jobs,
+            on_plan=announce,
             progress=progress,
         )
-    files = f"{written.n_files} file{'s' if written.n_files != 1 else ''}"
     seconds = time.perf_counter() - started
-    print(f"wrote {written.path}: {files}, {format_bytes(written.n_bytes)}, in {seconds:.1f} s")
+    files = f"{written.n_files} file{'s' if written.n_files != 1 else ''}"
+    speed = f"{written.n_bytes / 1e6 / max(seconds, 1e-9):.0f} MB/s"
+    moved = "" if written.planned is None else f"; {_moved(written.planned)}"
+    print(
+        f"wrote {written.path}: {files}, {format_bytes(written.n_bytes)}, in {seconds:.1f} s, "
+        f"{speed}{moved}"
+    )
+    if written.planned is not None:
+        for plugin in sorted(set(written.planned.plugins.values())):
+            print(f"to read it, install {plugin}")
+
+
+def _moved(planned: Planned) -> str:
+    """How many datasets moved as they are, and why the others did not."""
+    reasons = Counter(planned.decoded.values())
+    others = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
+    moved = f"{len(planned.raw)} dataset{'s' if len(planned.raw) != 1 else ''} moved raw"
+    return f"{moved}, {len(planned.decoded)} not ({others})" if reasons else moved
+
+
+def _count_files(source: str) -> int:
+    if not os.path.isdir(source):
+        return 1
+    return sum(len(files) for _, _, files in os.walk(source))
 
 
 def _info(options: argparse.Namespace) -> None:

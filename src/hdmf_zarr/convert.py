@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from hdmf.backends.hdf5 import HDF5IO
 from hdmf.backends.io import HDMFIO
@@ -28,11 +28,14 @@ from hdmf_zarr.errors import (
 )
 from hdmf_zarr.hdf5 import is_hdf5_file, write_specifications
 from hdmf_zarr.hdf5 import read_specifications as read_hdf5_specifications
+from hdmf_zarr.hdf5.names import lost_names
 from hdmf_zarr.hdf5.unreadable import unreadable_objects
 from hdmf_zarr.hdf5.writer import HDF5TreeWriter
 from hdmf_zarr.nwb import NWBZarrIO
 from hdmf_zarr.read.specifications import read_specifications
 from hdmf_zarr.stores import Hierarchy, locate, open_bytestore
+from hdmf_zarr.write.plan import Planned
+from hdmf_zarr.write.planner import ExternalLinks
 from hdmf_zarr.write.transaction import check_replaceable, put_in_place, store_exists
 
 __all__ = ["SUFFIXES", "Written", "convert"]
@@ -54,11 +57,14 @@ class Written:
     n_files : int
         Files, or objects in a store that is no folder.
     n_bytes : int
+    planned : Planned or None
+        Which datasets moved as they are and which did not, and why; None for HDF5.
     """
 
     path: str
     n_files: int
     n_bytes: int
+    planned: Planned | None = None
 
 
 def convert(
@@ -67,6 +73,14 @@ def convert(
     *,
     overwrite: bool = False,
     zarr_format: int = 3,
+    codecs: Any = None,
+    chunks: Any = None,
+    shards: Any = None,
+    strict: bool = False,
+    verify: bool = False,
+    external_links: ExternalLinks | None = None,
+    number_of_jobs: int = 1,
+    on_plan: Callable[[Planned], None] | None = None,
     progress: Callable[[int], Progress] | None = None,
 ) -> Written:
     """Copy a file of HDMF data (such as NWB) to another format, exactly as it is.
@@ -83,6 +97,10 @@ def convert(
         Replace an HDF5 file or a Zarr store at the destination.
     zarr_format : int
         Zarr format of a new store.
+    codecs, chunks, shards, strict, verify, external_links, number_of_jobs
+        How a new Zarr store is laid out, as for `ZarrIO.export`; an HDF5 file takes none of them.
+    on_plan : callable, optional
+        Told what will be written to a new Zarr store, before it is.
     progress : callable, optional
         Called once with the expected number of bytes; what it returns is told the bytes that were
         just written.
@@ -100,17 +118,69 @@ def convert(
     """
     source, destination = os.fspath(source), os.fspath(destination)
     kind = kind_of_destination(destination)
+    given = {
+        "codecs": codecs,
+        "chunks": chunks,
+        "shards": shards,
+        "strict": strict or None,
+        "verify": verify or None,
+        "external_links": external_links,
+    }
+    layout = {name: value for name, value in given.items() if value is not None}
+    if layout and kind == "hdf5":
+        raise OptionError(
+            f"{next(iter(layout))} is for Zarr; {destination!r} is to be an HDF5 file"
+        )
     _check_apart(source, destination)
     _check_destination(destination, overwrite=overwrite)
     with open_source(source) as src_io:
         builder = src_io.read_builder()
-        _check_complete(src_io, builder)
-        report = progress(expected_bytes(builder)) if progress else _no_progress
-        if kind == "zarr":
-            _write_zarr(src_io, destination, overwrite, zarr_format, report)
-        else:
-            _write_hdf5(src_io, destination, report)
-    return _measure(destination)
+        _check_complete(src_io, builder, kind)
+        if kind == "hdf5":
+            _write_hdf5(
+                src_io, destination, progress(expected_bytes(builder)) if progress else _no_progress
+            )
+            return _measure(destination, None)
+        reporter = _Reporter(on_plan, progress)
+        with ZarrIO(
+            destination,
+            "w" if overwrite else "w-",
+            src_io.manager,
+            force_overwrite=overwrite,
+            zarr_format=zarr_format,
+        ) as io:
+            io.export(
+                src_io,
+                number_of_jobs=number_of_jobs,
+                on_plan=reporter.start,
+                progress=reporter.advance,
+                **layout,
+            )
+        return _measure(destination, reporter.planned)
+
+
+class _Reporter:
+    """Hands on what will be written, and then the bytes that were."""
+
+    def __init__(
+        self,
+        on_plan: Callable[[Planned], None] | None,
+        progress: Callable[[int], Progress] | None,
+    ) -> None:
+        self.planned: Planned | None = None
+        self._on_plan = on_plan
+        self._start_progress = progress
+        self._progress: Progress = _no_progress
+
+    def start(self, planned: Planned) -> None:
+        self.planned = planned
+        if self._on_plan is not None:
+            self._on_plan(planned)
+        if self._start_progress is not None:
+            self._progress = self._start_progress(planned.n_bytes)
+
+    def advance(self, count: int) -> None:
+        self._progress(count)
 
 
 def kind_of_destination(destination: str) -> Kind:
@@ -183,11 +253,13 @@ def _open_hdf5(path: str) -> HDMFIO:
     raise NoDataError(f"{path} is an HDF5 file, but holds no HDMF data: its root has no data type")
 
 
-def _check_complete(src_io: HDMFIO, builder: GroupBuilder) -> None:
+def _check_complete(src_io: HDMFIO, builder: GroupBuilder, kind: Kind) -> None:
     """Raise if a part of an HDF5 file cannot be read, which HDF5IO would leave out."""
     if not isinstance(src_io, HDF5IO):
         return
-    missing = list(unreadable_objects(src_io._file, builder))
+    added = lost_names(src_io, builder).added if kind == "zarr" else {}
+    known = {f"/{path}/{link.name}".replace("//", "/") for path in added for link in added[path]}
+    missing = [path for path in unreadable_objects(src_io._file, builder) if path not in known]
     if missing:
         raise MetadataError(
             f"{src_io.source} has {len(missing)} objects that the installed HDF5 library cannot "
@@ -241,23 +313,6 @@ def _check_destination(destination: str, *, overwrite: bool) -> None:
             ) from error
 
 
-def _write_zarr(
-    src_io: HDMFIO,
-    destination: str,
-    overwrite: bool,  # noqa: FBT001 - private
-    zarr_format: int,
-    progress: Progress,
-) -> None:
-    with ZarrIO(
-        destination,
-        "w" if overwrite else "w-",
-        src_io.manager,
-        force_overwrite=overwrite,
-        zarr_format=zarr_format,
-    ) as io:
-        io.export(src_io, progress=progress)
-
-
 def _write_hdf5(src_io: HDMFIO, destination: str, progress: Progress) -> None:
     """Write beside the destination, then rename: a file that is there is whole."""
     location = locate(destination)
@@ -285,12 +340,12 @@ def _cached_specifications(src_io: HDMFIO) -> dict[str, dict[str, dict[str, str]
     return read_hdf5_specifications(src_io._file)
 
 
-def _measure(destination: str) -> Written:
+def _measure(destination: str, planned: Planned | None) -> Written:
     location = locate(destination)
     if os.path.isfile(location.uri):
         return Written(path=location.uri, n_files=1, n_bytes=os.path.getsize(location.uri))
     n_files, n_bytes = open_bytestore(location, read_only=True).size("")
-    return Written(path=location.uri, n_files=n_files, n_bytes=n_bytes)
+    return Written(path=location.uri, n_files=n_files, n_bytes=n_bytes, planned=planned)
 
 
 def _no_progress(_count: int) -> None:

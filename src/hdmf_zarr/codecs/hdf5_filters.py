@@ -34,6 +34,26 @@ class FilterDescription:
     itemsize: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilterChain:
+    codecs: tuple[Any, ...]
+    missing: str | None = None
+    plugin: str | None = None
+
+
+def chain_of_pipeline(pipeline: list[FilterDescription]) -> FilterChain:
+    codecs: list[Any] = []
+    for description in pipeline:
+        function = _REGISTRY.get(description.number)
+        if function is None:
+            return FilterChain(
+                codecs=(),
+                missing=f"the filter {description.name or description.number} has no Zarr codec",
+            )
+        codecs += function(description)
+    return FilterChain(codecs=tuple(codecs))
+
+
 FilterFunction = Callable[[FilterDescription], list[Any]]
 
 _REGISTRY: dict[int, FilterFunction] = {}

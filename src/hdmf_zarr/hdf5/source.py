@@ -15,6 +15,7 @@ from hdmf.utils import StrDataset
 
 from hdmf_zarr.codecs.hdf5_filters import FilterDescription
 from hdmf_zarr.dtypes import BYTES, REFERENCE, ElementType, element_type_from_numpy
+from hdmf_zarr.errors import MetadataError
 
 TargetText = Callable[[Any], str]
 """Returns the text that stands in a dataset of references for an h5py object."""
@@ -142,6 +143,40 @@ class HDF5Source:
                     except UnicodeDecodeError:
                         return True
         return False
+
+
+class UnchangedFile:
+    """Notices that a file that is being read was changed by somebody else.
+
+    Parameters
+    ----------
+    file : h5py.File
+        One that is open for writing may be changed by its owner, and is not looked at.
+    """
+
+    def __init__(self, file: h5py.File) -> None:
+        self._path = file.filename if file.mode == "r" else None
+        self._before = self._state()
+
+    def check(self, path: str) -> None:
+        """Raise `MetadataError` if the file is another than when this object was made.
+
+        Parameters
+        ----------
+        path : str
+            Of the dataset that was just read, for the message.
+        """
+        if self._state() != self._before:
+            raise MetadataError(
+                f"{self._path}:/{path}: the file was changed while it was read; what was read is not "
+                "written. Try again when nobody writes to it"
+            )
+
+    def _state(self) -> tuple[int, int, int] | None:
+        if self._path is None or not os.path.exists(self._path):
+            return None
+        found = os.stat(self._path)
+        return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def row_blocks(shape: tuple[int, ...], rows: int) -> list[tuple[slice, ...]]:

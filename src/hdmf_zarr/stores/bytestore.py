@@ -7,12 +7,14 @@ costs fifty times the file itself. Every other store goes through its zarr objec
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 from zarr.abc.store import Store
 from zarr.storage import FsspecStore, LocalStore
@@ -39,6 +41,9 @@ class ByteStore(Protocol):
 
     def set(self, key: str, value: bytes) -> None:
         """Store a value in one operation."""
+
+    def writer(self, key: str) -> AbstractContextManager[IO[bytes]]:
+        """Return a file whose content is stored, in one operation, when it is closed without error."""
 
     def delete(self, key: str) -> None:
         """Remove a key if it exists."""
@@ -112,6 +117,20 @@ class LocalByteStore:
         temporary = f"{path}.{uuid.uuid4().hex}.partial"
         try:
             _write_file(temporary, value)
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+    @contextmanager
+    def writer(self, key: str) -> Iterator[IO[bytes]]:
+        self._refuse_read_only(key)
+        path = f"{self.root}/{key}"
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        temporary = f"{path}.{uuid.uuid4().hex}.partial"
+        try:
+            with open(temporary, "wb") as file:
+                yield file
             os.replace(temporary, path)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
@@ -201,6 +220,12 @@ class ZarrByteStore:
 
     def set(self, key: str, value: bytes) -> None:
         compat.run(self._set(key, value))
+
+    @contextmanager
+    def writer(self, key: str) -> Iterator[IO[bytes]]:
+        buffer = io.BytesIO()
+        yield buffer
+        self.set(key, buffer.getvalue())
 
     async def _set(self, key: str, value: bytes) -> None:
         await self.zarr_store.set(key, compat.to_buffer(value))

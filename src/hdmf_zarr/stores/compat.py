@@ -121,6 +121,33 @@ def encode_scalar(document: dict[str, Any], value: np.ndarray[Any, Any]) -> byte
     return chunk.to_bytes()
 
 
+def encode_chunk(document: dict[str, Any], values: np.ndarray[Any, Any]) -> bytes:
+    """Return one whole chunk as the codecs of an array (of its shards' chunks) encode it."""
+    codecs = document["codecs"]
+    if codecs[0]["name"] == "sharding_indexed":
+        codecs = codecs[0]["configuration"]["codecs"]
+    single: Any = {
+        **readable_document(document),
+        "shape": list(values.shape),
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(values.shape)}},
+        "chunk_key_encoding": {"name": "v2", "configuration": {"separator": "."}},
+        "codecs": codecs,
+        "dimension_names": None,
+        "attributes": {},
+    }
+    store = MemoryStore()
+    with without_specification_warnings():
+        array: Any = zarr.AsyncArray(
+            single,
+            StorePath(store, ""),
+            config={"write_empty_chunks": True},
+        )
+        run(array.setitem(..., values))
+    chunk = run(store.get(".".join("0" * values.ndim), prototype=prototype()))
+    assert chunk is not None
+    return chunk.to_bytes()
+
+
 async def read_scalar(array: zarr.AsyncArray[Any]) -> Any:
     """Return the element of an array without dimensions; see `encode_scalar`."""
     metadata: Any = array.metadata

@@ -19,6 +19,12 @@ CHUNK_BYTES = 4 * 1024**2
 SHARD_BYTES = 64 * 1024**2
 """Bytes of a shard before compression, for ``shards="auto"``."""
 
+LARGE_SHARD_BYTES = 256 * 1024**2
+"""Encoded bytes of a shard at most, where encoded chunks of a large array are packed on disk."""
+
+SHARDS_OF_ARRAY = 500
+"""Shards of a large array, as long as they are no larger than that."""
+
 CHUNKS_IN_SHARD = 16384
 """Chunks of a shard at most, for ``shards="auto"``: every access reads the index of all of them."""
 
@@ -80,6 +86,7 @@ def decide_layout(
     itemsize: float,
     fill_value: Any,
     recommended_chunks: tuple[int, ...] | None = None,
+    shard_bytes: float = SHARD_BYTES,
 ) -> Layout:
     """Return the layout of an array.
 
@@ -97,6 +104,8 @@ def decide_layout(
         Used where the request has none.
     recommended_chunks : tuple of int, optional
         What the data recommend; used where the request has none.
+    shard_bytes : float
+        Bytes of a shard before compression, for ``shards="auto"``.
 
     Raises
     ------
@@ -114,7 +123,7 @@ def decide_layout(
             chunks = tuple(map(_largest_divisor, shards, chunks))
     return Layout(
         chunks=chunks,
-        shards=_decide_shards(request.shards, chunks, shape, itemsize),
+        shards=_decide_shards(request.shards, chunks, shape, itemsize, shard_bytes),
         fill_value=request.fill_value if request.fill_value is not None else fill_value,
         chain=chain,
     )
@@ -157,12 +166,16 @@ def with_request(layout: Layout, chunks: tuple[int, ...]) -> Layout:
 
 
 def _decide_shards(
-    shards: Any, chunks: tuple[int, ...], shape: Sequence[int | None], itemsize: float
+    shards: Any,
+    chunks: tuple[int, ...],
+    shape: Sequence[int | None],
+    itemsize: float,
+    shard_bytes: float,
 ) -> tuple[int, ...] | None:
     if shards is None or not shape:
         return None
     if shards == "auto":
-        return _automatic_shards(chunks, shape, itemsize)
+        return _automatic_shards(chunks, shape, itemsize, shard_bytes)
     shards = _checked("shards", shards, len(shape))
     if any(shard % chunk for shard, chunk in zip(shards, chunks, strict=True)):
         raise LayoutError(
@@ -172,12 +185,12 @@ def _decide_shards(
 
 
 def _automatic_shards(
-    chunks: tuple[int, ...], shape: Sequence[int | None], itemsize: float
+    chunks: tuple[int, ...], shape: Sequence[int | None], itemsize: float, shard_bytes: float
 ) -> tuple[int, ...] | None:
-    """Whole chunks of about `SHARD_BYTES`, first all of a row, then along the first dimension."""
+    """Whole chunks of about so many bytes, first all of a row, then along the first dimension."""
     shards = list(chunks)
     for axis in (*range(len(shape) - 1, 0, -1), 0):
-        room = int(SHARD_BYTES // max(1.0, math.prod(shards) * itemsize))
+        room = int(shard_bytes // max(1.0, math.prod(shards) * itemsize))
         room = min(room, CHUNKS_IN_SHARD * math.prod(chunks) // math.prod(shards))
         size = shape[axis]
         needed = room if size is None else -(-max(1, size) // chunks[axis])

@@ -6,6 +6,7 @@ carries it out.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,7 @@ from hdmf_zarr.convention import JSON
 from hdmf_zarr.dtypes import ElementType
 from hdmf_zarr.stores.chunk_keys import CHUNK_KEYS
 from hdmf_zarr.write.layout import Layout
-from hdmf_zarr.write.sources import ArraySource, ChunkCopySource, IteratorSource
+from hdmf_zarr.write.sources import ArraySource, ChunkCopySource, IteratorSource, RawSource
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,11 +49,15 @@ class ArrayPlan:
     layout : Layout
     attributes : dict
     dimension_names : tuple of str or None, or None
-    source : ArraySource, IteratorSource or ChunkCopySource
+    source : ArraySource, IteratorSource, RawSource or ChunkCopySource
     chunk_keys : dict
         Names of the chunks, as Zarr's metadata have them.
     document : dict or None
         The document to write where it is not made from the layout (a copy of another array's).
+    decoded : str or None
+        Why encoded chunks of the source are not moved as they are; None where they are.
+    plugin : str or None
+        What a reader of the chunks needs to have installed.
     """
 
     path: str
@@ -62,9 +67,11 @@ class ArrayPlan:
     layout: Layout | None
     attributes: dict[str, JSON]
     dimension_names: tuple[str | None, ...] | None
-    source: ArraySource | IteratorSource | ChunkCopySource
+    source: ArraySource | IteratorSource | RawSource | ChunkCopySource
     chunk_keys: dict[str, JSON] = field(default_factory=lambda: CHUNK_KEYS)
     document: dict[str, JSON] | None = None
+    decoded: str | None = None
+    plugin: str | None = None
 
 
 Plan = GroupPlan | AttributesPlan | ArrayPlan
@@ -83,3 +90,74 @@ class TreePlan:
 
     nodes: tuple[Plan, ...]
     builders: tuple[Builder, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Planned:
+    """What carrying out a plan means.
+
+    Attributes
+    ----------
+    n_files : int
+        Files (keys of the store), about: of iterators and specifications it is not known before.
+    n_bytes : int
+        Bytes that will be reported as written: encoded chunks, or else elements.
+    raw : tuple of str
+        Paths of the datasets whose encoded chunks are moved as they are.
+    decoded : dict of str to str
+        Path of each other dataset of a file -> why it is not.
+    plugins : dict of str to str
+        Path of each dataset whose readers need something installed -> what.
+    """
+
+    n_files: int
+    n_bytes: int
+    raw: tuple[str, ...]
+    decoded: dict[str, str]
+    plugins: dict[str, str]
+
+
+def summarize(plan: TreePlan, zarr_format: int, n_specifications: int) -> Planned:
+    """Return what carrying out a plan means.
+
+    Parameters
+    ----------
+    plan : TreePlan
+    zarr_format : int
+    n_specifications : int
+        Texts of specifications that are written besides.
+    """
+    documents_of_node = 1 if zarr_format == 3 else 2
+    arrays = [node for node in plan.nodes if isinstance(node, ArrayPlan)]
+    is_raw = {id(node): isinstance(node.source, (RawSource, ChunkCopySource)) for node in arrays}
+    return Planned(
+        n_files=(len(plan.nodes) + n_specifications) * documents_of_node
+        + n_specifications
+        + sum(map(_chunk_files, arrays)),
+        n_bytes=sum(map(_reported_bytes, arrays)),
+        raw=tuple("/" + node.path for node in arrays if is_raw[id(node)]),
+        decoded={
+            "/" + node.path: node.decoded
+            for node in arrays
+            if node.decoded is not None and node.shape and not is_raw[id(node)]
+        },
+        plugins={"/" + node.path: node.plugin for node in arrays if node.plugin is not None},
+    )
+
+
+def _chunk_files(plan: ArrayPlan) -> int:
+    if isinstance(plan.source, RawSource) and plan.layout is not None and not plan.layout.shards:
+        return plan.source.chunks.n_chunks
+    if plan.layout is not None:
+        unit = plan.layout.write_unit
+    else:
+        assert plan.document is not None
+        unit = tuple(plan.document["chunk_grid"]["configuration"]["chunk_shape"])
+    return math.prod(-(-size // step) for size, step in zip(plan.shape, unit, strict=False))
+
+
+def _reported_bytes(plan: ArrayPlan) -> int:
+    if isinstance(plan.source, (RawSource, ChunkCopySource)):
+        return plan.source.n_bytes
+    itemsize = plan.element.memory_dtype.itemsize
+    return math.prod(plan.shape) * (64 if plan.element.memory_dtype.hasobject else itemsize)

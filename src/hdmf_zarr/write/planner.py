@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
+import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +29,8 @@ from hdmf.container import AbstractContainer
 from hdmf.data_utils import AbstractDataChunkIterator
 from hdmf.query import HDMFDataset
 
+from hdmf_zarr.codecs import CodecRequest, chain_from_codecs
+from hdmf_zarr.codecs.translate import to_zarr_codec
 from hdmf_zarr.convention import JSON, Convention, Link, Reference
 from hdmf_zarr.convention.attributes import encode_attribute
 from hdmf_zarr.convention.unified import ATTRIBUTE_TYPES
@@ -52,15 +56,36 @@ from hdmf_zarr.elements import (
     infer_element_type,
     to_memory,
 )
-from hdmf_zarr.errors import BrokenLinkError, DtypeError, EncodingError, HDMFZarrError
-from hdmf_zarr.hdf5 import HDF5Source, convert_attribute, is_h5py_dataset, is_hdf5_file
+from hdmf_zarr.errors import (
+    BrokenLinkError,
+    DtypeError,
+    EncodingError,
+    HDMFZarrError,
+    LayoutError,
+)
+from hdmf_zarr.hdf5 import (
+    HDF5Source,
+    convert_attribute,
+    is_h5py_dataset,
+    is_hdf5_file,
+    stored_dataset,
+)
+from hdmf_zarr.hdf5.names import ChildNames
+from hdmf_zarr.hdf5.raw import RawChunks, can_copy_raw, filter_chain
 from hdmf_zarr.hdf5.source import row_blocks
 from hdmf_zarr.stores import Hierarchy, Location, relative_source
 from hdmf_zarr.stores.array import HDMFZarrArray
 from hdmf_zarr.stores.location import can_link, location_of_uri
 from hdmf_zarr.write.dataio import unwrap
 from hdmf_zarr.write.dimensions import DimensionNames
-from hdmf_zarr.write.layout import LayoutRequest, decide_layout
+from hdmf_zarr.write.layout import (
+    LARGE_SHARD_BYTES,
+    SHARD_BYTES,
+    SHARDS_OF_ARRAY,
+    LayoutRequest,
+    decide_layout,
+)
+from hdmf_zarr.write.options import DEFAULT, KEEP, DatasetOptions, LayoutOptions
 from hdmf_zarr.write.plan import ArrayPlan, AttributesPlan, GroupPlan, Plan, TreePlan
 from hdmf_zarr.write.sources import (
     ArraySource,
@@ -69,11 +94,19 @@ from hdmf_zarr.write.sources import (
     IteratorSource,
     LazySource,
     MemorySource,
+    RawSource,
     ZarrSource,
 )
 from hdmf_zarr.write.storage import storage_of_format
 
+logger = logging.getLogger(__name__)
+
 ROOT_NAME = "root"
+
+ExternalLinks = Literal["follow", "keep"]
+
+CONVERTED_SUFFIX = ".zarr"
+"""Of the store to which an HDF5 file is converted, after the name of the file."""
 
 MEASURED_ROWS = 65536
 """Rows of a lazy text column that are held at once to find how long its text is."""
@@ -100,6 +133,13 @@ class PlanContext:
         The open file that is exported, where it is HDF5.
     hdf5_builder : callable or None
         Returns the builder that was read for an object of that file.
+    child_names : ChildNames
+        Names that an HDF5 file has and its builders have not.
+    options : LayoutOptions
+        How the datasets of an export are laid out.
+    external_links : {"follow", "keep"}
+        Whether what an exported file links to in others is copied, or linked to in the stores that
+        these are converted to.
     """
 
     destination: Location
@@ -111,6 +151,9 @@ class PlanContext:
     export_source: Location | None = None
     hdf5_file: Any = None
     hdf5_builder: Callable[[Any], Builder] | None = None
+    child_names: ChildNames = field(default_factory=ChildNames)
+    options: LayoutOptions = field(default_factory=LayoutOptions)
+    external_links: ExternalLinks = "follow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,11 +207,13 @@ class _Planner:
         self._copied: dict[tuple[Location, str], str] = {}
         self._nodes: list[Plan] = []
         self._builders: list[Builder] = []
+        self._laid_out: list[str] = []
 
     def plan(self, root: GroupBuilder) -> TreePlan:
         self._assign_paths(root, "")
         self._decide_links()
         self._plan_group(root, "")
+        self.context.options.check_paths(self._laid_out)
         return TreePlan(nodes=tuple(self._nodes), builders=tuple(self._builders))
 
     def plan_piece(self, builder: Builder, parent: str) -> TreePlan:
@@ -221,11 +266,24 @@ class _Planner:
         self._by_path[path] = builder
         if not isinstance(builder, GroupBuilder):
             return
-        for child in (*builder.groups.values(), *builder.datasets.values()):
+        for child in self._children(builder, path):
             with self._at(path):
                 _check_name(child.name)
-            self._assign_paths(child, _join(path, child.name))
-        self._links += [(path, link) for link in builder.links.values()]
+            if isinstance(child, LinkBuilder):
+                self._links.append((path, child))
+            else:
+                self._assign_paths(child, _join(path, child.name))
+
+    def _children(self, builder: GroupBuilder, path: str) -> list[Any]:
+        """What is in a group, links first, under the names that it has in its file."""
+        names = self.context.child_names
+        children = (
+            *builder.links.values(),
+            *names.added.get(path, ()),
+            *builder.groups.values(),
+            *builder.datasets.values(),
+        )
+        return [child for child in children if (path, child.name) not in names.absent]
 
     def _path_in_source(self, builder: BaseBuilder) -> str:
         if builder.parent is None and builder.name == ROOT_NAME:
@@ -250,6 +308,8 @@ class _Planner:
         location = location_of_uri(target.source)
         is_export = self.context.export_source is not None
         is_hdf5 = location.is_local and is_hdf5_file(location.uri)
+        if is_export and self.context.external_links == "keep":
+            return self._kept_link(link, target, location, is_hdf5=is_hdf5)
         if (
             (is_export and not self.context.link_data)
             or is_hdf5
@@ -265,6 +325,27 @@ class _Planner:
             self._assign_paths(target, path)
             self._note_origins(target, path)
             return _Copy(target)
+        return Link(
+            name=link.name,
+            source=relative_source(location, self.context.destination),
+            path="/" + self._path_in_source(target),
+        )
+
+    def _kept_link(
+        self, link: LinkBuilder, target: BaseBuilder, location: Location, *, is_hdf5: bool
+    ) -> Link:
+        """Return the link to what another file holds; to its conversion, where it is HDF5."""
+        if is_hdf5:
+            location = location_of_uri(location.uri + CONVERTED_SUFFIX)
+            if not os.path.isdir(location.uri):
+                warnings.warn(
+                    f"{self.context.destination.uri} links to {location.uri}, which does not exist "
+                    "yet: convert the file of that name to it",
+                    BrokenLinkWarning,
+                    stacklevel=2,
+                )
+        if not can_link(location, self.context.destination):
+            raise BrokenLinkError(f"a link to {location.uri} cannot be kept: it cannot be reached")
         return Link(
             name=link.name,
             source=relative_source(location, self.context.destination),
@@ -325,6 +406,9 @@ class _Planner:
         if target.source is not None:
             location = location_of_uri(target.source)
             is_own = location in (self.context.destination, self.context.export_source)
+            is_kept = not is_own and self.context.external_links == "keep"
+            if is_kept and is_hdf5_file(location.uri):
+                location = location_of_uri(location.uri + CONVERTED_SUFFIX)
             is_reachable = can_link(location, self.context.destination)
             if not is_own and is_reachable and not is_hdf5_file(location.uri):
                 source = relative_source(location, self.context.destination)
@@ -387,8 +471,7 @@ class _Planner:
 
     def _plan_group(self, builder: GroupBuilder, path: str) -> None:
         position = len(self._nodes)
-        children = (*builder.links.values(), *builder.groups.values(), *builder.datasets.values())
-        links = self._plan_children(children, path)
+        links = self._plan_children(self._children(builder, path), path)
         with self._at(path):
             self._nodes.insert(position, self._group_plan(builder, path, links))
         self._builders.append(builder)
@@ -494,10 +577,63 @@ class _Planner:
                 UserWarning,
                 stacklevel=2,
             )
-        source = self._source(data, builder, request)
+        choice = self._choose_layout(data, path, request)
+        source = self._source(data, builder, choice)
         if isinstance(source, ChunkCopySource):
             return self._copy_plan(builder, path, source)
-        return self._array_plan(builder, path, source, request)
+        return self._array_plan(builder, path, source, choice)
+
+    # -- layout of what is exported --------------------------------------------------------------
+
+    def _choose_layout(self, data: Any, path: str, request: LayoutRequest) -> _Choice:
+        """Decide how a dataset is laid out, and why its chunks are not moved as they are."""
+        if not request.is_empty or self.context.export_source is None:
+            return _Choice(request=request, decoded="a layout was asked for")
+        if getattr(data, "shape", ()) == ():
+            return _Choice(request=request, decoded="a scalar")
+        self._laid_out.append(path)
+        options = self.context.options.of(path, data)
+        if is_h5py_dataset(data):
+            return self._choose_for_hdf5(stored_dataset(data), options)
+        if isinstance(data, HDMFZarrArray):
+            return self._choose_for_zarr(data, options)
+        return _Choice(
+            request=_request(options, None, CodecRequest()), decoded="its data are in no file"
+        )
+
+    def _choose_for_hdf5(self, dataset: Any, options: DatasetOptions) -> _Choice:
+        chain = filter_chain(dataset)
+        unlike = can_copy_raw(dataset)
+        is_kept = options.codecs == KEEP
+        if is_kept and chain.missing is not None:
+            where = f"{dataset.file.filename}:{dataset.name}"
+            if self.context.options.strict:
+                raise LayoutError(
+                    f"{where}: {chain.missing}; without strict=True it is decoded and encoded with "
+                    "the default codec"
+                )
+            logger.info("%s: %s: written with the default codec", where, chain.missing)
+        if unlike is not None and (dataset.chunks is None or chain.missing or is_kept):
+            request = _request(options, None, CodecRequest())
+            return _Choice(request=request, decoded=unlike, plugin=None)
+        kept = CodecRequest(filters=list(chain.codecs), compressors=False)
+        request = _request(options, dataset.chunks, kept)
+        reason = _asked_for(options, dataset.chunks)
+        return _Choice(request=request, decoded=reason, plugin=chain.plugin if is_kept else None)
+
+    def _choose_for_zarr(self, array: HDMFZarrArray, options: DatasetOptions) -> _Choice:
+        codecs = array.hierarchy.documents[array.node_path].get("codecs") or []
+        chunks = tuple(array.chunks)
+        reason = _asked_for(options, chunks)
+        is_sharded = bool(codecs) and codecs[0]["name"] == "sharding_indexed"
+        if reason is None and (options.shards is None or is_sharded):
+            return _Choice(request=LayoutRequest(), decoded=None)
+        inner = codecs[0]["configuration"]["codecs"] if is_sharded else codecs
+        has_own = array.element_type.kind != "number" or array.is_restored
+        kept = CodecRequest() if has_own else _request_of_codecs(inner)
+        return _Choice(
+            request=_request(options, chunks, kept), decoded=reason or "shards were asked for"
+        )
 
     def _link_to_array(self, data: Any, path: str, *, link_data: bool | None) -> Link | None:
         """Return the link that stands for a dataset whose data are an array of a Zarr store."""
@@ -559,8 +695,8 @@ class _Planner:
         return Link(name=path.rpartition("/")[2], path="/" + array_path)
 
     def _source(
-        self, data: Any, builder: DatasetBuilder, request: LayoutRequest
-    ) -> ArraySource | IteratorSource | ChunkCopySource:
+        self, data: Any, builder: DatasetBuilder, choice: _Choice
+    ) -> ArraySource | IteratorSource | RawSource | ChunkCopySource:
         declared = _declared(builder, data)
         if data is None:
             element = declared or element_type_from_numpy(np.dtype(np.float64))
@@ -568,7 +704,9 @@ class _Planner:
         if isinstance(data, AbstractDataChunkIterator):
             return _iterator_source(data, declared)
         if isinstance(data, HDMFZarrArray):
-            return self._zarr_source(data, request)
+            return self._zarr_source(data, choice)
+        if is_h5py_dataset(data) and choice.decoded is None:
+            return RawSource(RawChunks(data), element_type_from_numpy(data.dtype))
         if is_h5py_dataset(data):
             return HDF5Source(data, self._hdf5_target_text)
         if _is_lazy(data):
@@ -594,15 +732,15 @@ class _Planner:
         return MemorySource(values, element)
 
     def _zarr_source(
-        self, array: HDMFZarrArray, request: LayoutRequest
-    ) -> ZarrSource | ChunkCopySource:
+        self, array: HDMFZarrArray, choice: _Choice
+    ) -> ZarrSource | RawSource | ChunkCopySource:
         element = array.element_type
         has_references = element.kind == "reference" or any(
             field.kind == "reference" for _, field in element.fields
         )
         document = array.hierarchy.documents[array.node_path]
         can_copy = not array.is_restored and self.storage.can_hold(document, element)
-        if request.is_empty and not has_references and can_copy:
+        if choice.request.is_empty and not has_references and can_copy:
             return ChunkCopySource(array, element)
         return ZarrSource(array, lambda reference: self._retarget(array.hierarchy, reference))
 
@@ -637,13 +775,15 @@ class _Planner:
         self,
         builder: DatasetBuilder,
         path: str,
-        source: ArraySource | IteratorSource,
-        request: LayoutRequest,
+        source: ArraySource | IteratorSource | RawSource,
+        choice: _Choice,
     ) -> ArrayPlan:
+        request = choice.request
         check_storable(source.element)
         self.storage.check_shards(request.shards)
         iterator = source.iterator if isinstance(source, IteratorSource) else None
-        widths = {} if isinstance(source, IteratorSource) else _widths(source)
+        is_read = not isinstance(source, (IteratorSource, RawSource))
+        widths = _widths(source) if is_read else {}  # type: ignore[arg-type]
         stored = self.storage.stored_type(source.element, widths)
         element, numpy_dtype = stored.element, stored.numpy
         if isinstance(source, MemorySource):
@@ -658,6 +798,7 @@ class _Planner:
             shape=shape if iterator is None else iterator.maxshape,
             itemsize=numpy_dtype.itemsize if numpy_dtype is not None else _mean_size(source),
             fill_value=_fill_value(source, stored.data_type),
+            shard_bytes=self._shard_bytes(source),
             recommended_chunks=None if iterator is None else iterator.recommended_chunk_shape(),
         )
         attributes = {
@@ -675,7 +816,20 @@ class _Planner:
             dimension_names=self.dimension_names.of(builder, len(shape)) if has_names else None,
             chunk_keys=self.storage.chunk_keys,
             source=source,
+            decoded=choice.decoded,
+            plugin=choice.plugin,
         )
+
+    def _shard_bytes(self, source: Any) -> float:
+        """Bytes before compression of a shard, where its shape is left to us."""
+        if not isinstance(source, RawSource) or not source.chunks.n_bytes:
+            return SHARD_BYTES
+        # Packed on disk rather than in memory, a shard may hold as many encoded bytes.
+        n_bytes = source.chunks.n_bytes
+        at_most = LARGE_SHARD_BYTES if self.context.destination.is_local else SHARD_BYTES
+        encoded = min(at_most, max(SHARD_BYTES, n_bytes / SHARDS_OF_ARRAY))
+        chunk_bytes = math.prod(source.chunks.chunks) * source.element.memory_dtype.itemsize
+        return encoded * max(1.0, source.chunks.n_chunks * chunk_bytes / n_bytes)
 
     def _encoded_header(
         self,
@@ -687,6 +841,24 @@ class _Planner:
         names = names or self.dimension_names.of(builder, len(shape))
         header = self.storage.header(element, is_scalar=not shape, names=names)
         return self.context.convention.encode_header(header)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Choice:
+    """How a dataset is laid out.
+
+    Attributes
+    ----------
+    request : LayoutRequest
+    decoded : str or None
+        Why its chunks are not moved as they are; None where they are.
+    plugin : str or None
+        What a reader of the chunks needs to have installed.
+    """
+
+    request: LayoutRequest
+    decoded: str | None
+    plugin: str | None = None
 
 
 # -- small decisions -------------------------------------------------------------------------------
@@ -781,6 +953,41 @@ def _whereabouts(array: zarr.Array[Any]) -> tuple[Location | None, str]:
     return locate(array.store), array.path
 
 
+def _asked_for(options: DatasetOptions, chunks: tuple[int, ...]) -> str | None:
+    """What of the options makes other chunks of a dataset than it has."""
+    if options.codecs != KEEP:
+        return "other codecs were asked for"
+    if options.chunks is not None and tuple(options.chunks) != tuple(chunks):
+        return "other chunks were asked for"
+    return None
+
+
+def _request(
+    options: DatasetOptions, chunks: tuple[int, ...] | None, kept: CodecRequest
+) -> LayoutRequest:
+    """The layout that options ask for, of a dataset that has chunks and codecs."""
+    if options.codecs == KEEP:
+        codecs = kept
+    elif options.codecs == DEFAULT:
+        codecs = CodecRequest()
+    else:
+        codecs = CodecRequest(compressors=options.codecs)
+    return LayoutRequest(
+        chunks=tuple(options.chunks) if options.chunks is not None else chunks,
+        shards=options.shards,
+        codecs=codecs,
+    )
+
+
+def _request_of_codecs(codecs: Sequence[JSON]) -> CodecRequest:
+    chain = chain_from_codecs([to_zarr_codec(codec, 1) for codec in codecs])
+    return CodecRequest(
+        filters=list(chain.filters),
+        serializer=chain.serializer,
+        compressors=list(chain.compressors) or False,
+    )
+
+
 def _widths(source: ArraySource) -> dict[str, int]:
     """Characters that each variable field of a compound needs, in one pass in bounded blocks."""
     widths: dict[str, int] = {}
@@ -794,16 +1001,18 @@ def _widths(source: ArraySource) -> dict[str, int]:
     return widths
 
 
-def _mean_size(source: ArraySource | IteratorSource) -> float:
+def _mean_size(source: ArraySource | IteratorSource | RawSource) -> float:
     """Mean bytes of a variable element, by the first rows."""
-    if isinstance(source, (IteratorSource, EmptySource)) or math.prod(source.shape) == 0:
+    if isinstance(source, (IteratorSource, EmptySource, RawSource)) or math.prod(source.shape) == 0:
         return 16.0
     region = row_blocks(source.shape, 1024)[0]
     values: npt.NDArray[Any] = source.read(region)
     return max(1.0, encoded_size(values) / max(1, values.size))
 
 
-def _fill_value(source: ArraySource | IteratorSource, data_type: Any) -> Any:
+def _fill_value(source: ArraySource | IteratorSource | RawSource, data_type: Any) -> Any:
+    if isinstance(source, RawSource):
+        return source.chunks.fill_value
     if isinstance(source, HDF5Source) and source.element.kind == "number":
         return source.dataset.fillvalue
     return data_type.default_scalar()

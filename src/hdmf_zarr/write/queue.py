@@ -37,12 +37,6 @@ class ZarrIODataChunkIteratorQueue(deque[tuple[Any, AbstractDataChunkIterator]])
         self.number_of_jobs = number_of_jobs
         self.max_threads_per_process = max_threads_per_process
         self.multiprocessing_context = multiprocessing_context
-        if number_of_jobs != 1:
-            warnings.warn(
-                f"number_of_jobs={number_of_jobs} is set aside: iterators are written by one process",
-                UserWarning,
-                stacklevel=3,
-            )
 
     def append(self, dataset: Any, data: AbstractDataChunkIterator) -> None:  # type: ignore[override]
         """Queue an iterator.
@@ -53,6 +47,13 @@ class ZarrIODataChunkIteratorQueue(deque[tuple[Any, AbstractDataChunkIterator]])
             Has ``shape``, ``resize`` and takes assignments to a selection.
         data : AbstractDataChunkIterator
         """
+        if self.number_of_jobs != 1:
+            warnings.warn(
+                f"number_of_jobs={self.number_of_jobs} is set aside: iterators are written by one "
+                "process",
+                UserWarning,
+                stacklevel=3,
+            )
         super().append((dataset, data))
 
     def exhaust_queue(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,9 +13,53 @@ from hdmf.data_utils import AbstractDataChunkIterator
 from hdmf_zarr.convention import Reference
 from hdmf_zarr.dtypes import ElementType, element_type_from_numpy
 from hdmf_zarr.elements import to_memory
+from hdmf_zarr.hdf5.raw import ChunkTable
 from hdmf_zarr.stores.array import HDMFZarrArray
 
 Region = tuple[slice, ...]
+
+
+class EncodedChunks(Protocol):
+    """The encoded chunks of an array, each of which can be read by itself."""
+
+    @property
+    def where(self) -> str:
+        """File and path of the array."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of elements along each dimension."""
+
+    @property
+    def chunks(self) -> tuple[int, ...]:
+        """Shape of a chunk."""
+
+    @property
+    def fill_value(self) -> Any:
+        """The element of chunks that were never written."""
+
+    @property
+    def n_chunks(self) -> int:
+        """Chunks that were written."""
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of the encoded chunks, about."""
+
+    def table(self) -> ChunkTable:
+        """Where all chunks are, in one pass."""
+
+    def open_file(self, table: ChunkTable) -> None:
+        """Prepare for being read by several threads."""
+
+    def close_file(self) -> None:
+        """Undo `open_file`."""
+
+    def read(self, table: ChunkTable, index: int) -> bytes:
+        """An encoded chunk as it is."""
+
+    def decoded(self, table: ChunkTable, index: int) -> npt.NDArray[Any]:
+        """The elements of a whole chunk."""
 
 
 class ArraySource(Protocol):
@@ -123,6 +168,24 @@ class IteratorSource:
 
 
 @dataclass(frozen=True, slots=True)
+class RawSource:
+    """A dataset whose encoded chunks are moved as they are, alone or into shards."""
+
+    chunks: EncodedChunks
+    element: ElementType
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of elements along each dimension."""
+        return self.chunks.shape
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of the encoded chunks."""
+        return self.chunks.n_bytes
+
+
+@dataclass(frozen=True, slots=True)
 class ChunkCopySource:
     """An array of another store whose encoded chunks are copied as they are."""
 
@@ -133,3 +196,8 @@ class ChunkCopySource:
     def shape(self) -> tuple[int, ...]:
         """Number of elements along each dimension."""
         return self.array.shape
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of the encoded chunks, as if they were not compressed: their files are not asked."""
+        return math.prod(self.shape) * self.element.memory_dtype.itemsize

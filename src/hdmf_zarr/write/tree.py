@@ -20,7 +20,14 @@ from hdmf_zarr.stores.chunk_keys import chunk_key
 from hdmf_zarr.write.layout import Layout
 from hdmf_zarr.write.plan import ArrayPlan, AttributesPlan, GroupPlan, TreePlan
 from hdmf_zarr.write.queue import ZarrIODataChunkIteratorQueue
-from hdmf_zarr.write.sources import ArraySource, ChunkCopySource, EmptySource, IteratorSource
+from hdmf_zarr.write.raw import THREADS, RawMove
+from hdmf_zarr.write.sources import (
+    ArraySource,
+    ChunkCopySource,
+    EmptySource,
+    IteratorSource,
+    RawSource,
+)
 
 BUFFER_BYTES = 32 * 1024**2
 """Elements of a lazy source that are held at once."""
@@ -49,12 +56,18 @@ class Execution:
     exhaust_dci : bool
         Exhaust each iterator when its turn comes; otherwise all together at the end.
     progress : callable
+    verify : bool
+        Decode encoded chunks that are moved as they are, to see that they can be.
+    after_array : callable or None
+        Told the path of each array whose elements were read; raises if they cannot be relied on.
     """
 
     hierarchy: Hierarchy
     queue: ZarrIODataChunkIteratorQueue
     exhaust_dci: bool = True
     progress: Progress = _no_progress
+    verify: bool = False
+    after_array: Callable[[str], None] | None = None
 
     def carry_out(self, plan: TreePlan) -> None:
         """Write every node of a plan."""
@@ -79,11 +92,15 @@ class Execution:
         try:
             if isinstance(source, ChunkCopySource):
                 self._copy_chunks(source, plan.path, document)
+            elif isinstance(source, RawSource):
+                self._move_chunks(source, plan, document)
             elif not isinstance(source, (EmptySource, IteratorSource)):
                 self._fill(plan, source, document)
         except HDMFZarrError as error:
             where = f"{self.hierarchy.uri}:/{plan.path}"
             raise type(error)(f"{where}: {error}") from error
+        if self.after_array is not None:
+            self.after_array(plan.path)
         self.hierarchy.set_document(plan.path, document)
 
     def _write_attributes(self, plan: AttributesPlan) -> None:
@@ -129,6 +146,18 @@ class Execution:
         if self.exhaust_dci:
             self.queue.exhaust_queue()
         return array
+
+    def _move_chunks(self, source: RawSource, plan: ArrayPlan, document: dict[str, JSON]) -> None:
+        assert plan.layout is not None
+        RawMove(
+            chunks=source.chunks,
+            bytestore=self.hierarchy.bytestore,
+            path=plan.path,
+            document=document,
+            shards=plan.layout.shards,
+            verify=self.verify,
+            n_threads=max(THREADS, self.queue.number_of_jobs),
+        ).run(self.progress)
 
     def _copy_chunks(self, source: ChunkCopySource, path: str, document: dict[str, JSON]) -> None:
         """Copy encoded chunks; one that is missing stays missing."""

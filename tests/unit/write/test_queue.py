@@ -135,4 +135,6 @@ def test_one_job_is_no_reason_to_warn() -> None:
 
 def test_several_jobs_are_set_aside_with_a_warning() -> None:
     with pytest.warns(UserWarning, match="number_of_jobs=4 is set aside"):
-        ZarrIODataChunkIteratorQueue(4)
+        ZarrIODataChunkIteratorQueue(4).append(
+            Recorder("a", (5,), []), iterator(np.arange(5), buffer_size=1)
+        )

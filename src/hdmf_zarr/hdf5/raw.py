@@ -1,0 +1,239 @@
+"""The encoded chunks of an HDF5 dataset, as they are in the file."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from hdmf_zarr.codecs.hdf5_filters import FilterChain, chain_of_pipeline
+from hdmf_zarr.errors import MetadataError
+from hdmf_zarr.hdf5.source import filter_pipeline, stored_dataset
+
+LAYOUTS = {
+    h5py.h5d.COMPACT: "compact: it has no chunks",
+    h5py.h5d.CONTIGUOUS: "contiguous: it has no chunks",
+    h5py.h5d.VIRTUAL: "virtual: its data are in other files",
+}
+"""Why a dataset of another layout than chunks cannot be copied raw."""
+
+
+def can_copy_raw(dataset: Any) -> str | None:
+    """Return None if the encoded chunks of a dataset are valid chunks of a Zarr array, or why not.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+
+    Returns
+    -------
+    str or None
+        The reason, such as ``"contiguous: it has no chunks"`` or ``"the filter szip has no Zarr
+        codec"``.
+    """
+    dataset = stored_dataset(dataset)
+    properties = dataset.id.get_create_plist()
+    if properties.get_layout() != h5py.h5d.CHUNKED:
+        return LAYOUTS.get(properties.get_layout(), "its layout has no chunks")
+    if (reason := _differing_elements(dataset)) is not None:
+        return reason
+    return filter_chain(dataset).missing
+
+
+def filter_chain(dataset: Any) -> FilterChain:
+    """Return the codecs that do what the filters of a dataset do."""
+    return chain_of_pipeline(filter_pipeline(stored_dataset(dataset)))
+
+
+def _differing_elements(dataset: h5py.Dataset) -> str | None:
+    """Why the elements have other bytes in HDF5 than in Zarr, or None."""
+    dtype = dataset.dtype
+    if dtype.kind not in "biuf" or (dtype.metadata and "vlen" in dtype.metadata):
+        return "its elements are no plain numbers"
+    stored = dataset.id.get_type()
+    if stored.get_class() == h5py.h5t.ENUM:
+        stored = stored.get_super()
+    expected = np.dtype(np.int8) if dtype.kind == "b" else np.dtype(dtype.str)
+    # A type may have padding, another precision or another order of bits and the same numpy dtype.
+    return None if stored.equal(h5py.h5t.py_create(expected)) else "its numbers have bits to spare"
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkTable:
+    """Where the chunks of a dataset are; of those that were never written there is none.
+
+    Attributes
+    ----------
+    coordinates : numpy.ndarray of int64, (n_chunks, n_dimensions)
+        Position in the grid of chunks.
+    addresses, sizes : numpy.ndarray of int64, (n_chunks,)
+        First byte in the file, and bytes.
+    is_whole : numpy.ndarray of bool, (n_chunks,)
+        Whether every filter was applied.
+    """
+
+    coordinates: npt.NDArray[np.int64]
+    addresses: npt.NDArray[np.int64]
+    sizes: npt.NDArray[np.int64]
+    is_whole: npt.NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+
+class RawChunks:
+    """The encoded chunks of a dataset that `can_copy_raw`.
+
+    Attributes
+    ----------
+    dataset : h5py.Dataset
+    shape, chunks : tuple of int
+    """
+
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = stored_dataset(dataset)
+        self.shape: tuple[int, ...] = self.dataset.shape
+        self.chunks: tuple[int, ...] = self.dataset.chunks
+        self._descriptor: int | None = None
+
+    @property
+    def where(self) -> str:
+        """File and path of the dataset."""
+        return f"{self.dataset.file.filename}:{self.dataset.name}"
+
+    @property
+    def fill_value(self) -> Any:
+        """The element of chunks that were never written."""
+        return self.dataset.fillvalue
+
+    @property
+    def n_chunks(self) -> int:
+        """Chunks that were written."""
+        return int(self.dataset.id.get_num_chunks())
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of the encoded chunks."""
+        return int(self.dataset.id.get_storage_size())
+
+    def table(self) -> ChunkTable:
+        """Return where all chunks are, in one pass."""
+        count, rank = self.n_chunks, len(self.shape)
+        rows = np.empty((count, rank + 3), dtype=np.int64)
+        position = iter(range(count))
+
+        def note(chunk: Any) -> None:
+            rows[next(position)] = (
+                *chunk.chunk_offset,
+                chunk.byte_offset if chunk.byte_offset is not None else -1,
+                chunk.size,
+                chunk.filter_mask,
+            )
+
+        if count:
+            self.dataset.id.chunk_iter(note)
+        coordinates = rows[:, :rank] // np.array(self.chunks)
+        whole = rows[:, rank + 2] == 0
+        if self.dataset.id.get_create_plist().get_nfilters():
+            # HDF5 can leave chunks at the edge unfiltered without a mark: their size gives them away.
+            plain = math.prod(self.chunks) * self.dataset.dtype.itemsize
+            whole &= ~(self._at_edge(coordinates) & (rows[:, rank + 1] == plain))
+        return ChunkTable(
+            coordinates=coordinates,
+            addresses=rows[:, rank].copy(),
+            sizes=rows[:, rank + 1].copy(),
+            is_whole=whole,
+        )
+
+    def _at_edge(self, coordinates: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        ends = (coordinates + 1) * np.array(self.chunks)
+        return np.asarray((ends > np.array(self.shape)).any(axis=1))
+
+    def open_file(self, table: ChunkTable) -> None:
+        """Read from the file itself where that is safe: it is read by many threads at a time then."""
+        file = self.dataset.file
+        is_plain = file.mode == "r" and file.driver in ("sec2", "stdio") and hasattr(os, "pread")
+        if not is_plain or not len(table):
+            return
+        descriptor = os.open(file.filename, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        try:
+            first = self._through_hdf5(table, 0)
+            at = int(table.addresses[0])
+            is_same = at >= 0 and pread(descriptor, len(first), at) == first
+        except BaseException:
+            os.close(descriptor)
+            raise
+        if is_same:
+            self._descriptor = descriptor
+        else:
+            os.close(descriptor)
+
+    def close_file(self) -> None:
+        """Close what `open_file` has opened."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def read(self, table: ChunkTable, index: int) -> bytes:
+        """Return an encoded chunk as it is in the file.
+
+        Raises
+        ------
+        MetadataError
+            If the file does not hold all of it.
+        """
+        size = int(table.sizes[index])
+        if self._descriptor is None:
+            encoded = self._through_hdf5(table, index)
+        else:
+            encoded = pread(self._descriptor, size, int(table.addresses[index]))
+        if len(encoded) != size:
+            raise MetadataError(
+                f"{self.where}: the chunk at {self._offset(table, index)} has {len(encoded)} bytes in "
+                f"place of {size}; the file is truncated, or was changed meanwhile"
+            )
+        return encoded
+
+    def decoded(self, table: ChunkTable, index: int) -> npt.NDArray[Any]:
+        """Return the elements of a chunk, those beyond the end of the dataset as its fill value."""
+        values = np.full(self.chunks, self.fill_value, dtype=self.dataset.dtype.str)
+        start = self._offset(table, index)
+        region = tuple(
+            slice(first, min(first + step, size))
+            for first, step, size in zip(start, self.chunks, self.shape, strict=True)
+        )
+        inside = tuple(slice(0, part.stop - part.start) for part in region)
+        try:
+            values[inside] = self.dataset[region]
+        except OSError as error:
+            raise MetadataError(
+                f"{self.where}: the chunk at {start} does not decode: {error}"
+            ) from error
+        return values
+
+    def _through_hdf5(self, table: ChunkTable, index: int) -> bytes:
+        try:
+            return bytes(self.dataset.id.read_direct_chunk(self._offset(table, index))[1])
+        except OSError as error:
+            raise MetadataError(
+                f"{self.where}: the chunk at {self._offset(table, index)} cannot be read: {error}"
+            ) from error
+
+    def _offset(self, table: ChunkTable, index: int) -> tuple[int, ...]:
+        coordinates: Sequence[int] = table.coordinates[index].tolist()
+        return tuple(at * step for at, step in zip(coordinates, self.chunks, strict=True))
+
+
+def pread(descriptor: int, size: int, offset: int) -> bytes:
+    """Read bytes at a place of a file, fewer only at its end."""
+    parts: list[bytes] = []
+    while size and (part := os.pread(descriptor, size, offset)):
+        parts.append(part)
+        size, offset = size - len(part), offset + len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)

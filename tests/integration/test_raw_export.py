@@ -1,0 +1,542 @@
+"""HDF5 -> Zarr: encoded chunks move as they are, alone or into shards."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numcodecs
+import numpy as np
+import pytest
+import zarr
+from hdmf.backends.hdf5 import HDF5IO
+from hdmf.common import get_manager
+
+from hdmf_zarr import ZarrIO
+from hdmf_zarr.errors import LayoutError, MetadataError
+from hdmf_zarr.hdf5.raw import RawChunks, can_copy_raw
+from hdmf_zarr.write.plan import Planned
+
+
+def export(source: Path, target: Path, **options: Any) -> Planned:
+    """Export a whole file and return what was planned."""
+    planned: list[Planned] = []
+    zarr_format = options.pop("zarr_format", 3)
+    with (
+        HDF5IO(str(source), "r", manager=get_manager()) as src_io,
+        ZarrIO(target, "w", get_manager(), zarr_format=zarr_format) as io,
+    ):
+        io.export(src_io, on_plan=planned.append, cache_spec=False, **options)
+    return planned[0]
+
+
+def opened(target: Path, path: str) -> zarr.Array[Any]:
+    """The array as zarr-python reads it, which warns of each codec that its specification lacks."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Numcodecs codecs are not in the Zarr")
+        return zarr.open_array(target, path=path, mode="r")
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return tmp_path / "source.h5"
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    return tmp_path / "target.zarr"
+
+
+@contextmanager
+def file_with(path: Path, data: Any, **options: Any) -> Iterator[h5py.Dataset]:
+    with h5py.File(path, "w") as file:
+        yield file.create_dataset("data", data=data, **options)
+
+
+NUMBERS = np.arange(1000 * 7, dtype="<i2").reshape(1000, 7)
+
+
+def stored_chunks(source: Path, name: str = "data") -> dict[tuple[int, ...], bytes]:
+    """The bytes of each chunk as HDF5 has stored them."""
+    with h5py.File(source) as file:
+        raw = RawChunks(file[name])
+        table = raw.table()
+        return {tuple(table.coordinates[i].tolist()): raw.read(table, i) for i in range(len(table))}
+
+
+def chunk_files(target: Path, name: str = "data") -> dict[tuple[int, ...], bytes]:
+    """The bytes of each chunk file of an array."""
+    found = {}
+    for path in (target / name).iterdir():
+        if path.name in ("zarr.json", ".zarray", ".zattrs"):
+            continue
+        parts = path.name.removeprefix("c.").split(".")
+        found[tuple(map(int, parts))] = path.read_bytes()
+    return found
+
+
+def inner_chunks(target: Path, per_shard: tuple[int, ...]) -> dict[tuple[int, ...], bytes]:
+    """The bytes of each chunk in the shards of an array, by the index at their ends."""
+    found = {}
+    for shard, content in chunk_files(target).items():
+        count = math.prod(per_shard)
+        index = np.frombuffer(content[-4 - 16 * count : -4], dtype="<u8").reshape(count, 2)
+        for place, (offset, size) in enumerate(index.tolist()):
+            if offset != 2**64 - 1:
+                inside = np.unravel_index(place, per_shard)
+                at = tuple(int(s * n + i) for s, n, i in zip(shard, per_shard, inside, strict=True))
+                found[at] = content[offset : offset + size]
+    return found
+
+
+FILTERS: dict[str, dict[str, Any]] = {
+    "none": {},
+    "gzip": {"compression": "gzip", "compression_opts": 2},
+    "shuffle": {"shuffle": True},
+    "shuffle, gzip": {"compression": "gzip", "shuffle": True},
+    "fletcher32": {"fletcher32": True},
+    "shuffle, gzip, fletcher32": {"compression": "gzip", "shuffle": True, "fletcher32": True},
+}
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("filters", FILTERS.values(), ids=FILTERS)
+def test_chunk_bytes_are_those_of_hdf5(
+    source: Path, target: Path, filters: dict[str, Any], zarr_format: int
+) -> None:
+    with file_with(source, NUMBERS, chunks=(300, 4), **filters):
+        pass
+    planned = export(source, target, zarr_format=zarr_format)
+    assert planned.raw == ("/data",)
+    assert planned.decoded == {}
+    assert chunk_files(target) == stored_chunks(source)
+    assert len(stored_chunks(source)) == 8
+    array = opened(target, "data")
+    assert (array.shape, array.chunks, array.dtype) == ((1000, 7), (300, 4), np.dtype("<i2"))
+    np.testing.assert_array_equal(array[...], NUMBERS)
+
+
+@pytest.mark.parametrize("filters", FILTERS.values(), ids=FILTERS)
+def test_chunks_are_packed_into_shards_as_they_are(
+    source: Path, target: Path, filters: dict[str, Any]
+) -> None:
+    with file_with(source, NUMBERS, chunks=(30, 4), **filters):
+        pass
+    planned = export(source, target, shards={"/data": (120, 8)})
+    assert planned.raw == ("/data",)
+    assert inner_chunks(target, (4, 2)) == stored_chunks(source)
+    array = opened(target, "data")
+    assert (array.chunks, array.shards) == ((30, 4), (120, 8))
+    np.testing.assert_array_equal(array[...], NUMBERS)
+
+
+def test_automatic_shards_hold_all_of_a_small_array(source: Path, target: Path) -> None:
+    with file_with(source, NUMBERS, chunks=(30, 4), compression="gzip"):
+        pass
+    export(source, target, shards="auto")
+    assert len(chunk_files(target)) == 1
+    np.testing.assert_array_equal(opened(target, "data")[...], NUMBERS)
+
+
+def test_large_arrays_have_hundreds_of_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    from hdmf_zarr.dtypes import element_type_from_numpy
+    from hdmf_zarr.write.layout import LARGE_SHARD_BYTES, LayoutRequest, decide_layout
+
+    rows = 100_000_000_000 // 128
+    layout = decide_layout(
+        LayoutRequest(chunks=(512, 64), shards="auto"),
+        element=element_type_from_numpy(np.dtype("i2")),
+        stored_dtype=np.dtype("i2"),
+        shape=(rows, 64),
+        itemsize=2,
+        fill_value=0,
+        shard_bytes=100_000_000_000 / 500,
+    )
+    assert layout.shards is not None
+    assert 400 < rows / layout.shards[0] < 600
+    assert math.prod(layout.shards) * 2 < LARGE_SHARD_BYTES
+
+
+# -- values ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shards", [None, "auto"])
+def test_chunks_that_were_never_written_stay_missing(
+    source: Path, target: Path, shards: str | None
+) -> None:
+    with file_with(source, None, shape=(100,), dtype="f4", chunks=(10,), fillvalue=2.5) as dataset:
+        dataset[15:25] = np.arange(10)
+    export(source, target, shards=shards)
+    found = inner_chunks(target, (10,)) if shards else chunk_files(target)
+    assert sorted(found) == [(1,), (2,)]
+    array = opened(target, "data")
+    assert array.fill_value == 2.5
+    with h5py.File(source) as file:
+        np.testing.assert_array_equal(array[...], file["data"][...])
+
+
+@pytest.mark.parametrize("shards", [None, "auto"])
+def test_a_chunk_with_a_filter_left_out_is_encoded_anew(
+    source: Path, target: Path, shards: str | None
+) -> None:
+    with file_with(
+        source, np.zeros((20, 6), "i4"), chunks=(10, 4), compression="gzip", shuffle=True
+    ) as dataset:
+        plain = np.arange(40, dtype="i4")
+        # Mask 1: the first filter, shuffle, was not applied; 3: none was.
+        dataset.id.write_direct_chunk((0, 0), numcodecs.Zlib(4).encode(plain), 1)
+        dataset.id.write_direct_chunk((10, 4), plain.tobytes(), 3)
+    export(source, target, shards=shards)
+    array = opened(target, "data")
+    with h5py.File(source) as file:
+        assert file["data"][0, 3] == 3
+        np.testing.assert_array_equal(array[...], file["data"][...])
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    ["bool", "i1", "u1", "<i2", ">i2", "<u4", ">u8", "<f2", "<f4", ">f8"],
+)
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_types_of_numbers(source: Path, target: Path, dtype: str, zarr_format: int) -> None:
+    values = np.arange(60).reshape(10, 6) % 2 if dtype == "bool" else np.arange(60).reshape(10, 6)
+    values = values.astype(dtype)
+    with file_with(source, values, chunks=(4, 4), compression="gzip", shuffle=True):
+        pass
+    assert export(source, target, zarr_format=zarr_format).raw == ("/data",)
+    array = opened(target, "data")
+    assert array.dtype.newbyteorder("=") == np.dtype(dtype).newbyteorder("=")
+    np.testing.assert_array_equal(array[...], values)
+
+
+def test_enumerations_are_their_numbers(source: Path, target: Path) -> None:
+    kind = h5py.enum_dtype({"red": 1, "green": 300}, basetype=">i2")
+    with file_with(source, np.array([1, 300, 1], dtype=">i2"), dtype=kind, chunks=(2,)):
+        pass
+    assert export(source, target).raw == ("/data",)
+    assert opened(target, "data")[...].tolist() == [1, 300, 1]
+
+
+def test_numbers_with_bits_to_spare_are_decoded(source: Path, target: Path) -> None:
+    kind = h5py.h5t.STD_I16LE.copy()
+    kind.set_precision(12)
+    with h5py.File(source, "w") as file:
+        space = h5py.h5s.create_simple((100,))
+        properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        properties.set_chunk((10,))
+        made = h5py.h5d.create(file.id, b"data", kind, space, properties)
+        h5py.Dataset(made)[...] = np.arange(-50, 50)
+        assert can_copy_raw(file["data"]) == "its numbers have bits to spare"
+    planned = export(source, target)
+    assert planned.decoded == {"/data": "its numbers have bits to spare"}
+    array = opened(target, "data")
+    np.testing.assert_array_equal(array[...], np.arange(-50, 50))
+
+
+def test_reasons(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["data"] = np.arange(5)
+    with h5py.File(tmp_path / "reasons.h5", "w") as file:
+        layout = h5py.VirtualLayout((5,), "i8")
+        layout[:] = h5py.VirtualSource(str(tmp_path / "other.h5"), "data", (5,))
+        compact = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        compact.set_layout(h5py.h5d.COMPACT)
+        space = h5py.h5s.create_simple((3,))
+        reasons = {
+            can_copy_raw(file.create_dataset("contiguous", data=np.arange(5))),
+            can_copy_raw(
+                h5py.Dataset(h5py.h5d.create(file.id, b"c", h5py.h5t.STD_I8LE, space, compact))
+            ),
+            can_copy_raw(file.create_virtual_dataset("virtual", layout)),
+            can_copy_raw(file.create_dataset("text", data=["a", "b"], chunks=(2,))),
+            can_copy_raw(file.create_dataset("record", (2,), dtype=[("a", "i4")], chunks=(2,))),
+            can_copy_raw(file.create_dataset("chunked", data=np.arange(5), chunks=(2,))),
+        }
+    assert reasons == {
+        "contiguous: it has no chunks",
+        "compact: it has no chunks",
+        "virtual: its data are in other files",
+        "its elements are no plain numbers",
+        None,
+    }
+
+
+@pytest.mark.parametrize("maxshape", [(None, 7), (5000, 7)])
+def test_resizable_datasets(source: Path, target: Path, maxshape: tuple[int | None, int]) -> None:
+    with file_with(source, NUMBERS, chunks=(300, 4), maxshape=maxshape) as dataset:
+        dataset.resize((450, 7))
+    export(source, target)
+    array = opened(target, "data")
+    assert array.shape == (450, 7)
+    assert sorted(chunk_files(target)) == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    np.testing.assert_array_equal(array[...], NUMBERS[:450])
+
+
+def test_a_user_block_moves_the_chunks(source: Path, target: Path) -> None:
+    with h5py.File(source, "w", userblock_size=1024) as file:
+        file.create_dataset("data", data=NUMBERS, chunks=(300, 4))
+    export(source, target)
+    np.testing.assert_array_equal(opened(target, "data")[...], NUMBERS)
+
+
+def test_a_file_that_is_open_for_writing_is_read_through_hdf5(source: Path, target: Path) -> None:
+    with file_with(source, NUMBERS, chunks=(300, 4), compression="gzip"):
+        pass
+    with (
+        HDF5IO(str(source), "r+", manager=get_manager()) as src_io,
+        ZarrIO(target, "w", get_manager()) as io,
+    ):
+        src_io._file["data"][5] = -1
+        io.export(src_io, cache_spec=False)
+    expected = NUMBERS.copy()
+    expected[5] = -1
+    np.testing.assert_array_equal(opened(target, "data")[...], expected)
+
+
+# -- options ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two(source: Path) -> Path:
+    with h5py.File(source, "w") as file:
+        for name in ("a", "b"):
+            file.create_dataset(f"{name}/data", data=NUMBERS, chunks=(300, 4), compression="gzip")
+    return source
+
+
+def layout_of(target: Path, path: str) -> tuple[tuple[int, ...], list[str]]:
+    array = opened(target, path)
+    np.testing.assert_array_equal(array[...], NUMBERS)
+    return array.chunks, [type(codec).__name__ for codec in (*array.filters, *array.compressors)]
+
+
+def test_default_codecs_keep_the_chunks(two: Path, target: Path) -> None:
+    planned = export(two, target, codecs="default")
+    assert planned.raw == ()
+    assert set(planned.decoded.values()) == {"other codecs were asked for"}
+    assert layout_of(target, "a/data") == ((300, 4), ["BloscCodec"])
+
+
+@pytest.mark.parametrize(
+    "codecs",
+    [
+        {"/a/data": zarr.codecs.ZstdCodec(level=1)},
+        {"a/data": [zarr.codecs.ZstdCodec(level=1)]},
+        {"/a/*": zarr.codecs.ZstdCodec(level=1)},
+        lambda path, dataset: zarr.codecs.ZstdCodec(level=1) if path == "/a/data" else None,
+        lambda path, dataset: [zarr.codecs.ZstdCodec(level=1)] if "/a/" in path else "keep",
+    ],
+)
+def test_codecs_for_each_dataset(two: Path, target: Path, codecs: Any) -> None:
+    planned = export(two, target, codecs=codecs)
+    assert planned.raw == ("/b/data",)
+    assert layout_of(target, "a/data") == ((300, 4), ["ZstdCodec"])
+    assert layout_of(target, "b/data")[1] == ["Zlib"]
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [{"/a/data": (500, 7)}, lambda path, dataset: (500, 7) if path == "/a/data" else None],
+)
+def test_chunks_for_each_dataset(two: Path, target: Path, chunks: Any) -> None:
+    planned = export(two, target, chunks=chunks)
+    assert planned.decoded == {"/a/data": "other chunks were asked for"}
+    assert layout_of(target, "a/data") == ((500, 7), ["Zlib"])
+    assert layout_of(target, "b/data") == ((300, 4), ["Zlib"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"codecs": "best"}, "codecs must be 'keep' or 'default', found 'best'"),
+        ({"codecs": 5}, "codecs must be 'keep', 'default', a mapping"),
+        ({"chunks": (10, 10)}, "chunks must be a mapping"),
+        ({"shards": "large"}, "shards must be 'auto', a mapping"),
+        ({"chunks": {"/a/dat": (10, 10)}}, "chunks: '/a/dat' is the path of no dataset"),
+        ({"codecs": {"/c/*": "default"}}, "codecs: '/c/\\*' is the path of no dataset"),
+        ({"chunks": {"/a/data": (10,)}}, "1 dimensions, the data have 2"),
+        ({"shards": {"/a/data": (301, 4)}}, "must be a multiple of the chunks"),
+        ({"external_links": "cut"}, "external_links must be 'follow' or 'keep'"),
+        ({"shards": "auto", "zarr_format": 2}, "Zarr format 2 has no shards"),
+    ],
+)
+def test_options_that_make_no_sense(
+    two: Path, target: Path, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        export(two, target, **options)
+    assert not target.exists()
+
+
+def test_a_filter_without_codec(
+    source: Path, target: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with file_with(source, NUMBERS, chunks=(300, 4), scaleoffset=0):
+        pass
+    with caplog.at_level(logging.INFO, "hdmf_zarr"):
+        planned = export(source, target)
+    assert "scale" in planned.decoded["/data"]
+    assert [r.levelname for r in caplog.records if "scale" in r.getMessage()] == ["INFO"]
+    assert layout_of(target, "data") == ((1000, 7), ["BloscCodec"])
+    before = sorted(target.rglob("*"))
+    with pytest.raises(LayoutError, match=r"source\.h5:/data: .*scale.*; without strict=True"):
+        export(source, target, strict=True)
+    assert sorted(target.rglob("*")) == before
+
+
+def test_jobs_give_the_same_bytes(source: Path, tmp_path: Path) -> None:
+    with file_with(source, NUMBERS, chunks=(3, 4), compression="gzip"):
+        pass
+    export(source, tmp_path / "one.zarr")
+    with (
+        HDF5IO(str(source), "r", manager=get_manager()) as src_io,
+        ZarrIO(tmp_path / "four.zarr", "w", get_manager()) as io,
+    ):
+        io.export(src_io, number_of_jobs=4)
+    assert chunk_files(tmp_path / "one.zarr") == chunk_files(tmp_path / "four.zarr")
+
+
+def test_progress_counts_the_encoded_bytes(source: Path, target: Path) -> None:
+    with file_with(source, NUMBERS, chunks=(3, 4), compression="gzip"):
+        pass
+    counts: list[int] = []
+    planned = export(source, target, progress=counts.append)
+    assert sum(counts) == planned.n_bytes == sum(map(len, stored_chunks(source).values()))
+    n_files = sum(path.is_file() for path in target.rglob("*"))
+    assert planned.n_files == n_files
+
+
+# -- bad input -------------------------------------------------------------------------------------
+
+
+def corrupt_chunk(source: Path) -> None:
+    with h5py.File(source) as file:
+        raw = RawChunks(file["data"])
+        address = int(raw.table().addresses[3])
+    content = bytearray(source.read_bytes())
+    content[address : address + 8] = b"\xff" * 8
+    source.write_bytes(content)
+
+
+@pytest.mark.parametrize("options", [{"verify": True}, {"codecs": "default"}])
+def test_a_chunk_that_does_not_decode(source: Path, target: Path, options: dict[str, Any]) -> None:
+    with file_with(source, NUMBERS, chunks=(300, 4), compression="gzip"):
+        pass
+    export(source, target)
+    before = chunk_files(target)
+    corrupt_chunk(source)
+    with pytest.raises((MetadataError, OSError), match="data"):
+        export(source, target, **options)
+    assert chunk_files(target) == before
+    assert [path.name for path in target.parent.iterdir() if "partial" in path.name] == []
+
+
+def test_a_chunk_beyond_the_end_of_the_file(source: Path, target: Path) -> None:
+    with file_with(source, NUMBERS, chunks=(300, 4)) as dataset:
+        file_id = dataset.file.id
+        assert file_id.valid
+    with (
+        HDF5IO(str(source), "r", manager=get_manager()) as src_io,
+        ZarrIO(target, "w", get_manager()) as io,
+    ):
+        builder = src_io.read_builder()
+        assert "data" in builder.datasets
+        # Cut short by somebody else once it is open.
+        os.truncate(source, source.stat().st_size - 4000)
+        with pytest.raises(MetadataError, match=r"data: the chunk at .* has \d+ bytes in place of"):
+            io.export(src_io)
+    assert not target.exists()
+
+
+def test_a_file_that_changes_while_it_is_read(source: Path, target: Path) -> None:
+    with h5py.File(source, "w") as file:
+        for name in "abc":
+            file.create_dataset(name, data=NUMBERS, chunks=(300, 4))
+
+    def touch(_count: int) -> None:
+        with source.open("r+b") as file:
+            file.seek(-1, os.SEEK_END)
+            last = file.read(1)
+            file.seek(-1, os.SEEK_END)
+            file.write(bytes([last[0] ^ 1]))
+
+    with pytest.raises(
+        MetadataError, match=r"source\.h5:/a: the file was changed while it was read"
+    ):
+        export(source, target, progress=touch)
+    assert not target.exists()
+
+
+# -- names and links -------------------------------------------------------------------------------
+
+
+def test_hard_links_are_links(source: Path, target: Path) -> None:
+    with h5py.File(source, "w") as file:
+        file.create_dataset("a/x", data=NUMBERS, chunks=(300, 4))
+        file["a/z"] = file["a/x"]
+        file["b/x"] = file["a/x"]
+        file["b/y"] = file["a/x"]
+        file.create_group("d")
+        file["d/y"] = file["a/x"]
+        file["e"] = file["b"]
+    export(source, target)
+    group = zarr.open_group(target, mode="r")
+    links = {
+        path: {link["name"]: link["path"] for link in group[path].attrs["_LINKS"]}
+        for path in ("a", "b", "d")
+    }
+    assert links == {"a": {"z": "/a/x"}, "b": {"x": "/a/x", "y": "/a/x"}, "d": {"y": "/a/x"}}
+    assert [link["name"] for link in group.attrs["_LINKS"]] == ["e"]
+    assert sorted(key for key, _ in group.arrays()) == []
+    assert sorted(group["a"].array_keys()) == ["x"]
+    np.testing.assert_array_equal(group["a/x"][...], NUMBERS)
+
+
+def test_two_links_to_objects_of_one_name(source: Path, target: Path) -> None:
+    with h5py.File(source, "w") as file:
+        file["a/data"] = 1 + NUMBERS
+        file["b/data"] = 2 + NUMBERS
+        file["links/first"] = h5py.SoftLink("/a/data")
+        file["links/second"] = h5py.SoftLink("/b/data")
+    export(source, target)
+    links = zarr.open_group(target, mode="r")["links"].attrs["_LINKS"]
+    assert {link["name"]: link["path"] for link in links} == {
+        "first": "/a/data",
+        "second": "/b/data",
+    }
+
+
+@pytest.fixture
+def linking(tmp_path: Path) -> Path:
+    with h5py.File(tmp_path / "other.nwb", "w") as file:
+        file.create_dataset("data", data=NUMBERS, chunks=(300, 4))
+    with h5py.File(tmp_path / "source.nwb", "w") as file:
+        file["linked"] = h5py.ExternalLink("other.nwb", "/data")
+    return tmp_path / "source.nwb"
+
+
+def test_external_links_are_followed(linking: Path, target: Path) -> None:
+    planned = export(linking, target)
+    assert planned.raw == ("/linked",)
+    np.testing.assert_array_equal(opened(target, "linked")[...], NUMBERS)
+
+
+def test_external_links_are_kept(linking: Path, target: Path) -> None:
+    export(linking.with_name("other.nwb"), linking.with_name("other.nwb.zarr"))
+    export(linking, target, external_links="keep")
+    (link,) = zarr.open_group(target, mode="r").attrs["_LINKS"]
+    assert (link["source"], link["path"]) == ("../other.nwb.zarr", "/data")
+    with ZarrIO(target, "r", get_manager()) as io:
+        np.testing.assert_array_equal(io.read_builder().links["linked"].builder.data[...], NUMBERS)
+
+
+def test_a_kept_link_to_what_is_not_converted_yet_warns(linking: Path, target: Path) -> None:
+    with pytest.warns(UserWarning, match=r"links to .*other\.nwb\.zarr, which does not exist yet"):
+        export(linking, target, external_links="keep")
