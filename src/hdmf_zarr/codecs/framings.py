@@ -371,6 +371,7 @@ class BitshuffleFraming(Framing):
 
 
 _WIDE_PIXEL = 24
+_BEYOND_SZIP = b"\xff"
 
 
 @dataclass(frozen=True)
@@ -404,10 +405,7 @@ class SzipFraming(Framing):
         """Return the size and the stream."""
         if not len(data):
             return _LITTLE_SIZE.pack(0)
-        if len(data) % self._pixel_bytes:
-            raise EncodingError(
-                f"szip takes whole elements of {self._pixel_bytes} bytes, found {len(data)} bytes"
-            )
+        self._check_lines(len(data), EncodingError)
         encode = _imagecodecs("szip").szip_encode
         encoded: bytes = _called(
             "szip", encode, data, *self._options(self.pixels_per_scanline), header=True
@@ -417,36 +415,56 @@ class SzipFraming(Framing):
     def decode_bytes(self, encoded: Bytes, most: int | None = None) -> Bytes:
         """Return the elements.
 
-        Lines that are no whole number of blocks are padded in the stream. The library takes the padding
-        away, and then does not tell whether the stream was complete; so it is done here.
+        The library makes something of a stream that ends too early, and tells only sometimes. What comes
+        after a complete stream changes no value, so it is decoded with one byte more, too. Lines that
+        are no whole number of blocks are padded in the stream. Where the library takes the padding
+        away it tells nothing, so that is done here.
         """
         if len(encoded) < _LITTLE_SIZE.size:
             raise MetadataError("the chunk is not one of the filter szip: it ends in its header")
         (total,) = _LITTLE_SIZE.unpack_from(encoded)
         possible = _LEAST_BELIEVED + _MOST_OF_OTHERS * len(encoded)
         _check_size("szip", total, possible if most is None else min(most, possible))
-        if total % self._pixel_bytes:
-            raise MetadataError(f"the chunk is not one of the filter szip: it has {total} bytes")
         if not total:
             return b""
-        line = self.pixels_per_scanline
-        padded = -(-line // self.pixels_per_block) * self.pixels_per_block
-        lines = -(-(total // self._pixel_bytes) // line)
-        size = lines * padded * self._pixel_bytes if padded != line else total
-        decoded = _called(
-            "szip",
-            _imagecodecs("szip").szip_decode,
-            memoryview(encoded)[_LITTLE_SIZE.size :],
-            *self._options(padded),
-            header=False,
-            out=size,
-        )
-        if len(decoded) != size:
+        line, padded = self._line_bytes
+        self._check_lines(total, MetadataError)
+        size = total // line * padded if padded != line else total
+        body = memoryview(encoded)[_LITTLE_SIZE.size :]
+        decoded: bytes = _called("szip", self._decoded, body, size)
+        if len(decoded) != size or self._depends_on_more(body, decoded):
             raise MetadataError("the chunk is not one of the filter szip: it ends too early")
         if padded == line:
-            return bytes(decoded)
-        pixels = np.frombuffer(decoded, np.uint8).reshape(lines, padded * self._pixel_bytes)
-        return pixels[:, : line * self._pixel_bytes].tobytes()[:total]
+            return decoded
+        return np.frombuffer(decoded, np.uint8).reshape(-1, padded)[:, :line].tobytes()
+
+    @property
+    def _line_bytes(self) -> tuple[int, int]:
+        """Bytes of a line, and of the same padded to whole blocks."""
+        block = self.pixels_per_block * self._pixel_bytes
+        line = self.pixels_per_scanline * self._pixel_bytes
+        return line, -(-line // block) * block
+
+    def _check_lines(self, size: int, error: type[EncodingError | MetadataError]) -> None:
+        line, padded = self._line_bytes
+        if size % self._pixel_bytes:
+            raise error(
+                f"szip takes whole elements of {self._pixel_bytes} bytes, found {size} bytes"
+            )
+        if padded != line and size % line:
+            raise error(f"szip takes whole lines of {line} bytes, found {size} bytes")
+
+    def _decoded(self, body: Bytes, size: int) -> bytes:
+        options = self._options(self._line_bytes[1] // self._pixel_bytes)
+        return bytes(_imagecodecs("szip").szip_decode(body, *options, header=False, out=size))
+
+    def _depends_on_more(self, body: memoryview, decoded: bytes) -> bool:
+        """Whether a stream with something behind it is decoded to other values."""
+        try:
+            other = self._decoded(b"".join((body, _BEYOND_SZIP)), len(decoded))
+        except RuntimeError:  # the library has read on, and what is there is no block
+            return False
+        return other != decoded
 
     def _options(self, line: int) -> tuple[int, int, int, int]:
         return self.options_mask, self.pixels_per_block, self.bits_per_pixel, line
