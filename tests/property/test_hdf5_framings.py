@@ -189,6 +189,24 @@ def test_a_size_is_not_believed(framing: Framing, encoded: bytes, most: int | No
         tracemalloc.stop()
 
 
+@pytest.mark.parametrize(
+    "framing",
+    [
+        LZFFraming(),
+        LZ4Framing(),
+        BitshuffleFraming(4, cname="lz4"),
+        BitshuffleFraming(4, cname="zstd"),
+        SzipFraming(141, 8, 32, 64),
+    ],
+    ids=str,
+)
+def test_a_chunk_that_becomes_more_than_is_possible_is_refused(framing: Framing) -> None:
+    encoded = framing.encode_bytes(bytes(2**20))
+    assert len(framing.decode_bytes(encoded, 2**20)) == 2**20
+    with pytest.raises(MetadataError, match="the chunk is not one of the filter"):
+        framing.decode_bytes(encoded, 2**20 - 1)
+
+
 def test_a_block_of_zstd_that_grows_beyond_its_size_is_refused() -> None:
     zeros = BitshuffleFraming(1, 8 * 10**5, "zstd").encode_bytes(bytes(8 * 10**5))
     small = struct.pack(">QI", 8192, 8192) + bytes(zeros)[12:]
