@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from hdmf_zarr.codecs.chain import CodecChain, CodecRequest, chain_from_codecs, complete_chain
-from hdmf_zarr.codecs.hdf5_filters import filters_of_dataset
+from hdmf_zarr.codecs.hdf5_filters import FilterChain, chain_of_pipeline, filters_of_dataset
 from hdmf_zarr.codecs.translate import to_zarr_codec
 
 __all__ = [
     "CodecChain",
     "CodecRequest",
+    "FilterChain",
     "chain_from_codecs",
+    "chain_of_pipeline",
     "complete_chain",
     "filters_of_dataset",
     "to_zarr_codec",

@@ -22,6 +22,9 @@ from zarr.abc.codec import BytesBytesCodec
 from hdmf_zarr.codecs.pickles import read_pickled_array
 from hdmf_zarr.errors import EncodingError, MetadataError
 
+OBJECT_CODECS = frozenset({"hdmf_zarr.pickle", "hdmf_zarr.json2"})
+"""Names of the codecs whose chunks hold objects."""
+
 LONGEST_TEXT = 2**16
 """Characters of a path or text in a reference or record; longer ones are not believed."""
 

@@ -12,6 +12,7 @@ from zarr.codecs import BloscCodec, Crc32cCodec, GzipCodec, ZstdCodec
 from zarr.errors import ZarrUserWarning
 from zarr.registry import get_codec_class
 
+from hdmf_zarr.codecs.hdf5_codecs import PREFIX
 from hdmf_zarr.errors import LayoutError, OptionError
 
 ZarrCodec = ArrayArrayCodec | ArrayBytesCodec | BytesBytesCodec
@@ -55,6 +56,8 @@ def to_zarr_codec(codec: Any, itemsize: int) -> ZarrCodec:
     if own is not None:
         return own(codec, itemsize)
     configuration = {key: value for key, value in codec.get_config().items() if key != "id"}
+    if codec.codec_id.startswith(PREFIX):
+        return _from_name(codec.codec_id, configuration)
     return _from_name(f"numcodecs.{codec.codec_id}", configuration)
 
 
@@ -81,7 +84,7 @@ def _blosc(codec: Any, itemsize: int) -> ZarrCodec:
         cname=codec.cname,
         clevel=codec.clevel,
         shuffle=_BLOSC_SHUFFLE[shuffle],  # type: ignore[arg-type]
-        typesize=itemsize,
+        typesize=min(itemsize, 255),
         blocksize=codec.blocksize,
     )
 

@@ -17,7 +17,7 @@ from zarr.codecs import BloscCodec, BytesCodec, ShardingCodec
 
 from hdmf_zarr.codecs import chain_from_codecs
 from hdmf_zarr.codecs.chain import default_compressor
-from hdmf_zarr.codecs.objects import JSONObjectsCodec, PickledObjectsCodec
+from hdmf_zarr.codecs.objects import OBJECT_CODECS, JSONObjectsCodec, PickledObjectsCodec
 from hdmf_zarr.convention import ArrayHeader
 from hdmf_zarr.dtypes import (
     ASCII,
@@ -144,7 +144,7 @@ def _field_type(name: str, stored: ElementType, header: ArrayHeader) -> ElementT
 
 
 def _holds_objects(document: dict[str, Any]) -> bool:
-    return any(codec["name"].startswith("hdmf_zarr.") for codec in document.get("codecs", ()))
+    return any(codec["name"] in OBJECT_CODECS for codec in document.get("codecs", ()))
 
 
 def _is_big_endian(document: dict[str, Any]) -> bool:

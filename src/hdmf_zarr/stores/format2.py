@@ -16,6 +16,7 @@ import numpy as np
 import zarr.dtype
 from zarr.abc.codec import ArrayArrayCodec, BytesBytesCodec
 
+from hdmf_zarr.codecs.hdf5_codecs import PREFIX
 from hdmf_zarr.codecs.pickles import read_pickled_scalar
 from hdmf_zarr.codecs.translate import to_zarr_codec
 from hdmf_zarr.convention import JSON
@@ -328,6 +329,8 @@ def _numcodecs_configuration(name: str, configuration: Mapping[str, JSON]) -> di
         return {"id": name, **configuration}
     if name.startswith("numcodecs."):
         return {"id": name.removeprefix("numcodecs."), **configuration}
+    if name.startswith(PREFIX):
+        return {"id": name, **configuration}  # the codec of numcodecs has the same name
     raise LayoutError(f"the codec {name!r} has no representation in Zarr format 2")
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from hdmf_zarr.codecs.objects import OBJECT_CODECS
 from hdmf_zarr.convention import JSON, SELF, Link, Reference, convention_for_format
 from hdmf_zarr.convention.unified import (
     ATTRIBUTE_TYPES,
@@ -267,7 +268,7 @@ class _Upgrader:
             return "an expanded compound"
         if document.get(NATIVE):
             return FILTER_WITHOUT_CODEC
-        if any(codec["name"].startswith("hdmf_zarr.") for codec in document["codecs"]):
+        if any(codec["name"] in OBJECT_CODECS for codec in document["codecs"]):
             return "references or records stored as objects"
         if array.element_type is BYTES:
             return "text stored as bytes"

@@ -14,7 +14,7 @@ import numpy as np
 import zarr.dtype
 from zarr.abc.codec import BytesBytesCodec
 
-from hdmf_zarr.codecs.objects import JSONObjectsCodec
+from hdmf_zarr.codecs.objects import OBJECT_CODECS, JSONObjectsCodec
 from hdmf_zarr.convention import ArrayHeader
 from hdmf_zarr.dtypes import (
     BYTES,
@@ -121,7 +121,7 @@ class Format3Storage:
     def can_hold(self, document: Mapping[str, Any], element: ElementType) -> bool:
         """Whether the encoded chunks of an array can be kept as they are: all but objects."""
         names = [codec.get("name", "") for codec in document.get("codecs", ())]
-        return bool(names) and not any(name.startswith("hdmf_zarr.") for name in names)
+        return bool(names) and OBJECT_CODECS.isdisjoint(names)
 
 
 class Format2Storage:

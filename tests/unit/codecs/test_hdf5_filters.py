@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -14,9 +15,21 @@ import pytest
 import zarr
 from zarr.storage import MemoryStore
 
-from hdmf_zarr.codecs import CodecRequest, complete_chain, filters_of_dataset
+from hdmf_zarr.codecs import (
+    CodecRequest,
+    chain_of_pipeline,
+    complete_chain,
+    filters_of_dataset,
+)
+from hdmf_zarr.codecs.hdf5_codecs import (
+    NumcodecsBitshuffle,
+    NumcodecsLZ4,
+    NumcodecsLZF,
+    NumcodecsSzip,
+)
 from hdmf_zarr.codecs.hdf5_filters import FilterDescription
 from hdmf_zarr.dtypes import element_type_from_numpy
+from hdmf_zarr.errors import MissingExtraError
 from hdmf_zarr.hdf5 import filter_pipeline
 from hdmf_zarr.stores import compat
 
@@ -117,7 +130,7 @@ def test_a_chunk_of_hdf5_is_decoded_by_the_chain(
 
 @pytest.mark.parametrize(
     ("options", "name"),
-    [({"compression": "lzf"}, "lzf"), ({"scaleoffset": 4}, "scaleoffset")],
+    [({"scaleoffset": 4}, "scaleoffset")],
 )
 def test_a_filter_without_a_codec_is_left_out_with_one_warning(
     file: h5py.File, options: Any, name: str
@@ -130,11 +143,15 @@ def test_a_filter_without_a_codec_is_left_out_with_one_warning(
     assert len(caught) == 1
 
 
-def test_the_other_filters_stay_beside_one_without_a_codec(file: h5py.File) -> None:
-    dataset = file.create_dataset("data", data=DATA, chunks=CHUNKS, compression="lzf", shuffle=True)
-    with pytest.warns(UserWarning, match="lzf"):
-        codecs = filters_of_dataset(filter_pipeline(dataset), "file:/data")
-    assert codecs == [numcodecs.Shuffle(4)]
+def test_the_other_filters_stay_beside_one_without_a_codec() -> None:
+    pipeline = [
+        FilterDescription(number=2, values=(4,), name="shuffle", itemsize=4),
+        FilterDescription(number=5, values=(8,), name="nbit", itemsize=4),
+        FilterDescription(number=1, values=(4,), name="deflate", itemsize=4),
+    ]
+    with pytest.warns(UserWarning, match="'nbit' has no Zarr codec"):
+        codecs = filters_of_dataset(pipeline, "file:/data")
+    assert codecs == [numcodecs.Shuffle(4), numcodecs.Zlib(4)]
 
 
 def test_a_filter_without_a_name_is_called_by_its_number() -> None:
@@ -164,10 +181,110 @@ def test_values_that_a_file_leaves_out_have_the_default_of_the_filter(
 
 
 @needs_plugin
-@pytest.mark.parametrize("name", ["LZ4", "Bitshuffle", "FciDecomp"])
+@pytest.mark.parametrize("name", ["Blosc2", "FciDecomp", "Zfp", "Sperr"])
 def test_a_filter_of_a_plugin_without_a_codec_is_left_out(file: h5py.File, name: str) -> None:
-    data = DATA.astype("u1") if name == "FciDecomp" else DATA
+    data = DATA.astype({"FciDecomp": "u1", "Zfp": "f4", "Sperr": "f4"}.get(name, "i4"))
     options = dict(getattr(hdf5plugin, name)())
     dataset = file.create_dataset("data", data=data, chunks=CHUNKS, **options)
+    pipeline = filter_pipeline(dataset)
     with pytest.warns(UserWarning, match="has no Zarr codec"):
-        assert filters_of_dataset(filter_pipeline(dataset), "file:/data") == []
+        assert filters_of_dataset(pipeline, "file:/data") == []
+    assert chain_of_pipeline(pipeline).codecs == ()
+    assert "has no Zarr codec" in str(chain_of_pipeline(pipeline).missing)
+
+
+def described(number: int, *values: int, name: str = "f") -> FilterDescription:
+    return FilterDescription(number=number, values=values, name=name, itemsize=8)
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "codecs"),
+    [
+        ([(1, 4294967295)], [numcodecs.Zlib(0)]),
+        ([(1, 200)], [numcodecs.Zlib(9)]),
+        ([(307, 0)], [numcodecs.BZ2(1)]),
+        ([(32000, 4, 261, 4000)], [NumcodecsLZF()]),
+        ([(32004,)], [NumcodecsLZ4()]),
+        ([(32004, 4096)], [NumcodecsLZ4(blocksize=4096)]),
+        ([(32008,)], [NumcodecsBitshuffle(elementsize=8)]),
+        ([(32008, 0, 4, 2, 64, 2)], [NumcodecsBitshuffle(2, 64, "lz4", 0)]),
+        ([(32008, 0, 4, 2, 0, 3, 9)], [NumcodecsBitshuffle(2, 0, "zstd", 9)]),
+        ([(32008, 0, 4, 2, 0, 3, 2**32 - 5)], [NumcodecsBitshuffle(2, 0, "zstd", -5)]),
+        ([(32015, 2**32 - 3)], [numcodecs.Zstd(-3)]),
+        ([(4, 169, 8, 32, 1000)], [NumcodecsSzip(169, 8, 32, 1000)]),
+        (
+            [(2, 300), (1, 4), (3,)],
+            [numcodecs.Shuffle(300), numcodecs.Zlib(4), numcodecs.Fletcher32()],
+        ),
+    ],
+    ids=str,
+)
+def test_values_become_the_configuration(
+    pipeline: list[tuple[int, ...]], codecs: list[Any]
+) -> None:
+    chain = chain_of_pipeline([described(*entry) for entry in pipeline])
+    assert list(chain.codecs) == codecs
+    assert chain.missing is None
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "reason"),
+    [
+        ([(1,)], "'f' has values () that make no sense"),
+        ([(2, 0)], "'f' has values (0,) that make no sense"),
+        ([(4, 169, 8)], "'f' has values (169, 8) that make no sense"),
+        ([(4, 169, 8, 32, 0)], "'pixels_per_scanline' of the codec szip must be"),
+        ([(5, 8)], "'f' has no Zarr codec"),
+        ([(6, 8)], "'f' has no Zarr codec"),
+        ([(32001, 2, 2, 8, 800, 9, 2, 3)], "no Zarr codec for its compressor 'snappy'"),
+        ([(32001, 2, 2, 8, 800, 9, 2, 77)], "that make no sense"),
+        ([(32001, 2, 2, 8, 800, 9, 7)], "7 is no shuffle of Blosc"),
+        ([(32004, 2**32 - 1)], "'blocksize' of the codec lz4 must be"),
+        ([(32008, 0, 4, 0)], "'elementsize' of the codec bitshuffle must be"),
+        ([(32008, 0, 4, 4, 7)], "'blocksize' must be a multiple of 8"),
+        ([(32008, 0, 4, 4, 0, 1)], "no Zarr codec for its compressor 1"),
+        ([(1, 4), (2, 8)], "'f' has no Zarr codec for its place after 'f'"),
+        ([(3,), (2, 8)], "'f' has no Zarr codec for its place after 'f'"),
+        ([(2, 8), (3,), (32008,)], "'f' has no Zarr codec for its place after 'f'"),
+        ([(1, 4), (5, 8), (3,)], "'f' has no Zarr codec"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_kept_has_a_reason(pipeline: list[tuple[int, ...]], reason: str) -> None:
+    chain = chain_of_pipeline([described(*entry) for entry in pipeline])
+    assert chain.codecs == ()
+    assert reason in str(chain.missing)
+    assert chain.plugin is None
+
+
+def test_shuffles_may_stand_before_a_shuffle() -> None:
+    chain = chain_of_pipeline([described(2, 8), described(2, 4), described(32008, 0, 4, 8)])
+    assert chain.missing is None
+    assert len(chain.codecs) == 3
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "plugin"),
+    [
+        ([(1, 4)], None),
+        ([(32004,)], "hdmf-zarr"),
+        ([(32000,)], "hdmf-zarr[hdf5-filters]"),
+        ([(32004,), (32000,), (3,)], "hdmf-zarr[hdf5-filters]"),
+    ],
+)
+def test_a_reader_is_told_what_to_install(
+    pipeline: list[tuple[int, ...]], plugin: str | None
+) -> None:
+    assert chain_of_pipeline([described(*entry) for entry in pipeline]).plugin == plugin
+
+
+def test_without_the_library_a_filter_is_kept_raw_and_left_out_of_what_is_encoded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "imagecodecs", None)
+    pipeline = [described(2, 4), described(32000, name="lzf")]
+    assert chain_of_pipeline(pipeline).missing is None
+    with pytest.warns(UserWarning, match=r"'lzf' needs a package \(pip install .*hdf5-filters"):
+        assert filters_of_dataset(pipeline, "file:/data") == [numcodecs.Shuffle(4)]
+    with pytest.raises(MissingExtraError, match=r"lzf need .*imagecodecs.*hdf5-filters"):
+        NumcodecsLZF().decode(b"\0a")
