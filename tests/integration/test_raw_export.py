@@ -21,6 +21,7 @@ from hdmf.common import get_manager
 
 from hdmf_zarr import ZarrIO
 from hdmf_zarr.errors import LayoutError, MetadataError
+from hdmf_zarr.hdf5.contiguous import ContiguousRows
 from hdmf_zarr.hdf5.raw import RawChunks, can_copy_raw
 from hdmf_zarr.write.plan import Planned
 
@@ -298,6 +299,63 @@ def test_a_file_that_is_open_for_writing_is_read_through_hdf5(source: Path, targ
     expected = NUMBERS.copy()
     expected[5] = -1
     np.testing.assert_array_equal(opened(target, "data")[...], expected)
+
+
+# -- contiguous datasets -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["bool", "i1", ">i2", "<f8"])
+@pytest.mark.parametrize("userblock", [0, 1024])
+def test_contiguous_datasets_are_read_from_the_file(
+    source: Path, target: Path, dtype: str, userblock: int
+) -> None:
+    values = (np.arange(700).reshape(100, 7) % 2).astype(dtype)
+    with h5py.File(source, "w", userblock_size=userblock) as file:
+        file["data"] = values
+    with h5py.File(source) as file:
+        rows = ContiguousRows.of(file["data"])
+        assert rows is not None
+        found = rows.rows((slice(3, 9), slice(0, 7)))
+        assert found is not None
+        assert found.dtype == values.dtype
+        np.testing.assert_array_equal(found, values[3:9])
+        assert rows.rows((slice(3, 9), slice(0, 6))) is None
+        assert rows.rows((slice(3, 9, 2),)) is None
+    export(source, target, chunks={"/data": (9, 4)})
+    array = opened(target, "data")
+    assert array.chunks == (9, 4)
+    np.testing.assert_array_equal(array[...], values)
+
+
+def test_contiguous_datasets_that_the_file_alone_does_not_tell(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["written"] = np.arange(5)
+        file["empty"] = np.empty((0, 3))
+        file["text"] = ["a", "b"]
+        file["scalar"] = 5
+        file.create_dataset("nothing written", (5,), "i4")
+        file.create_dataset("chunked", data=np.arange(5), chunks=(2,))
+        raw = np.arange(5, dtype="i4").tobytes()
+        (tmp_path / "raw").write_bytes(raw)
+        file.create_dataset("external", (5,), "i4", external=[(str(tmp_path / "raw"), 0, len(raw))])
+        assert ContiguousRows.of(file["written"]) is None  # the file is open for writing
+    with h5py.File(tmp_path / "a.h5") as file:
+        known = {name for name in file if ContiguousRows.of(file[name]) is not None}
+    assert known == {"written"}
+
+
+def test_a_contiguous_dataset_that_is_cut_short(source: Path, target: Path) -> None:
+    with h5py.File(source, "w") as file:
+        file["data"] = np.arange(100_000)
+    with (
+        HDF5IO(str(source), "r", manager=get_manager()) as src_io,
+        ZarrIO(target, "w", get_manager()) as io,
+    ):
+        src_io.read_builder()
+        os.truncate(source, 400_000)
+        with pytest.raises(MetadataError, match="data: the file ends before row 100000"):
+            io.export(src_io)
+    assert not target.exists()
 
 
 # -- options ---------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from hdmf_zarr.codecs.hdf5_filters import FilterChain, chain_of_pipeline
 from hdmf_zarr.errors import MetadataError
+from hdmf_zarr.hdf5.bytes import differing_elements, open_plain, pread
 from hdmf_zarr.hdf5.source import filter_pipeline, stored_dataset
 
 LAYOUTS = {
@@ -41,7 +42,7 @@ def can_copy_raw(dataset: Any) -> str | None:
     properties = dataset.id.get_create_plist()
     if properties.get_layout() != h5py.h5d.CHUNKED:
         return LAYOUTS.get(properties.get_layout(), "its layout has no chunks")
-    if (reason := _differing_elements(dataset)) is not None:
+    if (reason := differing_elements(dataset)) is not None:
         return reason
     return filter_chain(dataset).missing
 
@@ -49,19 +50,6 @@ def can_copy_raw(dataset: Any) -> str | None:
 def filter_chain(dataset: Any) -> FilterChain:
     """Return the codecs that do what the filters of a dataset do."""
     return chain_of_pipeline(filter_pipeline(stored_dataset(dataset)))
-
-
-def _differing_elements(dataset: h5py.Dataset) -> str | None:
-    """Why the elements have other bytes in HDF5 than in Zarr, or None."""
-    dtype = dataset.dtype
-    if dtype.kind not in "biuf" or (dtype.metadata and "vlen" in dtype.metadata):
-        return "its elements are no plain numbers"
-    stored = dataset.id.get_type()
-    if stored.get_class() == h5py.h5t.ENUM:
-        stored = stored.get_super()
-    expected = np.dtype(np.int8) if dtype.kind == "b" else np.dtype(dtype.str)
-    # A type may have padding, another precision or another order of bits and the same numpy dtype.
-    return None if stored.equal(h5py.h5t.py_create(expected)) else "its numbers have bits to spare"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +145,9 @@ class RawChunks:
 
     def open_file(self, table: ChunkTable) -> None:
         """Read from the file itself where that is safe: it is read by many threads at a time then."""
-        file = self.dataset.file
-        is_plain = file.mode == "r" and file.driver in ("sec2", "stdio") and hasattr(os, "pread")
-        if not is_plain or not len(table):
+        descriptor = open_plain(self.dataset.file) if len(table) else None
+        if descriptor is None:
             return
-        descriptor = os.open(file.filename, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         try:
             first = self._through_hdf5(table, 0)
             at = int(table.addresses[0])
@@ -228,12 +214,3 @@ class RawChunks:
     def _offset(self, table: ChunkTable, index: int) -> tuple[int, ...]:
         coordinates: Sequence[int] = table.coordinates[index].tolist()
         return tuple(at * step for at, step in zip(coordinates, self.chunks, strict=True))
-
-
-def pread(descriptor: int, size: int, offset: int) -> bytes:
-    """Read bytes at a place of a file, fewer only at its end."""
-    parts: list[bytes] = []
-    while size and (part := os.pread(descriptor, size, offset)):
-        parts.append(part)
-        size, offset = size - len(part), offset + len(part)
-    return parts[0] if len(parts) == 1 else b"".join(parts)

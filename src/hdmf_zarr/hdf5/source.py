@@ -16,6 +16,7 @@ from hdmf.utils import StrDataset
 from hdmf_zarr.codecs.hdf5_filters import FilterDescription
 from hdmf_zarr.dtypes import BYTES, REFERENCE, ElementType, element_type_from_numpy
 from hdmf_zarr.errors import MetadataError
+from hdmf_zarr.hdf5.contiguous import ContiguousRows
 
 TargetText = Callable[[Any], str]
 """Returns the text that stands in a dataset of references for an h5py object."""
@@ -88,6 +89,7 @@ class HDF5Source:
         self.element = element_type_from_numpy(self.dataset.dtype)
         if self.element.kind in ("text", "ascii") and self._has_undecodable():
             self.element = BYTES
+        self._contiguous = ContiguousRows.of(self.dataset)
 
     @property
     def where(self) -> str:
@@ -96,6 +98,9 @@ class HDF5Source:
 
     def read(self, region: tuple[slice, ...]) -> npt.NDArray[Any]:
         """Return the elements of a region in the form that `hdmf_zarr.elements` describes."""
+        rows = self._contiguous.rows(region) if self._contiguous is not None and region else None
+        if rows is not None:
+            return rows
         raw = self.dataset[region]
         values = np.asarray(raw) if self.shape else _scalar_array(raw, self.dataset.dtype)
         return self._to_memory(values, self.element)

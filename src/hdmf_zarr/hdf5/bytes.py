@@ -1,0 +1,42 @@
+"""The bytes of an HDF5 file, read beside the HDF5 library, which lets one thread in at a time."""
+
+from __future__ import annotations
+
+import os
+
+import h5py
+import numpy as np
+
+
+def open_plain(file: h5py.File) -> int | None:
+    """Return a descriptor of the file of an open `h5py.File`, or None where it may not be read itself.
+
+    It may be where it is one plain file that nobody here writes to: what is written may still be in
+    the memory of the HDF5 library.
+    """
+    is_plain = file.mode == "r" and file.driver in ("sec2", "stdio") and hasattr(os, "pread")
+    if not is_plain or not os.path.isfile(file.filename):
+        return None
+    return os.open(file.filename, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+
+
+def pread(descriptor: int, size: int, offset: int) -> bytes:
+    """Read bytes at a place of a file, fewer only at its end."""
+    parts: list[bytes] = []
+    while size and (part := os.pread(descriptor, size, offset)):
+        parts.append(part)
+        size, offset = size - len(part), offset + len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def differing_elements(dataset: h5py.Dataset) -> str | None:
+    """Why the elements have other bytes in HDF5 than in Zarr, or None."""
+    dtype = dataset.dtype
+    if dtype.kind not in "biuf" or (dtype.metadata and "vlen" in dtype.metadata):
+        return "its elements are no plain numbers"
+    stored = dataset.id.get_type()
+    if stored.get_class() == h5py.h5t.ENUM:
+        stored = stored.get_super()
+    expected = np.dtype(np.int8) if dtype.kind == "b" else np.dtype(dtype.str)
+    # A type may have padding, another precision or another order of bits and the same numpy dtype.
+    return None if stored.equal(h5py.h5t.py_create(expected)) else "its numbers have bits to spare"

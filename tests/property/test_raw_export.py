@@ -1,0 +1,103 @@
+"""Whatever a chunked HDF5 dataset holds, its copy as raw chunks holds the same."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numcodecs
+import numpy as np
+import zarr
+from hdmf.backends.hdf5 import HDF5IO
+from hdmf.common import get_manager
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hdmf_zarr import ZarrIO
+
+DTYPES = ["bool", "i1", "<u2", ">i2", "<i4", ">u8", "<f2", "<f4", ">f8"]
+
+
+@st.composite
+def datasets(draw: Any) -> dict[str, Any]:
+    """Shape, chunks, filters and what of a dataset is written."""
+    rank = draw(st.integers(1, 5))
+    largest = {1: 60, 2: 20, 3: 9, 4: 6, 5: 4}[rank]
+    shape = tuple(draw(st.integers(1, largest)) for _ in range(rank))
+    chunks = tuple(draw(st.integers(1, size + 2)) for size in shape)
+    dtype = np.dtype(draw(st.sampled_from(DTYPES)))
+    written = tuple(
+        slice(*sorted((draw(st.integers(0, size)), draw(st.integers(0, size))))) for size in shape
+    )
+    return {
+        "shape": shape,
+        "chunks": chunks,
+        "dtype": dtype,
+        "written": written,
+        "seed": draw(st.integers(0, 99)),
+        "fill": draw(st.sampled_from([None, 0, 1])),
+        "mask": draw(st.sampled_from([None, 0, 1])),
+        "shards": draw(st.sampled_from([None, "auto", 1, 2, 3])),
+        "zarr_format": draw(st.sampled_from([2, 3])),
+        "filters": {
+            "compression": draw(st.sampled_from([None, "gzip"])),
+            "shuffle": draw(st.booleans()),
+            "fletcher32": draw(st.booleans()),
+        },
+    }
+
+
+def write(path: Path, case: dict[str, Any]) -> None:
+    shape, chunks, dtype = case["shape"], case["chunks"], case["dtype"]
+    generator = np.random.default_rng(case["seed"])
+    values = generator.integers(0, 2 if dtype.kind == "b" else 100, shape).astype(dtype)
+    with h5py.File(path, "w") as file:
+        dataset = file.create_dataset(
+            "data",
+            shape,
+            dtype,
+            chunks=chunks,
+            maxshape=(None,) * len(shape),
+            fillvalue=case["fill"],
+            **case["filters"],
+        )
+        dataset[case["written"]] = values[case["written"]]
+        if case["mask"] is not None:
+            # One chunk without its filters (all of them, or all but shuffle).
+            chunk = generator.integers(0, 2, chunks).astype(dtype)
+            count = dataset.id.get_create_plist().get_nfilters()
+            encoded, mask = chunk.tobytes(), 2**count - 1
+            if case["mask"] and case["filters"]["shuffle"]:
+                encoded, mask = bytes(numcodecs.Shuffle(dtype.itemsize).encode(encoded)), mask - 1
+            dataset.id.write_direct_chunk((0,) * len(shape), encoded, mask)
+
+
+@given(datasets())
+@settings(max_examples=60, deadline=None)
+def test_raw_chunks_hold_what_the_dataset_holds(case: dict[str, Any]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder, "source.h5"), Path(folder, "target.zarr")
+        write(source, case)
+        shards = case["shards"] if case["zarr_format"] == 3 else None
+        if isinstance(shards, int):
+            shards = {"/data": tuple(size * shards for size in case["chunks"])}
+        planned: list[Any] = []
+        with (
+            HDF5IO(str(source), "r", manager=get_manager()) as src_io,
+            ZarrIO(target, "w", get_manager(), zarr_format=case["zarr_format"]) as io,
+        ):
+            io.export(src_io, cache_spec=False, shards=shards, on_plan=planned.append)
+        assert planned[0].raw == ("/data",)
+        with warnings.catch_warnings(), h5py.File(source) as file:
+            warnings.filterwarnings("ignore", "Numcodecs codecs are not in the Zarr")
+            array = zarr.open_array(target, path="data", mode="r")
+            expected = file["data"][...]
+            assert array.shape == expected.shape
+            assert array.chunks == case["chunks"]
+            assert array.dtype.newbyteorder("=") == expected.dtype.newbyteorder("=")
+            np.testing.assert_array_equal(array[...], expected)
+            # Chunks that HDF5 has not are read as the fill value, here as there.
+            np.testing.assert_array_equal(array.fill_value, file["data"].fillvalue)
