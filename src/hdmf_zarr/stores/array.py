@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import numpy as np
@@ -34,6 +35,7 @@ from hdmf_zarr.elements import decode_elements, encode_elements, field_widths, t
 from hdmf_zarr.errors import DtypeError, HDMFZarrError, MetadataError, ModeError, OptionError
 from hdmf_zarr.stores import compat, format2
 from hdmf_zarr.stores.bytestore import open_bytestore
+from hdmf_zarr.stores.cache import memory_index
 from hdmf_zarr.stores.chunk_keys import chunk_key
 from hdmf_zarr.stores.hierarchy import Hierarchy
 from hdmf_zarr.stores.location import Location
@@ -282,6 +284,11 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
 
     def _read(self, selection: Any) -> Any:
         plain = self._plain(selection)
+        index = memory_index(plain, self.shape)
+        if index is not None:
+            found = self._hierarchy.cache.select(self._node_path, self.element_type, index)
+            if found is not None:
+                return _own(found[0])
         if self.element_type.is_variable:
             # One text alone would lose the NULs at its end on its way through numpy.
             if self.ndim == 0:
@@ -320,6 +327,46 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
 
     def __setitem__(self, selection: Any, value: Any) -> None:
         self._refuse_read_only()
+        with self._written_anew():
+            self._write(selection, value)
+
+    @contextmanager
+    def _written_anew(self) -> Iterator[None]:
+        """What is kept of the array is dropped, before its chunks change and after."""
+        self._hierarchy.cache.forget(self._node_path)
+        try:
+            yield
+        finally:
+            self._hierarchy.cache.forget(self._node_path)
+
+    # Under `__setitem__`, `oindex`, `vindex` and `blocks` of zarr.
+
+    def set_basic_selection(self, *args: Any, **kwargs: Any) -> None:
+        """Write a selection, as zarr does."""
+        with self._written_anew():
+            super().set_basic_selection(*args, **kwargs)
+
+    def set_orthogonal_selection(self, *args: Any, **kwargs: Any) -> None:
+        """Write a selection, as zarr does."""
+        with self._written_anew():
+            super().set_orthogonal_selection(*args, **kwargs)
+
+    def set_mask_selection(self, *args: Any, **kwargs: Any) -> None:
+        """Write a selection, as zarr does."""
+        with self._written_anew():
+            super().set_mask_selection(*args, **kwargs)
+
+    def set_coordinate_selection(self, *args: Any, **kwargs: Any) -> None:
+        """Write a selection, as zarr does."""
+        with self._written_anew():
+            super().set_coordinate_selection(*args, **kwargs)
+
+    def set_block_selection(self, *args: Any, **kwargs: Any) -> None:
+        """Write a selection, as zarr does."""
+        with self._written_anew():
+            super().set_block_selection(*args, **kwargs)
+
+    def _write(self, selection: Any, value: Any) -> None:
         if self.element_type.kind not in ("number", "fixed_bytes"):
             values = to_memory(value, self.element_type, _only_text)
             element, data_type = self._widened(values)
@@ -622,8 +669,16 @@ def _plain_selection(selection: Any, length: int | None = None) -> Any:
             return indices.astype(np.intp)
         if indices.dtype == bool and indices.shape == (length,):
             return np.flatnonzero(indices) if indices.any() else slice(0, 0)
-        return indices
+        # A copy: zarr counts negative indices from the beginning in the array that it is given.
+        return indices.copy()
     return int(selection) if isinstance(selection, np.integer) else selection
+
+
+def _own(values: Any) -> Any:
+    """What was selected of an array that is kept, as the caller's own."""
+    if isinstance(values, np.ndarray):
+        return values.copy() if values.ndim else values[()]
+    return values.copy() if isinstance(values, np.void) else values
 
 
 def _objects(values: Any) -> npt.NDArray[Any]:

@@ -28,6 +28,7 @@ from hdmf_zarr.errors import (
 )
 from hdmf_zarr.stores import compat, format2
 from hdmf_zarr.stores.bytestore import ByteStore
+from hdmf_zarr.stores.cache import ChunkCache
 from hdmf_zarr.stores.chunk_keys import has_form, other_form
 from hdmf_zarr.stores.location import Location, resolve_source
 
@@ -55,6 +56,8 @@ class Hierarchy:
         Whether the root had consolidated metadata when it was read, used or not.
     is_changed : bool
         Whether documents were changed since the last commit.
+    cache : ChunkCache
+        Chunks of its arrays, decoded.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class Hierarchy:
         self.is_consolidated = False
         self.was_consolidated = True
         self.is_changed = False
+        self.cache = ChunkCache(self)
         self._committed_keys: dict[str, dict[str, JSON]] = {}
 
     # -- reading ---------------------------------------------------------------------------------
@@ -366,6 +370,7 @@ class Hierarchy:
     def set_document(self, path: str, document: dict[str, JSON]) -> None:
         """Write the document of a node, unless it is there already; the root's waits for `commit`."""
         path = path.strip("/")
+        self.cache.forget(path)
         if self.documents.get(path) == document:
             return
         self.documents[path] = document
@@ -384,6 +389,7 @@ class Hierarchy:
 
     def note_document(self, path: str, document: dict[str, JSON]) -> None:
         """Take over a document that zarr has written itself."""
+        self.cache.forget(path.strip("/"))
         self.documents[path.strip("/")] = document
         self.is_changed = True
 
@@ -415,6 +421,7 @@ class Hierarchy:
             self.bytestore.delete_prefix(path)
         for path, document in before.items():
             if path and self.documents.get(path) is not document:
+                self.cache.forget(path)
                 self._write_document(path, document)
         self.documents = dict(before)
         self._remove_obsolete_chunks()
