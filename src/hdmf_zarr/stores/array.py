@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, cast
 
 import numpy as np
@@ -77,8 +78,7 @@ def element_type_of_array(document: dict[str, Any], header: ArrayHeader) -> Elem
         return BYTES
     try:
         data_type = compat.readable_document(document)["data_type"]
-        dtype = zarr.dtype.parse_dtype(data_type, zarr_format=3).to_native_dtype()
-        element = element_type_from_numpy(cast("np.dtype[Any]", dtype))
+        element = _element_of_data_type(json.dumps(data_type))
     except (ValueError, KeyError, TypeError) as error:
         raise MetadataError(
             f"data type {document['data_type']!r:.200} is not known: {error}"
@@ -95,6 +95,13 @@ def element_type_of_array(document: dict[str, Any], header: ArrayHeader) -> Elem
     if element.numpy is not None and _is_big_endian(document):
         return ElementType(element.kind, element.numpy.newbyteorder(">"))
     return element
+
+
+@lru_cache(maxsize=1024)
+def _element_of_data_type(spelled: str) -> ElementType:
+    data_type: Any = json.loads(spelled)
+    dtype = zarr.dtype.parse_dtype(data_type, zarr_format=3).to_native_dtype()
+    return element_type_from_numpy(cast("np.dtype[Any]", dtype))
 
 
 def _recorded_fields(fields: tuple[tuple[str, str], ...]) -> ElementType:
@@ -268,6 +275,9 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
             yield from self[start : start + rows]
 
     def __getitem__(self, selection: Any) -> Any:
+        kept = self._hierarchy.cache.rows(self._node_path, self.element_type, selection)
+        if kept is not None and not self.is_restored:
+            return _own(kept[0])
         where = str(self._where)
         if format2.BROKEN in self._document:
             raise MetadataError(f"{where}: {self._document[format2.BROKEN]}")

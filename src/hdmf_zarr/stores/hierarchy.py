@@ -216,18 +216,17 @@ class Hierarchy:
 
     def children(self) -> dict[str, list[str]]:
         """Names of the children of each node, in one pass over all nodes."""
-        children: dict[str, list[str]] = {path: [] for path in self.documents}
+        children: dict[str, dict[str, None]] = {path: {} for path in self.documents}
         for path in self.documents:
             if path:
                 parent, _, name = path.rpartition("/")
                 # A node whose parent has no document is reached through implicit groups.
                 while parent not in children:
                     logger.debug("%s:/%s has no document", self.uri, parent)
-                    children[parent] = [name]
+                    children[parent] = {name: None}
                     parent, _, name = parent.rpartition("/")
-                if name not in children[parent]:
-                    children[parent].append(name)
-        return children
+                children[parent][name] = None
+        return {path: list(names) for path, names in children.items()}
 
     @property
     def specification_path(self) -> str | None:
