@@ -42,7 +42,7 @@ ARRAYS: dict[str, tuple[Any, ElementType, dict[str, Any]]] = {
     "none": (np.empty(0, dtype="int16"), INT16, {}),
     "text": (np.array(["a", "", "nul", "µ"], dtype=object), TEXT, {}),
     "chunked text": (np.array(["a", "bc", "d", "e"], dtype=object), TEXT, {"chunks": (3,)}),
-    "text table": (np.array([["a", "b\0"], ["c", "d"]], dtype=object), TEXT, {}),
+    "text table": (np.array([["a", "b"], ["c", "d"]], dtype=object), TEXT, {}),
     "ascii": (np.array([b"a", b"bcd", b""], dtype=object), ASCII, {}),
     "records": (
         np.array(
