@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from hdmf_zarr.stores.hierarchy import Hierarchy
 
 SMALL_BYTES = 2**20
-"""Chunks up to this size are kept as long as there is room; of larger ones, the last of each array."""
+"""Chunks up to this size are kept as long as there is room."""
+
+LARGE_BYTES_OF_ARRAY = 16 * 2**20
+"""Of the larger chunks of an array, the last ones are kept (HDF5 2 keeps 8 MB of a dataset)."""
 
 KEPT_BYTES = 64 * 2**20
 """Of all arrays of a store."""
@@ -78,7 +81,7 @@ class ChunkCache:
         self._layouts: dict[str, _Layout] = {}
         self._kept: OrderedDict[tuple[str, At], _Kept] = OrderedDict()
         self._whole: dict[str, _Kept] = {}
-        self._large: dict[str, At] = {}
+        self._large: dict[str, list[At]] = {}
         self._fetched: dict[str, bytes] = {}
         self._nbytes = 0
         self._changes = 0
@@ -268,9 +271,10 @@ class ChunkCache:
     def _keep(self, path: str, at: At, kept: _Kept) -> None:
         self._drop((path, at))
         if kept.nbytes > SMALL_BYTES:
-            if path in self._large:
-                self._drop((path, self._large[path]))
-            self._large[path] = at
+            large = self._large.setdefault(path, [])
+            large.append(at)
+            while len(large) > 1 and len(large) * kept.nbytes > LARGE_BYTES_OF_ARRAY:
+                self._drop((path, large[0]))
         self._kept[path, at] = kept
         if kept.values.ndim and kept.values.shape == tuple(kept.document["shape"]):
             self._whole[path] = kept
@@ -282,6 +286,8 @@ class ChunkCache:
         dropped = self._kept.pop(place, None)
         if dropped is not None:
             self._nbytes -= dropped.nbytes
+            if place[1] in self._large.get(place[0], ()):
+                self._large[place[0]].remove(place[1])
             self._whole.pop(place[0], None)
 
     def forget(self, path: str) -> None:
@@ -289,7 +295,6 @@ class ChunkCache:
         with self._lock:
             self._changes += 1
             self._fetched.clear()
-            self._large.pop(path, None)
             for place in [place for place in self._kept if place[0] == path]:
                 self._drop(place)
 

@@ -213,16 +213,20 @@ def test_the_least_recently_used_are_dropped(
     assert kept._nbytes == 200
 
 
-def test_of_large_chunks_the_last_of_an_array_is_kept(
+def test_of_large_chunks_the_last_of_an_array_are_kept(
     make_array: MakeArray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache, "SMALL_BYTES", 19)
+    monkeypatch.setattr(cache, "LARGE_BYTES_OF_ARRAY", 50)
     array = make_array(np.arange(50, dtype="int16"), INT16, chunks=(10,))
     assert [array[row] for row in range(50)] == list(range(50))
-    assert list(array.hierarchy.cache._kept) == [("group/data", (4,))]
-    assert array.hierarchy.cache._nbytes == 20
+    kept = array.hierarchy.cache
+    assert list(kept._kept) == [("group/data", (3,)), ("group/data", (4,))]
+    assert kept._nbytes == 40
     assert array[5:25].tolist() == list(range(5, 25)), "several large chunks are left to zarr"
-    assert list(array.hierarchy.cache._kept) == [("group/data", (4,))]
+    assert len(kept._kept) == 2
+    kept.forget("group/data")
+    assert (kept._nbytes, kept._large) == (0, {"group/data": []})
 
 
 def test_only_the_chunks_that_are_selected_are_read(
