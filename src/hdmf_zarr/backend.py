@@ -137,6 +137,9 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         If an option or the mode has no meaning.
     """
 
+    _found_hierarchy: Hierarchy | None = None
+    """Metadata that were read before the store was opened, to find its namespaces."""
+
     def __init__(
         self,
         path: str | os.PathLike[str] | Store | None = None,
@@ -241,8 +244,8 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
                 "mode 'w'"
             )
         else:
-            bytestore = open_bytestore(location, read_only=mode in READING_MODES)
-            self._hierarchy = Hierarchy.load(bytestore, consolidated=mode == "r")
+            found, self._found_hierarchy = self._found_hierarchy, None
+            self._hierarchy = found if found is not None else _load_hierarchy(location, mode)
         self._is_open = True
 
     def _check_creatable(self) -> None:
@@ -1052,6 +1055,12 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             }
         preview = np.asarray(array[...]) if array.nbytes < 1024 else np.empty(1024)
         return str(generate_array_html_repr(info, preview, "Zarr array"))
+
+
+def _load_hierarchy(location: Location, mode: str) -> Hierarchy:
+    """Read the metadata of a store that exists, as a mode wants them."""
+    bytestore = open_bytestore(location, read_only=mode in READING_MODES)
+    return Hierarchy.load(bytestore, consolidated=mode == "r")
 
 
 # -- helpers ---------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ Each error is also the builtin (or HDMF) error that a caller would expect::
     ├── ModeError                 UnsupportedOperation   the mode does not allow the operation
     ├── UnsupportedFormatError    NotImplementedError    a Zarr format or document that is not known
     ├── MetadataError             ValueError             a metadata document that makes no sense
+    ├── ChunkError                ValueError, RuntimeError  a chunk that is damaged
     ├── BrokenLinkError           KeyError, ValueError   a link or reference without a target
     ├── DtypeError                TypeError, ValueError  a data type that has no representation
     ├── EncodingError             ValueError             a value that its data type cannot hold
@@ -24,6 +25,7 @@ from hdmf.backends.errors import UnsupportedOperation
 
 __all__ = [
     "BrokenLinkError",
+    "ChunkError",
     "DtypeError",
     "EncodingError",
     "HDMFZarrError",
@@ -70,6 +72,10 @@ class UnsupportedFormatError(HDMFZarrError, NotImplementedError):
 
 class MetadataError(HDMFZarrError, ValueError):
     """A metadata document that makes no sense."""
+
+
+class ChunkError(HDMFZarrError, ValueError, RuntimeError):
+    """A chunk that is damaged, or that does not fit the metadata of its array."""
 
 
 class BrokenLinkError(HDMFZarrError, KeyError, ValueError):

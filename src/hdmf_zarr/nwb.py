@@ -12,9 +12,10 @@ from hdmf.build import BuildManager
 from pynwb import NWBFile, get_manager, get_type_map
 from zarr.abc.store import Store
 
-from hdmf_zarr.backend import CREATING_MODES, ZarrIO, _try_to_open
+from hdmf_zarr.backend import CREATING_MODES, MODES, ZarrIO, _load_hierarchy, _try_to_open
 from hdmf_zarr.errors import HDMFZarrError, OptionError
-from hdmf_zarr.stores import locate
+from hdmf_zarr.read.specifications import load_cached_namespaces
+from hdmf_zarr.stores import Hierarchy, locate
 from hdmf_zarr.write.transaction import store_exists
 
 __all__ = ["NWBZarrIO"]
@@ -61,7 +62,9 @@ class NWBZarrIO(ZarrIO):
             manager = get_manager(extensions=extensions)
         storage_options = positional[0] if positional else options.get("storage_options")
         if manager is None:
-            manager = _manager_for(path, mode, storage_options, load=load_namespaces)
+            found = _hierarchy_of(path, mode, storage_options) if load_namespaces else None
+            manager = get_manager() if found is None else _manager_for(found)
+            self._found_hierarchy = found
         super().__init__(path, mode, manager, *positional, **options)
 
     @staticmethod
@@ -169,17 +172,20 @@ class NWBZarrIO(ZarrIO):
         return NWBZarrIO(path, "r", storage_options=storage_options).read()
 
 
-def _manager_for(
-    path: Any, mode: str, storage_options: dict[str, Any] | None, *, load: bool
-) -> BuildManager:
-    """Return a manager with the specifications that a file caches, or the installed ones."""
-    if not load or mode in CREATING_MODES or path is None:
-        return get_manager()
+def _hierarchy_of(path: Any, mode: str, storage_options: dict[str, Any] | None) -> Hierarchy | None:
+    """Return the metadata of a store that is about to be opened; None where there is nothing yet."""
+    if mode in CREATING_MODES or path is None or mode not in MODES:
+        return None
     location = locate(path, storage_options)
     if (location.is_local or mode == "a") and not store_exists(location):
-        return get_manager()
+        return None
+    return _load_hierarchy(location, mode)
+
+
+def _manager_for(hierarchy: Hierarchy) -> BuildManager:
+    """Return a manager with the specifications that a file caches."""
     type_map = get_type_map()
-    ZarrIO.load_namespaces(type_map, path, storage_options=storage_options)
+    load_cached_namespaces(hierarchy, type_map)
     return BuildManager(type_map)
 
 

@@ -18,6 +18,7 @@ from pynwb import NWBHDF5IO, validate
 from zarr.storage import LocalStore, MemoryStore, WrapperStore
 
 from hdmf_zarr import NWBZarrIO, ZarrIO, is_zarr_v2_file
+from hdmf_zarr.read.tree import PATHS_READ_BY_CONSTRUCTORS, TYPES_READ_BY_CONSTRUCTORS
 from hdmf_zarr.stores import compat
 from tests.compare import differences, path_of
 from tests.format2 import (
@@ -300,13 +301,20 @@ def asked_arrays(store: CountingStore) -> set[str]:
     return {key.rpartition("/")[0] for key in store.requests if key.rpartition("/")[2][0].isdigit()}
 
 
-def test_reading_builders_asks_for_scalars_alone(released: Released) -> None:
+def test_reading_builders_asks_for_scalars_and_what_constructors_look_at(
+    released: Released,
+) -> None:
     store = CountingStore(in_memory(released.store))
     with NWBZarrIO(store, "r") as io:
         io.read_builder()
     for path in asked_arrays(store):
         attributes = json.loads((released.store / path / ".zattrs").read_text())
-        assert attributes["zarr_dtype"] == "scalar" or path.startswith("specifications")
+        assert (
+            attributes["zarr_dtype"] == "scalar"
+            or path.startswith("specifications")
+            or attributes.get("neurodata_type") in TYPES_READ_BY_CONSTRUCTORS
+            or path in PATHS_READ_BY_CONSTRUCTORS
+        )
 
 
 def test_reading_containers_asks_for_no_large_column(released: Released) -> None:

@@ -133,8 +133,7 @@ def test_http_is_read_with_one_metadata_request(tmp_path, server):
     nwbfile = NWBZarrIO.read_nwb(f"{url}/file.nwb.zarr")
     np.testing.assert_array_equal(nwbfile.acquisition["ts2"].data[:], np.arange(10.0) + 2)
     assert nwbfile.trials["timeseries"][0][0].timeseries is nwbfile.acquisition["ts0"]
-    # One for the namespaces, one for the file: the specifications are read in between.
-    assert metadata_requests(requests) == ["/file.nwb.zarr/zarr.json"] * 2
+    assert metadata_requests(requests) == ["/file.nwb.zarr/zarr.json"]
 
 
 def test_http_without_consolidated_metadata_says_so(tmp_path, server):

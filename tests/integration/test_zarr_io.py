@@ -21,7 +21,7 @@ from pynwb import get_type_map as get_nwb_type_map
 from pynwb.spec import NWBDatasetSpec, NWBGroupSpec, NWBNamespace
 from zarr.storage import MemoryStore
 
-from hdmf_zarr import NWBZarrIO, ZarrIO
+from hdmf_zarr import NWBZarrIO, ZarrIO, nwb
 from hdmf_zarr.errors import BrokenLinkError, ModeError
 from hdmf_zarr.utils import ZarrReference
 
@@ -225,7 +225,7 @@ def test_loading_namespaces_can_be_turned_off(path, monkeypatch):
     def refuse(*args: Any, **kwargs: Any) -> None:
         raise AssertionError("namespaces were loaded")
 
-    monkeypatch.setattr(ZarrIO, "load_namespaces", refuse)
+    monkeypatch.setattr(nwb, "load_cached_namespaces", refuse)
     with NWBZarrIO(path, "r", load_namespaces=False) as io:
         assert io.read().identifier == "names"
     with NWBZarrIO(path, "r", manager=io.manager) as io:

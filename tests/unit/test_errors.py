@@ -18,6 +18,7 @@ BUILTINS = {
     "UnsupportedFormatError": (NotImplementedError,),
     "MetadataError": (ValueError,),
     "BrokenLinkError": (KeyError, ValueError),
+    "ChunkError": (ValueError, RuntimeError),
     "DtypeError": (TypeError, ValueError),
     "EncodingError": (ValueError,),
     "LayoutError": (ValueError,),

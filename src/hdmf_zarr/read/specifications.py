@@ -9,11 +9,9 @@ from hdmf.build import TypeMap
 from hdmf.spec import NamespaceCatalog, SpecReader
 from packaging.version import InvalidVersion, Version
 
-from hdmf_zarr.codecs.variable import decode_one
 from hdmf_zarr.errors import MetadataError
 from hdmf_zarr.read.tree import open_array
 from hdmf_zarr.stores import Hierarchy
-from hdmf_zarr.stores.chunk_keys import chunk_key
 
 UNVERSIONED = ("None", "unversioned")
 """Versions under which HDMF cached namespaces that have none; older than any other."""
@@ -22,11 +20,11 @@ UNVERSIONED = ("None", "unversioned")
 class _CachedSpecReader(SpecReader):  # type: ignore[misc]
     """Reads the specifications of one version of one namespace."""
 
-    def __init__(self, hierarchy: Hierarchy, path: str) -> None:
+    def __init__(self, hierarchy: Hierarchy, path: str, namespaces: Any = None) -> None:
         super().__init__(source=f"{hierarchy.uri}:/{path}")
         self._hierarchy = hierarchy
         self._path = path
-        self._namespaces: Any = None
+        self._namespaces = namespaces
 
     def read_spec(self, spec_path: str) -> Any:
         return _parse(self._hierarchy, f"{self._path}/{spec_path}")
@@ -43,6 +41,9 @@ def load_cached_namespaces(
     namespaces: list[str] | None = None,
 ) -> dict[str, Any]:
     """Load the latest version of each cached namespace into a catalog.
+
+    Of a namespace that the catalog has, nothing is read: its version is in the path. Those of the
+    others are read at the same time.
 
     Returns
     -------
@@ -64,11 +65,30 @@ def load_cached_namespaces(
     if not wanted:
         return {}
     base = hierarchy.specification_path
+    assert base is not None
+    paths = {name: f"{base}/{name}/{versions[name]}" for name in wanted}
+    known = set(_namespaces_of(catalog).namespaces)
+    not_read = {name for name in wanted if name in known and versions[name] not in UNVERSIONED}
+    hierarchy.cache.fetch(
+        path
+        for path in hierarchy.documents
+        if any(path.startswith(paths[name] + "/") for name in wanted if name not in not_read)
+        and hierarchy.node_type(path) == "array"
+    )
     readers = {
-        name: _CachedSpecReader(hierarchy, f"{base}/{name}/{versions[name]}") for name in wanted
+        name: _CachedSpecReader(
+            hierarchy,
+            paths[name],
+            [{"name": name, "version": versions[name], "schema": []}] if name in not_read else None,
+        )
+        for name in wanted
     }
     loaded: dict[str, Any] = catalog.load_namespaces("namespace", reader=readers)
     return loaded
+
+
+def _namespaces_of(catalog: NamespaceCatalog | TypeMap) -> NamespaceCatalog:
+    return catalog.namespace_catalog if isinstance(catalog, TypeMap) else catalog
 
 
 def latest_versions(hierarchy: Hierarchy) -> dict[str, str]:
@@ -84,9 +104,14 @@ def read_specifications(hierarchy: Hierarchy) -> dict[str, dict[str, dict[str, s
     hierarchy.find_specifications()
     base = hierarchy.specification_path
     found: dict[str, dict[str, dict[str, str]]] = {}
-    for path in hierarchy.documents:
-        if base is None or not path.startswith(base + "/") or hierarchy.node_type(path) != "array":
-            continue
+    paths = [
+        path
+        for path in hierarchy.documents
+        if base is not None and path.startswith(base + "/") and hierarchy.node_type(path) == "array"
+    ]
+    hierarchy.cache.fetch(paths)
+    for path in paths:
+        assert base is not None
         namespace, version, source = path.removeprefix(base + "/").split("/", 2)
         found.setdefault(namespace, {}).setdefault(version, {})[source] = _text(hierarchy, path)
     return found
@@ -117,25 +142,10 @@ def _version_order(version: str) -> tuple[int, Version, str]:
 def _text(hierarchy: Hierarchy, path: str) -> str:
     if path not in hierarchy:
         raise MetadataError(f"{hierarchy.uri} has no specification at /{path}")
-    direct = _decoded_in_place(hierarchy, path)
-    if direct is not None:
-        return direct
     value = open_array(hierarchy, path)[...]
     if getattr(value, "shape", ()) != ():
         value = value.ravel()[0]
     return value.decode("utf-8") if isinstance(value, bytes) else str(value)
-
-
-def _decoded_in_place(hierarchy: Hierarchy, path: str) -> str | None:
-    """Text of a specification that is one chunk of known codecs; None for any other."""
-    document = hierarchy.documents[path]
-    shape = document["shape"]
-    if shape not in ([], [1]) or "codecs" not in document:
-        return None
-    key = chunk_key(document["chunk_key_encoding"], (0,) * len(shape))
-    encoded = hierarchy.bytestore.get(f"{path}/{key}")
-    text = None if encoded is None else decode_one(encoded, document["codecs"])
-    return text if isinstance(text, str) else None
 
 
 def _parse(hierarchy: Hierarchy, path: str) -> Any:

@@ -25,6 +25,7 @@ from hdmf_zarr.dtypes import TEXT, ElementType, builder_dtype
 from hdmf_zarr.elements import decode_elements
 from hdmf_zarr.errors import BrokenLinkError, HDMFZarrError, MetadataError
 from hdmf_zarr.hdf5 import empty_attribute
+from hdmf_zarr.read.builders import make_dataset, make_group, set_attribute
 from hdmf_zarr.read.lazy import BuilderZarrReferenceDataset, BuilderZarrTableDataset
 from hdmf_zarr.stores import Hierarchy, Location, compat, open_bytestore
 from hdmf_zarr.stores.array import HDMFZarrArray, array_of_node, element_type_of_array
@@ -34,6 +35,16 @@ ROOT_NAME = "root"
 
 LINKS_FOLLOWED = 32
 """Links from one store to another that one path may lead through."""
+
+TYPES_READ_BY_CONSTRUCTORS = frozenset(
+    {"ElementIdentifiers", "DynamicTableRegion", "ImageReferences"}
+)
+"""Types of datasets of which HDMF looks at the data when it makes a container of them."""
+
+PATHS_READ_BY_CONSTRUCTORS = frozenset(
+    {"file_create_date", "general/experimenter", "general/related_publications", "general/keywords"}
+)
+"""Datasets without a type of which `pynwb.NWBFile` is given the data."""
 
 SpecifiedAsFloat = Callable[[Mapping[str, Any], str], bool]
 """Whether the specification of a node with these attributes has an attribute as a float."""
@@ -180,12 +191,8 @@ class TreeReader:
                 datasets.append(self._dataset(child, name))
             else:
                 groups.append(self._group(child))
-        builder = GroupBuilder(
-            name=path.rpartition("/")[2] or ROOT_NAME,
-            groups=groups,
-            datasets=datasets,
-            source=self.hierarchy.uri,
-        )
+        name = path.rpartition("/")[2] or ROOT_NAME
+        builder = make_group(name, self.hierarchy.uri, groups, datasets)
         return cast("GroupBuilder", self._finish(builder, path))
 
     def _dataset(self, path: str, name: str) -> DatasetBuilder:
@@ -209,7 +216,7 @@ class TreeReader:
                 stacklevel=2,
             )
         names = document.get("dimension_names") or header.dimension_names
-        builder = DatasetBuilder(
+        builder = make_dataset(
             name=name,
             data=self._scalar_data(path, element) if is_scalar else self._lazy_data(array),
             dtype=builder_dtype(element),
@@ -226,7 +233,7 @@ class TreeReader:
             if _is_reference(self.hierarchy, value):
                 self._references.append((builder, name, value))
             else:
-                builder.set_attribute(name, value)
+                set_attribute(builder, name, value)
         self._on_built(builder)
         return builder
 
@@ -240,7 +247,7 @@ class TreeReader:
     # -- scalars ---------------------------------------------------------------------------------
 
     def _read_scalars(self) -> dict[str, Any]:
-        """Read every scalar of the store concurrently, never one after the other.
+        """Read every scalar of the store at the same time, and what constructors will ask for.
 
         In place of one that cannot be decoded is the reason: the others are read all the same.
         """
@@ -252,6 +259,10 @@ class TreeReader:
             and self._is_readable_scalar(path, document)
         ]
 
+        self.hierarchy.cache.fetch([*paths, *self._wanted_by_constructors()])
+        scalars = {path: self._scalar_in_place(path) for path in paths}
+        left = [path for path, found in scalars.items() if found is None]
+
         async def read(path: str) -> Any:
             try:
                 return await compat.read_scalar(self.hierarchy.async_array(path))
@@ -259,9 +270,29 @@ class TreeReader:
                 return error
 
         async def gather() -> list[Any]:
-            return list(await asyncio.gather(*map(read, paths)))
+            return list(await asyncio.gather(*map(read, left)))
 
-        return dict(zip(paths, compat.run(gather()), strict=True)) if paths else {}
+        return (
+            {**scalars, **dict(zip(left, compat.run(gather()), strict=True))} if left else scalars
+        )
+
+    def _scalar_in_place(self, path: str) -> Any:
+        try:
+            return self.hierarchy.cache.stored(path)
+        except HDMFZarrError as error:
+            return error
+
+    def _wanted_by_constructors(self) -> list[str]:
+        """Datasets whose data are needed to make the containers."""
+        return [
+            path
+            for path, document in self.hierarchy.documents.items()
+            if document.get("node_type") == "array"
+            and (
+                _data_type(self._attributes_of(path)) in TYPES_READ_BY_CONSTRUCTORS
+                or path in PATHS_READ_BY_CONSTRUCTORS
+            )
+        ]
 
     def _is_readable_scalar(self, path: str, document: Mapping[str, Any]) -> bool:
         try:
@@ -395,6 +426,10 @@ def open_array(hierarchy: Hierarchy, path: str) -> HDMFZarrArray:
     header = hierarchy.convention.decode_header(hierarchy.attributes(path))
     element = element_type_of_array(hierarchy.documents[path], header)
     return array_of_node(hierarchy, path, header, element)
+
+
+def _data_type(attributes: Mapping[str, Any]) -> Any:
+    return attributes.get("neurodata_type", attributes.get("data_type"))
 
 
 def _is_scalar(document: Mapping[str, Any], header: ArrayHeader) -> bool:

@@ -6,6 +6,8 @@ import itertools
 import json
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, cast
 
 import numpy as np
@@ -34,6 +36,7 @@ from hdmf_zarr.elements import decode_elements, encode_elements, field_widths, t
 from hdmf_zarr.errors import DtypeError, HDMFZarrError, MetadataError, ModeError, OptionError
 from hdmf_zarr.stores import compat, format2
 from hdmf_zarr.stores.bytestore import open_bytestore
+from hdmf_zarr.stores.cache import memory_index
 from hdmf_zarr.stores.chunk_keys import chunk_key
 from hdmf_zarr.stores.hierarchy import Hierarchy
 from hdmf_zarr.stores.location import Location
@@ -75,8 +78,7 @@ def element_type_of_array(document: dict[str, Any], header: ArrayHeader) -> Elem
         return BYTES
     try:
         data_type = compat.readable_document(document)["data_type"]
-        dtype = zarr.dtype.parse_dtype(data_type, zarr_format=3).to_native_dtype()
-        element = element_type_from_numpy(cast("np.dtype[Any]", dtype))
+        element = _element_of_data_type(json.dumps(data_type))
     except (ValueError, KeyError, TypeError) as error:
         raise MetadataError(
             f"data type {document['data_type']!r:.200} is not known: {error}"
@@ -93,6 +95,13 @@ def element_type_of_array(document: dict[str, Any], header: ArrayHeader) -> Elem
     if element.numpy is not None and _is_big_endian(document):
         return ElementType(element.kind, element.numpy.newbyteorder(">"))
     return element
+
+
+@lru_cache(maxsize=1024)
+def _element_of_data_type(spelled: str) -> ElementType:
+    data_type: Any = json.loads(spelled)
+    dtype = zarr.dtype.parse_dtype(data_type, zarr_format=3).to_native_dtype()
+    return element_type_from_numpy(cast("np.dtype[Any]", dtype))
 
 
 def _recorded_fields(fields: tuple[tuple[str, str], ...]) -> ElementType:
@@ -266,6 +275,9 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
             yield from self[start : start + rows]
 
     def __getitem__(self, selection: Any) -> Any:
+        kept = self._hierarchy.cache.rows(self._node_path, self.element_type, selection)
+        if kept is not None and not self.is_restored:
+            return _own(kept[0])
         where = str(self._where)
         if format2.BROKEN in self._document:
             raise MetadataError(f"{where}: {self._document[format2.BROKEN]}")
@@ -282,6 +294,11 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
 
     def _read(self, selection: Any) -> Any:
         plain = self._plain(selection)
+        index = memory_index(plain, self.shape)
+        if index is not None:
+            found = self._hierarchy.cache.select(self._node_path, self.element_type, index)
+            if found is not None:
+                return _own(found[0])
         if self.element_type.is_variable:
             # One text alone would lose the NULs at its end on its way through numpy.
             if self.ndim == 0:
@@ -320,6 +337,46 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
 
     def __setitem__(self, selection: Any, value: Any) -> None:
         self._refuse_read_only()
+        with self._written_anew():
+            self._write(selection, value)
+
+    @contextmanager
+    def _written_anew(self) -> Iterator[None]:
+        """What is kept of the array is dropped, before its chunks change and after."""
+        self._hierarchy.cache.forget(self._node_path)
+        try:
+            yield
+        finally:
+            self._hierarchy.cache.forget(self._node_path)
+
+    # Under `__setitem__`, `oindex`, `vindex` and `blocks` of zarr.
+
+    def set_basic_selection(self, *args: Any, **kwargs: Any) -> None:
+        """Write a selection, as zarr does."""
+        with self._written_anew():
+            super().set_basic_selection(*args, **kwargs)
+
+    def set_orthogonal_selection(self, *args: Any, **kwargs: Any) -> None:
+        """Write a selection, as zarr does."""
+        with self._written_anew():
+            super().set_orthogonal_selection(*args, **kwargs)
+
+    def set_mask_selection(self, *args: Any, **kwargs: Any) -> None:
+        """Write a selection, as zarr does."""
+        with self._written_anew():
+            super().set_mask_selection(*args, **kwargs)
+
+    def set_coordinate_selection(self, *args: Any, **kwargs: Any) -> None:
+        """Write a selection, as zarr does."""
+        with self._written_anew():
+            super().set_coordinate_selection(*args, **kwargs)
+
+    def set_block_selection(self, *args: Any, **kwargs: Any) -> None:
+        """Write a selection, as zarr does."""
+        with self._written_anew():
+            super().set_block_selection(*args, **kwargs)
+
+    def _write(self, selection: Any, value: Any) -> None:
         if self.element_type.kind not in ("number", "fixed_bytes"):
             values = to_memory(value, self.element_type, _only_text)
             element, data_type = self._widened(values)
@@ -622,8 +679,16 @@ def _plain_selection(selection: Any, length: int | None = None) -> Any:
             return indices.astype(np.intp)
         if indices.dtype == bool and indices.shape == (length,):
             return np.flatnonzero(indices) if indices.any() else slice(0, 0)
-        return indices
+        # A copy: zarr counts negative indices from the beginning in the array that it is given.
+        return indices.copy()
     return int(selection) if isinstance(selection, np.integer) else selection
+
+
+def _own(values: Any) -> Any:
+    """What was selected of an array that is kept, as the caller's own."""
+    if isinstance(values, np.ndarray):
+        return values.copy() if values.ndim else values[()]
+    return values.copy() if isinstance(values, np.void) else values
 
 
 def _objects(values: Any) -> npt.NDArray[Any]:

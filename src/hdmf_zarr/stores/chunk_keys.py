@@ -32,6 +32,14 @@ def chunk_key(encoding: Mapping[str, Any], coordinates: tuple[int, ...]) -> str:
     return separator.join(parts) if parts else "0"
 
 
+def is_known_form(encoding: Any) -> bool:
+    """Whether an encoding, as a document has it, is one of those that Zarr knows."""
+    if not isinstance(encoding, Mapping) or encoding.get("name") not in ("default", "v2"):
+        return False
+    configuration = encoding.get("configuration") or {}
+    return isinstance(configuration, Mapping) and configuration.get("separator", ".") in (".", "/")
+
+
 def has_form(encoding: Mapping[str, Any], key: str) -> bool:
     """Whether a key in the folder of an array is one that an encoding gives to chunks."""
     if encoding["name"] == "default":

@@ -28,6 +28,7 @@ from hdmf_zarr.errors import (
 )
 from hdmf_zarr.stores import compat, format2
 from hdmf_zarr.stores.bytestore import ByteStore
+from hdmf_zarr.stores.cache import ChunkCache
 from hdmf_zarr.stores.chunk_keys import has_form, other_form
 from hdmf_zarr.stores.location import Location, resolve_source
 
@@ -55,6 +56,8 @@ class Hierarchy:
         Whether the root had consolidated metadata when it was read, used or not.
     is_changed : bool
         Whether documents were changed since the last commit.
+    cache : ChunkCache
+        Chunks of its arrays, decoded.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class Hierarchy:
         self.is_consolidated = False
         self.was_consolidated = True
         self.is_changed = False
+        self.cache = ChunkCache(self)
         self._committed_keys: dict[str, dict[str, JSON]] = {}
 
     # -- reading ---------------------------------------------------------------------------------
@@ -212,18 +216,17 @@ class Hierarchy:
 
     def children(self) -> dict[str, list[str]]:
         """Names of the children of each node, in one pass over all nodes."""
-        children: dict[str, list[str]] = {path: [] for path in self.documents}
+        children: dict[str, dict[str, None]] = {path: {} for path in self.documents}
         for path in self.documents:
             if path:
                 parent, _, name = path.rpartition("/")
                 # A node whose parent has no document is reached through implicit groups.
                 while parent not in children:
                     logger.debug("%s:/%s has no document", self.uri, parent)
-                    children[parent] = [name]
+                    children[parent] = {name: None}
                     parent, _, name = parent.rpartition("/")
-                if name not in children[parent]:
-                    children[parent].append(name)
-        return children
+                children[parent][name] = None
+        return {path: list(names) for path, names in children.items()}
 
     @property
     def specification_path(self) -> str | None:
@@ -366,6 +369,7 @@ class Hierarchy:
     def set_document(self, path: str, document: dict[str, JSON]) -> None:
         """Write the document of a node, unless it is there already; the root's waits for `commit`."""
         path = path.strip("/")
+        self.cache.forget(path)
         if self.documents.get(path) == document:
             return
         self.documents[path] = document
@@ -384,6 +388,7 @@ class Hierarchy:
 
     def note_document(self, path: str, document: dict[str, JSON]) -> None:
         """Take over a document that zarr has written itself."""
+        self.cache.forget(path.strip("/"))
         self.documents[path.strip("/")] = document
         self.is_changed = True
 
@@ -415,6 +420,7 @@ class Hierarchy:
             self.bytestore.delete_prefix(path)
         for path, document in before.items():
             if path and self.documents.get(path) is not document:
+                self.cache.forget(path)
                 self._write_document(path, document)
         self.documents = dict(before)
         self._remove_obsolete_chunks()

@@ -141,19 +141,31 @@ def test_its_rows_are_iterated_over_in_order(numbers: HDMFZarrArray) -> None:
     np.testing.assert_array_equal(np.stack(found), NUMBERS)
 
 
-def test_its_chunks_are_read_once_for_all_of_their_rows(
+def test_an_array_of_indices_is_not_changed(numbers: HDMFZarrArray) -> None:
+    # zarr-python counts negative indices from the beginning, in the array that it is given.
+    wanted = np.array([-1, -2, -3])
+    outside = np.array([-1, -21])
+    with pytest.raises(IndexError):
+        numbers[wanted, outside]
+    numbers[wanted, wanted]
+    assert wanted.tolist() == [-1, -2, -3]
+    assert outside.tolist() == [-1, -21]
+
+
+def test_the_chunks_of_a_small_array_are_read_once_for_all_of_their_rows(
     numbers: HDMFZarrArray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    requests = []
-    original = zarr.Array.__getitem__
+    requests: list[str] = []
+    bytestore = numbers.hierarchy.bytestore
+    original = bytestore.get_many
 
-    def counting(self: Any, selection: Any) -> Any:
-        requests.append(selection)
-        return original(self, selection)
+    def counting(keys: Any) -> Any:
+        requests.extend(keys)
+        return original(keys)
 
-    monkeypatch.setattr(zarr.Array, "__getitem__", counting)
+    monkeypatch.setattr(bytestore, "get_many", counting)
     assert sum(1 for _ in numbers) == 20
-    assert len(requests) == 3
+    assert len(requests) == len(set(requests)) == 6
 
 
 def test_it_is_an_array_of_numpy_on_request(numbers: HDMFZarrArray) -> None:

@@ -1,0 +1,537 @@
+"""One chunk, encoded and decoded in place by the codecs that the metadata of its array name.
+
+zarr-python hands each chunk over to its event loop and to threads, which takes a thousand times as long
+as the codecs of a small chunk themselves. A chain with a codec that is not known here is left to zarr.
+
+What a chunk may become is known from the metadata, so that a few bytes never become gigabytes of
+numbers; text varies in length and has no such bound.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+import struct
+import warnings
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Protocol
+
+import numcodecs
+import numpy as np
+import numpy.typing as npt
+import zarr.dtype
+from numcodecs.vlen import VLenBytes, VLenUTF8
+from zarr.errors import UnstableSpecificationWarning
+
+from hdmf_zarr.codecs.objects import JSONObjectsCodec, PickledObjectsCodec
+from hdmf_zarr.errors import ChunkError, EncodingError, HDMFZarrError
+
+_BLOSC_SHUFFLE = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
+
+_BLOSC_HEADER_BYTES = 16
+
+_CHECKSUM_BYTES = 4
+
+_GROWTH_OF_COMPRESSORS = 1024
+"""Bytes by which, at most, and beside an eighth, a compressor makes larger what it cannot compress."""
+
+_KINDS_OF_FIXED_SIZE = "biufcSU"
+
+_DECODING_ERRORS = (
+    ValueError,
+    TypeError,
+    RuntimeError,
+    OverflowError,
+    EOFError,
+    OSError,
+    zlib.error,
+)
+"""What codecs raise for bytes that they have not made."""
+
+_NAMED_CODECS_LIMIT = 1024
+
+
+class _Step(Protocol):
+    """A codec from bytes to bytes."""
+
+    def encode(self, given: bytes) -> bytes:
+        """Return the encoded bytes."""
+
+    def decode(self, encoded: bytes, limit: int | None) -> bytes:
+        """Return the decoded bytes, of which there are at most ``limit``."""
+
+    def largest(self, size: int) -> int:
+        """The most bytes that ``size`` bytes become."""
+
+
+@dataclass(frozen=True)
+class DirectChain:
+    """The codecs of an array for one whole chunk, in memory and without zarr's event loop.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Of every chunk; what of it is beyond the end of the array is fill value.
+    dtype : numpy.dtype or None
+        Dtype of the elements; None for those that vary in length, which are objects.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any] | None
+    _order: tuple[int, ...] | None
+    _stored: np.dtype[Any] | None
+    _objects: Any
+    _steps: tuple[_Step, ...]
+
+    @classmethod
+    def for_document(cls, document: Mapping[str, Any]) -> DirectChain | None:
+        """Return the chain of an array, or None where its chunks are left to zarr.
+
+        Parameters
+        ----------
+        document : mapping
+            The ``zarr.json`` of an array, parsed.
+        """
+        try:
+            grid = document["chunk_grid"]
+            named = json.dumps(
+                [
+                    document["data_type"],
+                    grid["name"],
+                    grid["configuration"]["chunk_shape"],
+                    document["codecs"],
+                ]
+            )
+        except (KeyError, TypeError, ValueError):
+            return None
+        return _chain(named)
+
+    @property
+    def nbytes(self) -> int | None:
+        """Bytes of a decoded chunk; None where the elements vary in length."""
+        return None if self.dtype is None else math.prod(self.shape) * self.dtype.itemsize
+
+    def decode(self, encoded: bytes) -> npt.NDArray[Any]:
+        """Return the elements of a chunk, those beyond the end of the array included.
+
+        Parameters
+        ----------
+        encoded : bytes
+
+        Returns
+        -------
+        numpy.ndarray of shape ``self.shape``
+            Of ``self.dtype``, or objects of ``str`` or ``bytes``; it may be read-only.
+
+        Raises
+        ------
+        ChunkError
+            If the bytes are not those of a chunk of this array.
+        """
+        try:
+            return self._decode(encoded)
+        except HDMFZarrError:
+            raise
+        except _DECODING_ERRORS as error:
+            raise ChunkError(f"the chunk of {len(encoded)} bytes is damaged: {error}") from error
+
+    def _decode(self, encoded: bytes) -> npt.NDArray[Any]:
+        limits = [self.nbytes]
+        for step in self._steps:
+            limits.append(None if limits[-1] is None else step.largest(limits[-1]))
+        for step, limit in zip(reversed(self._steps), reversed(limits[:-1]), strict=True):
+            encoded = step.decode(encoded, limit)
+        if self._stored is None:
+            return self._decode_objects(encoded)
+        expected = self.nbytes
+        if len(encoded) != expected:
+            raise ChunkError(f"the chunk becomes {len(encoded)} bytes, expected {expected}")
+        stored = np.frombuffer(encoded, dtype=self._stored)
+        if self._order is None:
+            values = stored.reshape(self.shape)
+        else:
+            values = stored.reshape([self.shape[axis] for axis in self._order])
+            values = values.transpose(np.argsort(self._order))
+        return values.astype(self.dtype, order="C", copy=False)
+
+    def _decode_objects(self, encoded: bytes) -> npt.NDArray[Any]:
+        expected = math.prod(self.shape)
+        found = struct.unpack_from("<I", encoded)[0] if len(encoded) >= 4 else None
+        if found != expected:
+            raise ChunkError(f"the chunk holds {found} elements, expected {expected}")
+        values: npt.NDArray[Any] = self._objects.decode(encoded)
+        return values.reshape(self.shape)
+
+    def encode(self, array: npt.NDArray[Any]) -> bytes:
+        """Return the chunk that holds elements; inverse of `decode`.
+
+        Parameters
+        ----------
+        array : numpy.ndarray of shape ``self.shape``
+            In stored form: what would be assigned to zarr's array. See `padded`.
+
+        Raises
+        ------
+        EncodingError
+            If the array has another shape, or another dtype than in the order of its bytes.
+        """
+        if array.shape != self.shape:
+            raise EncodingError(f"a chunk has the shape {self.shape}, found {array.shape}")
+        if self._stored is None:
+            objects = np.ascontiguousarray(array.astype(object, copy=False))
+            encoded = bytes(self._objects.encode(objects))
+        else:
+            assert self.dtype is not None
+            if array.dtype.newbyteorder("=") != self.dtype.newbyteorder("="):
+                raise EncodingError(f"elements of a chunk are {self.dtype}, found {array.dtype}")
+            ordered = array if self._order is None else array.transpose(self._order)
+            encoded = ordered.astype(self._stored, copy=False).tobytes(order="C")
+        for step in self._steps:
+            encoded = step.encode(encoded)
+        return encoded
+
+    def padded(self, array: npt.NDArray[Any], fill_value: Any) -> npt.NDArray[Any]:
+        """Return a whole chunk from the elements at its beginning.
+
+        Parameters
+        ----------
+        array : numpy.ndarray
+            Not larger than ``self.shape`` along any dimension.
+        fill_value : scalar
+            What is beyond its end.
+        """
+        if array.shape == self.shape:
+            return array
+        dtype = object if self.dtype is None else self.dtype
+        chunk = np.full(self.shape, fill_value, dtype=dtype)
+        chunk[tuple(slice(size) for size in array.shape)] = array
+        return chunk
+
+
+# -- from the metadata -----------------------------------------------------------------------------
+
+
+class _UnknownError(Exception):
+    """The chain has something that is left to zarr."""
+
+
+@lru_cache(maxsize=_NAMED_CODECS_LIMIT)
+def _chain(named: str) -> DirectChain | None:
+    data_type, grid, shape, codecs = json.loads(named)
+    if grid != "regular":
+        return None
+    try:
+        return _made_chain(data_type, tuple(int(size) for size in shape), codecs)
+    except (_UnknownError, LookupError, TypeError, ValueError, AttributeError):
+        # What makes no sense is zarr's to refuse.
+        return None
+
+
+def _made_chain(data_type: Any, shape: tuple[int, ...], codecs: Sequence[Any]) -> DirectChain:
+    rest = list(codecs)
+    order = None
+    if rest and rest[0]["name"] == "transpose":
+        order = tuple(rest.pop(0)["configuration"]["order"])
+        if sorted(order) != list(range(len(shape))):
+            raise _UnknownError
+    serializer = rest.pop(0)
+    name = serializer["name"]
+    if name in _OBJECT_SERIALIZERS:
+        expected_type, objects = _OBJECT_SERIALIZERS[name]
+        if order is not None or data_type != expected_type:
+            raise _UnknownError
+        steps = tuple(_step(codec, shape, None) for codec in rest)
+        return DirectChain(shape, None, None, None, objects(), steps)
+    if name != "bytes":
+        raise _UnknownError
+    dtype = _numpy_dtype(data_type)
+    endian = (serializer.get("configuration") or {}).get("endian")
+    stored = _stored_dtype(dtype, endian)
+    steps = tuple(_step(codec, shape, dtype.itemsize) for codec in rest)
+    return DirectChain(shape, dtype, order, stored, None, steps)
+
+
+_OBJECT_SERIALIZERS: dict[str, tuple[str, Callable[[], Any]]] = {
+    "vlen-utf8": ("string", VLenUTF8),
+    "vlen-bytes": ("variable_length_bytes", VLenBytes),
+}
+"""Serializer -> data type that it is known for, and what does it."""
+
+
+def _numpy_dtype(data_type: Any) -> np.dtype[Any]:
+    """Dtype of elements of a fixed size; of compounds without one of zarr's, which differ by version."""
+    if isinstance(data_type, dict) and data_type["name"] in ("struct", "structured"):
+        entries = data_type["configuration"]["fields"]
+        pairs = [(f["name"], f["data_type"]) if isinstance(f, dict) else tuple(f) for f in entries]
+        return np.dtype([(name, _scalar_dtype(type_)) for name, type_ in pairs])
+    return _scalar_dtype(data_type)
+
+
+def _scalar_dtype(data_type: Any) -> np.dtype[Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnstableSpecificationWarning)
+        parsed: Any = zarr.dtype.parse_dtype(data_type, zarr_format=3)
+    dtype: np.dtype[Any] = parsed.to_native_dtype()
+    if dtype.kind not in _KINDS_OF_FIXED_SIZE or dtype.itemsize == 0:
+        raise _UnknownError
+    return dtype
+
+
+def _stored_dtype(dtype: np.dtype[Any], endian: str | None) -> np.dtype[Any]:
+    if dtype.names is not None:
+        if endian not in (None, "little"):
+            # Versions of zarr-python differ in what they make of it.
+            raise _UnknownError
+        return dtype.newbyteorder("<")
+    if dtype.kind == "S":
+        return dtype
+    if dtype.itemsize > 1 and endian not in ("little", "big"):
+        raise _UnknownError
+    return dtype.newbyteorder(">" if endian == "big" else "<")
+
+
+# -- from bytes to bytes ---------------------------------------------------------------------------
+
+
+class _Compressor:
+    """A codec of numcodecs whose decoded size is in a header, or that is asked to stop."""
+
+    def __init__(self, codec: Any, declared_size: Callable[[bytes], int | None]) -> None:
+        self._codec = codec
+        self._declared_size = declared_size
+
+    def encode(self, given: bytes) -> bytes:
+        return bytes(self._codec.encode(given))
+
+    def decode(self, encoded: bytes, limit: int | None) -> bytes:
+        declared = self._declared_size(encoded)
+        if limit is not None and declared is not None and declared > limit:
+            raise ChunkError(f"the chunk becomes {declared} bytes, expected at most {limit}")
+        return bytes(self._codec.decode(encoded))
+
+    def largest(self, size: int) -> int:
+        return size + size // 8 + _GROWTH_OF_COMPRESSORS
+
+
+class _Inflated(_Compressor):
+    """zlib and gzip, whose headers name no size: decoded up to the limit."""
+
+    def __init__(self, codec: Any, window_bits: int) -> None:
+        super().__init__(codec, lambda _encoded: None)
+        self._window_bits = window_bits
+
+    def decode(self, encoded: bytes, limit: int | None) -> bytes:
+        # A gzip file may have several members.
+        parts: list[bytes] = []
+        room = limit
+        rest = encoded
+        while rest:
+            stream = zlib.decompressobj(self._window_bits)
+            part = stream.decompress(rest, 0 if room is None else room + 1)
+            if room is not None:
+                room -= len(part)
+                if room < 0:
+                    raise ChunkError(f"the chunk becomes more than the {limit} bytes expected")
+            if not stream.eof:
+                raise ChunkError(f"the chunk of {len(encoded)} bytes is cut off")
+            parts.append(part)
+            rest = stream.unused_data if self._window_bits > zlib.MAX_WBITS else b""
+        return b"".join(parts)
+
+
+class _Checksum:
+    """A codec of numcodecs that adds a checksum of four bytes."""
+
+    def __init__(self, codec: Any) -> None:
+        self._codec = codec
+
+    def encode(self, given: bytes) -> bytes:
+        return bytes(self._codec.encode(given))
+
+    def decode(self, encoded: bytes, _limit: int | None) -> bytes:
+        if len(encoded) < _CHECKSUM_BYTES:
+            raise ChunkError(f"the chunk of {len(encoded)} bytes has no checksum")
+        return bytes(self._codec.decode(encoded))
+
+    def largest(self, size: int) -> int:
+        return size + _CHECKSUM_BYTES
+
+
+class _Crc32c:
+    """Four bytes, the lowest first, after what they are the checksum of."""
+
+    def __init__(self, checksum: Callable[[bytes], int]) -> None:
+        self._checksum = checksum
+
+    def encode(self, given: bytes) -> bytes:
+        return given + self._checksum(given).to_bytes(_CHECKSUM_BYTES, "little")
+
+    def decode(self, encoded: bytes, _limit: int | None) -> bytes:
+        given, found = encoded[:-_CHECKSUM_BYTES], encoded[-_CHECKSUM_BYTES:]
+        expected = self._checksum(given).to_bytes(_CHECKSUM_BYTES, "little")
+        if found != expected:
+            raise ChunkError(
+                f"the chunk has the checksum {found.hex()}, its bytes have {expected.hex()}"
+            )
+        return given
+
+    def largest(self, size: int) -> int:
+        return size + _CHECKSUM_BYTES
+
+
+class _SameSize:
+    """A codec of numcodecs that puts bytes in another order."""
+
+    def __init__(self, codec: Any) -> None:
+        self._codec = codec
+
+    def encode(self, given: bytes) -> bytes:
+        return bytes(self._codec.encode(given))
+
+    def decode(self, encoded: bytes, _limit: int | None) -> bytes:
+        return bytes(self._codec.decode(encoded))
+
+    def largest(self, size: int) -> int:
+        return size
+
+
+class _Objects:
+    """One of our codecs, which make the bytes of a chunk of those of ``vlen-utf8``."""
+
+    def __init__(
+        self, codec: JSONObjectsCodec | PickledObjectsCodec, shape: tuple[int, ...]
+    ) -> None:
+        self._codec = codec
+        self._shape = shape
+
+    def encode(self, given: bytes) -> bytes:
+        return self._codec.encode_texts(VLenUTF8().decode(given).reshape(self._shape))
+
+    def decode(self, encoded: bytes, _limit: int | None) -> bytes:
+        return bytes(VLenUTF8().encode(self._codec.decode_texts(encoded, self._shape).ravel()))
+
+    def largest(self, size: int) -> int:
+        return size  # never asked: text has no limit
+
+
+def _declared_by_blosc(encoded: bytes) -> int:
+    """Bytes that a Blosc chunk says it becomes; its header must not promise more bytes than there are."""
+    if len(encoded) < _BLOSC_HEADER_BYTES:
+        raise ChunkError(f"the chunk of {len(encoded)} bytes has no header of Blosc")
+    decoded, _block, present = struct.unpack_from("<III", encoded, 4)
+    if present > len(encoded):
+        raise ChunkError(f"the chunk has {len(encoded)} bytes, of {present} by its header")
+    return int(decoded)
+
+
+def _declared_by_zstd(encoded: bytes) -> int | None:
+    """Bytes that a frame of Zstandard says it becomes, where it does (RFC 8878, 3.1.1.1)."""
+    if len(encoded) < 6 or encoded[:4] != b"\x28\xb5\x2f\xfd":
+        raise ChunkError(f"the chunk of {len(encoded)} bytes is no frame of Zstandard")
+    descriptor = encoded[4]
+    is_single_segment = bool(descriptor & 0x20)
+    size_bytes = (1 if is_single_segment else 0, 2, 4, 8)[descriptor >> 6]
+    if size_bytes == 0:
+        return None
+    start = 5 + (0 if is_single_segment else 1) + (0, 1, 2, 4)[descriptor & 3]
+    size = int.from_bytes(encoded[start : start + size_bytes], "little")
+    return size + 256 if size_bytes == 2 else size
+
+
+def _blosc(configuration: Mapping[str, Any], itemsize: int | None) -> _Step:
+    typesize = configuration.get("typesize") or itemsize or 1
+    shuffle = configuration.get("shuffle") or ("bitshuffle" if typesize == 1 else "shuffle")
+    options = {
+        "id": "blosc",
+        "cname": configuration.get("cname", "zstd"),
+        "clevel": configuration.get("clevel", 5),
+        "shuffle": _BLOSC_SHUFFLE[shuffle],
+        "blocksize": configuration.get("blocksize", 0),
+    }
+    if _BLOSC_KNOWS_TYPESIZE:
+        options["typesize"] = typesize
+    return _Compressor(numcodecs.get_codec(options), _declared_by_blosc)
+
+
+def _zstd(configuration: Mapping[str, Any], _itemsize: int | None) -> _Step:
+    codec = numcodecs.Zstd(
+        level=configuration.get("level", 0), checksum=configuration.get("checksum", False)
+    )
+    return _Compressor(codec, _declared_by_zstd)
+
+
+def _gzip(configuration: Mapping[str, Any], _itemsize: int | None) -> _Step:
+    return _Inflated(numcodecs.GZip(configuration.get("level", 5)), zlib.MAX_WBITS + 16)
+
+
+def _zlib(configuration: Mapping[str, Any], _itemsize: int | None) -> _Step:
+    return _Inflated(numcodecs.Zlib(configuration.get("level", 1)), zlib.MAX_WBITS)
+
+
+def _shuffle(configuration: Mapping[str, Any], itemsize: int | None) -> _Step:
+    elementsize = configuration.get("elementsize") or itemsize
+    if elementsize is None:
+        raise _UnknownError
+    return _SameSize(numcodecs.Shuffle(elementsize))
+
+
+def _crc32c(_configuration: Mapping[str, Any], _itemsize: int | None) -> _Step:
+    if _crc32c_function is None:
+        raise _UnknownError
+    return _Crc32c(_crc32c_function)
+
+
+def _numcodecs_checksum(name: str) -> Callable[[Mapping[str, Any], int | None], _Step]:
+    def made(configuration: Mapping[str, Any], _itemsize: int | None) -> _Step:
+        return _Checksum(numcodecs.get_codec({**configuration, "id": name}))
+
+    return made
+
+
+def _find_crc32c() -> Callable[[bytes], int] | None:
+    """The function of the package that zarr-python uses for this: by its version, one or the other."""
+    for module, name in (("google_crc32c", "value"), ("crc32c", "crc32c")):
+        try:
+            function: Callable[[bytes], int] = getattr(importlib.import_module(module), name)
+        except ImportError:
+            continue
+        return function
+    return None
+
+
+_crc32c_function = _find_crc32c()
+
+_BLOSC_KNOWS_TYPESIZE = "typesize" in numcodecs.Blosc().get_config()
+
+_STEPS: dict[str, Callable[[Mapping[str, Any], int | None], _Step]] = {
+    "blosc": _blosc,
+    "zstd": _zstd,
+    "gzip": _gzip,
+    "crc32c": _crc32c,
+    "numcodecs.zstd": _zstd,
+    "numcodecs.gzip": _gzip,
+    "numcodecs.zlib": _zlib,
+    "numcodecs.shuffle": _shuffle,
+    "numcodecs.crc32": _numcodecs_checksum("crc32"),
+    "numcodecs.adler32": _numcodecs_checksum("adler32"),
+    "numcodecs.fletcher32": _numcodecs_checksum("fletcher32"),
+}
+"""Name of a codec from bytes to bytes -> what makes it of its configuration and the bytes of an element."""
+
+_OBJECT_CODECS: dict[str, type[JSONObjectsCodec | PickledObjectsCodec]] = {
+    "hdmf_zarr.json2": JSONObjectsCodec,
+    "hdmf_zarr.pickle": PickledObjectsCodec,
+}
+
+
+def _step(codec: Mapping[str, Any], shape: tuple[int, ...], itemsize: int | None) -> _Step:
+    name, configuration = codec["name"], codec.get("configuration") or {}
+    if name in _OBJECT_CODECS and itemsize is None:
+        return _Objects(_OBJECT_CODECS[name](**configuration), shape)
+    if name not in _STEPS:
+        raise _UnknownError
+    return _STEPS[name](configuration, itemsize)

@@ -1,0 +1,471 @@
+"""Chunks that are read with one synchronous request, decoded in place and kept decoded for a while.
+
+The columns of tables are small and walked row by row; through zarr each row would cost half a millisecond
+and decode the same chunk again. What spans several chunks of some size, is sharded, or has a codec that
+is not known here is left to zarr, which decodes in several threads.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hdmf_zarr.codecs.direct import DirectChain
+from hdmf_zarr.dtypes import ElementType
+from hdmf_zarr.elements import decode_elements
+from hdmf_zarr.errors import ChunkError
+from hdmf_zarr.stores.chunk_keys import chunk_key, is_known_form
+
+if TYPE_CHECKING:
+    from hdmf_zarr.stores.hierarchy import Hierarchy
+
+SMALL_BYTES = 2**20
+"""Chunks up to this size are kept as long as there is room."""
+
+LARGE_BYTES_OF_ARRAY = 16 * 2**20
+"""Of the larger chunks of an array, the last ones are kept (HDF5 2 keeps 8 MB of a dataset)."""
+
+KEPT_BYTES = 64 * 2**20
+"""Of all arrays of a store."""
+
+MOST_BYTES = 8 * 2**20
+"""Chunks that become more are left to zarr."""
+
+MOST_OBJECTS = 2**17
+"""As `MOST_BYTES`, of elements that vary in length."""
+
+MOST_CHUNKS = 16
+"""A selection of more chunks, or of more than `SMALL_BYTES` in several, is left to zarr."""
+
+_OBJECT_BYTES = 64
+"""Of a text beside its characters, roughly."""
+
+_INTEGERS = (int, np.integer)
+
+_BOUNDS = (int, np.integer, type(None))
+
+At = tuple[int, ...]
+"""Coordinates of a chunk in the grid of its array."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """How an array is cut into chunks, and what decodes them; None for an array that is left to zarr."""
+
+    document: Mapping[str, Any]
+    shape: tuple[int, ...]
+    chain: DirectChain | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    document: Mapping[str, Any]
+    element: ElementType
+    values: npt.NDArray[Any]
+    nbytes: int
+
+
+class ChunkCache:
+    """The decoded chunks of one store."""
+
+    def __init__(self, hierarchy: Hierarchy) -> None:
+        self._hierarchy = hierarchy
+        self._layouts: dict[str, _Layout] = {}
+        self._kept: OrderedDict[tuple[str, At], _Kept] = OrderedDict()
+        self._whole: dict[str, _Kept] = {}
+        self._large: dict[str, list[At]] = {}
+        self._fetched: dict[str, bytes] = {}
+        self._nbytes = 0
+        self._changes = 0
+        self._lock = threading.Lock()
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def rows(self, path: str, element: ElementType, selection: Any) -> tuple[Any] | None:
+        """Return the row or rows of an array that is kept whole; None for anything else.
+
+        A short way for what tables do thousands of times; what it returns is that of `select`.
+        """
+        kept = self._whole.get(path)
+        if (
+            kept is None
+            or kept.element is not element
+            or kept.document is not self._hierarchy.documents[path]
+        ):
+            return None
+        if type(selection) is slice:
+            if (
+                selection.step is not None
+                or not isinstance(selection.start, _BOUNDS)
+                or not isinstance(selection.stop, _BOUNDS)
+            ):
+                return None
+        elif (
+            type(selection) is bool
+            or not isinstance(selection, _INTEGERS)
+            or not -len(kept.values) <= selection < len(kept.values)
+        ):
+            return None
+        return (kept.values[selection],)
+
+    def select(self, path: str, element: ElementType, index: tuple[Any, ...]) -> tuple[Any] | None:
+        """Return what an index selects, as its elements are in memory; None where zarr is to read it.
+
+        Parameters
+        ----------
+        path : str
+        element : ElementType
+        index : tuple
+            As `memory_index` gives it.
+
+        Returns
+        -------
+        tuple of one or None
+            Of what is kept; to be copied before it is handed out.
+
+        Raises
+        ------
+        ChunkError
+            If a chunk is damaged.
+        """
+        layout = self._layout(path)
+        chain = layout.chain
+        if chain is None:
+            return None
+        spans = _spans(index, layout.shape)
+        if spans is None:
+            return None
+        first = tuple(start // step for (start, _), step in zip(spans, chain.shape, strict=True))
+        last = tuple((stop - 1) // step for (_, stop), step in zip(spans, chain.shape, strict=True))
+        if first == last:
+            block = self._chunk(path, layout, first, element)
+        else:
+            block = self._block(path, layout, first, last, element)
+        if block is None:
+            return None
+        corner = tuple(at * step for at, step in zip(first, chain.shape, strict=True))
+        return (block[_moved(index, layout.shape, corner)],)
+
+    def _block(
+        self, path: str, layout: _Layout, first: At, last: At, element: ElementType
+    ) -> npt.NDArray[Any] | None:
+        """Several chunks as one array; None where they are many, or large."""
+        chain = layout.chain
+        assert chain is not None
+        ranges = [range(start, stop + 1) for start, stop in zip(first, last, strict=True)]
+        count = math.prod(len(places) for places in ranges)
+        itemsize = _OBJECT_BYTES if chain.dtype is None else chain.dtype.itemsize
+        if count > MOST_CHUNKS or count * math.prod(chain.shape) * itemsize > SMALL_BYTES:
+            return None
+        places = list(itertools.product(*ranges))
+        self._fetch([(path, layout, at) for at in places])
+        ends = [
+            min((stop + 1) * step, size)
+            for stop, step, size in zip(last, chain.shape, layout.shape, strict=True)
+        ]
+        corner = [start * step for start, step in zip(first, chain.shape, strict=True)]
+        block = np.empty(
+            [end - begin for begin, end in zip(corner, ends, strict=True)],
+            dtype=_dtype_in_memory(element, chain),
+        )
+        for at in places:
+            chunk = self._chunk(path, layout, at, element)
+            if chunk is None:
+                return None
+            begins = [
+                place * step - begin
+                for place, step, begin in zip(at, chain.shape, corner, strict=True)
+            ]
+            region = tuple(
+                slice(begin, begin + size) for begin, size in zip(begins, chunk.shape, strict=True)
+            )
+            block[region] = chunk
+        return block
+
+    def _chunk(
+        self, path: str, layout: _Layout, at: At, element: ElementType
+    ) -> npt.NDArray[Any] | None:
+        """Elements of a chunk inside of the array; None for a chunk that is not there."""
+        with self._lock:
+            kept = self._kept.get((path, at))
+            if kept is not None and kept.document is layout.document and kept.element == element:
+                self._kept.move_to_end((path, at))
+                return kept.values
+            changes = self._changes
+        stored = self._stored_chunk(path, layout, at)
+        if stored is None:
+            return None
+        values = decode_elements(stored, element)
+        values.flags.writeable = False
+        with self._lock:
+            if changes == self._changes:
+                self._keep(path, at, _Kept(layout.document, element, values, _nbytes(values)))
+        return values
+
+    def stored(self, path: str) -> npt.NDArray[Any] | None:
+        """Return the elements of an array of one chunk as they are stored; None where zarr is to read it.
+
+        Raises
+        ------
+        ChunkError
+            If the chunk is damaged.
+        """
+        layout = self._layout(path)
+        if layout.chain is None or not _is_one_chunk(layout):
+            return None
+        return self._stored_chunk(path, layout, (0,) * len(layout.shape))
+
+    def _stored_chunk(self, path: str, layout: _Layout, at: At) -> npt.NDArray[Any] | None:
+        chain = layout.chain
+        assert chain is not None
+        key = _key(path, layout, at)
+        encoded = self._fetched.pop(key, None) if self._fetched else None
+        if encoded is None:
+            encoded = self._hierarchy.bytestore.get(key)
+        if encoded is None:
+            return None
+        try:
+            chunk = chain.decode(encoded)
+        except ChunkError as error:
+            raise ChunkError(f"{self._hierarchy.uri}:/{key}: {error}") from error
+        inside = tuple(
+            slice(size - place * step)
+            for place, step, size in zip(at, chain.shape, layout.shape, strict=True)
+        )
+        return chunk[inside] if inside else chunk
+
+    # -- getting several at the same time --------------------------------------------------------
+
+    def fetch(self, paths: Iterable[str]) -> None:
+        """Get the first chunks of arrays, all at the same time; they are decoded when they are used."""
+        wanted = []
+        for path in paths:
+            layout = self._layout(path)
+            if layout.chain is not None and all(layout.shape) and _is_small(layout.chain):
+                wanted.append((path, layout, (0,) * len(layout.shape)))
+        self._fetch(wanted)
+
+    def _fetch(self, wanted: list[tuple[str, _Layout, At]]) -> None:
+        keys = [
+            _key(path, layout, at) for path, layout, at in wanted if (path, at) not in self._kept
+        ]
+        keys = [key for key in keys if key not in self._fetched]
+        if len(keys) < 2:
+            return
+        changes = self._changes
+        found = self._hierarchy.bytestore.get_many(keys)
+        with self._lock:
+            if changes == self._changes:
+                self._fetched.update(found)
+
+    # -- keeping ---------------------------------------------------------------------------------
+
+    def _keep(self, path: str, at: At, kept: _Kept) -> None:
+        self._drop((path, at))
+        if kept.nbytes > SMALL_BYTES:
+            large = self._large.setdefault(path, [])
+            large.append(at)
+            while len(large) > 1 and len(large) * kept.nbytes > LARGE_BYTES_OF_ARRAY:
+                self._drop((path, large[0]))
+        self._kept[path, at] = kept
+        if kept.values.ndim and kept.values.shape == tuple(kept.document["shape"]):
+            self._whole[path] = kept
+        self._nbytes += kept.nbytes
+        while self._nbytes > KEPT_BYTES:
+            self._drop(next(iter(self._kept)))
+
+    def _drop(self, place: tuple[str, At]) -> None:
+        dropped = self._kept.pop(place, None)
+        if dropped is not None:
+            self._nbytes -= dropped.nbytes
+            if place[1] in self._large.get(place[0], ()):
+                self._large[place[0]].remove(place[1])
+            self._whole.pop(place[0], None)
+
+    def forget(self, path: str) -> None:
+        """Note that an array was, or is about to be, written."""
+        with self._lock:
+            self._changes += 1
+            self._fetched.clear()
+            for place in [place for place in self._kept if place[0] == path]:
+                self._drop(place)
+
+    def _layout(self, path: str) -> _Layout:
+        document = self._hierarchy.documents[path]
+        layout = self._layouts.get(path)
+        if layout is None or layout.document is not document:
+            layout = self._layouts[path] = _layout_of(document)
+        return layout
+
+
+def _layout_of(document: Mapping[str, Any]) -> _Layout:
+    shape = tuple(document["shape"])
+    chain = DirectChain.for_document(document)
+    if chain is not None and not (
+        len(chain.shape) == len(shape)
+        and is_known_form(document.get("chunk_key_encoding"))
+        and _is_moderate(chain)
+    ):
+        chain = None
+    return _Layout(document, shape, chain)
+
+
+def _is_moderate(chain: DirectChain) -> bool:
+    if chain.nbytes is None:
+        return math.prod(chain.shape) <= MOST_OBJECTS
+    return chain.nbytes <= MOST_BYTES
+
+
+def _is_small(chain: DirectChain) -> bool:
+    return chain.nbytes is None or chain.nbytes <= SMALL_BYTES
+
+
+def _is_one_chunk(layout: _Layout) -> bool:
+    assert layout.chain is not None
+    return all(
+        0 < size <= step for size, step in zip(layout.shape, layout.chain.shape, strict=True)
+    )
+
+
+def _key(path: str, layout: _Layout, at: At) -> str:
+    return f"{path}/{chunk_key(layout.document['chunk_key_encoding'], at)}"
+
+
+def _dtype_in_memory(element: ElementType, chain: DirectChain) -> np.dtype[Any]:
+    """Dtype of decoded elements; of numbers that of the chunk, whatever the order of its bytes was."""
+    if element.numpy is not None and chain.dtype is not None:
+        return chain.dtype
+    return element.memory_dtype
+
+
+def _nbytes(values: npt.NDArray[Any]) -> int:
+    """Bytes that an array takes in memory, roughly."""
+    if not values.dtype.hasobject:
+        return values.nbytes
+    if values.dtype.names is not None:
+        fields = [values[name] for name in values.dtype.names]
+        return values.nbytes + sum(_nbytes(field) for field in fields if field.dtype.hasobject)
+    return values.nbytes + sum(_OBJECT_BYTES + len(entry) for entry in values.flat)
+
+
+# -- selections ------------------------------------------------------------------------------------
+
+
+def _spans(index: tuple[Any, ...], shape: tuple[int, ...]) -> list[tuple[int, int]] | None:
+    """First and end of what is selected along each dimension; None where nothing is."""
+    spans = []
+    for position, size in enumerate(shape):
+        entry = index[position] if position < len(index) else slice(None)
+        if isinstance(entry, slice):
+            start, stop, _ = entry.indices(size)
+        elif isinstance(entry, int):
+            start = entry % size
+            stop = start + 1
+        else:
+            start, stop = 0, size
+        if start >= stop:
+            return None
+        spans.append((start, stop))
+    return spans
+
+
+def _moved(index: tuple[Any, ...], shape: tuple[int, ...], corner: At) -> tuple[Any, ...]:
+    """The index for the part of an array that begins at a corner."""
+    if not any(corner):
+        return _absolute(index, shape)
+    moved: list[Any] = []
+    for entry, size, begin in zip(_absolute(index, shape), shape, corner, strict=False):
+        if isinstance(entry, slice):
+            start, stop, step = entry.indices(size)
+            moved.append(slice(start - begin, stop - begin, step))
+        elif isinstance(entry, int):
+            moved.append(entry - begin)
+        else:
+            moved.append(entry)  # spans the whole dimension, which begins at 0
+    return tuple(moved)
+
+
+def _absolute(index: tuple[Any, ...], shape: tuple[int, ...]) -> tuple[Any, ...]:
+    """The index without negative numbers, which would count from the end of a part."""
+    return tuple(
+        slice(*entry.indices(size))
+        if isinstance(entry, slice)
+        else entry % size
+        if isinstance(entry, int) or entry.dtype.kind == "i"
+        else entry
+        for entry, size in zip(index, shape, strict=False)
+    )
+
+
+def memory_index(selection: Any, shape: tuple[int, ...]) -> tuple[Any, ...] | None:
+    """Return the index that selects of an array in memory what zarr selects of a stored one.
+
+    Parameters
+    ----------
+    selection : object
+        What `zarr.Array` is indexed with.
+    shape : tuple of int
+        Shape of the array.
+
+    Returns
+    -------
+    tuple or None
+        None for what zarr has its own ways with, and for what it refuses.
+    """
+    entries = selection if isinstance(selection, tuple) else (selection,)
+    has_ellipsis = any(entry is Ellipsis for entry in entries)
+    if has_ellipsis:
+        entries = _without_ellipsis(entries, len(shape))
+    if len(entries) > len(shape):
+        return None
+    index = []
+    for entry, size in zip(entries, shape, strict=False):
+        if type(entry) is slice:
+            plain: Any = _plain_slice(entry)
+        elif type(entry) is int:
+            plain = entry if -size <= entry < size else None
+        elif isinstance(entry, np.ndarray):
+            plain = entry if _is_known_array(entry, size, len(shape)) else None
+        else:
+            plain = None
+        if plain is None:
+            return None
+        index.append(plain)
+    arrays = sum(isinstance(entry, np.ndarray) for entry in index)
+    if arrays > 1 or (arrays and (has_ellipsis or any(type(entry) is int for entry in index))):
+        return None
+    return tuple(index)
+
+
+def _without_ellipsis(entries: tuple[Any, ...], ndim: int) -> tuple[Any, ...]:
+    at = next(position for position, entry in enumerate(entries) if entry is Ellipsis)
+    missing = ndim - (len(entries) - 1)
+    return (*entries[:at], *(slice(None),) * missing, *entries[at + 1 :])
+
+
+def _plain_slice(entry: slice) -> slice | None:
+    bounds = [
+        int(bound) if isinstance(bound, np.integer) else bound
+        for bound in (entry.start, entry.stop, entry.step)
+    ]
+    if not all(bound is None or type(bound) is int for bound in bounds):
+        return None
+    return slice(*bounds) if bounds[2] is None or bounds[2] > 0 else None
+
+
+def _is_known_array(entry: npt.NDArray[Any], size: int, ndim: int) -> bool:
+    if entry.ndim != 1:
+        return False
+    if entry.dtype.kind == "b":
+        return ndim == 1 and len(entry) == size
+    if entry.dtype.kind != "i" or not len(entry):
+        return False
+    return bool(entry.min() >= -size and entry.max() < size)
