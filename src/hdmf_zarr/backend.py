@@ -71,7 +71,7 @@ from hdmf_zarr.write.specifications import (
     write_specifications,
 )
 from hdmf_zarr.write.transaction import NewStore, check_replaceable, store_exists
-from hdmf_zarr.write.tree import Execution, Progress
+from hdmf_zarr.write.tree import Execution, Progress, no_progress
 
 __all__ = [
     "DEFAULT_SPEC_LOC_DIR",
@@ -581,6 +581,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         before = dict(self._hierarchy.documents)
         try:
             execution.carry_out(plan)
+            execution.progress = no_progress
             if to_cache:
                 write_specifications(execution, to_cache)
             for written in plan.builders:

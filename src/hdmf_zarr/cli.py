@@ -250,7 +250,7 @@ def _convert(options: argparse.Namespace) -> None:
         )
     seconds = time.perf_counter() - started
     files = f"{written.n_files} file{'s' if written.n_files != 1 else ''}"
-    speed = f"{written.n_bytes / 1e6 / max(seconds, 1e-9):.0f} MB/s"
+    speed = f"{format_bytes(int(written.n_bytes / max(seconds, 1e-9)))}/s"
     moved = "" if written.planned is None else f"; {_moved(written.planned)}"
     print(
         f"wrote {written.path}: {files}, {format_bytes(written.n_bytes)}, in {seconds:.1f} s, "
@@ -264,7 +264,7 @@ def _convert(options: argparse.Namespace) -> None:
 def _moved(planned: Planned) -> str:
     """How many datasets moved as they are, and why the others did not."""
     reasons = Counter(planned.decoded.values())
-    others = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
+    others = ", ".join(f"{reason}: {count}" for reason, count in reasons.most_common())
     moved = f"{len(planned.raw)} dataset{'s' if len(planned.raw) != 1 else ''} moved raw"
     return f"{moved}, {len(planned.decoded)} not ({others})" if reasons else moved
 

@@ -234,9 +234,9 @@ def test_numbers_with_bits_to_spare_are_decoded(source: Path, target: Path) -> N
         properties.set_chunk((10,))
         made = h5py.h5d.create(file.id, b"data", kind, space, properties)
         h5py.Dataset(made)[...] = np.arange(-50, 50)
-        assert can_copy_raw(file["data"]) == "its numbers have bits to spare"
+        assert can_copy_raw(file["data"]) == "numbers with bits to spare"
     planned = export(source, target)
-    assert planned.decoded == {"/data": "its numbers have bits to spare"}
+    assert planned.decoded == {"/data": "numbers with bits to spare"}
     array = opened(target, "data")
     np.testing.assert_array_equal(array[...], np.arange(-50, 50))
 
@@ -261,10 +261,10 @@ def test_reasons(tmp_path: Path) -> None:
             can_copy_raw(file.create_dataset("chunked", data=np.arange(5), chunks=(2,))),
         }
     assert reasons == {
-        "contiguous: it has no chunks",
-        "compact: it has no chunks",
-        "virtual: its data are in other files",
-        "its elements are no plain numbers",
+        "contiguous (no chunks)",
+        "compact (no chunks)",
+        "virtual (data in other files)",
+        "elements other than plain numbers",
         None,
     }
 

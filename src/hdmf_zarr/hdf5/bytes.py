@@ -33,10 +33,10 @@ def differing_elements(dataset: h5py.Dataset) -> str | None:
     """Why the elements have other bytes in HDF5 than in Zarr, or None."""
     dtype = dataset.dtype
     if dtype.kind not in "biuf" or (dtype.metadata and "vlen" in dtype.metadata):
-        return "its elements are no plain numbers"
+        return "elements other than plain numbers"
     stored = dataset.id.get_type()
     if stored.get_class() == h5py.h5t.ENUM:
         stored = stored.get_super()
     expected = np.dtype(np.int8) if dtype.kind == "b" else np.dtype(dtype.str)
     # A type may have padding, another precision or another order of bits and the same numpy dtype.
-    return None if stored.equal(h5py.h5t.py_create(expected)) else "its numbers have bits to spare"
+    return None if stored.equal(h5py.h5t.py_create(expected)) else "numbers with bits to spare"

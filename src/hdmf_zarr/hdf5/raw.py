@@ -18,9 +18,9 @@ from hdmf_zarr.hdf5.bytes import differing_elements, open_plain, pread
 from hdmf_zarr.hdf5.source import filter_pipeline, stored_dataset
 
 LAYOUTS = {
-    h5py.h5d.COMPACT: "compact: it has no chunks",
-    h5py.h5d.CONTIGUOUS: "contiguous: it has no chunks",
-    h5py.h5d.VIRTUAL: "virtual: its data are in other files",
+    h5py.h5d.COMPACT: "compact (no chunks)",
+    h5py.h5d.CONTIGUOUS: "contiguous (no chunks)",
+    h5py.h5d.VIRTUAL: "virtual (data in other files)",
 }
 """Why a dataset of another layout than chunks cannot be copied raw."""
 
@@ -35,13 +35,13 @@ def can_copy_raw(dataset: Any) -> str | None:
     Returns
     -------
     str or None
-        The reason, such as ``"contiguous: it has no chunks"`` or ``"the filter szip has no Zarr
+        The reason, such as ``"contiguous (no chunks)"`` or ``"the filter szip has no Zarr
         codec"``.
     """
     dataset = stored_dataset(dataset)
     properties = dataset.id.get_create_plist()
     if properties.get_layout() != h5py.h5d.CHUNKED:
-        return LAYOUTS.get(properties.get_layout(), "its layout has no chunks")
+        return LAYOUTS.get(properties.get_layout(), "a layout without chunks")
     if (reason := differing_elements(dataset)) is not None:
         return reason
     return filter_chain(dataset).missing

@@ -598,7 +598,7 @@ class _Planner:
         if isinstance(data, HDMFZarrArray):
             return self._choose_for_zarr(data, options)
         return _Choice(
-            request=_request(options, None, CodecRequest()), decoded="its data are in no file"
+            request=_request(options, None, CodecRequest()), decoded="data that are in no file"
         )
 
     def _choose_for_hdf5(self, dataset: Any, options: DatasetOptions) -> _Choice:
@@ -626,7 +626,8 @@ class _Planner:
         chunks = tuple(array.chunks)
         reason = _asked_for(options, chunks)
         is_sharded = bool(codecs) and codecs[0]["name"] == "sharding_indexed"
-        if reason is None and (options.shards is None or is_sharded):
+        is_one_file = options.shards == "auto" and math.prod(array.cdata_shape) <= 1
+        if reason is None and (options.shards is None or is_sharded or is_one_file):
             return _Choice(request=LayoutRequest(), decoded=None)
         inner = codecs[0]["configuration"]["codecs"] if is_sharded else codecs
         has_own = array.element_type.kind != "number" or array.is_restored

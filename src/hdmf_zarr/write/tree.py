@@ -39,7 +39,7 @@ Progress = Callable[[int], None]
 """Is told the bytes (of elements, or of encoded chunks) that were just written."""
 
 
-def _no_progress(_count: int) -> None:
+def no_progress(_count: int) -> None:
     """Take no notice."""
 
 
@@ -65,7 +65,7 @@ class Execution:
     hierarchy: Hierarchy
     queue: ZarrIODataChunkIteratorQueue
     exhaust_dci: bool = True
-    progress: Progress = _no_progress
+    progress: Progress = no_progress
     verify: bool = False
     after_array: Callable[[str], None] | None = None
 
@@ -191,7 +191,7 @@ class GrowingArray:
         self._path = path
         self._element = element
         self._document = document
-        self.progress: Progress = _no_progress
+        self.progress: Progress = no_progress
         self._array = _writable_array(hierarchy, path, document)
         self._unit_rows = document["chunk_grid"]["configuration"]["chunk_shape"][0]
         self._waiting: list[Any] = []
