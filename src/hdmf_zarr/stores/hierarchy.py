@@ -11,6 +11,7 @@ from typing import Any, Literal
 import zarr
 from zarr.storage import StorePath
 
+from hdmf_zarr.codecs.checked import checked_codecs
 from hdmf_zarr.convention import (
     JSON,
     SELF,
@@ -313,6 +314,8 @@ class Hierarchy:
         document: Any = compat.readable_document(self.documents[path])
         if self.documents[path].get(format2.NATIVE):
             document = dict(self.documents[path][format2.ORIGINAL])
+        else:
+            document = {**document, "codecs": checked_codecs(document.get("codecs") or ())}
         config: Any = {"write_empty_chunks": True}
         try:
             with compat.without_specification_warnings():
