@@ -15,7 +15,6 @@ from typing import Any
 import zarr
 from zarr.storage import MemoryStore, StorePath
 
-from hdmf_zarr import limits
 from hdmf_zarr.checking import kinds
 from hdmf_zarr.checking.examined import Examined
 from hdmf_zarr.checking.metadata import itemsize_of
@@ -36,6 +35,9 @@ LISTED_MISSING = 100
 
 DECODED_TOGETHER = 32 * 1024**2
 """Bytes of elements up to which the chunks inside of a shard are decoded in one go."""
+
+MOST_ASKED = 1_000_000
+"""Chunks of an array that are asked for one by one, where a store cannot be listed."""
 
 WAITING_PER_JOB = 2
 """Chunks that wait for a thread, besides the one that it decodes."""
@@ -73,6 +75,16 @@ def grid_of(document: Mapping[str, JSON]) -> tuple[int, ...]:
     return tuple(-(-size // step) for size, step in zip(document["shape"], unit, strict=True))
 
 
+def _places(grid: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    """Every place in a grid, in order; `itertools.product` would hold each range in memory."""
+    if not grid:
+        yield ()
+        return
+    for first in range(grid[0]):
+        for others in _places(grid[1:]):
+            yield first, *others
+
+
 def writes_every_chunk(document: Mapping[str, JSON]) -> bool:
     """Whether the writer of an array has left no chunk out, so that a missing one is lost.
 
@@ -88,11 +100,14 @@ def writes_every_chunk(document: Mapping[str, JSON]) -> bool:
 
 def check_presence(examined: Examined, chunks: Mapping[str, ArrayChunks]) -> Iterator[Finding]:
     """Every chunk of every array is in the store."""
-    if examined.sizes is None:
-        return
     for path in examined.arrays():
         document = examined.hierarchy.documents[path]
         grid = grid_of(document)
+        if examined.sizes is None:
+            if math.prod(grid) > MOST_ASKED:
+                message = f"its {math.prod(grid)} chunks are not checked"
+                yield Finding.of(kinds.NOT_LISTED, path, message)
+            continue
         present = chunks[path].present
         missing = math.prod(grid) - len(present)
         if missing == 0:
@@ -104,7 +119,7 @@ def check_presence(examined: Examined, chunks: Mapping[str, ArrayChunks]) -> Ite
             yield Finding.of(kinds.ABSENT_CHUNKS, path, message)
             continue
         held = set(present.values())
-        lost = (at for at in itertools.product(*map(range, grid)) if at not in held)
+        lost = (at for at in _places(grid) if at not in held)
         for at in itertools.islice(lost, LISTED_MISSING):
             key = f"{path}/{chunk_key(document['chunk_key_encoding'], at)}"
             message = f"the chunk at {list(at)} of the grid {list(grid)} is missing"
@@ -256,7 +271,9 @@ def _tasks(
             for key, at in chunks[path].present.items():
                 yield task, key, at
             continue
-        for at in itertools.product(*map(range, grid_of(task.document))):
+        if math.prod(grid_of(task.document)) > MOST_ASKED:
+            continue
+        for at in _places(grid_of(task.document)):
             yield task, f"{path}/{chunk_key(task.document['chunk_key_encoding'], at)}", at
 
 
@@ -265,7 +282,6 @@ def _task(examined: Examined, path: str) -> _Task | None:
     try:
         array = examined.hierarchy.async_array(path)
         itemsize = itemsize_of(array)
-        limits.check_chunk(document, itemsize, path)
     except HDMFZarrError:
         return None
     return _Task(path=path, document=document, one_chunk=_of_one_chunk(document), itemsize=itemsize)

@@ -304,17 +304,15 @@ def _miss_root(examined: Examined) -> None:
 
 def _is_node(examined: Examined, key: str) -> bool:
     path = key.rpartition("/")[0]
-    bad = [name for name in path.split("/") if path and names.why_unsafe(name)]
-    for name in bad:
-        examined.note(
-            kinds.UNSAFE_NAME, path, f"an object has the name {name!r}: {names.why_unsafe(name)}"
-        )
+    if not names.is_node_path(path):
+        examined.note(kinds.UNSAFE_NAME, path, f"{path!r:.200} is no path of an object in a store")
+        return False
     try:
         limits.check_path_depth(path, f"/{path[:100]}")
     except MetadataError as error:
         examined.note(kinds.BEYOND_LIMITS, path[:100], error)
         return False
-    return not bad
+    return True
 
 
 def _makes_sense(examined: Examined, key: str, document: JSON) -> bool:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from hdmf_zarr import limits
 from hdmf_zarr.checking import kinds
 from hdmf_zarr.checking.examined import Examined
 from hdmf_zarr.checking.report import Finding
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.convention.attributes import decode_attribute
 from hdmf_zarr.convention.unified import ATTRIBUTE_TYPES
-from hdmf_zarr.errors import HDMFZarrError, MetadataError
+from hdmf_zarr.errors import HDMFZarrError
 from hdmf_zarr.hdf5 import empty_attribute
 from hdmf_zarr.stores import DOCUMENT, format2
 from hdmf_zarr.stores.array import element_type_of_array
@@ -153,14 +152,10 @@ def _check_array(examined: Examined, path: str) -> Iterator[Finding]:
     try:
         header = hierarchy.convention.decode_header(hierarchy.attributes(path))
         element_type_of_array(document, header)
-        array = hierarchy.async_array(path)
+        hierarchy.async_array(path)
     except HDMFZarrError as error:
         yield Finding.of(kinds.BROKEN_ARRAY, path, error)
         return
-    try:
-        limits.check_chunk(document, itemsize_of(array), f"/{path}")
-    except MetadataError as error:
-        yield Finding.of(kinds.BEYOND_LIMITS, path, error)
     names = document.get("dimension_names") or header.dimension_names
     if names is not None and len(names) != len(document["shape"]) and not header.scalar:
         yield Finding.of(

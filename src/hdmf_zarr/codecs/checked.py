@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 from zarr.abc.codec import BytesBytesCodec
@@ -86,6 +87,7 @@ class _Checked(BytesBytesCodec):
     """What the three have in common; equal to the codec of zarr-python with the same settings."""
 
     codec_name: str
+    plain: type[Any]
 
     def _decode_sync(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
         check_compressed(self.codec_name, chunk_bytes.as_numpy_array(), _expected_size(chunk_spec))
@@ -97,9 +99,10 @@ class _Checked(BytesBytesCodec):
         return await super()._decode_single(chunk_bytes, chunk_spec)
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, BytesBytesCodec):
+        if not isinstance(other, self.plain):
             return NotImplemented
-        return self.to_dict() == other.to_dict()
+        names = [field.name for field in fields(self.plain)]
+        return all(getattr(self, name) == getattr(other, name) for name in names)
 
     def __hash__(self) -> int:
         return hash(self.codec_name)
@@ -109,6 +112,7 @@ class CheckedBloscCodec(_Checked, BloscCodec):
     """`zarr.codecs.BloscCodec` that refuses a chunk that was cut off, or becomes too much."""
 
     codec_name = "blosc"
+    plain = BloscCodec
     __hash__ = _Checked.__hash__
 
 
@@ -116,6 +120,7 @@ class CheckedGzipCodec(_Checked, GzipCodec):
     """`zarr.codecs.GzipCodec` that refuses a chunk that becomes too much."""
 
     codec_name = "gzip"
+    plain = GzipCodec
     __hash__ = _Checked.__hash__
 
 
@@ -123,6 +128,7 @@ class CheckedZstdCodec(_Checked, ZstdCodec):
     """`zarr.codecs.ZstdCodec` that refuses a chunk that becomes too much."""
 
     codec_name = "zstd"
+    plain = ZstdCodec
     __hash__ = _Checked.__hash__
 
 

@@ -17,9 +17,10 @@ from typing import Any, Protocol
 from zarr.abc.store import Store
 from zarr.storage import FsspecStore, LocalStore
 
-from hdmf_zarr.errors import MissingExtraError, ModeError, NotAStoreError
+from hdmf_zarr.errors import MetadataError, MissingExtraError, ModeError, NotAStoreError
 from hdmf_zarr.stores import compat
 from hdmf_zarr.stores.location import Location
+from hdmf_zarr.stores.names import is_inside
 
 
 class ByteStore(Protocol):
@@ -76,9 +77,16 @@ class LocalByteStore:
         self.root = root
         self._zarr_store = None
 
+    def _path(self, key: str) -> Path:
+        if not is_inside(key):
+            raise MetadataError(
+                f"{self.location.uri}: the key {key!r:.200} leads out of the store; it is not used"
+            )
+        return self.root / key
+
     def get(self, key: str) -> bytes | None:
         try:
-            return (self.root / key).read_bytes()
+            return self._path(key).read_bytes()
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
 
@@ -88,7 +96,7 @@ class LocalByteStore:
 
     def set(self, key: str, value: bytes) -> None:
         self._refuse_read_only(key)
-        path = self.root / key
+        path = self._path(key)
         temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
         try:
             try:
@@ -103,14 +111,15 @@ class LocalByteStore:
 
     def delete(self, key: str) -> None:
         self._refuse_read_only(key)
-        (self.root / key).unlink(missing_ok=True)
+        self._path(key).unlink(missing_ok=True)
 
     def delete_prefix(self, prefix: str) -> None:
         self._refuse_read_only(prefix)
-        shutil.rmtree(self.root / prefix, ignore_errors=not (self.root / prefix).exists())
+        path = self._path(prefix)
+        shutil.rmtree(path, ignore_errors=not path.exists())
 
     def list_prefix(self, prefix: str) -> Iterator[str]:
-        base = self.root / prefix if prefix else self.root
+        base = self._path(prefix)
         for folder, _, files in os.walk(base):
             relative = Path(folder).relative_to(self.root)
             for name in files:
@@ -128,7 +137,7 @@ class LocalByteStore:
         return found
 
     def size(self, prefix: str) -> tuple[int, int]:
-        sizes = [(self.root / key).stat().st_size for key in self.list_prefix(prefix)]
+        sizes = [self._path(key).stat().st_size for key in self.list_prefix(prefix)]
         return len(sizes), sum(sizes)
 
     def _refuse_read_only(self, key: str) -> None:

@@ -6,6 +6,7 @@ URL; a store that moves from one to the other keeps its names only where all of 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 METADATA_KEYS = frozenset({"zarr.json", ".zgroup", ".zarray", ".zattrs", ".zmetadata"})
@@ -14,7 +15,7 @@ METADATA_KEYS = frozenset({"zarr.json", ".zgroup", ".zarray", ".zattrs", ".zmeta
 LONGEST_NAME = 255
 """Bytes of a name that file systems allow."""
 
-_NOT_ON_WINDOWS = frozenset('<>:"\\|?*')
+_NOT_ON_WINDOWS = frozenset('<>:"|?*')
 
 _DEVICES = frozenset(
     {"con", "prn", "aux", "nul"}
@@ -46,19 +47,25 @@ def why_unsafe(name: str) -> str | None:
     return None
 
 
-def why_not_portable(name: str) -> str | None:
-    """Return why not every system can keep a name that is otherwise safe, or None.
+def why_refused(name: str) -> str | None:
+    """Return why no object is written under a name, or None.
+
+    Those that are unsafe, and those that a system changes or takes for something else without a word.
 
     Examples
     --------
-    >>> why_not_portable("com1.txt"), why_not_portable("µ of the 2nd day")
+    >>> why_refused("com1.txt"), why_refused("good?")
     ('Windows keeps it for a device', None)
     """
+    if reason := why_unsafe(name):
+        return reason
+    if "\\" in name:
+        return "it holds a backslash, which Windows takes for a slash"
+    if name[1:2] == ":":
+        return "Windows takes its first letter for a drive"
     if any(ord(character) < 32 or ord(character) == 127 for character in name):
         return "it holds a control character"
-    if found := sorted(_NOT_ON_WINDOWS.intersection(name)):
-        return f"Windows does not allow {' '.join(found)} in names"
-    if name[-1:] in (".", " "):
+    if name[-1] in ". ":
         return "Windows drops dots and spaces at the end of names"
     if name.partition(".")[0].rstrip(" ").lower() in _DEVICES:
         return "Windows keeps it for a device"
@@ -68,6 +75,21 @@ def why_not_portable(name: str) -> str | None:
         return "it is not text"
     if len(encoded) > LONGEST_NAME:
         return f"it takes {len(encoded)} bytes; file systems allow {LONGEST_NAME}"
+    return None
+
+
+def why_not_portable(name: str) -> str | None:
+    """Return why not every system can keep a name, or None.
+
+    Examples
+    --------
+    >>> why_not_portable("good?"), why_not_portable("µ of the 2nd day")
+    ('Windows does not allow ? in names', None)
+    """
+    if reason := why_refused(name):
+        return reason
+    if found := sorted(_NOT_ON_WINDOWS.intersection(name)):
+        return f"Windows does not allow {' '.join(found)} in names"
     return None
 
 
@@ -83,12 +105,21 @@ def is_inside(key: str) -> bool:
         return True
     if "\0" in key or key[0] in "/\\" or key[1:2] == ":":
         return False
-    return not (".." in key and ".." in key.replace("\\", "/").split("/"))
+    return ".." not in key or ".." not in key.replace("\\", "/").split("/")
+
+
+_UNSAFE_PART = re.compile(r"(?:^|/)(?:\.{0,2}|zarr\.json|\.z(?:group|array|attrs|metadata))(?:/|$)")
 
 
 def is_node_path(path: str) -> bool:
-    """Whether a path, without slashes at its ends, is one that a node can have."""
-    return not path or all(why_unsafe(name) is None for name in path.split("/"))
+    """Whether a path, without slashes at its ends, is one that a node can have.
+
+    Examples
+    --------
+    >>> is_node_path("a/b"), is_node_path("a/../b"), is_node_path("a/zarr.json")
+    (True, False, False)
+    """
+    return not path or (is_inside(path) and _UNSAFE_PART.search(path) is None)
 
 
 def differing_in_case(names: Iterable[str]) -> Iterator[tuple[str, str]]:
