@@ -109,7 +109,7 @@ def test_what_a_file_holds_already_is_converted_with_a_warning(tmp_path: Path) -
         file.attrs.update(data_type="Container", namespace="hdmf-common")
         for name in ("Data", "data", "con", "dot."):
             file[name] = np.arange(3)
-    with pytest.warns(UserWarning) as caught:
+    with pytest.warns(UserWarning, match="it is kept") as caught:
         convert(tmp_path / "file.h5", tmp_path / "file.zarr")
     messages = [str(warning.message) for warning in caught]
     assert len(messages) == 3

@@ -360,6 +360,8 @@ class Hierarchy:
         Stores of Zarr format 2 spell it in several ways: relative to the store, relative to the
         folder in which it is, or, for the store itself, by its name; the first that exists is meant.
         """
+        if source == SELF:
+            return self.location
         location = resolve_source(source, self.location)
         if self.zarr_format != 2 or location == self.location or not self.location.is_local:
             return location
