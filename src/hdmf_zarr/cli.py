@@ -177,6 +177,11 @@ def _add_check(commands: Any, common: argparse.ArgumentParser) -> None:
         action="store_true",
         help="rebuild the consolidated metadata and remove what stopped writes left; nothing else",
     )
+    command.add_argument(
+        "--dandi",
+        action="store_true",
+        help="check also what an upload to the DANDI archive needs (hdmf-zarr[dandi])",
+    )
     command.add_argument("--quiet", action="store_true", help="show no progress bar")
     command.set_defaults(run=_check, status_of_errors=NOT_CHECKED)
 
@@ -188,6 +193,7 @@ def _check(options: argparse.Namespace) -> int:
             fast=options.fast,
             jobs=options.jobs,
             repair=options.repair,
+            dandi=options.dandi,
             progress=progress,
         )
     print(json.dumps(report.to_json(), indent=2) if options.json else render_report(report))

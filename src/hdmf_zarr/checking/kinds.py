@@ -176,9 +176,9 @@ DANDI_LARGE_FILE = Kind(
 )
 DANDI_DEPTH = Kind(
     "dandi-depth",
-    "warning",
-    "The archive's tools looked no deeper than seven folders into a Zarr: export with 'hdmf-zarr "
-    "convert', whose chunks are one path component.",
+    "error",
+    "The archive's tools take paths of at most seven parts: export with 'hdmf-zarr convert', whose "
+    "chunks are one part, or nest less.",
 )
 DANDI_LINK = Kind(
     "dandi-external-link",
@@ -186,16 +186,10 @@ DANDI_LINK = Kind(
     "The archive holds one store an asset: export the file, which copies what it links to.",
 )
 DANDI_NOT_LOCAL = Kind(
-    "dandi-not-local", "warning", "Only a folder of this machine can be uploaded; check that one."
+    "dandi-not-local", "error", "Only a folder of this machine can be uploaded; check that one."
 )
 DANDI_SYMLINK = Kind(
     "dandi-symbolic-link", "error", "Put the file itself in the place of the symbolic link."
-)
-DANDI_FORMAT = Kind(
-    "dandi-zarr-format",
-    "warning",
-    "Check with the archive's own validator (dandi validate) before the upload; 'hdmf-zarr convert "
-    "--zarr-format 2' writes what every release of its tools takes.",
 )
 DANDI_INSPECTOR = Kind(
     "nwbinspector",
@@ -205,7 +199,7 @@ DANDI_INSPECTOR = Kind(
 OTHER_READERS = Kind(
     "other-readers",
     "note",
-    "Python reads it. For the readers that are named, store numbers, or text with other codecs.",
+    "Python reads it. What to do for the readers that are named follows from the finding.",
 )
 
 ALL = {kind.code: kind for kind in list(globals().values()) if isinstance(kind, Kind)}

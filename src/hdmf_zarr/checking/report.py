@@ -166,16 +166,23 @@ def render(report: Report) -> str:
         groups.setdefault((finding.severity, finding.code), []).append(finding)
     for (severity, code), found in groups.items():
         count = f" ({len(found)})" if len(found) > 1 else ""
-        lines.append(f"{severity}: {code}{count}")
-        shown = SHOWN_OF_A_KIND[severity]
-        lines += [f"  {f.place}: {f.message}" for f in found[:shown]]
-        if len(found) > shown:
-            lines.append(f"  ... and {len(found) - shown} more (--json lists all)")
-        lines += [f"  to do: {found[0].advice}", ""]
+        lines += [f"{severity}: {code}{count}", *_places(found, SHOWN_OF_A_KIND[severity]), ""]
     lines += [f"repaired: {done}" for done in report.repaired]
-    lines += [f"{name}: {value}" for name, value in report.archive.items()]
+    if report.archive:
+        facts = ", ".join(f"{name} {value}" for name, value in report.archive.items())
+        lines.append(f"for the archive: {facts}")
     lines.append(_summary(report))
     return "\n".join(lines)
+
+
+def _places(found: list[Finding], most: int) -> list[str]:
+    """The lines of one kind of findings: what to do once, or below each where it differs."""
+    places = [f"  {one.place}: {one.message}" for one in found]
+    if len({one.advice for one in found}) > 1:
+        todo = [f"    to do: {one.advice}" for one in found]
+        return [line for pair in zip(places, todo, strict=True) for line in pair]
+    more = [f"  ... and {len(found) - most} more (--json lists all)"] if len(found) > most else []
+    return [*places[:most], *more, f"  to do: {found[0].advice}"]
 
 
 def _summary(report: Report) -> str:

@@ -10,7 +10,9 @@ from typing import Any
 from zarr.abc.store import Store
 
 from hdmf_zarr.checking import chunks, keys, links, metadata, specifications
+from hdmf_zarr.checking import dandi as archive
 from hdmf_zarr.checking.examined import Examined, examine
+from hdmf_zarr.checking.other_readers import check_other_readers
 from hdmf_zarr.checking.repair import repair as repair_store
 from hdmf_zarr.checking.repair import writable
 from hdmf_zarr.checking.report import Finding, Report, in_order
@@ -66,12 +68,22 @@ CHECKS_OF_CHUNKS: tuple[Callable[[Checking], Iterator[Finding]], ...] = (
 """Checks that read chunks."""
 
 
+CHECKS_OF_ARCHIVE: tuple[Callable[[Checking], Iterator[Finding]], ...] = (
+    lambda checking: archive.check_files(checking.examined),
+    lambda checking: archive.check_external(checking.links),
+    lambda checking: check_other_readers(checking.examined),
+    lambda checking: archive.check_nwb(checking.examined),
+)
+"""Checks of what the DANDI archive needs, after all others."""
+
+
 def check(
     path: str | os.PathLike[str] | Store,
     *,
     fast: bool = False,
     jobs: int = 1,
     repair: bool = False,
+    dandi: bool = False,
     storage_options: dict[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Report:
@@ -91,6 +103,9 @@ def check(
     repair : bool
         Rebuild the consolidated metadata and remove what stopped writes left behind, where that loses
         nothing; nothing else. What was done is in the report, which is of the store afterwards.
+    dandi : bool
+        Check also what an upload to the DANDI archive needs, and what readers outside of Python cannot
+        open; needs the packages of ``hdmf-zarr[dandi]``.
     storage_options : dict, optional
         Options for fsspec, of a URL.
     progress : callable, optional
@@ -108,11 +123,15 @@ def check(
         If there is no store to check.
     ModeError
         If the store is to be repaired and cannot be written to.
+    MissingExtraError
+        If packages that the check for the archive needs are not installed.
     OptionError
         If an option makes no sense.
     """
     if jobs < 1:
         raise OptionError(f"jobs must be at least 1, found {jobs}")
+    if dandi:
+        archive.needed_packages()
     location = locate(path, storage_options)
     done: list[str] = []
     kept: list[Finding] = []
@@ -124,7 +143,14 @@ def check(
     examined = examine(location)
     checking = prepare(examined, fast=fast, jobs=jobs, progress=progress)
     report = run(checking, fast=fast)
-    return replace(report, repaired=tuple(done), findings=in_order([*report.findings, *kept]))
+    findings = [*report.findings, *kept]
+    facts: dict[str, Any] = {}
+    if dandi:
+        for one in CHECKS_OF_ARCHIVE:
+            findings += one(checking)
+        findings = archive.as_the_archive_sees(findings)
+        facts = archive.archive_facts(examined)
+    return replace(report, repaired=tuple(done), findings=in_order(findings), archive=facts)
 
 
 def prepare(
