@@ -19,9 +19,9 @@ from hdmf_zarr.checking import kinds
 from hdmf_zarr.checking.examined import Examined
 from hdmf_zarr.checking.metadata import itemsize_of
 from hdmf_zarr.checking.report import Finding
-from hdmf_zarr.codecs.checked import check_compressed, checked_codecs
+from hdmf_zarr.codecs.checked import check_compressed, checked_codecs, decoded_size
 from hdmf_zarr.convention import JSON
-from hdmf_zarr.errors import HDMFZarrError
+from hdmf_zarr.errors import HDMFZarrError, MetadataError
 from hdmf_zarr.stores import compat, format2
 from hdmf_zarr.stores.chunk_keys import (
     CHUNK_KEYS,
@@ -35,6 +35,11 @@ LISTED_MISSING = 100
 
 DECODED_TOGETHER = 32 * 1024**2
 """Bytes of elements up to which the chunks inside of a shard are decoded in one go."""
+
+_SERIALIZERS = frozenset({"bytes", "vlen-utf8", "vlen-bytes"})
+
+_LEAST_TEXT_BYTES = 4
+"""That an element of text takes in its chunk: its length."""
 
 MOST_ASKED = 1_000_000
 """Chunks of an array that are asked for one by one, where a store cannot be listed."""
@@ -315,6 +320,7 @@ def _check_chunk(
         return 0, [Finding.of(kind, task.path, f"the chunk at {list(at)} is missing", key=key)]
     try:
         _check_native(task, encoded)
+        _check_size(task, encoded)
         loops.run(_decode(task, encoded))
     except Exception as error:
         message = f"the chunk at {list(at)} cannot be decoded: {error!s:.300}"
@@ -327,6 +333,29 @@ def _check_native(task: _Task, encoded: bytes) -> None:
     if task.document.get(format2.NATIVE):
         compressor = task.document[format2.ORIGINAL].get("compressor") or {}
         check_compressed(str(compressor.get("id")), encoded, None)
+
+
+def _check_size(task: _Task, encoded: bytes) -> None:
+    """Compare the size of a chunk with that of its elements, where both are known without decoding.
+
+    Metadata can claim gigabytes for a chunk of some bytes: nobody should wait for zarr to fill them.
+    """
+    names = [codec["name"] for codec in task.document["codecs"]]
+    while names and names[-1] == "crc32c":
+        names.pop()
+        encoded = encoded[:-4]
+    n_bytes: int | None = len(encoded)
+    if names and names[-1] not in _SERIALIZERS:
+        n_bytes = decoded_size(names.pop(), encoded)
+    while names and names[0] == "transpose":
+        names.pop(0)
+    if n_bytes is None or len(names) != 1 or names[0] not in _SERIALIZERS:
+        return
+    count = math.prod(task.one_chunk["shape"])
+    if names[0] == "bytes" and n_bytes != count * task.itemsize:
+        raise MetadataError(f"it holds {n_bytes} bytes, expected {count * task.itemsize}")
+    if names[0] != "bytes" and n_bytes < _LEAST_TEXT_BYTES * count:
+        raise MetadataError(f"it holds {n_bytes} bytes, too few for {count} elements")
 
 
 async def _decode(task: _Task, encoded: bytes) -> None:

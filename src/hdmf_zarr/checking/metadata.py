@@ -99,7 +99,7 @@ def _is_old_omission(examined: Examined, key: str, is_held: bool) -> bool:  # no
     path = key.rpartition("/")[0]
     if examined.is_specification(path):
         return not is_held
-    if key != format2.ATTRIBUTES or not is_held:
+    if key != format2.ATTRIBUTES or not is_held or key not in examined.own:
         return False
     assert examined.held is not None
     held, own = examined.held[key], examined.own[key]

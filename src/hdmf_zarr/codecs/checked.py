@@ -34,11 +34,23 @@ def check_compressed(name: str, encoded: Any, expected: int | None) -> None:
     expected : int or None
         Bytes that the elements of the chunk take; None where their sizes vary.
     """
-    if (decoded_size := _DECODED_SIZES.get(name)) is None:
+    if (known := _DECODED_SIZES.get(name)) is None:
         return
-    said = decoded_size(memoryview(encoded).cast("B"))
+    said = known(memoryview(encoded).cast("B"))
     if said is not None:
         check_decoded_size(said, expected)
+
+
+def decoded_size(name: str, encoded: bytes) -> int | None:
+    """Return how many bytes a compressed chunk says it becomes; None where it does not say.
+
+    Raises
+    ------
+    MetadataError
+        If it is cut off.
+    """
+    known = _DECODED_SIZES.get(name)
+    return None if known is None else known(memoryview(encoded))
 
 
 def _blosc_size(encoded: memoryview) -> int:

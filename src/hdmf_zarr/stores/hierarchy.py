@@ -39,6 +39,8 @@ logger = logging.getLogger(__name__)
 
 DOCUMENT = "zarr.json"
 
+_NO_ATTRIBUTES: dict[str, JSON] = {}
+
 NodeType = Literal["group", "array"]
 
 
@@ -318,7 +320,7 @@ class Hierarchy:
 
     def _links(self, path: str) -> dict[str, Link]:
         """The links of a group by their names, decoded once: a group may have thousands."""
-        attributes = self.attributes(path)
+        attributes = self.documents[path].get("attributes") or _NO_ATTRIBUTES
         decoded = self._decoded_links.get(path)
         if decoded is None or decoded[0] is not attributes:
             links: dict[str, Link] = {}
@@ -336,11 +338,11 @@ class Hierarchy:
         document: Any = compat.readable_document(self.documents[path])
         if self.documents[path].get(format2.NATIVE):
             document = dict(self.documents[path][format2.ORIGINAL])
-        else:
-            document = {**document, "codecs": checked_codecs(document.get("codecs") or ())}
         config: Any = {"write_empty_chunks": True}
         try:
             with compat.without_specification_warnings():
+                if document.get("zarr_format") == 3:
+                    document = {**document, "codecs": checked_codecs(document["codecs"])}
                 # A chunk that was written is there: a missing one can then be told from an empty one.
                 array: zarr.AsyncArray[Any] = zarr.AsyncArray(
                     document, StorePath(self.bytestore.zarr_store, path), config
