@@ -1,7 +1,7 @@
-"""Compressors of zarr-python that look at what they are given before they decompress it.
+"""Codecs of zarr-python that look at what they are given before they decode it.
 
 Blosc trusts what a chunk says of its own size: it reads past the end of one that was cut off, and gives
-what it finds there for elements. And a few kilobytes can become gigabytes. Both are errors here.
+what it finds there for elements. And a few bytes can become gigabytes. Both are errors here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from zarr.abc.codec import BytesBytesCodec
+import zarr.codecs
+from zarr.abc.codec import ArrayBytesCodec, BytesBytesCodec
 from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
 
 from hdmf_zarr.errors import MetadataError
@@ -144,13 +145,72 @@ class CheckedZstdCodec(_Checked, ZstdCodec):
     __hash__ = _Checked.__hash__
 
 
+def check_count(encoded: Any, count: int) -> None:
+    """Raise `MetadataError` if a chunk of text or bytes does not hold as many elements as it should.
+
+    Parameters
+    ----------
+    encoded : bytes-like
+        At its start is the number of elements, for which room is made before they are looked for.
+    count : int
+        Of the elements of the chunk.
+    """
+    view = memoryview(encoded).cast("B")
+    held = int.from_bytes(view[:4], "little")
+    if len(view) < 4 or held != count or len(view) < 4 * (1 + count):
+        raise MetadataError(
+            f"the chunk holds {held} elements in {len(view)} bytes, expected {count}"
+        )
+
+
+class _CheckedVariable(ArrayBytesCodec):
+    """What the two have in common; equal to the codec of zarr-python."""
+
+    plain: type[Any]
+
+    def _decode_sync(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
+        check_count(chunk_bytes.as_numpy_array(), math.prod(chunk_spec.shape))
+        return super()._decode_sync(chunk_bytes, chunk_spec)  # type: ignore[misc]
+
+    async def _decode_single(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
+        check_count(chunk_bytes.as_numpy_array(), math.prod(chunk_spec.shape))
+        return await super()._decode_single(chunk_bytes, chunk_spec)
+
+    def __eq__(self, other: object) -> bool:
+        return True if isinstance(other, self.plain) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.plain)
+
+
+class VLenUTF8Codec(_CheckedVariable, zarr.codecs.VLenUTF8Codec):
+    """`zarr.codecs.VLenUTF8Codec` that refuses a chunk of another number of elements.
+
+    Of the same name, by which zarr-python asks whether a codec is the one for text.
+    """
+
+    plain = zarr.codecs.VLenUTF8Codec
+    __hash__ = _CheckedVariable.__hash__
+
+
+class VLenBytesCodec(_CheckedVariable, zarr.codecs.VLenBytesCodec):
+    """`zarr.codecs.VLenBytesCodec` that refuses a chunk of another number of elements."""
+
+    plain = zarr.codecs.VLenBytesCodec
+    __hash__ = _CheckedVariable.__hash__
+
+
 _CHECKED: dict[str, type[Any]] = {
-    kind.codec_name: kind for kind in (CheckedBloscCodec, CheckedGzipCodec, CheckedZstdCodec)
+    "blosc": CheckedBloscCodec,
+    "gzip": CheckedGzipCodec,
+    "zstd": CheckedZstdCodec,
+    "vlen-utf8": VLenUTF8Codec,
+    "vlen-bytes": VLenBytesCodec,
 }
 
 
 def checked_codecs(codecs: Sequence[Any]) -> list[Any]:
-    """Return the codecs of a document with the compressors that check, those in shards included."""
+    """Return the codecs of a document with those that check, in shards too."""
     return [_checked(codec) for codec in codecs]
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numcodecs
 import numpy as np
 import pytest
 import zarr
-from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
+from zarr.codecs import BloscCodec, GzipCodec, VLenBytesCodec, VLenUTF8Codec, ZstdCodec
 from zarr.storage import MemoryStore
 
 from hdmf_zarr.codecs.checked import (
@@ -14,6 +16,7 @@ from hdmf_zarr.codecs.checked import (
     CheckedGzipCodec,
     CheckedZstdCodec,
     check_compressed,
+    check_count,
     checked_codecs,
 )
 from hdmf_zarr.errors import MetadataError
@@ -111,3 +114,38 @@ def test_compressors_in_shards_are_checked() -> None:
     (checked,) = checked_codecs([shards])
     assert isinstance(checked["configuration"]["codecs"][1], CheckedBloscCodec)
     assert isinstance(inner["codecs"][1], dict)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\x02\0\0", b"\x02\0\0\0" + bytes(4), b"\xff\xff\xff\xff" + bytes(8), bytes(12)],
+)
+def test_text_of_another_number_of_elements_is_refused(content: bytes) -> None:
+    with pytest.raises(MetadataError, match="expected 2"):
+        check_count(content, 2)
+    check_count(b"\x02\0\0\0" + bytes(8), 2)
+
+
+def test_a_text_that_claims_four_billion_elements_takes_no_memory() -> None:
+    store = MemoryStore()
+    group = zarr.create_group(store, zarr_format=3)
+    array = group.create_array("data", shape=(2,), chunks=(2,), dtype=str, compressors=None)
+    array[:] = np.array(["a", "b"], dtype=object)
+    buffer = store._store_dict["data/c/0"]
+    store._store_dict["data/c/0"] = type(buffer).from_bytes(b"\xff" * 4 + buffer.to_bytes()[4:])
+    hierarchy = Hierarchy.load(open_bytestore(locate(store), read_only=True), consolidated=False)
+    tracemalloc.start()
+    try:
+        with pytest.raises(MetadataError, match="holds 4294967295 elements"):
+            zarr.Array(hierarchy.async_array("data"))[:]
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_codecs_of_text_are_equal_to_those_of_zarr() -> None:
+    for plain in (VLenUTF8Codec(), VLenBytesCodec()):
+        (checked,) = checked_codecs([plain.to_dict()])
+        assert checked == plain
+        assert plain == checked
+        assert type(checked) is not type(plain)
