@@ -71,7 +71,7 @@ print(json.dumps([measured(read), measured(checked)]))
 
 def use(path: Path, mode: str = "r") -> tuple[Any, Any]:
     """Read and check a store in a process of its own; return what both said, within the limits."""
-    for _attempt in range(3):  # a busy machine is not what is measured
+    for _attempt in range(5):  # a busy machine is not what is measured
         done = subprocess.run(
             [sys.executable, "-c", READ, str(path), mode],
             capture_output=True,

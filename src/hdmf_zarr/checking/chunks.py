@@ -256,7 +256,7 @@ class _Task:
     one_chunk : dict
         Of an array that is one chunk of it.
     itemsize : int
-        Bytes of an element; 0 where they vary.
+        Bytes of an element; 1 where they vary.
     """
 
     path: str
