@@ -335,11 +335,11 @@ class Hierarchy:
         """Return zarr's array of a node, made from the document without a request."""
         if format2.BROKEN in self.documents[path]:
             raise MetadataError(f"{self.uri}:/{path}: {self.documents[path][format2.BROKEN]}")
-        document: Any = compat.readable_document(self.documents[path])
-        if self.documents[path].get(format2.NATIVE):
-            document = dict(self.documents[path][format2.ORIGINAL])
         config: Any = {"write_empty_chunks": True}
         try:
+            document: Any = compat.readable_document(self.documents[path])
+            if self.documents[path].get(format2.NATIVE):
+                document = dict(self.documents[path][format2.ORIGINAL])
             with compat.without_specification_warnings():
                 if document.get("zarr_format") == 3:
                     document = {**document, "codecs": checked_codecs(document["codecs"])}
