@@ -18,6 +18,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from hdmf_zarr.checking import check
+from hdmf_zarr.checking.report import render as render_report
 from hdmf_zarr.convert import SUFFIXES, convert
 from hdmf_zarr.errors import HDMFZarrError, OptionError
 from hdmf_zarr.info import describe, format_bytes, render
@@ -30,6 +32,9 @@ PROGRAM = "hdmf-zarr"
 
 DONE, FAILED = 0, 1
 """Exit statuses; argparse exits with 2 where the command line makes no sense."""
+
+NOT_CHECKED = 2
+"""Of ``check``, whose 1 means that it has found errors."""
 
 INTERRUPTED = 130
 """As a shell reports a program that was stopped with Ctrl-C."""
@@ -47,22 +52,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     -------
     int
         0 when done, 1 after an error, which is printed as one line. A command line that makes no
-        sense exits with 2.
+        sense exits with 2. ``check`` returns 1 where it has found errors, and 2 where it could not
+        check.
     """
     options = _parser().parse_args(arguments)
     with _brief_warnings():
         try:
-            options.run(options)
+            status: int | None = options.run(options)
         except BrokenPipeError:
             # The reader (head, less) has seen enough; Python's own flush at exit would complain.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return DONE
         except (HDMFZarrError, OSError) as error:
-            return _report(error, debug=options.debug)
+            _report(error, debug=options.debug)
+            return getattr(options, "status_of_errors", FAILED)
         except KeyboardInterrupt:
             print(f"{PROGRAM}: stopped; nothing was written", file=sys.stderr)
             return INTERRUPTED
-    return DONE
+    return status or DONE
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -79,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_convert(commands, common)
     _add_info(commands, common)
     _add_upgrade(commands, common)
+    _add_check(commands, common)
     return parser
 
 
@@ -198,6 +206,54 @@ def _add_upgrade(commands: Any, common: argparse.ArgumentParser) -> None:
     command.add_argument("--overwrite", action="store_true", help="replace a store at DST")
     command.add_argument("--quiet", action="store_true", help="show no progress bar")
     command.set_defaults(run=_upgrade)
+
+
+def _add_check(commands: Any, common: argparse.ArgumentParser) -> None:
+    command = commands.add_parser(
+        "check",
+        parents=[common],
+        help="check that a Zarr store is whole",
+        description="Check that every chunk is there and can be decoded, that links and references "
+        "lead where they should, that metadata and specifications are complete, and that nothing lies "
+        "about. Exits with 0 where no error was found, with 1 where one was, with 2 where the store "
+        "could not be checked.",
+    )
+    command.add_argument("path", metavar="PATH", help="Zarr store: a folder, a zip file or a URL")
+    command.add_argument("--fast", action="store_true", help="read no chunk")
+    command.add_argument(
+        "--jobs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="threads that decode chunks (default: %(default)s)",
+    )
+    command.add_argument("--json", action="store_true", help="print JSON in place of text")
+    command.add_argument(
+        "--repair",
+        action="store_true",
+        help="rebuild the consolidated metadata and remove what stopped writes left; nothing else",
+    )
+    command.add_argument(
+        "--dandi",
+        action="store_true",
+        help="check also what an upload to the DANDI archive needs (hdmf-zarr[dandi])",
+    )
+    command.add_argument("--quiet", action="store_true", help="show no progress bar")
+    command.set_defaults(run=_check, status_of_errors=NOT_CHECKED)
+
+
+def _check(options: argparse.Namespace) -> int:
+    with _progress_bar(options.path, is_shown=not options.quiet) as progress:
+        report = check(
+            options.path,
+            fast=options.fast,
+            jobs=options.jobs,
+            repair=options.repair,
+            dandi=options.dandi,
+            progress=progress,
+        )
+    print(json.dumps(report.to_json(), indent=2) if options.json else render_report(report))
+    return DONE if report.is_clean else FAILED
 
 
 def _upgrade(options: argparse.Namespace) -> None:
@@ -332,11 +388,10 @@ def _brief_warnings() -> Iterator[None]:
         yield
 
 
-def _report(error: BaseException, *, debug: bool) -> int:
+def _report(error: BaseException, *, debug: bool) -> None:
     if debug:
         traceback.print_exception(error)
     print(f"{PROGRAM}: error: {_one_line(error)}", file=sys.stderr)
-    return FAILED
 
 
 def _one_line(message: object) -> str:

@@ -74,7 +74,7 @@ class MetadataError(HDMFZarrError, ValueError):
     """A metadata document that makes no sense."""
 
 
-class ChunkError(HDMFZarrError, ValueError, RuntimeError):
+class ChunkError(MetadataError, RuntimeError):
     """A chunk that is damaged, or that does not fit the metadata of its array."""
 
 

@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as npst
 from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
 
 from hdmf_zarr.dtypes import ASCII, BYTES, ISODATETIME, REFERENCE, TEXT, ElementType
+from hdmf_zarr.stores.names import why_refused
 
 NUMBER_DTYPES = [
     np.dtype(name)
@@ -37,6 +38,9 @@ utf8 = text.map(lambda value: value.encode("utf-8"))
 names = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1, max_size=8
 ).filter(lambda name: name not in (".", ".."))
+
+node_names = names.filter(lambda name: why_refused(name) is None)
+"""Names under which objects are written."""
 
 paths = st.lists(names, max_size=4).map(lambda parts: "/" + "/".join(parts))
 

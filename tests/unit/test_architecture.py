@@ -17,6 +17,7 @@ PACKAGE = "hdmf_zarr"
 LEVELS = {
     "errors": 0,
     "convention": 1,
+    "limits": 1,
     "dtypes": 1,
     "elements": 1,
     "hdf5": 2,
@@ -30,6 +31,7 @@ LEVELS = {
     "nwb": 4,
     "convert": 4,
     "info": 4,
+    "checking": 4,
     "cli": 5,
     "v2": 5,
     "zarr_utils": 4,

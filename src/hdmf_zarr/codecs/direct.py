@@ -12,7 +12,6 @@ from __future__ import annotations
 import importlib
 import json
 import math
-import struct
 import warnings
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -27,12 +26,11 @@ import zarr.dtype
 from numcodecs.vlen import VLenBytes, VLenUTF8
 from zarr.errors import UnstableSpecificationWarning
 
+from hdmf_zarr.codecs.checked import check_count, decoded_size
 from hdmf_zarr.codecs.objects import JSONObjectsCodec, PickledObjectsCodec
 from hdmf_zarr.errors import ChunkError, EncodingError, HDMFZarrError
 
 _BLOSC_SHUFFLE = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
-
-_BLOSC_HEADER_BYTES = 16
 
 _CHECKSUM_BYTES = 4
 
@@ -159,10 +157,7 @@ class DirectChain:
         return values.astype(self.dtype, order="C", copy=False)
 
     def _decode_objects(self, encoded: bytes) -> npt.NDArray[Any]:
-        expected = math.prod(self.shape)
-        found = struct.unpack_from("<I", encoded)[0] if len(encoded) >= 4 else None
-        if found != expected:
-            raise ChunkError(f"the chunk holds {found} elements, expected {expected}")
+        check_count(encoded, math.prod(self.shape))
         values: npt.NDArray[Any] = self._objects.decode(encoded)
         return values.reshape(self.shape)
 
@@ -418,28 +413,9 @@ class _Objects:
         return size  # never asked: text has no limit
 
 
-def _declared_by_blosc(encoded: bytes) -> int:
-    """Bytes that a Blosc chunk says it becomes; its header must not promise more bytes than there are."""
-    if len(encoded) < _BLOSC_HEADER_BYTES:
-        raise ChunkError(f"the chunk of {len(encoded)} bytes has no header of Blosc")
-    decoded, _block, present = struct.unpack_from("<III", encoded, 4)
-    if present > len(encoded):
-        raise ChunkError(f"the chunk has {len(encoded)} bytes, of {present} by its header")
-    return int(decoded)
-
-
-def _declared_by_zstd(encoded: bytes) -> int | None:
-    """Bytes that a frame of Zstandard says it becomes, where it does (RFC 8878, 3.1.1.1)."""
-    if len(encoded) < 6 or encoded[:4] != b"\x28\xb5\x2f\xfd":
-        raise ChunkError(f"the chunk of {len(encoded)} bytes is no frame of Zstandard")
-    descriptor = encoded[4]
-    is_single_segment = bool(descriptor & 0x20)
-    size_bytes = (1 if is_single_segment else 0, 2, 4, 8)[descriptor >> 6]
-    if size_bytes == 0:
-        return None
-    start = 5 + (0 if is_single_segment else 1) + (0, 1, 2, 4)[descriptor & 3]
-    size = int.from_bytes(encoded[start : start + size_bytes], "little")
-    return size + 256 if size_bytes == 2 else size
+def _declared(name: str) -> Callable[[bytes], int | None]:
+    """Return what tells how many bytes a compressed chunk says it becomes."""
+    return lambda encoded: decoded_size(name, encoded)
 
 
 def _blosc(configuration: Mapping[str, Any], itemsize: int | None) -> _Step:
@@ -454,14 +430,14 @@ def _blosc(configuration: Mapping[str, Any], itemsize: int | None) -> _Step:
     }
     if _BLOSC_KNOWS_TYPESIZE:
         options["typesize"] = typesize
-    return _Compressor(numcodecs.get_codec(options), _declared_by_blosc)
+    return _Compressor(numcodecs.get_codec(options), _declared("blosc"))
 
 
 def _zstd(configuration: Mapping[str, Any], _itemsize: int | None) -> _Step:
     codec = numcodecs.Zstd(
         level=configuration.get("level", 0), checksum=configuration.get("checksum", False)
     )
-    return _Compressor(codec, _declared_by_zstd)
+    return _Compressor(codec, _declared("zstd"))
 
 
 def _gzip(configuration: Mapping[str, Any], _itemsize: int | None) -> _Step:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from numcodecs.vlen import VLenBytes, VLenUTF8
 
+from hdmf_zarr.codecs.checked import check_compressed, check_count
 from hdmf_zarr.codecs.objects import JSONObjectsCodec
 
 _SERIALIZERS: dict[str, Callable[[], Any]] = {"vlen-utf8": VLenUTF8, "vlen-bytes": VLenBytes}
@@ -69,8 +70,10 @@ def decode_one(encoded: bytes, codecs: Sequence[Mapping[str, Any]]) -> str | byt
     if chain is None:
         return None
     serializer, compressors = chain
-    for compressor in reversed(compressors):
+    for codec, compressor in zip(reversed(codecs[1:]), reversed(compressors), strict=True):
+        check_compressed(codec["name"], encoded, None)
         encoded = compressor.decode(encoded)
+    check_count(encoded, 1)
     element: str | bytes = serializer.decode(encoded)[0]
     return element
 

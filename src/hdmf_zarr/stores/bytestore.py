@@ -19,9 +19,10 @@ from typing import IO, Any, Protocol
 from zarr.abc.store import Store
 from zarr.storage import FsspecStore, LocalStore
 
-from hdmf_zarr.errors import MissingExtraError, ModeError, NotAStoreError
+from hdmf_zarr.errors import MetadataError, MissingExtraError, ModeError, NotAStoreError
 from hdmf_zarr.stores import compat
 from hdmf_zarr.stores.location import Location
+from hdmf_zarr.stores.names import is_inside
 
 
 class ByteStore(Protocol):
@@ -93,9 +94,19 @@ class LocalByteStore:
         self._made.clear()
         self._zarr_store = None
 
+    def _path(self, key: str) -> Path:
+        return Path(self._file(key)) if key else self.root
+
+    def _file(self, key: str) -> str:
+        if not is_inside(key):
+            raise MetadataError(
+                f"{self.location.uri}: the key {key!r:.200} leads out of the store; it is not used"
+            )
+        return f"{self.root}/{key}"
+
     def get(self, key: str) -> bytes | None:
         try:
-            with open(f"{self.root}/{key}", "rb", buffering=0) as file:
+            with open(self._file(key), "rb", buffering=0) as file:
                 return file.readall()
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
@@ -106,7 +117,7 @@ class LocalByteStore:
 
     def set(self, key: str, value: bytes) -> None:
         self._refuse_read_only(key)
-        path = f"{self.root}/{key}"
+        path = self._file(key)
         if self.is_unseen:
             folder = os.path.dirname(path)
             if folder not in self._made:
@@ -125,7 +136,7 @@ class LocalByteStore:
     @contextmanager
     def writer(self, key: str) -> Iterator[IO[bytes]]:
         self._refuse_read_only(key)
-        path = f"{self.root}/{key}"
+        path = self._file(key)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         temporary = f"{path}.{uuid.uuid4().hex}.partial"
         try:
@@ -138,15 +149,16 @@ class LocalByteStore:
 
     def delete(self, key: str) -> None:
         self._refuse_read_only(key)
-        (self.root / key).unlink(missing_ok=True)
+        self._path(key).unlink(missing_ok=True)
 
     def delete_prefix(self, prefix: str) -> None:
         self._refuse_read_only(prefix)
         self._made.clear()
-        shutil.rmtree(self.root / prefix, ignore_errors=not (self.root / prefix).exists())
+        path = self._path(prefix)
+        shutil.rmtree(path, ignore_errors=not path.exists())
 
     def list_prefix(self, prefix: str) -> Iterator[str]:
-        base = self.root / prefix if prefix else self.root
+        base = self._path(prefix)
         for folder, _, files in os.walk(base):
             start = self._key_of_folder(folder)
             for name in files:
@@ -169,7 +181,7 @@ class LocalByteStore:
         return relative + "/" if relative else ""
 
     def size(self, prefix: str) -> tuple[int, int]:
-        sizes = [(self.root / key).stat().st_size for key in self.list_prefix(prefix)]
+        sizes = [self._path(key).stat().st_size for key in self.list_prefix(prefix)]
         return len(sizes), sum(sizes)
 
     def _refuse_read_only(self, key: str) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from hdmf_zarr.errors import MetadataError
+
 CHUNK_KEYS: dict[str, Any] = {"name": "default", "configuration": {"separator": "."}}
 """Keys like ``c.0.0``: one path component, since the DANDI archive allows seven."""
 
@@ -40,6 +42,34 @@ def is_known_form(encoding: Any) -> bool:
     return isinstance(configuration, Mapping) and configuration.get("separator", ".") in (".", "/")
 
 
+def coordinates_of(
+    encoding: Mapping[str, Any], key: str, n_dimensions: int
+) -> tuple[int, ...] | None:
+    """Return the place in the grid of the chunk that a key names, or None; inverse of `chunk_key`.
+
+    Examples
+    --------
+    >>> coordinates_of(CHUNK_KEYS, "c.0.12", 2)
+    (0, 12)
+    """
+    separator = _separator(encoding)
+    if encoding["name"] == "default":
+        start, *parts = key.split(separator)
+        if start != "c":
+            return None
+    else:
+        parts = key.split(separator)
+        if not n_dimensions:
+            return () if key == "0" else None
+    if len(parts) != n_dimensions or not all(map(_is_index, parts)):
+        return None
+    return tuple(map(int, parts))
+
+
+def _is_index(part: str) -> bool:
+    return part.isascii() and part.isdigit() and (part == "0" or part[0] != "0") and len(part) < 20
+
+
 def has_form(encoding: Mapping[str, Any], key: str) -> bool:
     """Whether a key in the folder of an array is one that an encoding gives to chunks."""
     if encoding["name"] == "default":
@@ -57,4 +87,8 @@ def other_form(*taken: Mapping[str, Any]) -> dict[str, Any]:
 def _separator(encoding: Mapping[str, Any]) -> str:
     default = "/" if encoding["name"] == "default" else "."
     separator: str = (encoding.get("configuration") or {}).get("separator", default)
+    if separator not in (".", "/"):
+        raise MetadataError(
+            f"the keys of chunks are separated by '.' or '/', found {separator!r:.100}"
+        )
     return separator

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import zarr
 from zarr.storage import StorePath
 
+from hdmf_zarr import limits
+from hdmf_zarr.codecs.checked import checked_codecs
 from hdmf_zarr.convention import (
     JSON,
     SELF,
@@ -27,14 +30,17 @@ from hdmf_zarr.errors import (
     UnsupportedFormatError,
 )
 from hdmf_zarr.stores import compat, format2
-from hdmf_zarr.stores.bytestore import ByteStore
+from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore
 from hdmf_zarr.stores.cache import ChunkCache
 from hdmf_zarr.stores.chunk_keys import has_form, other_form
 from hdmf_zarr.stores.location import Location, resolve_source
+from hdmf_zarr.stores.names import is_node_path
 
 logger = logging.getLogger(__name__)
 
 DOCUMENT = "zarr.json"
+
+_NO_ATTRIBUTES: dict[str, JSON] = {}
 
 NodeType = Literal["group", "array"]
 
@@ -74,6 +80,7 @@ class Hierarchy:
         self.was_consolidated = True
         self.is_changed = False
         self.cache = ChunkCache(self)
+        self._decoded_links: dict[str, tuple[dict[str, JSON], dict[str, Link]]] = {}
         self._committed_keys: dict[str, dict[str, JSON]] = {}
 
     # -- reading ---------------------------------------------------------------------------------
@@ -92,6 +99,7 @@ class Hierarchy:
         ------
         StoreNotFoundError, NotAStoreError, MetadataError, UnsupportedFormatError
         """
+        _check_sizes(bytestore, [DOCUMENT, format2.CONSOLIDATED])
         encoded = bytestore.get(DOCUMENT)
         if encoded is None:
             return cls._load_format2(bytestore, consolidated=consolidated)
@@ -130,11 +138,14 @@ class Hierarchy:
             hierarchy.is_consolidated = True
         else:
             keys = bytestore.metadata_keys(format2.NODE_DOCUMENTS)
+            _check_sizes(bytestore, keys)
             encoded = bytestore.get_many(keys)
             entries = {
                 key: _parse_or_empty(encoded[key], f"{uri}:/{key}") for key in sorted(encoded)
             }
-        hierarchy.documents = format2.node_documents(entries)
+        hierarchy.documents = format2.node_documents(_inside(entries, uri, is_key=True))
+        for path, document in hierarchy.documents.items():
+            _check_node(path, document, f"{uri}:/{path}")
         if "" not in hierarchy.documents:
             raise MetadataError(
                 f"{uri} is a store of Zarr format 2 whose root group is not in its metadata; if its "
@@ -152,6 +163,7 @@ class Hierarchy:
                 "a group"
             )
         _check_document(root, f"{uri}:/")
+        _check_node("", root, f"{uri}:/")
         return root
 
     def _discover(self) -> None:
@@ -163,6 +175,7 @@ class Hierarchy:
                 "listed"
             )
         keys = [key for key in listed if key != DOCUMENT]
+        _check_sizes(self.bytestore, keys)
         found = self.bytestore.get_many(keys)
         where = self.bytestore.location.uri
         self._add_all(
@@ -175,13 +188,14 @@ class Hierarchy:
     def _add_all(self, entries: JSON) -> None:
         if not isinstance(entries, dict):
             raise MetadataError(f"{self.uri}:/ has consolidated metadata that are no object")
-        for path, document in entries.items():
+        for path, document in _inside(entries, self.uri, is_key=False).items():
             if not isinstance(document, dict) or document.get("node_type") not in (
                 "group",
                 "array",
             ):
                 raise MetadataError(f"{self.uri}:/{path} is neither a group nor an array")
             _check_document(document, f"{self.uri}:/{path}")
+            _check_node(path, document, f"{self.uri}:/{path}")
             document.pop("consolidated_metadata", None)
             self.documents[path.strip("/")] = document
 
@@ -248,7 +262,7 @@ class Hierarchy:
             self.documents[""] = {**root, "attributes": {**attributes, **self.attributes("")}}
         else:
             base = self.specification_path
-        if base is None or base in self.documents:
+        if base is None or base in self.documents or not is_node_path(base):
             return
         try:
             listed = list(self.bytestore.list_prefix(base))
@@ -302,10 +316,21 @@ class Hierarchy:
             parent = "/".join(parts[:depth])
             if parent not in self.documents:
                 return None
-            for link in self.convention.decode_links(self.attributes(parent)):
-                if link.name == parts[depth]:
-                    return link, parts[depth + 1 :]
+            link = self._links(parent).get(parts[depth])
+            if link is not None:
+                return link, parts[depth + 1 :]
         return None
+
+    def _links(self, path: str) -> dict[str, Link]:
+        """The links of a group by their names, decoded once: a group may have thousands."""
+        attributes = self.documents[path].get("attributes") or _NO_ATTRIBUTES
+        decoded = self._decoded_links.get(path)
+        if decoded is None or decoded[0] is not attributes:
+            links: dict[str, Link] = {}
+            for link in self.convention.decode_links(attributes):
+                links.setdefault(link.name, link)
+            decoded = self._decoded_links[path] = attributes, links
+        return decoded[1]
 
     # -- zarr's objects --------------------------------------------------------------------------
 
@@ -313,21 +338,26 @@ class Hierarchy:
         """Return zarr's array of a node, made from the document without a request."""
         if format2.BROKEN in self.documents[path]:
             raise MetadataError(f"{self.uri}:/{path}: {self.documents[path][format2.BROKEN]}")
-        document: Any = compat.readable_document(self.documents[path])
-        if self.documents[path].get(format2.NATIVE):
-            document = dict(self.documents[path][format2.ORIGINAL])
         config: Any = {"write_empty_chunks": True}
         try:
+            document: Any = compat.readable_document(self.documents[path])
+            if self.documents[path].get(format2.NATIVE):
+                document = dict(self.documents[path][format2.ORIGINAL])
             with compat.without_specification_warnings():
+                if document.get("zarr_format") == 3:
+                    document = {**document, "codecs": checked_codecs(document["codecs"])}
                 # A chunk that was written is there: a missing one can then be told from an empty one.
                 array: zarr.AsyncArray[Any] = zarr.AsyncArray(
                     document, StorePath(self.bytestore.zarr_store, path), config
                 )
-                return array
         except (ValueError, KeyError, TypeError) as error:
             raise MetadataError(
                 f"{self.uri}:/{path} has metadata that zarr cannot read: {error}"
             ) from error
+        if document.get("zarr_format") != 2:
+            dtype = array.metadata.dtype.to_native_dtype()
+            limits.check_chunk(document, dtype.itemsize, f"{self.uri}:/{path}")
+        return array
 
     def locate_source(self, source: str) -> Location:
         """Return the location that the ``source`` of a link or reference of this store names.
@@ -335,6 +365,8 @@ class Hierarchy:
         Stores of Zarr format 2 spell it in several ways: relative to the store, relative to the
         folder in which it is, or, for the store itself, by its name; the first that exists is meant.
         """
+        if source == SELF:
+            return self.location
         location = resolve_source(source, self.location)
         if self.zarr_format != 2 or location == self.location or not self.location.is_local:
             return location
@@ -500,6 +532,37 @@ def _check_document(document: dict[str, JSON], where: str) -> None:
         isinstance(document.get("shape"), list) and "data_type" in document
     ):
         raise MetadataError(f"{where} is an array without a shape and a data type")
+
+
+def _check_node(path: str, document: dict[str, JSON], where: str) -> None:
+    """Raise `MetadataError` if a node asks for more than its readers can do."""
+    limits.check_path_depth(path, where)
+    limits.check_json_depth(document.get("attributes") or {}, where)
+
+
+def _check_sizes(bytestore: ByteStore, keys: Iterable[str]) -> None:
+    """Raise `MetadataError` before a document of a local store is read that is too large."""
+    if not isinstance(bytestore, LocalByteStore):
+        return
+    for key in keys:
+        try:
+            n_bytes = (bytestore.root / key).stat().st_size
+        except OSError:
+            continue  # which is told where it is read
+        limits.check_document_size(n_bytes, f"{bytestore.location.uri}:/{key}")
+
+
+def _inside(entries: dict[str, JSON], uri: str, *, is_key: bool) -> dict[str, JSON]:
+    """The entries of consolidated metadata without those whose names lead out of the store."""
+    kept = {}
+    for key, document in entries.items():
+        path = key.rpartition("/")[0] if is_key else key.strip("/")
+        if is_node_path(path):
+            kept[key] = document
+        else:
+            message = f"{uri}: {path!r:.200} is no path of an object in a store; it is left out"
+            warnings.warn(message, UserWarning, stacklevel=3)
+    return kept
 
 
 def _parse(encoded: bytes, where: str) -> dict[str, JSON]:

@@ -73,7 +73,7 @@ from hdmf_zarr.hdf5 import (
 from hdmf_zarr.hdf5.names import ChildNames
 from hdmf_zarr.hdf5.raw import RawChunks, can_copy_raw, filter_chain
 from hdmf_zarr.hdf5.source import row_blocks
-from hdmf_zarr.stores import Hierarchy, Location, relative_source
+from hdmf_zarr.stores import Hierarchy, Location, names, relative_source
 from hdmf_zarr.stores.array import HDMFZarrArray
 from hdmf_zarr.stores.location import can_link, location_of_uri
 from hdmf_zarr.write.dataio import unwrap
@@ -221,6 +221,8 @@ class _Planner:
         existing = self.context.existing
         if existing is None or parent not in existing:
             raise BrokenLinkError(f"{self.context.destination.uri} has no group at /{parent}")
+        with self._at(parent):
+            self._check_name(builder.name)
         if isinstance(builder, BaseBuilder):
             self._assign_paths(builder, path)
         top: Any = builder
@@ -266,9 +268,9 @@ class _Planner:
         self._by_path[path] = builder
         if not isinstance(builder, GroupBuilder):
             return
+        with self._at(path):
+            self._check_names(self._children(builder, path))
         for child in self._children(builder, path):
-            with self._at(path):
-                _check_name(child.name)
             if isinstance(child, LinkBuilder):
                 self._links.append((path, child))
             else:
@@ -276,14 +278,37 @@ class _Planner:
 
     def _children(self, builder: GroupBuilder, path: str) -> list[Any]:
         """What is in a group, links first, under the names that it has in its file."""
-        names = self.context.child_names
+        in_file = self.context.child_names
         children = (
             *builder.links.values(),
-            *names.added.get(path, ()),
+            *in_file.added.get(path, ()),
             *builder.groups.values(),
             *builder.datasets.values(),
         )
-        return [child for child in children if (path, child.name) not in names.absent]
+        return [child for child in children if (path, child.name) not in in_file.absent]
+
+    def _check_names(self, every: Sequence[Any]) -> None:
+        """Refuse names of new objects that a store, or a system to which it may go, cannot keep."""
+        new = {child.name for child in every if not self.context.is_written(child)}
+        for name in new:
+            self._check_name(name)
+        for first, second in names.differing_in_case(child.name for child in every):
+            if first in new or second in new:
+                self._refuse_name(f"{first!r} and {second!r} differ only in case")
+
+    def _check_name(self, name: str) -> None:
+        if reason := names.why_unsafe(name):
+            raise EncodingError(f"an object cannot have the name {name!r}: {reason}")
+        if reason := names.why_refused(name):
+            self._refuse_name(f"{name!r} is a name that not every system keeps: {reason}")
+
+    def _refuse_name(self, reason: str) -> None:
+        """What is in a file already is kept under its name, with a warning."""
+        if self.context.export_source is None:
+            raise EncodingError(f"{reason}; choose another name")
+        where = f"{self.context.destination.uri} (from {self.context.export_source.uri})"
+        message = f"{where}: {reason}; it is kept, and may be lost where the store is copied to"
+        warnings.warn(message, UserWarning, stacklevel=2)
 
     def _path_in_source(self, builder: BaseBuilder) -> str:
         if builder.parent is None and builder.name == ROOT_NAME:
@@ -300,7 +325,6 @@ class _Planner:
     # -- links and references --------------------------------------------------------------------
 
     def _decide_link(self, link: LinkBuilder, path: str) -> Link | _Copy:
-        _check_name(link.name)
         target = link.builder
         inside = self._path_inside(target)
         if inside is not None:
@@ -867,11 +891,6 @@ class _Choice:
 
 def _join(parent: str, name: str) -> str:
     return f"{parent}/{name}" if parent else name
-
-
-def _check_name(name: str) -> None:
-    if not name or "/" in name or "\0" in name or name in (".", "..") or name == "zarr.json":
-        raise EncodingError(f"an object cannot have the name {name!r} in a Zarr store")
 
 
 def _merged(old: dict[str, JSON], new: dict[str, JSON]) -> dict[str, JSON]:

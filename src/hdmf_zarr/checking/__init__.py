@@ -1,0 +1,8 @@
+"""Whether a store is whole: every check, what it says, and the little that it can repair."""
+
+from __future__ import annotations
+
+from hdmf_zarr.checking.report import Finding, Report
+from hdmf_zarr.checking.run import check
+
+__all__ = ["Finding", "Report", "check"]

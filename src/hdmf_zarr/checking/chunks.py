@@ -1,0 +1,395 @@
+"""The chunks: every one is there, decodes to what the metadata say, and passes its checksums."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import math
+import threading
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import zarr
+from zarr.storage import MemoryStore, StorePath
+
+from hdmf_zarr.checking import kinds
+from hdmf_zarr.checking.examined import Examined
+from hdmf_zarr.checking.metadata import itemsize_of
+from hdmf_zarr.checking.report import Finding
+from hdmf_zarr.codecs.checked import check_compressed, checked_codecs, decoded_size
+from hdmf_zarr.convention import JSON
+from hdmf_zarr.errors import HDMFZarrError, MetadataError
+from hdmf_zarr.stores import compat, format2
+from hdmf_zarr.stores.chunk_keys import (
+    CHUNK_KEYS,
+    FORMAT2_CHUNK_KEYS,
+    chunk_key,
+    coordinates_of,
+)
+
+LISTED_MISSING = 100
+"""Missing chunks of one array that are findings of their own."""
+
+DECODED_TOGETHER = 32 * 1024**2
+"""Bytes of elements up to which the chunks inside of a shard are decoded in one go."""
+
+_SERIALIZERS = frozenset({"bytes", "vlen-utf8", "vlen-bytes"})
+
+_LEAST_TEXT_BYTES = 4
+"""That an element of text takes in its chunk: its length."""
+
+MOST_ASKED = 1_000_000
+"""Chunks of an array that are asked for one by one, where a store cannot be listed."""
+
+WAITING_PER_JOB = 2
+"""Chunks that wait for a thread, besides the one that it decodes."""
+
+
+@dataclass(kw_only=True)
+class ArrayChunks:
+    """The chunks of one array, by their keys.
+
+    Attributes
+    ----------
+    path : str
+    present : dict of str to tuple of int
+        Key of each chunk of the array that is in the store -> its place in the grid.
+    stale : list of str
+        Keys that look like those of chunks and are of none.
+    """
+
+    path: str
+    present: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    stale: list[str] = field(default_factory=list)
+
+
+@dataclass(kw_only=True)
+class Decoded:
+    """How much was decoded."""
+
+    n_chunks: int = 0
+    n_bytes: int = 0
+
+
+def grid_of(document: Mapping[str, JSON]) -> tuple[int, ...]:
+    """Number of chunks (or shards) along each dimension."""
+    unit = document["chunk_grid"]["configuration"]["chunk_shape"]
+    return tuple(-(-size // step) for size, step in zip(document["shape"], unit, strict=True))
+
+
+def _places(grid: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    """Every place in a grid, in order; `itertools.product` would hold each range in memory."""
+    if not grid:
+        yield ()
+        return
+    for first in range(grid[0]):
+        for others in _places(grid[1:]):
+            yield first, *others
+
+
+def writes_every_chunk(document: Mapping[str, JSON]) -> bool:
+    """Whether the writer of an array has left no chunk out, so that a missing one is lost.
+
+    This package does so, whose keys are like ``c.0.0``, and so did hdmf-zarr up to 0.13, which wrote
+    Zarr format 2. Zarr-python 3, and with it hdmf-zarr 0.14, leaves chunks out that hold only the fill
+    value; its keys are like ``c/0/0``.
+    """
+    return format2.ORIGINAL in document or document["chunk_key_encoding"] == CHUNK_KEYS
+
+
+# -- which chunks are there ------------------------------------------------------------------------
+
+
+def check_presence(examined: Examined, chunks: Mapping[str, ArrayChunks]) -> Iterator[Finding]:
+    """Every chunk of every array is in the store."""
+    for path in examined.arrays():
+        document = examined.hierarchy.documents[path]
+        grid = grid_of(document)
+        if examined.sizes is None:
+            if math.prod(grid) > MOST_ASKED:
+                message = f"its {math.prod(grid)} chunks are not checked"
+                yield Finding.of(kinds.NOT_LISTED, path, message)
+            continue
+        present = chunks[path].present
+        missing = math.prod(grid) - len(present)
+        if missing == 0:
+            continue
+        if not writes_every_chunk(document):
+            message = (
+                f"{missing} of {math.prod(grid)} chunks are not there and read as the fill value"
+            )
+            yield Finding.of(kinds.ABSENT_CHUNKS, path, message)
+            continue
+        held = set(present.values())
+        lost = (at for at in _places(grid) if at not in held)
+        for at in itertools.islice(lost, LISTED_MISSING):
+            key = f"{path}/{chunk_key(document['chunk_key_encoding'], at)}"
+            message = f"the chunk at {list(at)} of the grid {list(grid)} is missing"
+            yield Finding.of(kinds.MISSING_CHUNK, path, message, key=key)
+        if missing > LISTED_MISSING:
+            message = f"{missing} of {math.prod(grid)} chunks are missing"
+            yield Finding.of(kinds.MISSING_CHUNK, path, message)
+
+
+def sort_chunks(
+    sizes: Mapping[str, int],
+    documents: Mapping[str, dict[str, JSON]],
+    is_metadata: Callable[[str], bool],
+) -> tuple[dict[str, ArrayChunks], list[str]]:
+    """Give each key of a store to its array; return also the keys that are nobody's."""
+    chunks = {
+        path: ArrayChunks(path=path)
+        for path, document in documents.items()
+        if document["node_type"] == "array"
+    }
+    others = []
+    for key in sizes:
+        if is_metadata(key):
+            continue
+        path = _array_of(key, chunks)
+        if path is None or not _take(chunks[path], documents[path], key):
+            others.append(key)
+    return chunks, others
+
+
+def _array_of(key: str, chunks: Mapping[str, ArrayChunks]) -> str | None:
+    path = key.rpartition("/")[0]
+    while path and path not in chunks:
+        path = path.rpartition("/")[0]
+    return path if path in chunks else None
+
+
+def _take(array: ArrayChunks, document: Mapping[str, JSON], key: str) -> bool:
+    """Note a key of an array's folder; False where it does not look like that of a chunk."""
+    if format2.BROKEN in document:
+        return True  # what its chunks are is not known
+    name = key[len(array.path) + 1 :]
+    grid = grid_of(document)
+    at = coordinates_of(document["chunk_key_encoding"], name, len(grid))
+    if at is not None and all(index < count for index, count in zip(at, grid, strict=True)):
+        array.present[key] = at
+    elif at is not None or looks_like_chunk(name):
+        array.stale.append(key)
+    else:
+        return False
+    return True
+
+
+def looks_like_chunk(name: str) -> bool:
+    """Whether a key in the folder of an array has any form that chunks have."""
+    parts = name.replace("/", ".").split(".")
+    parts = parts[1:] if parts[0] == "c" else parts
+    return all(part.isdigit() for part in parts)
+
+
+def check_stale(chunks: Mapping[str, ArrayChunks]) -> Iterator[Finding]:
+    """No chunks lie about that belong to no array."""
+    for path, array in chunks.items():
+        for key in array.stale:
+            yield Finding.of(
+                kinds.STALE_CHUNK, path, "the array has no chunk of this name", key=key
+            )
+
+
+# -- what is in them -------------------------------------------------------------------------------
+
+
+def check_contents(
+    examined: Examined,
+    chunks: Mapping[str, ArrayChunks],
+    *,
+    jobs: int,
+    advance: Callable[[int], None],
+    decoded: Decoded,
+) -> Iterator[Finding]:
+    """Decode every chunk; a chunk, or the chunk inside of a shard, at a time in each thread.
+
+    Parameters
+    ----------
+    examined : Examined
+    chunks : mapping of str to ArrayChunks
+    jobs : int
+        Threads.
+    advance : callable
+        Is told the bytes in the store of each chunk that was decoded.
+    decoded : Decoded
+        Counts what was decoded.
+    """
+    waiting: deque[Future[tuple[int, list[Finding]]]] = deque()
+    loops = _Loops()
+    pool = ThreadPoolExecutor(jobs, thread_name_prefix="hdmf-zarr-check")
+    try:
+        with compat.without_specification_warnings():
+            for task, key, at in _tasks(examined, chunks):
+                waiting.append(pool.submit(_check_chunk, examined, loops, task, key, at))
+                if len(waiting) > jobs * (1 + WAITING_PER_JOB):
+                    yield from _taken(waiting.popleft(), advance, decoded)
+            while waiting:
+                yield from _taken(waiting.popleft(), advance, decoded)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        loops.close()
+
+
+def _taken(
+    step: Future[tuple[int, list[Finding]]], advance: Callable[[int], None], decoded: Decoded
+) -> list[Finding]:
+    n_bytes, findings = step.result()
+    advance(n_bytes)
+    decoded.n_bytes += n_bytes
+    decoded.n_chunks += n_bytes > 0
+    return findings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Task:
+    """How the chunks of one array are decoded.
+
+    Attributes
+    ----------
+    path : str
+    document : dict
+        Of the array, as its store has it.
+    one_chunk : dict
+        Of an array that is one chunk of it.
+    itemsize : int
+        Bytes of an element; 1 where they vary.
+    """
+
+    path: str
+    document: dict[str, JSON]
+    one_chunk: dict[str, JSON]
+    itemsize: int
+
+
+def _tasks(
+    examined: Examined, chunks: Mapping[str, ArrayChunks]
+) -> Iterator[tuple[_Task, str, tuple[int, ...]]]:
+    for path in examined.arrays():
+        task = _task(examined, path)
+        if task is None:
+            continue  # which is a finding of its own
+        if examined.sizes is not None:
+            for key, at in chunks[path].present.items():
+                yield task, key, at
+            continue
+        if math.prod(grid_of(task.document)) > MOST_ASKED:
+            continue
+        for at in _places(grid_of(task.document)):
+            yield task, f"{path}/{chunk_key(task.document['chunk_key_encoding'], at)}", at
+
+
+def _task(examined: Examined, path: str) -> _Task | None:
+    document = examined.hierarchy.documents[path]
+    try:
+        array = examined.hierarchy.async_array(path)
+        itemsize = itemsize_of(array)
+    except HDMFZarrError:
+        return None
+    return _Task(path=path, document=document, one_chunk=_of_one_chunk(document), itemsize=itemsize)
+
+
+def _of_one_chunk(document: dict[str, JSON]) -> dict[str, JSON]:
+    """The document of an array that is one chunk of another one, whole, with the key ``0`` or ``0.0``."""
+    unit = document["chunk_grid"]["configuration"]["chunk_shape"] or [1]
+    if document.get(format2.NATIVE):
+        return {**document[format2.ORIGINAL], "shape": unit, "dimension_separator": "."}
+    return {
+        **compat.readable_document(document),
+        "codecs": checked_codecs(document["codecs"]),
+        "shape": unit,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": unit}},
+        "chunk_key_encoding": FORMAT2_CHUNK_KEYS,
+        "dimension_names": None,
+        "attributes": {},
+    }
+
+
+def _check_chunk(
+    examined: Examined, loops: _Loops, task: _Task, key: str, at: tuple[int, ...]
+) -> tuple[int, list[Finding]]:
+    try:
+        encoded = examined.bytestore.get(key)
+    except OSError as error:
+        return 0, [Finding.of(kinds.UNREADABLE_OBJECT, task.path, error, key=key)]
+    if encoded is None:
+        kind = kinds.MISSING_CHUNK if writes_every_chunk(task.document) else kinds.ABSENT_CHUNKS
+        return 0, [Finding.of(kind, task.path, f"the chunk at {list(at)} is missing", key=key)]
+    try:
+        _check_native(task, encoded)
+        _check_size(task, encoded)
+        loops.run(_decode(task, encoded))
+    except Exception as error:
+        message = f"the chunk at {list(at)} cannot be decoded: {error!s:.300}"
+        return len(encoded), [Finding.of(kinds.BROKEN_CHUNK, task.path, message, key=key)]
+    return len(encoded), []
+
+
+def _check_native(task: _Task, encoded: bytes) -> None:
+    """Look at a chunk that zarr decodes as format 2, with codecs that do not look themselves."""
+    if task.document.get(format2.NATIVE):
+        compressor = task.document[format2.ORIGINAL].get("compressor") or {}
+        check_compressed(str(compressor.get("id")), encoded, None)
+
+
+def _check_size(task: _Task, encoded: bytes) -> None:
+    """Compare the size of a chunk with that of its elements, where both are known without decoding.
+
+    Metadata can claim gigabytes for a chunk of some bytes: nobody should wait for zarr to fill them.
+    """
+    names = [codec["name"] for codec in task.document["codecs"]]
+    while names and names[-1] == "crc32c":
+        names.pop()
+        encoded = encoded[:-4]
+    n_bytes: int | None = len(encoded)
+    if names and names[-1] not in _SERIALIZERS:
+        n_bytes = decoded_size(names.pop(), encoded)
+    while names and names[0] == "transpose":
+        names.pop(0)
+    if n_bytes is None or len(names) != 1 or names[0] not in _SERIALIZERS:
+        return
+    count = math.prod(task.one_chunk["shape"])
+    if names[0] == "bytes" and n_bytes != count * task.itemsize:
+        raise MetadataError(f"it holds {n_bytes} bytes, expected {count * task.itemsize}")
+    if names[0] != "bytes" and n_bytes < _LEAST_TEXT_BYTES * count:
+        raise MetadataError(f"it holds {n_bytes} bytes, too few for {count} elements")
+
+
+async def _decode(task: _Task, encoded: bytes) -> None:
+    """Decode a chunk with zarr, whole also where it reaches over the edge of the array."""
+    shape = task.one_chunk["shape"]
+    key = chunk_key(FORMAT2_CHUNK_KEYS, (0,) * len(shape))
+    document: Any = task.one_chunk
+    array: zarr.AsyncArray[Any] = zarr.AsyncArray(
+        document, StorePath(MemoryStore({key: compat.to_buffer(encoded)}), "")
+    )
+    n_bytes = math.prod(shape) * max(1, task.itemsize)
+    step = shape if n_bytes <= DECODED_TOGETHER else array.chunks
+    starts = [range(0, size, rows) for size, rows in zip(shape, step, strict=True)]
+    for start in itertools.product(*starts):
+        await array.getitem(
+            tuple(slice(first, first + rows) for first, rows in zip(start, step, strict=True))
+        )
+
+
+class _Loops:
+    """An event loop for each thread: zarr decodes in coroutines, and its own loop is one thread."""
+
+    def __init__(self) -> None:
+        self._mine = threading.local()
+        self._all: list[asyncio.Runner] = []
+
+    def run(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine in the loop of this thread."""
+        if not hasattr(self._mine, "runner"):
+            self._mine.runner = asyncio.Runner()
+            self._all.append(self._mine.runner)
+        self._mine.runner.run(coroutine)
+
+    def close(self) -> None:
+        """Close the loops; their threads have ended."""
+        for runner in self._all:
+            runner.close()

@@ -1,0 +1,98 @@
+"""Objects of a store that are neither metadata nor chunks, and what stopped writes left beside it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from hdmf_zarr.checking import kinds
+from hdmf_zarr.checking.examined import Examined
+from hdmf_zarr.checking.report import Finding
+from hdmf_zarr.stores import DOCUMENT, LocalByteStore, format2, names
+
+_TEMPORARY = re.compile(r".+\.[0-9a-f]{32}\.partial")
+"""The file that becomes an object when it is complete; zarr-python gives the same kind of names."""
+
+_BESIDE = r"\.{name}\.[0-9a-f]{{12}}\.(partial|old)"
+"""The folder in which a store is built, and the one in which the store that it replaces is removed."""
+
+METADATA_NAMES = {3: frozenset({DOCUMENT}), 2: format2.NODE_DOCUMENTS}
+
+
+def is_metadata(examined: Examined, key: str) -> bool:
+    """Whether a key is that of a metadata document."""
+    name = key.rpartition("/")[2]
+    if examined.zarr_format == 2 and key == format2.CONSOLIDATED:
+        return True
+    return name in METADATA_NAMES[examined.zarr_format]
+
+
+def is_temporary(key: str) -> bool:
+    """Whether a key is that of a temporary file, which is never read."""
+    return _TEMPORARY.fullmatch(key.rpartition("/")[2]) is not None
+
+
+def leftovers_beside(examined: Examined) -> list[Path]:
+    """Folders and files beside a local store that writes of it have left behind."""
+    if not isinstance(examined.bytestore, LocalByteStore):
+        return []
+    root = Path(examined.uri)
+    pattern = re.compile(_BESIDE.format(name=re.escape(root.name)))
+    try:
+        return sorted(path for path in root.parent.iterdir() if pattern.fullmatch(path.name))
+    except OSError:
+        return []
+
+
+def check_keys(examined: Examined, others: list[str]) -> Iterator[Finding]:
+    """No object lies about that nobody uses."""
+    for key in others:
+        if is_temporary(key):
+            message = "a file that was not written to its end"
+            yield Finding.of(kinds.LEFTOVER, _folder(key), message, key=key)
+        else:
+            message = "the object is neither metadata nor a chunk"
+            yield Finding.of(kinds.UNKNOWN_KEY, _folder(key), message, key=key)
+    for path in leftovers_beside(examined):
+        yield Finding.of(
+            kinds.LEFTOVER, "", f"{path} lies beside the store, from a write that was stopped"
+        )
+
+
+def _folder(key: str) -> str:
+    return key.rpartition("/")[0]
+
+
+def check_names(examined: Examined) -> Iterator[Finding]:
+    """Every system can keep the names of all objects."""
+    hierarchy = examined.hierarchy
+    for parent, children in hierarchy.children().items():
+        links: tuple[str, ...] = ()
+        if parent in hierarchy:
+            try:
+                decoded = hierarchy.convention.decode_links(hierarchy.attributes(parent))
+                links = tuple(link.name for link in decoded)
+            except ValueError:
+                pass  # a finding of the links
+        for name in links:
+            if reason := names.why_unsafe(name):
+                yield Finding.of(
+                    kinds.UNSAFE_NAME, parent, f"a link has the name {name!r}: {reason}"
+                )
+        together = sorted({*children, *links})
+        for name in together:
+            if reason := names.why_not_portable(name):
+                path = f"{parent}/{name}"
+                yield Finding.of(kinds.NOT_PORTABLE_NAME, path, f"the name {name!r:.80}: {reason}")
+        for first, second in names.differing_in_case(together):
+            message = f"{first!r} and {second!r} differ only in case"
+            yield Finding.of(kinds.NAMES_DIFFER_IN_CASE, parent, message)
+
+
+def symbolic_links(examined: Examined) -> list[str]:
+    """Keys of a local store that are symbolic links."""
+    if not isinstance(examined.bytestore, LocalByteStore):
+        return []
+    root = examined.bytestore.root
+    return [key for key in examined.sizes or () if (root / key).is_symlink()]

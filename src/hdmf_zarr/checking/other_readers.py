@@ -1,0 +1,156 @@
+"""Data types and codecs that readers outside of Python cannot open: the one table of them.
+
+TensorStore 0.1.86 and zarrita.js 0.7.5 (in Node.js) were given arrays of each type and codec, written by
+zarr-python 3.1.6, and either read the right values or not. MATLAB stands for MathWorks' "MATLAB Support
+for Zarr Files" 0.1.0, which reads with TensorStore and, by its release notes, Zarr format 2 alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from hdmf_zarr.checking import kinds
+from hdmf_zarr.checking.examined import Examined
+from hdmf_zarr.checking.report import Finding
+from hdmf_zarr.convention import JSON
+from hdmf_zarr.stores import format2
+
+TENSORSTORE, ZARRITA, MATLAB = "TensorStore", "zarrita.js", "MATLAB"
+
+READERS = {3: (TENSORSTORE, ZARRITA), 2: (TENSORSTORE, ZARRITA, MATLAB)}
+"""Readers that open stores of a Zarr format at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Something that readers cannot open, and what to do for them."""
+
+    readers: tuple[str, ...]
+    advice: str
+
+
+_AS_NUMBERS = "Python reads it. For the others, store numbers: a code in place of a text."
+_PLAIN_CODECS = "Write it with Blosc, gzip or zstd alone, which every reader knows."
+_NO_COMPOUND = "For these readers, store each field as an array of its own."
+
+_TENSORSTORE_KIN = (TENSORSTORE, MATLAB)
+_ALL = (TENSORSTORE, ZARRITA, MATLAB)
+
+DATA_TYPES: dict[str, Obstacle] = {
+    "string": Obstacle((TENSORSTORE,), _AS_NUMBERS),
+    "fixed_length_utf32": Obstacle((TENSORSTORE, ZARRITA), _AS_NUMBERS),
+    "null_terminated_bytes": Obstacle((TENSORSTORE, ZARRITA), _AS_NUMBERS),
+    "variable_length_bytes": Obstacle((TENSORSTORE, ZARRITA), _AS_NUMBERS),
+    "structured": Obstacle((TENSORSTORE, ZARRITA), _NO_COMPOUND),
+    "struct": Obstacle((TENSORSTORE, ZARRITA), _NO_COMPOUND),
+    "float16": Obstacle((ZARRITA,), "Store float32."),
+    "complex64": Obstacle((ZARRITA,), "Store real and imaginary parts."),
+    "complex128": Obstacle((ZARRITA,), "Store real and imaginary parts."),
+}
+"""Data type of Zarr format 3 -> who cannot open it. TensorStore reads a compound field by field, and
+none with text in it."""
+
+FORMAT2_TYPES: dict[str, Obstacle] = {
+    "O": Obstacle(_TENSORSTORE_KIN, _AS_NUMBERS),
+    "U": Obstacle(_TENSORSTORE_KIN, _AS_NUMBERS),
+    "V": Obstacle(_ALL, _NO_COMPOUND),
+    "e": Obstacle((ZARRITA,), "Store float32."),
+    "c": Obstacle((ZARRITA,), "Store real and imaginary parts."),
+}
+"""Kind of a data type of Zarr format 2 -> who cannot open it."""
+
+CODECS: dict[str, Obstacle] = {
+    "numcodecs.fletcher32": Obstacle((TENSORSTORE, ZARRITA), _PLAIN_CODECS),
+    "numcodecs.lzma": Obstacle((TENSORSTORE, ZARRITA), _PLAIN_CODECS),
+    "numcodecs.bz2": Obstacle((TENSORSTORE, ZARRITA), _PLAIN_CODECS),
+    "numcodecs.": Obstacle((TENSORSTORE,), _PLAIN_CODECS),
+    "hdmf_zarr.": Obstacle((TENSORSTORE, ZARRITA), _PLAIN_CODECS),
+}
+"""Codec of Zarr format 3, or how the names of several start -> who cannot open it."""
+
+FORMAT2_CODECS: dict[str, Obstacle] = {
+    "lz4": Obstacle(_TENSORSTORE_KIN, _PLAIN_CODECS),
+    "lzma": Obstacle(_ALL, _PLAIN_CODECS),
+    "bz2": Obstacle((ZARRITA,), _PLAIN_CODECS),
+    "shuffle": Obstacle(_TENSORSTORE_KIN, _PLAIN_CODECS),
+    "delta": Obstacle(_TENSORSTORE_KIN, _PLAIN_CODECS),
+    "fletcher32": Obstacle(_ALL, _PLAIN_CODECS),
+    "vlen-bytes": Obstacle(_ALL, _AS_NUMBERS),
+    "pickle": Obstacle(_ALL, "Run 'hdmf-zarr upgrade': references become text."),
+}
+"""Filter or compressor of Zarr format 2 -> who cannot open it."""
+
+NAN_TOKEN = Obstacle(
+    _ALL, "JSON has no NaN and no infinity: leave the attribute out, or store text or a dataset."
+)
+
+
+def check_other_readers(examined: Examined) -> Iterator[Finding]:
+    """Data types, codecs and attributes that readers outside of Python cannot open; once for each."""
+    found: dict[str, tuple[Obstacle, list[str]]] = {}
+    if examined.zarr_format == 3:
+        message = f"{MATLAB} cannot open Zarr format 3"
+        yield _finding("", message, "Convert with 'hdmf-zarr convert --zarr-format 2' for MATLAB.")
+    for path in examined.nodes():
+        for what, obstacle in _obstacles(examined, path):
+            found.setdefault(what, (obstacle, []))[1].append(path)
+    for what, (obstacle, paths) in found.items():
+        readers = _listed([r for r in obstacle.readers if r in READERS[examined.zarr_format]])
+        more = f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
+        yield _finding(paths[0], f"{readers} cannot open {what}{more}", obstacle.advice)
+
+
+def _finding(path: str, message: str, advice: str) -> Finding:
+    return replace(Finding.of(kinds.OTHER_READERS, path, message), advice=advice)
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _obstacles(examined: Examined, path: str) -> Iterator[tuple[str, Obstacle]]:
+    document = examined.hierarchy.documents[path]
+    if _holds_nan(examined.hierarchy.attributes(path)):
+        yield "metadata with NaN or infinity in an attribute", NAN_TOKEN
+    if document["node_type"] != "array" or format2.BROKEN in document:
+        return
+    if format2.ORIGINAL in document:
+        yield from _format2_obstacles(document[format2.ORIGINAL])
+        return
+    data_type = document["data_type"]
+    name = data_type.get("name") if isinstance(data_type, Mapping) else data_type
+    if name in DATA_TYPES:
+        yield f"the data type {name}", DATA_TYPES[name]
+    for codec in _codec_names(document["codecs"]):
+        for start, obstacle in CODECS.items():
+            if codec.startswith(start):
+                yield f"the codec {codec}", obstacle
+                break
+
+
+def _codec_names(codecs: JSON) -> Iterator[str]:
+    for codec in codecs:
+        yield codec["name"]
+        configuration = codec.get("configuration") or {}
+        yield from _codec_names(configuration.get("codecs") or ())
+
+
+def _format2_obstacles(metadata: Mapping[str, JSON]) -> Iterator[tuple[str, Obstacle]]:
+    dtype = metadata["dtype"]
+    kind = "V" if isinstance(dtype, list) else "e" if dtype[1:] == "f2" else dtype[1]
+    if kind in FORMAT2_TYPES:
+        shown = "compounds" if kind == "V" else f"the data type {dtype}"
+        yield shown, FORMAT2_TYPES[kind]
+    codecs = [*(metadata.get("filters") or ()), metadata.get("compressor") or {}]
+    for codec in codecs:
+        if codec.get("id") in FORMAT2_CODECS:
+            yield f"the codec {codec['id']}", FORMAT2_CODECS[codec["id"]]
+
+
+def _holds_nan(value: JSON) -> bool:
+    if isinstance(value, float):
+        return value != value or value in (float("inf"), float("-inf"))
+    if isinstance(value, dict):
+        return any(map(_holds_nan, value.values()))
+    return isinstance(value, list) and any(map(_holds_nan, value))

@@ -1,0 +1,206 @@
+"""The two things that can be put right without a doubt: consolidated metadata, and leftovers."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from hdmf_zarr.checking import kinds
+from hdmf_zarr.checking.examined import Examined
+from hdmf_zarr.checking.keys import is_temporary, leftovers_beside
+from hdmf_zarr.checking.report import Finding, Report
+from hdmf_zarr.errors import ModeError
+from hdmf_zarr.stores import (
+    DOCUMENT,
+    ByteStore,
+    LocalByteStore,
+    Location,
+    format2,
+    open_bytestore,
+)
+
+QUIET_SECONDS = 600
+"""A leftover that was changed later than this may be that of a write that goes on: it is kept."""
+
+_UNSOUND = frozenset(
+    kind.code
+    for kind in (
+        kinds.BROKEN_DOCUMENT,
+        kinds.BEYOND_LIMITS,
+        kinds.UNSAFE_NAME,
+        kinds.UNFINISHED,
+        kinds.UNREADABLE_OBJECT,
+    )
+)
+
+_OF_CONSOLIDATED = frozenset(
+    kind.code
+    for kind in (
+        kinds.CONSOLIDATED_DIFFERS,
+        kinds.BROKEN_CONSOLIDATED,
+        kinds.NOT_CONSOLIDATED,
+        kinds.SPECIFICATIONS_NOT_CONSOLIDATED,
+    )
+)
+
+
+def repair(examined: Examined, report: Report) -> tuple[list[str], list[Finding]]:
+    """Rebuild the consolidated metadata and remove leftovers, where that loses nothing.
+
+    Parameters
+    ----------
+    examined : Examined
+        The store.
+    report : Report
+        What was found in it.
+
+    Returns
+    -------
+    done : list of str
+        What was done.
+    kept : list of Finding
+        What was not done, and why.
+
+    Raises
+    ------
+    ModeError
+        If the store cannot be written to.
+    """
+    bytestore = writable(examined.bytestore.location)
+    done: list[str] = []
+    kept: list[Finding] = []
+    if any(found.code in _OF_CONSOLIDATED for found in report.findings):
+        reason = _why_not_rebuilt(examined, report)
+        if reason is None:
+            count = _rebuild(examined, bytestore)
+            done.append(f"rebuilt the consolidated metadata from {count} documents")
+        else:
+            message = f"the consolidated metadata were not rebuilt: {reason}"
+            kept.append(Finding.of(kinds.NOT_REPAIRED, "", message))
+    for name, error in _remove_leftovers(examined, bytestore):
+        if error is None:
+            done.append(f"removed {name}")
+        else:
+            kept.append(Finding.of(kinds.NOT_REPAIRED, "", f"{name} was kept: {error}"))
+    return done, kept
+
+
+def writable(location: Location) -> ByteStore:
+    """Open a store to write to it.
+
+    Raises
+    ------
+    ModeError
+        If it cannot be written to.
+    """
+    uri = location.uri
+    if uri.endswith(".zip") or uri.startswith(("http://", "https://")):
+        raise ModeError(f"{uri} cannot be repaired: nothing can be written to this kind of store")
+    if location.is_local and not os.access(uri, os.W_OK):
+        raise ModeError(f"{uri} cannot be repaired: the folder cannot be written to")
+    return open_bytestore(replace(location), read_only=False)
+
+
+# -- consolidated metadata -------------------------------------------------------------------------
+
+
+def _why_not_rebuilt(examined: Examined, report: Report) -> str | None:
+    if examined.sizes is None:
+        return "the nodes cannot be listed"
+    bad = [found for found in report.findings if found.code in _UNSOUND]
+    if bad:
+        return f"other metadata are broken ({bad[0].place}); they may be the only copy"
+    changed = set()
+    for found in report.findings:
+        if found.code != kinds.CONSOLIDATED_DIFFERS.code or found.key is None:
+            continue
+        changed.add(found.path)
+        if found.key not in examined.own and _holds_anything(examined, found.path.strip("/")):
+            return f"/{found.key} is nowhere else, and there are chunks of it"
+    lost = {found.path for found in report.findings if found.code == kinds.MISSING_CHUNK.code}
+    if changed & lost:
+        return f"chunks of {sorted(changed & lost)[0]} are missing: its write did not finish"
+    return None
+
+
+def _holds_anything(examined: Examined, path: str) -> bool:
+    return any(key.startswith(path + "/") for key in examined.sizes or ())
+
+
+def _rebuild(examined: Examined, bytestore: ByteStore) -> int:
+    """Write the documents of the nodes, as they are, into the consolidated ones; in one operation."""
+    if examined.zarr_format == 2:
+        held = {key: examined.own[key] for key in sorted(examined.own)}
+        encoded = format2.encode({"metadata": held, "zarr_consolidated_format": 1})
+        bytestore.set(format2.CONSOLIDATED, encoded)
+        return len(held)
+    nodes = {
+        key.removesuffix("/" + DOCUMENT): examined.own[key]
+        for key in sorted(examined.own)
+        if key != DOCUMENT
+    }
+    root = {
+        **examined.own[DOCUMENT],
+        "consolidated_metadata": {"kind": "inline", "must_understand": False, "metadata": nodes},
+    }
+    bytestore.set(DOCUMENT, json.dumps(root, separators=(",", ":")).encode("utf-8"))
+    return len(nodes)
+
+
+# -- leftovers -------------------------------------------------------------------------------------
+
+
+def _remove_leftovers(examined: Examined, bytestore: ByteStore) -> Iterator[tuple[str, str | None]]:
+    """Yield each leftover and, where it was kept, why."""
+    for key in examined.sizes or ():
+        if is_temporary(key):
+            path = bytestore.root / key if isinstance(bytestore, LocalByteStore) else None
+            error = None if path is None else _why_kept(path)
+            if error is None:
+                bytestore.delete(key)
+            yield f"/{key}", error
+    for path in leftovers_beside(examined):
+        error = _why_kept(path)
+        if error is None:
+            _remove(path)
+        yield str(path), error
+
+
+def _why_kept(path: Path) -> str | None:
+    try:
+        age = time.time() - _last_change(path)
+    except OSError as error:
+        return str(error)
+    if age < QUIET_SECONDS:
+        return (
+            f"it was changed {max(age, 0):.0f} s ago, maybe by a write that goes on; it is removed "
+            f"after {QUIET_SECONDS // 60} minutes"
+        )
+    return None
+
+
+def _last_change(path: Path) -> float:
+    """When anything in a folder, or a file, was changed last."""
+    newest = path.lstat().st_mtime
+    if path.is_symlink():
+        return newest
+    for folder, _, files in os.walk(path):
+        inside = Path(folder)
+        newest = max([newest, inside.stat().st_mtime, *(_mtime(inside / name) for name in files)])
+    return newest
+
+
+def _mtime(path: Path) -> float:
+    return path.lstat().st_mtime
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()

@@ -1,0 +1,192 @@
+"""All checks of one store, in order; each is a row of a table."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from zarr.abc.store import Store
+
+from hdmf_zarr.checking import chunks, keys, links, metadata, specifications
+from hdmf_zarr.checking import dandi as archive
+from hdmf_zarr.checking.examined import Examined, examine
+from hdmf_zarr.checking.other_readers import check_other_readers
+from hdmf_zarr.checking.repair import repair as repair_store
+from hdmf_zarr.checking.repair import writable
+from hdmf_zarr.checking.report import Finding, Report, in_order
+from hdmf_zarr.errors import OptionError
+from hdmf_zarr.stores import locate
+
+Advance = Callable[[int], None]
+
+Progress = Callable[[int], Advance]
+"""Is told the bytes that are going to be read, and returns what is told those that were read."""
+
+
+@dataclass(kw_only=True)
+class Checking:
+    """What the checks of one store share."""
+
+    examined: Examined
+    arrays: dict[str, chunks.ArrayChunks]
+    others: list[str]
+    links: links.LinkCheck
+    decoded: chunks.Decoded
+    jobs: int
+    progress: Progress | None
+
+    def contents(self) -> Iterator[Finding]:
+        """Decode every chunk, and say how far it is."""
+        sizes = self.examined.sizes or {}
+        total = sum(sizes[key] for array in self.arrays.values() for key in array.present)
+        advance = self.progress(total) if self.progress is not None else lambda _count: None
+        yield from chunks.check_contents(
+            self.examined, self.arrays, jobs=self.jobs, advance=advance, decoded=self.decoded
+        )
+
+
+FAST_CHECKS: tuple[Callable[[Checking], Iterator[Finding]], ...] = (
+    lambda checking: metadata.check_nodes(checking.examined),
+    lambda checking: metadata.check_consolidated(checking.examined),
+    lambda checking: keys.check_names(checking.examined),
+    lambda checking: keys.check_keys(checking.examined, checking.others),
+    lambda checking: chunks.check_presence(checking.examined, checking.arrays),
+    lambda checking: chunks.check_stale(checking.arrays),
+    lambda checking: checking.links.check_links(),
+    lambda checking: checking.links.check_attributes(),
+    lambda checking: specifications.check_cached(checking.examined),
+)
+"""Checks that read no chunk."""
+
+CHECKS_OF_CHUNKS: tuple[Callable[[Checking], Iterator[Finding]], ...] = (
+    lambda checking: checking.contents(),
+    lambda checking: checking.links.check_datasets(),
+    lambda checking: specifications.check_complete(checking.examined),
+)
+"""Checks that read chunks."""
+
+
+CHECKS_OF_ARCHIVE: tuple[Callable[[Checking], Iterator[Finding]], ...] = (
+    lambda checking: archive.check_files(checking.examined),
+    lambda checking: archive.check_external(checking.links),
+    lambda checking: check_other_readers(checking.examined),
+    lambda checking: archive.check_nwb(checking.examined),
+)
+"""Checks of what the DANDI archive needs, after all others."""
+
+
+def check(
+    path: str | os.PathLike[str] | Store,
+    *,
+    fast: bool = False,
+    jobs: int = 1,
+    repair: bool = False,
+    dandi: bool = False,
+    storage_options: dict[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Check that a store is whole: metadata, chunks, links, references, specifications, names.
+
+    Nothing is changed, unless it is asked for. Memory is bounded by the metadata and, in each thread,
+    one chunk.
+
+    Parameters
+    ----------
+    path : str, Path or zarr.abc.store.Store
+        Folder, zip file, URL or store.
+    fast : bool
+        Read no chunk: neither decode them nor follow the references that are elements of datasets.
+    jobs : int
+        Threads that decode chunks.
+    repair : bool
+        Rebuild the consolidated metadata and remove what stopped writes left behind, where that loses
+        nothing; nothing else. What was done is in the report, which is of the store afterwards.
+    dandi : bool
+        Check also what an upload to the DANDI archive needs, and what readers outside of Python cannot
+        open; needs the packages of ``hdmf-zarr[dandi]``.
+    storage_options : dict, optional
+        Options for fsspec, of a URL.
+    progress : callable, optional
+        Called with the number of bytes that are going to be read; returns a function that is called
+        with the number of bytes that were just read.
+
+    Returns
+    -------
+    Report
+        Its `findings` are empty where nothing was found, its `is_clean` says that none is an error.
+
+    Raises
+    ------
+    StoreNotFoundError, NotAStoreError
+        If there is no store to check.
+    ModeError
+        If the store is to be repaired and cannot be written to.
+    MissingExtraError
+        If packages that the check for the archive needs are not installed.
+    OptionError
+        If an option makes no sense.
+    """
+    if jobs < 1:
+        raise OptionError(f"jobs must be at least 1, found {jobs}")
+    if dandi:
+        archive.needed_packages()
+    location = locate(path, storage_options)
+    done: list[str] = []
+    kept: list[Finding] = []
+    if repair:
+        writable(location)
+        examined = examine(location)
+        before = run(prepare(examined, fast=True, jobs=jobs), fast=True)
+        done, kept = repair_store(examined, before)
+    examined = examine(location)
+    checking = prepare(examined, fast=fast, jobs=jobs, progress=progress)
+    report = run(checking, fast=fast)
+    findings = [*report.findings, *kept]
+    facts: dict[str, Any] = {}
+    if dandi:
+        for one in CHECKS_OF_ARCHIVE:
+            findings += one(checking)
+        findings = archive.as_the_archive_sees(findings)
+        facts = archive.archive_facts(examined)
+    return replace(report, repaired=tuple(done), findings=in_order(findings), archive=facts)
+
+
+def prepare(
+    examined: Examined, *, fast: bool, jobs: int, progress: Progress | None = None
+) -> Checking:
+    """Return what the checks of a store share."""
+    found, others = chunks.sort_chunks(
+        examined.sizes or {},
+        examined.hierarchy.documents,
+        lambda key: keys.is_metadata(examined, key),
+    )
+    type_check = links.no_type_check if fast else specifications.type_check_of(examined)
+    return Checking(
+        examined=examined,
+        arrays=found,
+        others=others,
+        links=links.LinkCheck(examined, type_check),
+        decoded=chunks.Decoded(),
+        jobs=jobs,
+        progress=progress,
+    )
+
+
+def run(checking: Checking, *, fast: bool) -> Report:
+    """Run the checks, and report."""
+    examined = checking.examined
+    checks = FAST_CHECKS if fast else FAST_CHECKS + CHECKS_OF_CHUNKS
+    findings = list(examined.findings)
+    for one in checks:
+        findings += one(checking)
+    return Report(
+        uri=examined.uri,
+        zarr_format=examined.zarr_format,
+        is_fast=fast,
+        n_nodes=len(examined.hierarchy.documents),
+        n_chunks=checking.decoded.n_chunks,
+        n_bytes=checking.decoded.n_bytes,
+        findings=in_order(findings),
+    )

@@ -1,0 +1,160 @@
+"""The cached specifications: all namespaces that the file uses, whole; and the types they prescribe."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+from hdmf.spec import NamespaceCatalog
+from hdmf.spec.spec import RefSpec
+from pynwb.spec import NWBDatasetSpec, NWBGroupSpec, NWBNamespace
+
+from hdmf_zarr.checking import kinds
+from hdmf_zarr.checking.examined import Examined
+from hdmf_zarr.checking.links import Target, TypeCheck, no_type_check
+from hdmf_zarr.checking.report import Finding
+from hdmf_zarr.read.specifications import (
+    latest_versions,
+    load_cached_namespaces,
+    read_specifications,
+)
+
+_TYPE_WORDS = ("neurodata_type", "data_type")
+
+
+def check_cached(examined: Examined) -> Iterator[Finding]:
+    """Every namespace whose types the file uses is cached; reads no chunk."""
+    hierarchy = examined.hierarchy
+    used: dict[str, str] = {}
+    for path in examined.nodes():
+        namespace = hierarchy.attributes(path).get("namespace")
+        if isinstance(namespace, str):
+            used.setdefault(namespace, path)
+    cached = latest_versions(hierarchy)
+    for namespace, path in sorted(used.items()):
+        if namespace not in cached:
+            message = f"the namespace {namespace!r:.80} is used and not cached"
+            yield Finding.of(kinds.NOT_CACHED, path, message)
+
+
+def check_complete(examined: Examined) -> Iterator[Finding]:
+    """Every cached namespace has all of its sources, and the namespaces that it includes."""
+    try:
+        cached = read_specifications(examined.hierarchy)
+    except Exception as error:
+        path = examined.hierarchy.specification_path or ""
+        yield Finding.of(kinds.BROKEN_SPECIFICATION, path, f"they cannot be read: {error}")
+        return
+    for namespace, versions in sorted(cached.items()):
+        for version, sources in sorted(versions.items()):
+            path = f"{examined.hierarchy.specification_path}/{namespace}/{version}"
+            for message in _problems(sources, set(cached)):
+                yield Finding.of(kinds.BROKEN_SPECIFICATION, path, message)
+
+
+def _problems(sources: dict[str, str], namespaces: set[str]) -> Iterator[str]:
+    parsed: dict[str, Any] = {}
+    for name, text in sources.items():
+        try:
+            parsed[name] = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            yield f"{name!r} is no valid JSON: {error}"
+    if "namespace" not in sources:
+        yield "it has no document 'namespace'"
+    try:
+        entries = [
+            entry
+            for namespace in parsed.get("namespace", {"namespaces": []})["namespaces"]
+            for entry in namespace["schema"]
+        ]
+        wanted = {entry["source"] for entry in entries if "source" in entry}
+        included = {entry["namespace"] for entry in entries if "namespace" in entry}
+    except (KeyError, TypeError) as error:
+        yield f"its document 'namespace' makes no sense: {error!r}"
+        return
+    missing = {source for source in wanted if source.removesuffix(".yaml") not in sources}
+    if missing := missing - sources.keys():
+        yield f"it has no sources {sorted(missing)}"
+    if included - namespaces:
+        yield f"it includes namespaces that are not cached: {sorted(included - namespaces)}"
+
+
+# -- types of targets ------------------------------------------------------------------------------
+
+
+def type_check_of(examined: Examined) -> TypeCheck:
+    """Return the check of targets' types by the cached specifications; none where they do not load."""
+    hierarchy = examined.hierarchy
+    is_nwb = any(_TYPE_WORDS[0] in hierarchy.attributes(path) for path in examined.nodes())
+    classes = (NWBGroupSpec, NWBDatasetSpec, NWBNamespace) if is_nwb else ()
+    catalog = NamespaceCatalog(*classes)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if not load_cached_namespaces(hierarchy, catalog):
+                return no_type_check
+    except Exception:
+        return no_type_check
+    return _TargetTypes(examined, catalog)
+
+
+class _TargetTypes:
+    """Why the target of a link or reference is not what the specification of its holder has."""
+
+    def __init__(self, examined: Examined, catalog: NamespaceCatalog) -> None:
+        self._hierarchy = examined.hierarchy
+        self._catalog = catalog
+        self._expected: dict[tuple[str, str, str], str | None] = {}
+
+    def __call__(self, holder: str, name: str, target: Target) -> str | None:
+        of_holder = _type_of(self._hierarchy.attributes(holder))
+        of_target = _type_of(target[0].attributes(target[1]))
+        if of_holder is None:
+            return None
+        asked = (*of_holder, name)
+        if asked not in self._expected:
+            self._expected[asked] = self._expected_type(*asked)
+        expected = self._expected[asked]
+        if expected is None or (of_target is not None and self._is_a(of_target, expected)):
+            return None
+        found = "an object without a type" if of_target is None else f"a {of_target[1]}"
+        return f"it leads to {found} (/{target[1]}), where {of_holder[1]} has a {expected}"
+
+    def _is_a(self, of_target: tuple[str, str], expected: str) -> bool:
+        try:
+            return expected in self._catalog.get_hierarchy(*of_target)
+        except (KeyError, ValueError):
+            return True  # of a namespace that is not known here
+
+    def _expected_type(self, namespace: str, data_type: str, name: str) -> str | None:
+        try:
+            spec: Any = self._catalog.get_spec(namespace, data_type)
+        except (KeyError, ValueError):
+            return None
+        for link in getattr(spec, "links", ()):
+            if link.name == name:
+                return str(link.target_type)
+        for attribute in spec.attributes:
+            if attribute.name == name and isinstance(attribute.dtype, RefSpec):
+                return str(attribute.dtype.target_type)
+        return _element_target(getattr(spec, "dtype", None), name)
+
+
+def _element_target(dtype: Any, field: str) -> str | None:
+    if isinstance(dtype, RefSpec):
+        return str(dtype.target_type) if not field else None
+    for entry in dtype if isinstance(dtype, list) else ():
+        if entry.name == field and isinstance(entry.dtype, RefSpec):
+            return str(entry.dtype.target_type)
+    return None
+
+
+def _type_of(attributes: Any) -> tuple[str, str] | None:
+    namespace = attributes.get("namespace")
+    for word in _TYPE_WORDS:
+        data_type = attributes.get(word)
+        if isinstance(namespace, str) and isinstance(data_type, str):
+            return namespace, data_type
+    return None

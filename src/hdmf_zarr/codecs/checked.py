@@ -1,0 +1,224 @@
+"""Codecs of zarr-python that look at what they are given before they decode it.
+
+Blosc trusts what a chunk says of its own size: it reads past the end of one that was cut off, and gives
+what it finds there for elements. And a few bytes can become gigabytes. Both are errors here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+import zarr.codecs
+from zarr.abc.codec import ArrayBytesCodec, BytesBytesCodec
+from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
+
+from hdmf_zarr.errors import ChunkError
+from hdmf_zarr.limits import check_decoded_size
+
+_BLOSC_HEADER = 16
+"""Bytes: four of versions and flags, then the sizes decoded, of a block, and encoded."""
+
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+
+
+def check_compressed(name: str, encoded: Any, expected: int | None) -> None:
+    """Raise `ChunkError` if compressed bytes are cut off, or say that they become too many.
+
+    Parameters
+    ----------
+    name : str
+        Of the codec; those that are not known here are not checked.
+    encoded : bytes-like
+    expected : int or None
+        Bytes that the elements of the chunk take; None where their sizes vary.
+    """
+    if (known := _DECODED_SIZES.get(name)) is None:
+        return
+    said = known(memoryview(encoded).cast("B"))
+    if said is not None:
+        check_decoded_size(said, expected)
+
+
+def decoded_size(name: str, encoded: bytes) -> int | None:
+    """Return how many bytes a compressed chunk says it becomes; None where it does not say.
+
+    Raises
+    ------
+    ChunkError
+        If it is cut off.
+    """
+    known = _DECODED_SIZES.get(name)
+    return None if known is None else known(memoryview(encoded))
+
+
+def _blosc_size(encoded: memoryview) -> int:
+    held = int.from_bytes(encoded[12:16], "little")
+    if len(encoded) < _BLOSC_HEADER or held > len(encoded):
+        raise ChunkError(
+            f"the chunk is cut off: it has {len(encoded)} bytes of {max(held, _BLOSC_HEADER)}"
+        )
+    return int.from_bytes(encoded[4:8], "little")
+
+
+def _gzip_size(encoded: memoryview) -> int | None:
+    # At the end: the size of the last member, modulo 4 GB. It can be too small, never too large.
+    return int.from_bytes(encoded[-4:], "little") if len(encoded) >= 18 else None
+
+
+def _zstd_size(encoded: memoryview) -> int | None:
+    """The size in the header of the frame, or None where the frame does not say it."""
+    if bytes(encoded[:4]) != _ZSTD_MAGIC or len(encoded) < 9:
+        return None
+    descriptor = encoded[4]
+    is_single, flag = bool(descriptor & 0x20), descriptor >> 6
+    n_bytes = (1 if is_single else 0, 2, 4, 8)[flag]
+    if not n_bytes:
+        return None
+    start = 5 + (not is_single) + (0, 1, 2, 4)[descriptor & 3]
+    size = int.from_bytes(encoded[start : start + n_bytes], "little")
+    return size + 256 if n_bytes == 2 else size
+
+
+_DECODED_SIZES: dict[str, Callable[[memoryview], int | None]] = {
+    "blosc": _blosc_size,
+    "gzip": _gzip_size,
+    "zstd": _zstd_size,
+}
+"""Codec -> how many bytes a chunk says it becomes."""
+
+
+def _expected_size(chunk_spec: Any) -> int | None:
+    """Bytes of a chunk's elements, or None where their sizes vary."""
+    dtype = chunk_spec.dtype.to_native_dtype()
+    return None if dtype.kind in "OT" else math.prod(chunk_spec.shape) * dtype.itemsize
+
+
+class _Checked(BytesBytesCodec):
+    """What the three have in common; equal to the codec of zarr-python with the same settings."""
+
+    codec_name: str
+    plain: type[Any]
+
+    def _decode_sync(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
+        check_compressed(self.codec_name, chunk_bytes.as_numpy_array(), _expected_size(chunk_spec))
+        return super()._decode_sync(chunk_bytes, chunk_spec)  # type: ignore[misc]
+
+    async def _decode_single(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
+        # zarr-python 3.1.3 has no other way.
+        check_compressed(self.codec_name, chunk_bytes.as_numpy_array(), _expected_size(chunk_spec))
+        return await super()._decode_single(chunk_bytes, chunk_spec)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, self.plain):
+            return NotImplemented
+        names = [field.name for field in fields(self.plain)]
+        return all(getattr(self, name) == getattr(other, name) for name in names)
+
+    def __hash__(self) -> int:
+        return hash(self.codec_name)
+
+
+class CheckedBloscCodec(_Checked, BloscCodec):
+    """`zarr.codecs.BloscCodec` that refuses a chunk that was cut off, or becomes too much."""
+
+    codec_name = "blosc"
+    plain = BloscCodec
+    __hash__ = _Checked.__hash__
+
+
+class CheckedGzipCodec(_Checked, GzipCodec):
+    """`zarr.codecs.GzipCodec` that refuses a chunk that becomes too much."""
+
+    codec_name = "gzip"
+    plain = GzipCodec
+    __hash__ = _Checked.__hash__
+
+
+class CheckedZstdCodec(_Checked, ZstdCodec):
+    """`zarr.codecs.ZstdCodec` that refuses a chunk that becomes too much."""
+
+    codec_name = "zstd"
+    plain = ZstdCodec
+    __hash__ = _Checked.__hash__
+
+
+def check_count(encoded: Any, count: int) -> None:
+    """Raise `ChunkError` if a chunk of text or bytes does not hold as many elements as it should.
+
+    Parameters
+    ----------
+    encoded : bytes-like
+        At its start is the number of elements, for which room is made before they are looked for.
+    count : int
+        Of the elements of the chunk.
+    """
+    view = memoryview(encoded).cast("B")
+    held = int.from_bytes(view[:4], "little")
+    if len(view) < 4 or held != count or len(view) < 4 * (1 + count):
+        raise ChunkError(f"the chunk holds {held} elements in {len(view)} bytes, expected {count}")
+
+
+class _CheckedVariable(ArrayBytesCodec):
+    """What the two have in common; equal to the codec of zarr-python."""
+
+    plain: type[Any]
+
+    def _decode_sync(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
+        check_count(chunk_bytes.as_numpy_array(), math.prod(chunk_spec.shape))
+        return super()._decode_sync(chunk_bytes, chunk_spec)  # type: ignore[misc]
+
+    async def _decode_single(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
+        check_count(chunk_bytes.as_numpy_array(), math.prod(chunk_spec.shape))
+        return await super()._decode_single(chunk_bytes, chunk_spec)
+
+    def __eq__(self, other: object) -> bool:
+        return True if isinstance(other, self.plain) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.plain)
+
+
+class VLenUTF8Codec(_CheckedVariable, zarr.codecs.VLenUTF8Codec):
+    """`zarr.codecs.VLenUTF8Codec` that refuses a chunk of another number of elements.
+
+    Of the same name, by which zarr-python asks whether a codec is the one for text.
+    """
+
+    plain = zarr.codecs.VLenUTF8Codec
+    __hash__ = _CheckedVariable.__hash__
+
+
+class VLenBytesCodec(_CheckedVariable, zarr.codecs.VLenBytesCodec):
+    """`zarr.codecs.VLenBytesCodec` that refuses a chunk of another number of elements."""
+
+    plain = zarr.codecs.VLenBytesCodec
+    __hash__ = _CheckedVariable.__hash__
+
+
+_CHECKED: dict[str, type[Any]] = {
+    "blosc": CheckedBloscCodec,
+    "gzip": CheckedGzipCodec,
+    "zstd": CheckedZstdCodec,
+    "vlen-utf8": VLenUTF8Codec,
+    "vlen-bytes": VLenBytesCodec,
+}
+
+
+def checked_codecs(codecs: Sequence[Any]) -> list[Any]:
+    """Return the codecs of a document with those that check, in shards too."""
+    return [_checked(codec) for codec in codecs]
+
+
+def _checked(codec: Any) -> Any:
+    if not isinstance(codec, Mapping):
+        return codec
+    configuration = codec.get("configuration") or {}
+    if codec.get("name") in _CHECKED:
+        return _CHECKED[codec["name"]].from_dict(dict(codec))
+    if codec.get("name") == "sharding_indexed" and "codecs" in configuration:
+        inner = checked_codecs(configuration["codecs"])
+        return {**codec, "configuration": {**configuration, "codecs": inner}}
+    return codec

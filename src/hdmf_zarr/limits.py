@@ -1,0 +1,110 @@
+"""PURE: how much the metadata of a store can make a reader do; every limit is here.
+
+A file that asks for more is damaged or hostile: its reader gets an error that says so, before memory is
+taken. The limits are far above what files hold; who needs more changes them here, by assignment.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from hdmf_zarr.errors import MetadataError
+
+MOST_DOCUMENT_BYTES = 256 * 1024**2
+"""Of one metadata document; that of the root holds those of all nodes (1 kB each, so 250 000)."""
+
+DEEPEST_PATH = 128
+"""Groups within groups."""
+
+DEEPEST_JSON = 64
+"""Lists and objects within each other, in an attribute or a document."""
+
+MOST_CHUNK_BYTES = 64 * 1024**3
+"""Of one decoded chunk. Compressors stop at 2 GB, HDF5 at 4 GB; an uncompressed array may be one chunk."""
+
+MOST_TEXT_CHUNK_BYTES = 4 * 1024**3
+"""Of one decoded chunk of text, whose size the metadata do not tell."""
+
+
+def check_document_size(n_bytes: int, where: str) -> None:
+    """Raise `MetadataError` if a metadata document is larger than any should be."""
+    if n_bytes > MOST_DOCUMENT_BYTES:
+        raise MetadataError(
+            f"{where} has {n_bytes} bytes of metadata, more than {MOST_DOCUMENT_BYTES}: it is not "
+            "read. Large values belong into datasets, not into attributes"
+        )
+
+
+def check_path_depth(path: str, where: str) -> None:
+    """Raise `MetadataError` if a node lies deeper than any should."""
+    if path.count("/") >= DEEPEST_PATH:
+        raise MetadataError(
+            f"{where} has a node {path.count('/') + 1} groups deep ({path[:60]}...); more than "
+            f"{DEEPEST_PATH} are not followed"
+        )
+
+
+def check_json_depth(value: Any, where: str) -> None:
+    """Raise `MetadataError` if lists and objects are nested deeper than any should be."""
+    level = [value]
+    for _ in range(DEEPEST_JSON):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if type(outer) is dict else outer)
+            if type(inner) is dict or (type(inner) is list and inner)
+        ]
+        if not level:
+            return
+    raise MetadataError(f"{where} has values nested more than {DEEPEST_JSON} deep")
+
+
+def check_chunk(document: Mapping[str, Any], itemsize: int, where: str) -> None:
+    """Raise `MetadataError` if one chunk of an array is larger than any should be.
+
+    Parameters
+    ----------
+    document : mapping
+        Of the array, as of Zarr format 3.
+    itemsize : int
+        Bytes of an element.
+    where : str
+    """
+    unit = _inner_chunk(document)
+    n_bytes = math.prod(unit) * max(1, itemsize)
+    if n_bytes > MOST_CHUNK_BYTES:
+        raise MetadataError(
+            f"{where}: one chunk of shape {tuple(unit)} would take {n_bytes:.3g} bytes, more than "
+            f"{MOST_CHUNK_BYTES}: the metadata are damaged, or the array must be written in smaller "
+            "chunks"
+        )
+
+
+def check_decoded_size(n_bytes: int, expected: int | None) -> None:
+    """Raise `MetadataError` if what comes out of a compressor is more than there should be.
+
+    Parameters
+    ----------
+    n_bytes : int
+        What the compressed bytes say that they become.
+    expected : int or None
+        What the elements of the chunk take; None where their sizes vary.
+    """
+    # A compressor may follow another one, which made its bytes a little more.
+    most = MOST_TEXT_CHUNK_BYTES if expected is None else expected + expected // 16 + 2**16
+    if n_bytes > most:
+        raise MetadataError(
+            f"the chunk becomes {n_bytes} bytes when it is decompressed, expected at most {most}"
+        )
+
+
+def _inner_chunk(document: Mapping[str, Any]) -> list[int]:
+    """Shape of what is decoded at once: the chunk, or the chunk inside of a shard."""
+    codecs = document.get("codecs") or [{}]
+    if isinstance(codecs[0], Mapping) and codecs[0].get("name") == "sharding_indexed":
+        inner: list[int] = codecs[0]["configuration"]["chunk_shape"]
+        return inner
+    unit: list[int] = document["chunk_grid"]["configuration"]["chunk_shape"]
+    return unit

@@ -1,0 +1,137 @@
+"""PURE: which names an object of a store can have, and which keys stay inside of the store.
+
+A name is one part of a path. It becomes part of a file's name on a disk, of a key in a bucket and of a
+URL; a store that moves from one to the other keeps its names only where all of them allow these.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+METADATA_KEYS = frozenset({"zarr.json", ".zgroup", ".zarray", ".zattrs", ".zmetadata"})
+"""Names that both Zarr formats keep for metadata; an object of that name would replace them."""
+
+LONGEST_NAME = 255
+"""Bytes of a name that file systems allow."""
+
+_NOT_ON_WINDOWS = frozenset('<>:"|?*')
+
+_DEVICES = frozenset(
+    {"con", "prn", "aux", "nul"}
+    | {f"{device}{number}" for device in ("com", "lpt") for number in "123456789¹²³"}
+)
+"""What Windows takes for a device, with any suffix."""
+
+
+def why_unsafe(name: str) -> str | None:
+    """Return why no object of any store can have a name, or None.
+
+    Such a name would lead out of its group or out of the store, or take the place of metadata.
+
+    Examples
+    --------
+    >>> why_unsafe(".."), why_unsafe("data")
+    ('it leads out of its group', None)
+    """
+    if not name:
+        return "it is empty"
+    if name in (".", ".."):
+        return "it leads out of its group"
+    if "/" in name:
+        return "it holds a slash, which separates names"
+    if "\0" in name:
+        return "it holds a NUL"
+    if name in METADATA_KEYS:
+        return "Zarr keeps it for metadata"
+    return None
+
+
+def why_refused(name: str) -> str | None:
+    """Return why no object is written under a name, or None.
+
+    Those that are unsafe, and those that a system changes or takes for something else without a word.
+
+    Examples
+    --------
+    >>> why_refused("com1.txt"), why_refused("good?")
+    ('Windows keeps it for a device', None)
+    """
+    if reason := why_unsafe(name):
+        return reason
+    if "\\" in name:
+        return "it holds a backslash, which Windows takes for a slash"
+    if name[1:2] == ":":
+        return "Windows takes its first letter for a drive"
+    if any(ord(character) < 32 or ord(character) == 127 for character in name):
+        return "it holds a control character"
+    if name[-1] in ". ":
+        return "Windows drops dots and spaces at the end of names"
+    if name.partition(".")[0].rstrip(" ").lower() in _DEVICES:
+        return "Windows keeps it for a device"
+    try:
+        encoded = name.encode("utf-8")
+    except UnicodeEncodeError:
+        return "it is not text"
+    if len(encoded) > LONGEST_NAME:
+        return f"it takes {len(encoded)} bytes; file systems allow {LONGEST_NAME}"
+    return None
+
+
+def why_not_portable(name: str) -> str | None:
+    """Return why not every system can keep a name, or None.
+
+    Examples
+    --------
+    >>> why_not_portable("good?"), why_not_portable("µ of the 2nd day")
+    ('Windows does not allow ? in names', None)
+    """
+    if reason := why_refused(name):
+        return reason
+    if found := sorted(_NOT_ON_WINDOWS.intersection(name)):
+        return f"Windows does not allow {' '.join(found)} in names"
+    return None
+
+
+def is_inside(key: str) -> bool:
+    """Whether a key or path stays inside of its store; the empty one is the store itself.
+
+    Examples
+    --------
+    >>> is_inside("a/zarr.json"), is_inside("a/../../b"), is_inside("/etc/hosts")
+    (True, False, False)
+    """
+    if not key:
+        return True
+    if "\0" in key or key[0] in "/\\" or key[1:2] == ":":
+        return False
+    return ".." not in key or ".." not in key.replace("\\", "/").split("/")
+
+
+_UNSAFE_PART = re.compile(r"(?:^|/)(?:\.{0,2}|zarr\.json|\.z(?:group|array|attrs|metadata))(?:/|$)")
+
+
+def is_node_path(path: str) -> bool:
+    """Whether a path, without slashes at its ends, is one that a node can have.
+
+    Examples
+    --------
+    >>> is_node_path("a/b"), is_node_path("a/../b"), is_node_path("a/zarr.json")
+    (True, False, False)
+    """
+    return not path or (is_inside(path) and _UNSAFE_PART.search(path) is None)
+
+
+def differing_in_case(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield pairs of names of one group that file systems without case take for one.
+
+    Examples
+    --------
+    >>> list(differing_in_case(["Units", "trials", "units"]))
+    [('Units', 'units')]
+    """
+    seen: dict[str, str] = {}
+    for name in names:
+        first = seen.setdefault(name.casefold(), name)
+        if first != name:
+            yield first, name

@@ -1,0 +1,325 @@
+"""What a file can make its reader do: an error within a second and 200 MB, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numcodecs
+import numpy as np
+import pytest
+from hdmf.build import DatasetBuilder, GroupBuilder
+
+from hdmf_zarr import ZarrIO, check, limits
+from hdmf_zarr.errors import MetadataError
+from tests.format2 import Format2Store
+
+SECONDS = 1.0
+"""That reading may take, the interpreter and imports aside."""
+
+MEGABYTES = 200
+"""That reading may add to what the imports have taken."""
+
+READ = """
+import json, resource, sys, time, warnings
+warnings.simplefilter("ignore")
+import numpy as np
+import pynwb
+from hdmf_zarr import ZarrIO, check
+from hdmf_zarr.errors import HDMFZarrError
+
+def peak():
+    # Of this process alone: ru_maxrss starts with what its parent had. Elsewhere it is better than nothing.
+    try:
+        with open("/proc/self/status") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) / 1024
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+def everything(builder):
+    for dataset in builder.datasets.values():
+        np.asarray(dataset.data[0:2] if getattr(dataset.data, "shape", ()) else dataset.data)
+    for group in builder.groups.values():
+        everything(group)
+
+def measured(use):
+    start = time.perf_counter()
+    said = None
+    try:
+        said = use()
+    except (HDMFZarrError, ValueError) as error:
+        said = type(error).__name__ + ": " + str(error)
+    seconds = time.perf_counter() - start
+    return {"said": said, "seconds": seconds, "megabytes": peak() - before}
+
+def read():
+    with ZarrIO(path, mode) as io:
+        everything(io.read_builder())
+
+def checked():
+    return sorted({finding.code for finding in check(path).findings})
+
+path, mode = sys.argv[1:]
+before = peak()
+print(json.dumps([measured(read), measured(checked)]))
+"""
+
+
+def use(path: Path, mode: str = "r") -> tuple[Any, Any]:
+    """Read and check a store in a process of its own; return what both said, within the limits."""
+    for _attempt in range(5):  # a busy machine is not what is measured
+        done = subprocess.run(
+            [sys.executable, "-c", READ, str(path), mode],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        results = json.loads(done.stdout)
+        assert all(result["megabytes"] < MEGABYTES for result in results), results
+        if all(result["seconds"] < SECONDS for result in results):
+            return results[0]["said"], results[1]["said"]
+    raise AssertionError(results)
+
+
+def write(path: Path) -> Path:
+    with ZarrIO(path, "w") as io:
+        data = DatasetBuilder("data", np.arange(10))
+        io.write_builder(GroupBuilder("root", datasets={"data": data}))
+    return path
+
+
+def edit(path: Path, change: Callable[[dict[str, Any]], Any]) -> Path:
+    """Change the root's document; the consolidated metadata with it."""
+    root = json.loads((path / "zarr.json").read_text())
+    change(root)
+    (path / "zarr.json").write_text(json.dumps(root))
+    return path
+
+
+def held(root: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = root["consolidated_metadata"]["metadata"]
+    return found
+
+
+def edit_data(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    """Change the document of the array, in both places."""
+    edit(path, lambda root: change(held(root)["data"]))
+    node = path / "data" / "zarr.json"
+    document = json.loads(node.read_text())
+    change(document)
+    node.write_text(json.dumps(document))
+
+
+def huge_document(path: Path) -> str:
+    with (write(path) / "zarr.json").open("wb") as file:
+        file.truncate(limits.MOST_DOCUMENT_BYTES + 1)  # takes no space on the disk
+    return "bytes of metadata"
+
+
+def huge_document_of_a_node(path: Path) -> str:
+    edit(write(path), lambda root: root.pop("consolidated_metadata"))
+    with (path / "data" / "zarr.json").open("wb") as file:
+        file.truncate(limits.MOST_DOCUMENT_BYTES + 1)
+    return "bytes of metadata"
+
+
+def huge_format2(path: Path) -> str:
+    made = Format2Store()
+    made.array("data", np.arange(3))
+    made.save(path)
+    with (path / ".zmetadata").open("wb") as file:
+        file.truncate(limits.MOST_DOCUMENT_BYTES + 1)
+    return "bytes of metadata"
+
+
+def deep_json(path: Path) -> str:
+    (write(path) / "zarr.json").write_text('{"a":' * 200_000)
+    return "valid JSON"
+
+
+def deep_attribute(path: Path) -> str:
+    value: Any = 1
+    for _ in range(500):
+        value = [value]
+    edit(write(path), lambda root: root["attributes"].update(deep=value))
+    return "nested more than"
+
+
+def deep_attribute_of_format2(path: Path) -> str:
+    value: Any = 1
+    for _ in range(500):
+        value = {"a": value}
+    made = Format2Store()
+    made.array("data", np.arange(3), attributes={"deep": value})
+    made.save(path)
+    return "nested more than"
+
+
+def deep_groups(path: Path) -> str:
+    group = {"zarr_format": 3, "node_type": "group", "attributes": {}}
+    edit(
+        write(path),
+        lambda root: held(root).update({"/".join("g" * n): group for n in range(1, 1000)}),
+    )
+    return "groups deep"
+
+
+def huge_chunk(path: Path) -> str:
+    def change(data: dict[str, Any]) -> None:
+        data.update(
+            shape=[10**15],
+            chunk_grid={"name": "regular", "configuration": {"chunk_shape": [10**15]}},
+        )
+
+    edit_data(write(path), change)
+    return "one chunk of shape"
+
+
+def huge_chunk_in_a_shard(path: Path) -> str:
+    inner = {
+        "chunk_shape": [10**15],
+        "codecs": [{"name": "bytes", "configuration": {"endian": "little"}}],
+        "index_codecs": [{"name": "bytes", "configuration": {"endian": "little"}}],
+        "index_location": "end",
+    }
+
+    def change(data: dict[str, Any]) -> None:
+        data.update(
+            shape=[10**15],
+            chunk_grid={"name": "regular", "configuration": {"chunk_shape": [10**15]}},
+            codecs=[{"name": "sharding_indexed", "configuration": inner}],
+        )
+
+    edit_data(write(path), change)
+    return "one chunk of shape"
+
+
+def huge_chunk_of_format2(path: Path) -> str:
+    made = Format2Store()
+    made.array("data", np.arange(3))
+    made.documents["data/.zarray"].update(shape=[10**15], chunks=[10**15])
+    made.save(path)
+    return "one chunk of shape"
+
+
+def blosc_bomb(path: Path) -> str:
+    (write(path) / "data" / "c.0").write_bytes(numcodecs.Blosc("zstd").encode(bytes(2**31 - 2**20)))
+    return "becomes 2146435072 bytes"
+
+
+def blosc_claim(path: Path) -> str:
+    """Not compressed at all: a header that claims 2 GB."""
+    header = bytearray(numcodecs.Blosc("lz4").encode(bytes(100)))
+    header[4:8] = (2**31 - 100).to_bytes(4, "little")
+    (write(path) / "data" / "c.0").write_bytes(header)
+    return "becomes 2147483548 bytes"
+
+
+def bomb_of(name: str, codec: Any, configuration: dict[str, Any]) -> Callable[[Path], str]:
+    def make(path: Path) -> str:
+        def change(data: dict[str, Any]) -> None:
+            data["codecs"][1:] = [{"name": name, "configuration": configuration}]
+
+        edit_data(write(path), change)
+        (path / "data" / "c.0").write_bytes(codec.encode(bytes(10**9)))
+        return "becomes 1000000000 bytes"
+
+    make.__name__ = f"{name}_bomb"
+    return make
+
+
+CASES = [
+    *(huge_document, huge_document_of_a_node, huge_format2, deep_json, deep_attribute),
+    *(deep_attribute_of_format2, deep_groups, huge_chunk, huge_chunk_in_a_shard),
+    *(huge_chunk_of_format2, blosc_bomb, blosc_claim),
+    bomb_of("gzip", numcodecs.GZip(1), {"level": 1}),
+    bomb_of("zstd", numcodecs.Zstd(1), {"level": 1, "checksum": False}),
+]
+
+
+@pytest.mark.parametrize("make", CASES, ids=lambda make: make.__name__)
+def test_a_file_that_asks_for_too_much_is_refused(make: Any, tmp_path: Path) -> None:
+    expected = make(tmp_path / "file.zarr")
+    said, codes = use(tmp_path / "file.zarr", "r-" if "of_a_node" in make.__name__ else "r")
+    assert said is not None
+    assert expected in said
+    assert len(said) < 1000
+    assert {"beyond-limits", "broken-array", "broken-chunk", "broken-document"} & set(codes), codes
+
+
+def loop(n: int) -> list[dict[str, str]]:
+    return [{"name": f"l{i}", "source": ".", "path": f"/l{(i + 1) % n}"} for i in range(n)]
+
+
+@pytest.mark.parametrize("n", [1, 10_000])
+@pytest.mark.parametrize("kind", ["loop", "chain"])
+def test_links_upon_links_end(tmp_path: Path, n: int, kind: str) -> None:
+    links = loop(n)
+    if kind == "chain":
+        links[-1]["path"] = "/data"
+    edit(write(tmp_path / "file.zarr"), lambda root: root["attributes"].update(_LINKS=links))
+    said, codes = use(tmp_path / "file.zarr")
+    assert said is None
+    assert codes == ([] if kind == "chain" and n <= 32 else ["broken-link"])
+
+
+def test_the_memory_is_measured(tmp_path: Path) -> None:
+    """A file below every limit that takes 400 MB: what the other tests count on."""
+    with ZarrIO(tmp_path / "file.zarr", "w") as io:
+        data = DatasetBuilder("data", np.zeros(50_000_000))
+        io.write_builder(GroupBuilder("root", datasets={"data": data}))
+    path = tmp_path / "file.zarr"
+    edit_data(
+        path, lambda data: data["chunk_grid"]["configuration"].update(chunk_shape=[50_000_000])
+    )
+    (path / "data" / "c.0").write_bytes(numcodecs.Blosc().encode(bytes(400_000_000)))
+    with pytest.raises(AssertionError, match="megabytes"):
+        use(path)
+
+
+def test_what_is_below_the_limits_is_read(tmp_path: Path) -> None:
+    value: Any = 1
+    for _ in range(limits.DEEPEST_JSON - 2):
+        value = [value]
+    group = {"zarr_format": 3, "node_type": "group", "attributes": {}}
+    deepest = limits.DEEPEST_PATH - 1
+
+    def change(root: dict[str, Any]) -> None:
+        root["attributes"].update(deep=value, long="x" * 10**6)
+        held(root).update({"/".join("g" * n): group for n in range(1, deepest + 1)})
+
+    path = edit(write(tmp_path / "file.zarr"), change)
+    with ZarrIO(path, "r") as io:
+        builder = io.read_builder()
+        assert len(builder.attributes["long"]) == 10**6
+        assert builder["data"].data[:].tolist() == list(range(10))
+
+
+@pytest.mark.parametrize("depth", [limits.DEEPEST_JSON, limits.DEEPEST_JSON + 1])
+def test_the_depth_is_that_of_the_deepest_value(depth: int) -> None:
+    value: Any = {"number": 1}
+    for n in range(depth - 1):
+        value = [1, value, "x"] if n % 2 else {"a": 1, "b": value}
+    if depth <= limits.DEEPEST_JSON:
+        limits.check_json_depth(value, "here")
+    else:
+        with pytest.raises(MetadataError, match="here has values nested"):
+            limits.check_json_depth(value, "here")
+
+
+def test_an_array_of_10_to_the_15_chunks_is_checked(tmp_path: Path) -> None:
+    def change(data: dict[str, Any]) -> None:
+        data.update(
+            shape=[10**15], chunk_grid={"name": "regular", "configuration": {"chunk_shape": [10]}}
+        )
+
+    path = write(tmp_path / "file.zarr")
+    edit_data(path, change)
+    assert use(path)[1] == ["missing-chunk"]
+    assert len(check(path).findings) < 200
