@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -273,10 +273,15 @@ def stored_dtype(element: ElementType, widths: Mapping[str, int] | None = None) 
         return zarr.dtype.VariableLengthUTF8()
     if element.kind == "bytes":
         return zarr.dtype.VariableLengthBytes()
+    return _parsed_dtype(stored_numpy_dtype(element, widths or {}))
+
+
+@cache
+def _parsed_dtype(dtype: np.dtype[Any]) -> Any:
     with warnings.catch_warnings():
         # See `hdmf_zarr.stores.compat.array_document`.
         warnings.simplefilter("ignore", UnstableSpecificationWarning)
-        return zarr.dtype.parse_dtype(stored_numpy_dtype(element, widths or {}), zarr_format=3)
+        return zarr.dtype.parse_dtype(dtype, zarr_format=3)
 
 
 def stored_numpy_dtype(element: ElementType, widths: Mapping[str, int]) -> np.dtype[Any]:
@@ -299,7 +304,7 @@ def stored_numpy_dtype(element: ElementType, widths: Mapping[str, int]) -> np.dt
     return np.dtype("S1") if element.numpy.itemsize == 0 else element.numpy
 
 
-@cache
+@lru_cache(maxsize=1024)
 def _vlen_dtype(kind: type) -> np.dtype[Any]:
     """Return the dtype with which h5py and HDMF mark text (`str`) and ASCII text (`bytes`)."""
     return np.dtype("O", metadata={"vlen": kind})

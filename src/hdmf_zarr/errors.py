@@ -10,7 +10,7 @@ Each error is also the builtin (or HDMF) error that a caller would expect::
     ├── ModeError                 UnsupportedOperation   the mode does not allow the operation
     ├── UnsupportedFormatError    NotImplementedError    a Zarr format or document that is not known
     ├── MetadataError             ValueError             a metadata document that makes no sense
-    ├── ChunkError                ValueError, RuntimeError  a chunk that is damaged
+    ├── ChunkError                MetadataError, RuntimeError  a chunk that is damaged
     ├── BrokenLinkError           KeyError, ValueError   a link or reference without a target
     ├── DtypeError                TypeError, ValueError  a data type that has no representation
     ├── EncodingError             ValueError             a value that its data type cannot hold

@@ -228,7 +228,8 @@ def bomb_of(name: str, codec: Any, configuration: dict[str, Any]) -> Callable[[P
 
         edit_data(write(path), change)
         (path / "data" / "c.0").write_bytes(codec.encode(bytes(10**9)))
-        return "becomes 1000000000 bytes"
+        # The size at the end of a gzip stream can be too small: it is not believed, but decoded so far.
+        return "becomes more than the 80 bytes" if name == "gzip" else "becomes 1000000000 bytes"
 
     make.__name__ = f"{name}_bomb"
     return make

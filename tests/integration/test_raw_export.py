@@ -19,7 +19,7 @@ import zarr
 from hdmf.backends.hdf5 import HDF5IO
 from hdmf.common import get_manager
 
-from hdmf_zarr import ZarrIO
+from hdmf_zarr import ZarrIO, check
 from hdmf_zarr.errors import LayoutError, MetadataError
 from hdmf_zarr.hdf5.contiguous import ContiguousRows
 from hdmf_zarr.hdf5.raw import RawChunks, can_copy_raw
@@ -177,6 +177,16 @@ def test_chunks_that_were_never_written_stay_missing(
     export(source, target, shards=shards)
     found = inner_chunks(target, (10,)) if shards else chunk_files(target)
     assert sorted(found) == [(1,), (2,)]
+    codes = {finding.code for finding in check(target).findings}
+    assert codes == (set() if shards else {"absent-chunks"})
+    if not shards:
+        # Of those that were written, one is lost.
+        (target / "data" / "c.2").rename(target.parent / "lost")
+        findings = check(target).findings
+        assert [f.message for f in findings if f.severity == "error"] == [
+            "1 chunks are there of 2 that were written"
+        ]
+        (target.parent / "lost").rename(target / "data" / "c.2")
     array = opened(target, "data")
     assert array.fill_value == 2.5
     with h5py.File(source) as file:

@@ -220,7 +220,7 @@ def test_a_chunk_that_becomes_more_than_its_array_has_is_refused_before_it_does(
 
 def test_text_of_another_number_is_refused() -> None:
     document = document_of(VariableLengthUTF8(), (3,), [VLenUTF8Codec()])
-    with pytest.raises(ChunkError, match="holds 4294967295 elements, expected 3"):
+    with pytest.raises(ChunkError, match="holds 4294967295 elements in 4 bytes, expected 3"):
         DirectChain.for_document(document).decode(b"\xff\xff\xff\xff")
 
 

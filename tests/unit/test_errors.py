@@ -18,7 +18,7 @@ BUILTINS = {
     "UnsupportedFormatError": (NotImplementedError,),
     "MetadataError": (ValueError,),
     "BrokenLinkError": (KeyError, ValueError),
-    "ChunkError": (ValueError, RuntimeError),
+    "ChunkError": (errors.MetadataError, RuntimeError),
     "DtypeError": (TypeError, ValueError),
     "EncodingError": (ValueError,),
     "LayoutError": (ValueError,),

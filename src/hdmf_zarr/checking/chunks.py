@@ -21,6 +21,7 @@ from hdmf_zarr.checking.metadata import itemsize_of
 from hdmf_zarr.checking.report import Finding
 from hdmf_zarr.codecs.checked import check_compressed, checked_codecs, decoded_size
 from hdmf_zarr.convention import JSON
+from hdmf_zarr.convention.common import STORED_CHUNKS
 from hdmf_zarr.errors import HDMFZarrError, MetadataError
 from hdmf_zarr.stores import compat, format2
 from hdmf_zarr.stores.chunk_keys import (
@@ -91,7 +92,7 @@ def _places(grid: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
 
 
 def writes_every_chunk(document: Mapping[str, JSON]) -> bool:
-    """Whether the writer of an array has left no chunk out, so that a missing one is lost.
+    """Whether the writer of an array leaves no chunk out unsaid, so that a missing one is lost.
 
     This package does so, whose keys are like ``c.0.0``, and so did hdmf-zarr up to 0.13, which wrote
     Zarr format 2. Zarr-python 3, and with it hdmf-zarr 0.14, leaves chunks out that hold only the fill
@@ -117,7 +118,12 @@ def check_presence(examined: Examined, chunks: Mapping[str, ArrayChunks]) -> Ite
         missing = math.prod(grid) - len(present)
         if missing == 0:
             continue
-        if not writes_every_chunk(document):
+        stored = (document.get("attributes") or {}).get(STORED_CHUNKS)
+        if isinstance(stored, int) and len(present) < stored:
+            message = f"{len(present)} chunks are there of {stored} that were written"
+            yield Finding.of(kinds.MISSING_CHUNK, path, message)
+            continue
+        if not writes_every_chunk(document) or isinstance(stored, int):
             message = (
                 f"{missing} of {math.prod(grid)} chunks are not there and read as the fill value"
             )

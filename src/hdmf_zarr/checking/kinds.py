@@ -112,8 +112,8 @@ MISSING_CHUNK = Kind(
 ABSENT_CHUNKS = Kind(
     "absent-chunks",
     "note",
-    "Nothing, where the file is whole otherwise: zarr-python leaves out chunks that hold only the fill "
-    "value, and nothing tells such a chunk from a lost one.",
+    "Nothing, where the file is whole otherwise: they were never written, or zarr-python has left out "
+    "what holds only the fill value.",
 )
 BROKEN_CHUNK = Kind(
     "broken-chunk",

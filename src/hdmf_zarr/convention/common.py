@@ -7,6 +7,13 @@ from collections.abc import Mapping, Sequence
 from hdmf_zarr.convention.model import JSON, SELF, Link, Reference
 from hdmf_zarr.errors import MetadataError
 
+STORED_CHUNKS = "_STORED_CHUNKS"
+"""Of an array that was written with chunks left out: how many there are (shards, where it has any).
+
+Those that are not there read as the fill value. Of an array without this attribute every chunk is there,
+so that a lost one can be told.
+"""
+
 
 class CommonConvention:
     """Links and reserved attributes, under the words of a convention.

@@ -5,7 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from hdmf_zarr.convention.common import CommonConvention, absolute, reference_from_object
+from hdmf_zarr.convention.common import (
+    STORED_CHUNKS,
+    CommonConvention,
+    absolute,
+    reference_from_object,
+)
 from hdmf_zarr.convention.model import JSON, ArrayHeader, Reference
 from hdmf_zarr.convention.unified import (
     ARRAY_DIMENSIONS,
@@ -21,7 +26,14 @@ SCALAR = "scalar"
 VALUE = "value"
 
 RESERVED_ATTRIBUTES = frozenset(
-    {ELEMENT_TYPE, LINKS, ARRAY_DIMENSIONS, ATTRIBUTE_TYPES, SPECIFICATION_LOCATION}
+    {
+        ELEMENT_TYPE,
+        LINKS,
+        ARRAY_DIMENSIONS,
+        ATTRIBUTE_TYPES,
+        SPECIFICATION_LOCATION,
+        STORED_CHUNKS,
+    }
 )
 
 _ELEMENT_TYPES = {

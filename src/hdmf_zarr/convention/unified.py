@@ -5,7 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from hdmf_zarr.convention.common import CommonConvention, absolute, reference_from_object
+from hdmf_zarr.convention.common import (
+    STORED_CHUNKS,
+    CommonConvention,
+    absolute,
+    reference_from_object,
+)
 from hdmf_zarr.convention.model import JSON, SELF, ArrayHeader, Reference
 from hdmf_zarr.errors import MetadataError
 
@@ -34,6 +39,7 @@ RESERVED_ATTRIBUTES = frozenset(
         ARRAY_DIMENSIONS,
         ATTRIBUTE_TYPES,
         SPECIFICATION_LOCATION,
+        STORED_CHUNKS,
     }
 )
 

@@ -121,7 +121,7 @@ class LocalByteStore:
         if self.is_unseen:
             folder = os.path.dirname(path)
             if folder not in self._made:
-                os.makedirs(folder, exist_ok=True)
+                _make_folder(folder)
                 self._made.add(folder)
             _write_file(path, value)
             return
@@ -187,6 +187,15 @@ class LocalByteStore:
     def _refuse_read_only(self, key: str) -> None:
         if self.read_only:
             raise ModeError(f"{self.location.uri}:/{key} cannot be written: the store is read-only")
+
+
+def _make_folder(folder: str) -> None:
+    try:
+        os.mkdir(folder)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        os.makedirs(folder, exist_ok=True)
 
 
 def _write_file(path: str, value: bytes) -> None:

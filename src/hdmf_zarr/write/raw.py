@@ -63,8 +63,13 @@ class RawMove:
     verify: bool = False
     n_threads: int = THREADS
 
-    def run(self, progress: Progress) -> None:
+    def run(self, progress: Progress) -> int:
         """Move every chunk; what was never written stays missing.
+
+        Returns
+        -------
+        int
+            Chunks (or shards) that were written.
 
         Raises
         ------
@@ -75,8 +80,10 @@ class RawMove:
         self.chunks.open_file(table)
         pool = ThreadPoolExecutor(self.n_threads, thread_name_prefix="hdmf-zarr-raw")
         waiting: deque[Future[int]] = deque()
+        n_steps = 0
         try:
             for step in self._steps(table):
+                n_steps += 1
                 waiting.append(pool.submit(step))
                 if len(waiting) >= WAITING_STEPS:
                     progress(waiting.popleft().result())
@@ -85,6 +92,7 @@ class RawMove:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
             self.chunks.close_file()
+        return len(table) if self.shards is None else n_steps
 
     def _steps(self, table: ChunkTable) -> Iterator[Callable[[], int]]:
         if self.shards is not None:

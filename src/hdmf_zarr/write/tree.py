@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import zarr
 
+from hdmf_zarr.codecs.direct import DirectChain
 from hdmf_zarr.convention import JSON
+from hdmf_zarr.convention.common import STORED_CHUNKS
 from hdmf_zarr.dtypes import ElementType
 from hdmf_zarr.elements import encode_elements, to_memory
 from hdmf_zarr.errors import HDMFZarrError
@@ -31,6 +33,9 @@ from hdmf_zarr.write.sources import (
 
 BUFFER_BYTES = 32 * 1024**2
 """Elements of a lazy source that are held at once."""
+
+ONE_CHUNK_BYTES = 32 * 1024**2
+"""Of an array that is encoded in place; larger ones are encoded by zarr, in several threads."""
 
 COPIED_TOGETHER = 16
 """Encoded chunks that are read concurrently when an array is copied chunk by chunk."""
@@ -89,11 +94,14 @@ class Execution:
         """Write an array: its chunks first, then the document that names them."""
         document = self._document(plan)
         source = plan.source
+        n_written = None
         try:
             if isinstance(source, ChunkCopySource):
-                self._copy_chunks(source, plan.path, document)
+                n_written = self._copy_chunks(source, plan.path, document)
             elif isinstance(source, RawSource):
-                self._move_chunks(source, plan, document)
+                n_written = self._move_chunks(source, plan, document)
+            elif isinstance(source, EmptySource):
+                n_written = 0
             elif not isinstance(source, (EmptySource, IteratorSource)):
                 self._fill(plan, source, document)
         except HDMFZarrError as error:
@@ -101,7 +109,7 @@ class Execution:
             raise type(error)(f"{where}: {error}") from error
         if self.after_array is not None:
             self.after_array(plan.path)
-        self.hierarchy.set_document(plan.path, document)
+        self.hierarchy.set_document(plan.path, _with_count(document, n_written))
 
     def _write_attributes(self, plan: AttributesPlan) -> None:
         document = self.hierarchy.documents[plan.path]
@@ -117,6 +125,8 @@ class Execution:
         if not plan.shape and plan.element.is_variable:
             self._write_scalar_text(plan, source, document)
             return
+        if self._write_one_chunk(plan, source, document):
+            return
         array = _writable_array(self.hierarchy, plan.path, document)
         stored = np.dtype(array.dtype)
         records = stored if stored.names is not None else None
@@ -129,6 +139,33 @@ class Execution:
             else:  # a scalar of format 2
                 array[...] = encoded.reshape(plan.shape)
             self.progress(values.size * _bytes_per_element(stored))
+
+    def _write_one_chunk(
+        self, plan: ArrayPlan, source: ArraySource, document: dict[str, JSON]
+    ) -> bool:
+        """Write an array that is one chunk, encoded in place; return False where it is none.
+
+        Through zarr each costs milliseconds, by far the most of a file of thousands of small arrays.
+        """
+        unit = document["chunk_grid"]["configuration"]["chunk_shape"]
+        is_one = 0 not in plan.shape and all(
+            size <= step for size, step in zip(plan.shape, unit, strict=True)
+        )
+        chain = DirectChain.for_document(document) if is_one else None
+        if chain is None or (chain.nbytes or 0) > ONE_CHUNK_BYTES:
+            return False
+        values = source.read((slice(None),) * len(source.shape))
+        records = chain.dtype if chain.dtype is not None and chain.dtype.names else None
+        encoded = encode_elements(values, plan.element, records).reshape(plan.shape)
+        assert plan.layout is not None
+        chunk = chain.padded(encoded, plan.layout.fill_value)
+        if chain.dtype is not None and chunk.dtype != chain.dtype:
+            chunk = chunk.astype(chain.dtype)
+        key = f"{plan.path}/{chunk_key(document['chunk_key_encoding'], (0,) * len(plan.shape))}"
+        self.hierarchy.bytestore.set(key, chain.encode(chunk))
+        itemsize = 64 if chain.dtype is None else chain.dtype.itemsize
+        self.progress(values.size * itemsize)
+        return True
 
     def _write_scalar_text(
         self, plan: ArrayPlan, source: ArraySource, document: dict[str, JSON]
@@ -147,9 +184,9 @@ class Execution:
             self.queue.exhaust_queue()
         return array
 
-    def _move_chunks(self, source: RawSource, plan: ArrayPlan, document: dict[str, JSON]) -> None:
+    def _move_chunks(self, source: RawSource, plan: ArrayPlan, document: dict[str, JSON]) -> int:
         assert plan.layout is not None
-        RawMove(
+        return RawMove(
             chunks=source.chunks,
             bytestore=self.hierarchy.bytestore,
             path=plan.path,
@@ -159,8 +196,9 @@ class Execution:
             n_threads=max(THREADS, self.queue.number_of_jobs),
         ).run(self.progress)
 
-    def _copy_chunks(self, source: ChunkCopySource, path: str, document: dict[str, JSON]) -> None:
-        """Copy encoded chunks; one that is missing stays missing."""
+    def _copy_chunks(self, source: ChunkCopySource, path: str, document: dict[str, JSON]) -> int:
+        """Copy encoded chunks; one that is missing stays missing. Return how many there are."""
+        n_copied = 0
         origin = source.array.hierarchy
         unit = document["chunk_grid"]["configuration"]["chunk_shape"]
         grid = [range(-(-size // step)) for size, step in zip(source.shape, unit, strict=True)]
@@ -175,6 +213,8 @@ class Execution:
             for key, encoded in origin.bytestore.get_many(renamed).items():
                 self.hierarchy.bytestore.set(renamed[key], encoded)
                 self.progress(len(encoded))
+                n_copied += 1
+        return n_copied
 
 
 class GrowingArray:
@@ -266,6 +306,15 @@ class GrowingArray:
         self.progress(values.size * _bytes_per_element(stored))
 
 
+def _with_count(document: dict[str, JSON], n_written: int | None) -> dict[str, JSON]:
+    """Return the document of an array, which tells of how many chunks there are if some are not."""
+    unit = document["chunk_grid"]["configuration"]["chunk_shape"]
+    sizes = zip(document["shape"], unit, strict=True)
+    if n_written is None or n_written >= math.prod(-(-size // step) for size, step in sizes):
+        return document
+    return {**document, "attributes": {**document["attributes"], STORED_CHUNKS: n_written}}
+
+
 def _made_document(plan: ArrayPlan) -> dict[str, JSON]:
     assert plan.layout is not None
     return compat.array_document(
@@ -273,7 +322,7 @@ def _made_document(plan: ArrayPlan) -> dict[str, JSON]:
         data_type=plan.data_type,
         chunk_grid_shape=plan.layout.write_unit,
         fill_value=plan.layout.fill_value,
-        codecs=plan.layout.codecs,
+        codecs=tuple(plan.layout.codecs),
         dimension_names=plan.dimension_names,
         chunk_key_encoding=plan.chunk_keys,
     )
