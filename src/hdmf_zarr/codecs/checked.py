@@ -42,7 +42,7 @@ def check_compressed(name: str, encoded: Any, expected: int | None) -> None:
         check_decoded_size(said, expected)
 
 
-def decoded_size(name: str, encoded: bytes) -> int | None:
+def decoded_size(name: str, encoded: bytes | memoryview) -> int | None:
     """Return how many bytes a compressed chunk says it becomes; None where it does not say.
 
     Raises

@@ -39,6 +39,8 @@ _GROWTH_OF_COMPRESSORS = 1024
 
 _KINDS_OF_FIXED_SIZE = "biufcSU"
 
+Buffer = bytes | memoryview
+
 _DECODING_ERRORS = (
     ValueError,
     TypeError,
@@ -59,7 +61,7 @@ class _Step(Protocol):
     def encode(self, given: bytes) -> bytes:
         """Return the encoded bytes."""
 
-    def decode(self, encoded: bytes, limit: int | None) -> bytes:
+    def decode(self, encoded: Buffer, limit: int | None) -> Buffer:
         """Return the decoded bytes, of which there are at most ``limit``."""
 
     def largest(self, size: int) -> int:
@@ -113,7 +115,7 @@ class DirectChain:
         """Bytes of a decoded chunk; None where the elements vary in length."""
         return None if self.dtype is None else math.prod(self.shape) * self.dtype.itemsize
 
-    def decode(self, encoded: bytes) -> npt.NDArray[Any]:
+    def decode(self, encoded: Buffer) -> npt.NDArray[Any]:
         """Return the elements of a chunk, those beyond the end of the array included.
 
         Parameters
@@ -137,11 +139,47 @@ class DirectChain:
         except _DECODING_ERRORS as error:
             raise ChunkError(f"the chunk of {len(encoded)} bytes is damaged: {error}") from error
 
-    def _decode(self, encoded: bytes) -> npt.NDArray[Any]:
+    def decode_into(self, encoded: Buffer, out: npt.NDArray[Any]) -> None:
+        """Decode a chunk of numbers into an array, where possible without another one between.
+
+        The memory for a decoded chunk costs as much as its decoding, where it is new each time.
+
+        Parameters
+        ----------
+        encoded : bytes
+        out : numpy.ndarray of shape ``self.shape``
+            Of ``self.dtype``, in C order.
+
+        Raises
+        ------
+        ChunkError
+            If the bytes are not those of a chunk of this array; ``out`` may hold anything then.
+        """
+        first = self._steps[0] if self._steps else None
+        is_plain = self._order is None and self._stored == self.dtype
+        if not is_plain or not isinstance(first, _Compressor) or not first.fills:
+            out[...] = self.decode(encoded)
+            return
+        try:
+            for step, limit in zip(self._steps[:0:-1], self._limits()[:0:-1], strict=True):
+                encoded = step.decode(encoded, limit)
+            first.decode_into(encoded, out)
+        except ChunkError:
+            raise
+        except _DECODING_ERRORS as error:
+            raise ChunkError(f"the chunk of {len(encoded)} bytes is damaged: {error}") from error
+
+    def _limits(self) -> list[int | None]:
+        """The most bytes that each step is given to encode."""
         limits = [self.nbytes]
-        for step in self._steps:
+        for step in self._steps[:-1]:
             limits.append(None if limits[-1] is None else step.largest(limits[-1]))
-        for step, limit in zip(reversed(self._steps), reversed(limits[:-1]), strict=True):
+        return limits
+
+    def _decode(self, encoded: Buffer) -> npt.NDArray[Any]:
+        for step, limit in zip(
+            reversed(self._steps), reversed(self._limits()[: len(self._steps)]), strict=True
+        ):
             encoded = step.decode(encoded, limit)
         if self._stored is None:
             return self._decode_objects(encoded)
@@ -156,7 +194,7 @@ class DirectChain:
             values = values.transpose(np.argsort(self._order))
         return values.astype(self.dtype, order="C", copy=False)
 
-    def _decode_objects(self, encoded: bytes) -> npt.NDArray[Any]:
+    def _decode_objects(self, encoded: Buffer) -> npt.NDArray[Any]:
         check_count(encoded, math.prod(self.shape))
         values: npt.NDArray[Any] = self._objects.decode(encoded)
         return values.reshape(self.shape)
@@ -295,18 +333,33 @@ def _stored_dtype(dtype: np.dtype[Any], endian: str | None) -> np.dtype[Any]:
 class _Compressor:
     """A codec of numcodecs whose decoded size is in a header, or that is asked to stop."""
 
-    def __init__(self, codec: Any, declared_size: Callable[[bytes], int | None]) -> None:
+    fills = True
+
+    def __init__(self, codec: Any, declared_size: Callable[[Buffer], int | None]) -> None:
         self._codec = codec
         self._declared_size = declared_size
 
     def encode(self, given: bytes) -> bytes:
         return bytes(self._codec.encode(given))
 
-    def decode(self, encoded: bytes, limit: int | None) -> bytes:
+    def decode(self, encoded: Buffer, limit: int | None) -> Buffer:
         declared = self._declared_size(encoded)
         if limit is not None and declared is not None and declared > limit:
             raise ChunkError(f"the chunk becomes {declared} bytes, expected at most {limit}")
         return bytes(self._codec.decode(encoded))
+
+    def decode_into(self, encoded: Buffer, out: npt.NDArray[Any]) -> None:
+        """Decode into an array, which has to be filled."""
+        declared = self._declared_size(encoded)
+        if declared is None:
+            decoded = self.decode(encoded, out.nbytes)
+            if len(decoded) != out.nbytes:
+                raise ChunkError(f"the chunk becomes {len(decoded)} bytes, expected {out.nbytes}")
+            out.reshape(-1).view(np.uint8)[:] = np.frombuffer(decoded, np.uint8)
+            return
+        if declared != out.nbytes:
+            raise ChunkError(f"the chunk becomes {declared} bytes, expected {out.nbytes}")
+        self._codec.decode(encoded, out=out)
 
     def largest(self, size: int) -> int:
         return size + size // 8 + _GROWTH_OF_COMPRESSORS
@@ -315,15 +368,17 @@ class _Compressor:
 class _Inflated(_Compressor):
     """zlib and gzip, whose headers name no size: decoded up to the limit."""
 
+    fills = False
+
     def __init__(self, codec: Any, window_bits: int) -> None:
         super().__init__(codec, lambda _encoded: None)
         self._window_bits = window_bits
 
-    def decode(self, encoded: bytes, limit: int | None) -> bytes:
+    def decode(self, encoded: Buffer, limit: int | None) -> Buffer:
         # A gzip file may have several members.
         parts: list[bytes] = []
         room = limit
-        rest = encoded
+        rest: Buffer = encoded
         while rest:
             stream = zlib.decompressobj(self._window_bits)
             part = stream.decompress(rest, 0 if room is None else room + 1)
@@ -347,7 +402,7 @@ class _Checksum:
     def encode(self, given: bytes) -> bytes:
         return bytes(self._codec.encode(given))
 
-    def decode(self, encoded: bytes, _limit: int | None) -> bytes:
+    def decode(self, encoded: Buffer, _limit: int | None) -> Buffer:
         if len(encoded) < _CHECKSUM_BYTES:
             raise ChunkError(f"the chunk of {len(encoded)} bytes has no checksum")
         return bytes(self._codec.decode(encoded))
@@ -365,9 +420,9 @@ class _Crc32c:
     def encode(self, given: bytes) -> bytes:
         return given + self._checksum(given).to_bytes(_CHECKSUM_BYTES, "little")
 
-    def decode(self, encoded: bytes, _limit: int | None) -> bytes:
+    def decode(self, encoded: Buffer, _limit: int | None) -> Buffer:
         given, found = encoded[:-_CHECKSUM_BYTES], encoded[-_CHECKSUM_BYTES:]
-        expected = self._checksum(given).to_bytes(_CHECKSUM_BYTES, "little")
+        expected = self._checksum(bytes(given)).to_bytes(_CHECKSUM_BYTES, "little")
         if found != expected:
             raise ChunkError(
                 f"the chunk has the checksum {found.hex()}, its bytes have {expected.hex()}"
@@ -387,7 +442,7 @@ class _SameSize:
     def encode(self, given: bytes) -> bytes:
         return bytes(self._codec.encode(given))
 
-    def decode(self, encoded: bytes, _limit: int | None) -> bytes:
+    def decode(self, encoded: Buffer, _limit: int | None) -> Buffer:
         return bytes(self._codec.decode(encoded))
 
     def largest(self, size: int) -> int:
@@ -406,14 +461,14 @@ class _Objects:
     def encode(self, given: bytes) -> bytes:
         return self._codec.encode_texts(VLenUTF8().decode(given).reshape(self._shape))
 
-    def decode(self, encoded: bytes, _limit: int | None) -> bytes:
-        return bytes(VLenUTF8().encode(self._codec.decode_texts(encoded, self._shape).ravel()))
+    def decode(self, encoded: Buffer, _limit: int | None) -> Buffer:
+        return bytes(VLenUTF8().encode(self._codec.decode_texts(bytes(encoded), self._shape).ravel()))
 
     def largest(self, size: int) -> int:
         return size  # never asked: text has no limit
 
 
-def _declared(name: str) -> Callable[[bytes], int | None]:
+def _declared(name: str) -> Callable[[Buffer], int | None]:
     """Return what tells how many bytes a compressed chunk says it becomes."""
     return lambda encoded: decoded_size(name, encoded)
 

@@ -35,6 +35,7 @@ from hdmf_zarr.dtypes import (
 from hdmf_zarr.elements import decode_elements, encode_elements, field_widths, to_memory
 from hdmf_zarr.errors import DtypeError, HDMFZarrError, MetadataError, ModeError, OptionError
 from hdmf_zarr.stores import compat, format2
+from hdmf_zarr.stores.blocks import BlockReader
 from hdmf_zarr.stores.bytestore import open_bytestore
 from hdmf_zarr.stores.cache import memory_index
 from hdmf_zarr.stores.chunk_keys import chunk_key
@@ -299,6 +300,9 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
             found = self._hierarchy.cache.select(self._node_path, self.element_type, index)
             if found is not None:
                 return _own(found[0])
+            block = self._read_block(index)
+            if block is not None:
+                return block[()] if block.ndim == 0 else block
         if self.element_type.is_variable:
             # One text alone would lose the NULs at its end on its way through numpy.
             if self.ndim == 0:
@@ -308,6 +312,12 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
                 return decode_elements(_objects(super().__getitem__(one)), self.element_type).item()
         values = decode_elements(np.asarray(super().__getitem__(plain)), self.element_type)
         return values[()] if values.ndim == 0 else values
+
+    def _read_block(self, index: tuple[Any, ...]) -> npt.NDArray[Any] | None:
+        if self.element_type.kind != "number" or self.is_restored:
+            return None
+        reader = BlockReader.of(self._hierarchy.bytestore, self._node_path, self._document)
+        return reader.read(index) if reader is not None else None
 
     def _one_element(self, selection: Any) -> tuple[slice, ...] | None:
         """The slices for a selection of one element, or None for another selection."""

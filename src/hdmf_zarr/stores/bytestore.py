@@ -11,7 +11,7 @@ import io
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -108,6 +108,27 @@ class LocalByteStore:
         try:
             with open(self._file(key), "rb", buffering=0) as file:
                 return file.readall()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
+
+    def get_into(self, key: str, room: Callable[[int], memoryview]) -> memoryview | None:
+        """Read the value of a key into memory that is there; None where there is none.
+
+        Parameters
+        ----------
+        key : str
+        room : callable
+            Returns memory for a number of bytes.
+        """
+        try:
+            with open(self._file(key), "rb", buffering=0) as file:
+                size = os.fstat(file.fileno()).st_size
+                view, end = room(size + 1), 0
+                while count := file.readinto(view[end:]):
+                    end += count
+                    if end == len(view):  # the file has grown meanwhile
+                        return memoryview(bytes(view) + file.readall())
+                return view[:end]
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
 

@@ -22,6 +22,7 @@ from hdmf_zarr.codecs.direct import DirectChain
 from hdmf_zarr.dtypes import ElementType
 from hdmf_zarr.elements import decode_elements
 from hdmf_zarr.errors import ChunkError
+from hdmf_zarr.stores.bytestore import LocalByteStore
 from hdmf_zarr.stores.chunk_keys import chunk_key, is_known_form
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ SMALL_BYTES = 2**20
 
 LARGE_BYTES_OF_ARRAY = 16 * 2**20
 """Of the larger chunks of an array, the last ones are kept (HDF5 2 keeps 8 MB of a dataset)."""
+
+SEEN_CHUNKS = 4
+"""The last large chunks that were asked for: who asks again so soon walks along the array."""
 
 KEPT_BYTES = 64 * 2**20
 """Of all arrays of a store."""
@@ -83,6 +87,7 @@ class ChunkCache:
         self._whole: dict[str, _Kept] = {}
         self._large: dict[str, list[At]] = {}
         self._fetched: dict[str, bytes] = {}
+        self._seen: OrderedDict[tuple[str, At], None] = OrderedDict()
         self._nbytes = 0
         self._changes = 0
         self._lock = threading.Lock()
@@ -146,6 +151,8 @@ class ChunkCache:
         first = tuple(start // step for (start, _), step in zip(spans, chain.shape, strict=True))
         last = tuple((stop - 1) // step for (_, stop), step in zip(spans, chain.shape, strict=True))
         if first == last:
+            if self._is_passed_by(path, layout, first, element):
+                return None
             block = self._chunk(path, layout, first, element)
         else:
             block = self._block(path, layout, first, last, element)
@@ -153,6 +160,27 @@ class ChunkCache:
             return None
         corner = tuple(at * step for at, step in zip(first, chain.shape, strict=True))
         return (block[_moved(index, layout.shape, corner)],)
+
+    def _is_passed_by(self, path: str, layout: _Layout, at: At, element: ElementType) -> bool:
+        """Whether a large chunk is asked for the first time: it is kept from the second time on.
+
+        Of a recording, chunks here and there are rarely asked for again; without keeping them they are
+        decoded into memory that is there already.
+        """
+        assert layout.chain is not None
+        if (
+            _is_small(layout.chain)
+            or element.kind != "number"
+            or not isinstance(self._hierarchy.bytestore, LocalByteStore)
+        ):
+            return False
+        with self._lock:
+            if (path, at) in self._kept or (path, at) in self._seen:
+                return False
+            self._seen[path, at] = None
+            if len(self._seen) > SEEN_CHUNKS:
+                self._seen.popitem(last=False)
+        return True
 
     def _block(
         self, path: str, layout: _Layout, first: At, last: At, element: ElementType

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import warnings
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -133,6 +134,26 @@ def _template_key(
     ):
         return None
     return repr((ndim, said, fill.dtype.str, fill.dtype.descr, fill.tobytes(), dict(keys)))
+
+
+_DEFAULT_PIPELINE = "zarr.core.codec_pipeline.BatchedCodecPipeline"
+
+
+def has_default_pipeline() -> bool:
+    """Whether the user has left it to zarr-python, and so to us, how chunks are decoded."""
+    return bool(zarr.config.get("codec_pipeline.path", _DEFAULT_PIPELINE) == _DEFAULT_PIPELINE)
+
+
+def most_threads(at_most: int) -> int:
+    """Threads that may decode: as the user has told zarr-python, or one a core."""
+    told = zarr.config.get("threading.max_workers", None)
+    return max(1, min(at_most, told if isinstance(told, int) else os.cpu_count() or 1))
+
+
+def fill_value(document: dict[str, Any]) -> Any:
+    """Return the fill value of an array as a scalar of its dtype."""
+    with without_specification_warnings():
+        return ArrayV3Metadata.from_dict(readable_document(document)).fill_value
 
 
 def encode_scalar(document: dict[str, Any], value: np.ndarray[Any, Any]) -> bytes:
