@@ -462,7 +462,9 @@ class _Objects:
         return self._codec.encode_texts(VLenUTF8().decode(given).reshape(self._shape))
 
     def decode(self, encoded: Buffer, _limit: int | None) -> Buffer:
-        return bytes(VLenUTF8().encode(self._codec.decode_texts(bytes(encoded), self._shape).ravel()))
+        return bytes(
+            VLenUTF8().encode(self._codec.decode_texts(bytes(encoded), self._shape).ravel())
+        )
 
     def largest(self, size: int) -> int:
         return size  # never asked: text has no limit

@@ -7,6 +7,9 @@ Checked with zarr 3.1.3, 3.1.6 and 3.4.2; ``tests/unit/test_compat.py`` fails wh
 * ``zarr.core.buffer.default_buffer_prototype``: the argument that every ``Store.get`` wants.
 * ``Store._is_open`` and ``Store._ensure_open``: a `zarr.storage.ZipStore` opens itself for no
   operation, and there is no public way to open a store that exists.
+* ``AsyncArray.codec_pipeline``, ``zarr.core.codec_pipeline.FusedCodecPipeline`` (3.4),
+  ``zarr.core.array_spec.ArraySpec``, ``ArrayConfig``: the pipeline is otherwise taken from the
+  configuration of the whole process, which belongs to the user.
 * ``zarr.core.metadata.v3.ArrayV3Metadata``: makes and checks the document of an array without a
   round trip to the store.
 """
@@ -15,6 +18,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import os
 import warnings
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
@@ -24,16 +28,20 @@ from typing import Any, TypeVar
 
 import numpy as np
 import zarr
+import zarr.core.codec_pipeline
 import zarr.dtype
 from zarr.abc.store import Store
 from zarr.codecs import ShardingCodec
+from zarr.core.array_spec import ArrayConfig, ArraySpec
 from zarr.core.buffer import Buffer, default_buffer_prototype
 from zarr.core.metadata.v3 import ArrayV3Metadata
 from zarr.core.sync import sync
 from zarr.errors import UnstableSpecificationWarning
-from zarr.storage import MemoryStore, StorePath
+from zarr.storage import LocalStore, MemoryStore, StorePath
 
 from hdmf_zarr.codecs.variable import encode_one
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -142,6 +150,80 @@ _DEFAULT_PIPELINE = "zarr.core.codec_pipeline.BatchedCodecPipeline"
 def has_default_pipeline() -> bool:
     """Whether the user has left it to zarr-python, and so to us, how chunks are decoded."""
     return bool(zarr.config.get("codec_pipeline.path", _DEFAULT_PIPELINE) == _DEFAULT_PIPELINE)
+
+
+_CODECS_OF_ZARRS = frozenset(
+    {"bytes", "blosc", "zstd", "gzip", "crc32c", "sharding_indexed", "transpose"}
+)
+"""What the package ``zarrs`` decodes as zarr-python does; checked with zarrs 0.2.3."""
+
+
+def choose_pipeline(array: Any) -> None:
+    """Have an array of numbers, of a store that is only read, decoded by the fastest pipeline there is.
+
+    That of the package ``zarrs`` if it is installed, else the fused one of zarr-python 3.4, else the
+    default; what the user has chosen in zarr's configuration stays. The pipeline is a plain attribute of
+    the array: the configuration, which is that of the whole process, is not touched.
+    """
+    if not has_default_pipeline() or array.metadata.zarr_format != 3:
+        return
+    for make in (_zarrs_pipeline, _fused_pipeline):
+        pipeline = make(array)
+        if pipeline is not None:
+            object.__setattr__(array, "codec_pipeline", pipeline)
+            return
+
+
+def _zarrs_pipeline(array: Any) -> Any:
+    dtype = array.metadata.dtype.to_native_dtype()
+    if not _are_known(array.metadata.codecs) or dtype.kind not in "iuf" or not dtype.isnative:
+        return None
+    if not isinstance(array.store_path.store, LocalStore):
+        return None
+    try:
+        from zarrs import ZarrsCodecPipeline
+    except ImportError:
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            return ZarrsCodecPipeline.from_array_metadata_and_store(
+                array.metadata, array.store_path.store
+            )
+    except (UserWarning, ValueError, TypeError, RuntimeError) as error:
+        logger.debug("%s is left to zarr-python: %s", array.store_path, error)
+        return None
+
+
+def _are_known(codecs: Sequence[Any]) -> bool:
+    for codec in codecs:
+        if isinstance(codec, ShardingCodec) and not _are_known(codec.codecs):
+            return False
+        said = codec.to_dict()
+        if said["name"] not in _CODECS_OF_ZARRS or _is_big_endian(said):
+            return False
+    return True
+
+
+def _is_big_endian(codec: Mapping[str, Any]) -> bool:
+    return bool((codec.get("configuration") or {}).get("endian") == "big")
+
+
+def _fused_pipeline(array: Any) -> Any:
+    fused = getattr(zarr.core.codec_pipeline, "FusedCodecPipeline", None)
+    grid = array.metadata.chunk_grid
+    if fused is None or not hasattr(grid, "chunk_shape"):
+        return None
+    specification = ArraySpec(
+        shape=grid.chunk_shape,
+        dtype=array.metadata.data_type,
+        fill_value=array.metadata.fill_value,
+        config=ArrayConfig.from_dict({}),
+        prototype=default_buffer_prototype(),
+    )
+    pipeline = fused.from_codecs(array.metadata.codecs)
+    evolved = pipeline.evolve_from_array_spec(specification)
+    return evolved if evolved.sync_transform is not None else None
 
 
 def most_threads(at_most: int) -> int:

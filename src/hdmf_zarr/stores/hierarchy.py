@@ -357,6 +357,8 @@ class Hierarchy:
         if document.get("zarr_format") != 2:
             dtype = array.metadata.dtype.to_native_dtype()
             limits.check_chunk(document, dtype.itemsize, f"{self.uri}:/{path}")
+        if self.bytestore.zarr_store.read_only:
+            compat.choose_pipeline(array)
         return array
 
     def locate_source(self, source: str) -> Location:
