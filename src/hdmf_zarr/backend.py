@@ -568,7 +568,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         plan = plan_tree(builder, context)
         to_cache = specifications()
         if on_plan is not None:
-            on_plan(summarize(plan, context.convention.zarr_format, _count_texts(to_cache)))
+            on_plan(summarize(plan, context.convention.zarr_format, to_cache))
         if self._hierarchy is None:
             self._start_new_store()
         assert self._hierarchy is not None
@@ -1134,10 +1134,6 @@ def _specifications_to_export(src_io: HDMFIO, *, is_modified: bool) -> Specifica
         for version, texts in versions.items():
             cached.setdefault(name, {}).setdefault(version, texts)
     return cached
-
-
-def _count_texts(specifications: Specifications) -> int:
-    return sum(len(texts) for versions in specifications.values() for texts in versions.values())
 
 
 def _try_to_open(path: Any, storage_options: dict[str, Any] | None) -> Hierarchy | None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -95,6 +98,59 @@ def test_converting_shows_progress_and_says_what_was_written(tmp_path: Path) -> 
     assert line.startswith(f"wrote {tmp_path / 's.nwb.zarr'}: {n_files} files, ")
     assert "\n" not in line
     assert_same_content(SAMPLE, tmp_path / "s.nwb.zarr")
+
+
+def test_the_last_line_tells_what_moved_and_what_did_not(tmp_path: Path) -> None:
+    done = run("convert", SAMPLE, tmp_path / "s.nwb.zarr")
+    assert re.search(r", [\d.]+ [kMG]?B/s; 1 dataset moved raw, \d+ not \(", done.stdout)
+    assert "contiguous (no chunks): " in done.stdout
+    planned = int(re.search(r": 1 file -> about (\d+) files", done.stderr)[1])  # type: ignore[index]
+    assert planned == len(content(tmp_path))
+
+
+LAYOUTS: dict[str, tuple[list[str], tuple[int, ...], tuple[int, ...] | None, str]] = {
+    "as it was": ([], (500, 4), None, "Zlib"),
+    "default codec": (["--codecs", "default"], (500, 4), None, "BloscCodec"),
+    "other chunks": (["--chunks", "/acquisition/raw/data=100,2"], (100, 2), None, "Zlib"),
+    "a pattern": (["--chunks", "*/raw/data=100,2"], (100, 2), None, "Zlib"),
+    "shards": (["--shards", "auto"], (500, 4), (2000, 4), "Zlib"),
+    "verified": (["--verify", "--strict", "--jobs", "2"], (500, 4), None, "Zlib"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "chunks", "shards", "codec"), LAYOUTS.values(), ids=LAYOUTS)
+def test_layouts(
+    arguments: list[str],
+    chunks: tuple[int, ...],
+    shards: tuple[int, ...] | None,
+    codec: str,
+    tmp_path: Path,
+) -> None:
+    target = tmp_path / "s.nwb.zarr"
+    assert main(["convert", str(SAMPLE), str(target), "--quiet", *arguments]) == 0
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Numcodecs codecs are not in the Zarr")
+        array = zarr.open_array(target, path="acquisition/raw/data", mode="r")
+    assert (array.chunks, array.shards) == (chunks, shards)
+    assert type(array.compressors[-1]).__name__ == codec
+    assert_same_content(SAMPLE, target)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["s.zarr", "--chunks", "/nothing=3"], "'/nothing' is the path of no dataset"),
+        (["s.zarr", "--zarr-format", "2", "--shards", "auto"], "Zarr format 2 has no shards"),
+        (["s.nwb", "--shards", "auto"], "shards is for Zarr"),
+        (["s.nwb", "--strict"], "strict is for Zarr"),
+    ],
+)
+def test_layouts_without_sense(
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name, *options = arguments
+    assert message in failure(capsys, "convert", SAMPLE, tmp_path / name, *options)
+    assert content(tmp_path) == {}
 
 
 def test_quiet_shows_no_progress(tmp_path: Path) -> None:
@@ -465,10 +521,14 @@ def test_a_dataset_that_hdf5_cannot_open_is_not_left_out_silently(
 
     def read_without_data(self: HDF5IO) -> GroupBuilder:
         builder = read(self)
-        del builder.groups["acquisition"].groups["raw"].datasets["data"]
+        builder.groups["acquisition"].groups["raw"].datasets.pop("data", None)
         return builder
 
+    def never_built(_self: HDF5IO, h5obj: Any) -> GroupBuilder:
+        raise ValueError(f"{h5obj.name} has not been built")
+
     monkeypatch.setattr(HDF5IO, "read_builder", read_without_data)
+    monkeypatch.setattr(HDF5IO, "get_builder", never_built)
     message = failure(capsys, "convert", SAMPLE, tmp_path / "s.zarr")
     assert "/acquisition/raw/data" in message
     assert content(tmp_path) == {}

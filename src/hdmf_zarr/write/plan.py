@@ -7,6 +7,7 @@ carries it out.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -99,7 +100,7 @@ class Planned:
     Attributes
     ----------
     n_files : int
-        Files (keys of the store), about: of iterators and specifications it is not known before.
+        Files (keys of the store), about: of iterators it is not known before.
     n_bytes : int
         Bytes that will be reported as written: encoded chunks, or else elements.
     raw : tuple of str
@@ -117,22 +118,27 @@ class Planned:
     plugins: dict[str, str]
 
 
-def summarize(plan: TreePlan, zarr_format: int, n_specifications: int) -> Planned:
+def summarize(
+    plan: TreePlan, zarr_format: int, specifications: Mapping[str, Mapping[str, Any]]
+) -> Planned:
     """Return what carrying out a plan means.
 
     Parameters
     ----------
     plan : TreePlan
     zarr_format : int
-    n_specifications : int
-        Texts of specifications that are written besides.
+    specifications : mapping
+        Namespace -> version -> source -> text, written besides.
     """
     documents_of_node = 1 if zarr_format == 3 else 2
+    versions = [texts for namespace in specifications.values() for texts in namespace.values()]
+    n_texts = sum(map(len, versions))
+    n_groups = len(specifications) + len(versions) + bool(specifications)
     arrays = [node for node in plan.nodes if isinstance(node, ArrayPlan)]
     is_raw = {id(node): isinstance(node.source, (RawSource, ChunkCopySource)) for node in arrays}
     return Planned(
-        n_files=(len(plan.nodes) + n_specifications) * documents_of_node
-        + n_specifications
+        n_files=(len(plan.nodes) + n_groups + n_texts) * documents_of_node
+        + n_texts
         + sum(map(_chunk_files, arrays)),
         n_bytes=sum(map(_reported_bytes, arrays)),
         raw=tuple("/" + node.path for node in arrays if is_raw[id(node)]),
