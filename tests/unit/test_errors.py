@@ -23,6 +23,7 @@ BUILTINS = {
     "LayoutError": (ValueError,),
     "OptionError": (ValueError, TypeError),
     "MissingExtraError": (ImportError,),
+    "WorkerError": (RuntimeError,),
 }
 
 
