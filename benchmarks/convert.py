@@ -105,7 +105,10 @@ def main() -> None:
             "cp": copy,
             "chunk by chunk": lambda s, t: export(sys.executable, s, t),
             "in shards": lambda s, t: export(sys.executable, s, t, shards="auto"),
-            **{name: (lambda s, t, python=python: export(python, s, t)) for name, python in peers.items()},
+            **{
+                name: (lambda s, t, python=python: export(python, s, t))
+                for name, python in peers.items()
+            },
         }
         times: dict[tuple[str, int], list[float]] = {}
         added: dict[tuple[str, int], float] = {}
