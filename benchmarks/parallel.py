@@ -141,7 +141,12 @@ def start(
     shutil.rmtree(target, ignore_errors=True)
     settings = {"level": 9, "shard": 1, "watch": 0, "buffer": 1, **options}
     command = [python, "-W", "ignore", str(script), str(target), json.dumps(settings)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    environment = dict(os.environ)
+    if python != sys.executable:
+        environment.pop("PYTHONPATH", None)
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
 
 
 def result_of(process: subprocess.Popen[str]) -> dict[str, object]:
