@@ -329,7 +329,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         link_data : bool
             Where data are an array of another Zarr store: link to it rather than copy it.
         exhaust_dci : bool
-            Exhaust iterators one at a time; otherwise all in turns at the end.
+            Exhaust iterators one at a time; otherwise, and by several jobs, all at the end.
         number_of_jobs, max_threads_per_process, multiprocessing_context, executor
             Who writes what iterators give, see `ZarrIODataChunkIteratorQueue`.
         consolidate_metadata : bool

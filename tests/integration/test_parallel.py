@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -11,6 +12,7 @@ import textwrap
 import threading
 import time
 import warnings
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -178,6 +180,21 @@ def test_threads_of_the_workers_are_limited(tmp_path):
     data = ThreadsOfProcess(array, buffer_shape=(10, 4), chunk_shape=(10, 4))
     write(tmp_path / "f.zarr", {"data": data}, number_of_jobs=2, max_threads_per_process=1)
     assert set(map(tuple, read(tmp_path / "f.zarr").tolist())) == {(1, 1, 1, 1)}
+
+
+def test_threads_of_this_process_are_not_limited():
+    with ThreadPoolExecutor(1) as pool, pytest.warns(UserWarning, match="max_threads_per_process"):
+        ZarrIODataChunkIteratorQueue(2, 1, executor=pool)
+
+
+def test_a_store_in_memory_is_given_up_when_it_is_written():
+    store = MemoryStore()
+    with ThreadPoolExecutor(2) as pool:
+        write(store, {"data": iterator()}, executor=pool)
+    reference = weakref.ref(store)
+    del store
+    gc.collect()
+    assert reference() is None
 
 
 def test_the_wrapper_initializes_the_processes_of_any_pool():

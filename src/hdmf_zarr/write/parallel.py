@@ -54,6 +54,7 @@ from hdmf_zarr.write.tasks import (
     StoredTarget,
     Target,
     Written,
+    forget,
     run_task,
 )
 from hdmf_zarr.write.threads import follow_parent, initialize
@@ -105,6 +106,13 @@ class WorkerOptions:
             raise OptionError(
                 "executor must be a concurrent.futures.Executor, found "
                 f"{type(self.executor).__name__}; of a dask Client it is client.get_executor()"
+            )
+        if self.max_threads_per_process is not None and self.is_in_process:
+            warnings.warn(
+                "max_threads_per_process is set aside: the executor's workers are threads of this "
+                "process, whose limits are yours",
+                UserWarning,
+                stacklevel=2,
             )
         if self.number_of_jobs > 1 and self.executor is None and _is_main_imported_by_worker():
             raise OptionError(
@@ -265,6 +273,8 @@ class Workers:
             (root / token).unlink(missing_ok=True)
         self._tokens.clear()
         self._sources.clear()
+        if self.options.is_in_process:
+            forget()
 
     @property
     def _executor(self) -> Executor:

@@ -279,8 +279,18 @@ class _Kept:
                 self._entries.popitem(last=False)
         return entry
 
+    def clear(self) -> None:
+        with self._lock:
+            self._entries.clear()
+
 
 _sources, _arrays = _Kept(), _Kept()
+
+
+def forget() -> None:
+    """Give up what this process keeps open: a store in memory would stay as long."""
+    _sources.clear()
+    _arrays.clear()
 
 
 def run_task(task: RegionTask) -> Outcome:

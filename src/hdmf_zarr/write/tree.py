@@ -191,7 +191,8 @@ class Execution:
             document=document,
             shards=plan.layout.shards,
             verify=self.verify,
-            n_threads=max(THREADS, self.queue.number_of_jobs),
+            # The jobs of an executor are those of other machines.
+            n_threads=THREADS if self.queue.executor else max(THREADS, self.queue.number_of_jobs),
         ).run(self.progress)
 
     def _copy_chunks(self, source: ChunkCopySource, path: str, document: dict[str, JSON]) -> None:
