@@ -73,6 +73,33 @@ class ThreadsOfProcess(ArrayIterator):
         return data
 
 
+class PeakMemory(GenericDataChunkIterator):
+    """Gives pairs of the process that reads and the most kilobytes it has had so far."""
+
+    def __init__(self, rows: int, **options: Any) -> None:
+        self.rows, self.options = rows, options
+        super().__init__(**options)
+
+    def _get_data(self, selection: tuple[slice, ...]) -> np.ndarray:
+        status = Path("/proc/self/status").read_text().split()
+        data = np.empty((selection[0].stop - selection[0].start, 2), dtype=np.int64)
+        data[:] = os.getpid(), int(status[status.index("VmHWM:") + 1])
+        return data
+
+    def _get_maxshape(self) -> tuple[int, ...]:
+        return (self.rows, 2)
+
+    def _get_dtype(self) -> np.dtype:
+        return np.dtype("i8")
+
+    def _to_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows, **self.options}
+
+    @staticmethod
+    def _from_dict(state: dict[str, Any]) -> PeakMemory:
+        return PeakMemory(**state)
+
+
 class Failing(ArrayIterator):
     """Fails in the middle."""
 

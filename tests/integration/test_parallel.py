@@ -37,6 +37,7 @@ from tests.iterators import (
     Failing,
     Killed,
     OpenFile,
+    PeakMemory,
     SeveralWhereWritten,
     ThreadsOfProcess,
     WhereWritten,
@@ -492,6 +493,25 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path):
     assert workers
     assert alive == []
     assert not (tmp_path / "f.zarr").exists()
+
+
+# -- memory ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
+@pytest.mark.parametrize(("buffer", "unit"), [(8, 8), (32, 4), (8, 32), (20, 32)])
+def test_a_worker_needs_two_buffers_and_a_unit(tmp_path, buffer, unit):
+    rows = 65_536  # a megabyte
+    shape = (buffer * rows, 2)
+    data = PeakMemory(320 * rows, buffer_shape=shape, chunk_shape=shape)
+    options = {"chunks": (unit * rows, 2), "compressor": False}
+    write(tmp_path / "f.zarr", {"data": (data, options)}, number_of_jobs=2)
+    found = read(tmp_path / "f.zarr")
+    assert (found > 0).all()
+    for worker in np.unique(found[:, 0]):
+        peaks = found[found[:, 0] == worker, 1]
+        # Sixteen megabytes for what zarr loads at its first write, and for the allocator.
+        assert (peaks.max() - peaks.min()) / 1024 <= 2 * buffer + unit + 16
 
 
 # -- progress --------------------------------------------------------------------------------------
