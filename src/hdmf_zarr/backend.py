@@ -6,6 +6,7 @@ import logging
 import os
 import warnings
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
@@ -319,6 +320,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         consolidate_metadata: bool = True,  # noqa: FBT001, FBT002
         herd: Any = None,
         *,
+        executor: Executor | None = None,
         progress: Progress | None = None,
     ) -> None:
         """Write a container, or what has been added to it since it was read or written.
@@ -331,9 +333,9 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         link_data : bool
             Where data are an array of another Zarr store: link to it rather than copy it.
         exhaust_dci : bool
-            Exhaust iterators one at a time; otherwise all in turns at the end.
-        number_of_jobs, max_threads_per_process, multiprocessing_context
-            See `ZarrIODataChunkIteratorQueue`.
+            Exhaust iterators one at a time; otherwise, and by several jobs, all at the end.
+        number_of_jobs, max_threads_per_process, multiprocessing_context, executor
+            Who writes what iterators give, see `ZarrIODataChunkIteratorQueue`.
         consolidate_metadata : bool
             Store the metadata of all nodes in one document, with which one request opens the file.
         herd : HERD, optional
@@ -347,6 +349,8 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             If the store was opened for reading.
         HDMFZarrError
             If something cannot be stored; what was there before is unchanged then.
+        WorkerError
+            If one of several workers fails; what was there before is unchanged then.
         """
         self._require_writable()
         self._write_herd(container, herd)
@@ -358,7 +362,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             consolidate_metadata=consolidate_metadata,
             specifications=self._specifications_of_manager if cache_spec else dict,
             queue=ZarrIODataChunkIteratorQueue(
-                number_of_jobs, max_threads_per_process, multiprocessing_context
+                number_of_jobs, max_threads_per_process, multiprocessing_context, executor
             ),
             progress=progress,
         )
@@ -385,6 +389,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         multiprocessing_context: Context | None = None,
         consolidate_metadata: bool = True,  # noqa: FBT001, FBT002
         *,
+        executor: Executor | None = None,
         codecs: Any = "keep",
         chunks: Any = None,
         shards: Any = None,
@@ -412,7 +417,9 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             Build every builder anew from the container.
         cache_spec : bool
             Store the specifications with the data.
-        number_of_jobs, max_threads_per_process, multiprocessing_context, consolidate_metadata
+        number_of_jobs, max_threads_per_process, multiprocessing_context, executor
+            As for `write`; datasets whose elements have to be encoded anew are written in parallel, too.
+        consolidate_metadata
             As for `write`.
         codecs : {"keep", "default"}, mapping or callable
             ``"keep"`` has the codecs (and chunks) of the source, ``"default"`` encodes anew with the
@@ -475,7 +482,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
                 else dict
             ),
             queue=ZarrIODataChunkIteratorQueue(
-                number_of_jobs, max_threads_per_process, multiprocessing_context
+                number_of_jobs, max_threads_per_process, multiprocessing_context, executor
             ),
             src_io=src_io,
             is_modified=is_modified,

@@ -16,7 +16,8 @@ Each error is also the builtin (or HDMF) error that a caller would expect::
     ├── EncodingError             ValueError             a value that its data type cannot hold
     ├── LayoutError               ValueError             chunks, shards or codecs that do not fit
     ├── OptionError               ValueError, TypeError  an option that has no meaning here
-    └── MissingExtraError         ImportError            an optional dependency is not installed
+    ├── MissingExtraError         ImportError            an optional dependency is not installed
+    └── WorkerError               RuntimeError           a worker that writes failed, or was ended
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ __all__ = [
     "StoreExistsError",
     "StoreNotFoundError",
     "UnsupportedFormatError",
+    "WorkerError",
 ]
 
 
@@ -104,3 +106,7 @@ class OptionError(HDMFZarrError, ValueError, TypeError):
 
 class MissingExtraError(HDMFZarrError, ImportError):
     """An optional dependency is needed and not installed."""
+
+
+class WorkerError(HDMFZarrError, RuntimeError):
+    """A worker that writes a part of an array failed, or was ended from outside."""

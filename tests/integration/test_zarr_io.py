@@ -296,15 +296,6 @@ def test_an_unclosed_file_that_was_only_read_is_no_warning(path):
     assert nwbfile.read_io.is_open()
 
 
-def test_several_jobs_are_set_aside_with_a_warning(tmp_path):
-    nwbfile = NWBFile("jobs", "jobs", datetime(2024, 1, 1, tzinfo=UTC))
-    with (
-        NWBZarrIO(tmp_path / "f.nwb.zarr", "w") as io,
-        pytest.warns(UserWarning, match="number_of_jobs=4"),
-    ):
-        io.write(nwbfile, number_of_jobs=4)
-
-
 def test_every_option_of_the_export_goes_through_nwb_zarr_io(path, tmp_path):
     with NWBZarrIO(path, "r") as src, NWBZarrIO(tmp_path / "o.nwb.zarr", "w") as io:
         io.export(
@@ -315,6 +306,7 @@ def test_every_option_of_the_export_goes_through_nwb_zarr_io(path, tmp_path):
             number_of_jobs=1,
             max_threads_per_process=1,
             multiprocessing_context="spawn",
+            executor=None,
             consolidate_metadata=False,
         )
     document = json.loads((tmp_path / "o.nwb.zarr" / "zarr.json").read_text())

@@ -24,6 +24,7 @@ BUILTINS = {
     "LayoutError": (ValueError,),
     "OptionError": (ValueError, TypeError),
     "MissingExtraError": (ImportError,),
+    "WorkerError": (RuntimeError,),
 }
 
 

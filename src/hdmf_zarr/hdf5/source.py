@@ -81,13 +81,15 @@ class HDF5Source:
     shape : tuple of int
     """
 
-    def __init__(self, dataset: Any, target_text: TargetText) -> None:
+    def __init__(
+        self, dataset: Any, target_text: TargetText, element: ElementType | None = None
+    ) -> None:
         self.dataset = stored_dataset(dataset)
         self.shape: tuple[int, ...] = self.dataset.shape
         self._target_text = target_text
         self._references: dict[str, str] = {}
-        self.element = element_type_from_numpy(self.dataset.dtype)
-        if self.element.kind in ("text", "ascii") and self._has_undecodable():
+        self.element = element or element_type_from_numpy(self.dataset.dtype)
+        if element is None and self.element.kind in ("text", "ascii") and self._has_undecodable():
             self.element = BYTES
         self._contiguous = ContiguousRows.of(self.dataset)
 
@@ -95,6 +97,18 @@ class HDF5Source:
     def where(self) -> str:
         """File and path of the dataset."""
         return f"{self.dataset.file.filename}:{self.dataset.name}"
+
+    def reopened(self) -> HDF5Regions | None:
+        """Return what reads the dataset in another process; None where only this one can.
+
+        References need the builders of this process; a file that may be written, or that a Python
+        object reads, cannot be opened again.
+        """
+        file = self.dataset.file
+        kinds = [self.element.kind, *(field.kind for _, field in self.element.fields)]
+        if file.mode != "r" or file.driver not in ("sec2", "stdio") or "reference" in kinds:
+            return None
+        return HDF5Regions(os.path.abspath(file.filename), self.dataset.name, self.element)
 
     def read(self, region: tuple[slice, ...]) -> npt.NDArray[Any]:
         """Return the elements of a region in the form that `hdmf_zarr.elements` describes."""
@@ -148,6 +162,33 @@ class HDF5Source:
                     except UnicodeDecodeError:
                         return True
         return False
+
+
+class HDF5Regions:
+    """The regions of a dataset without references, whose file each process opens for itself.
+
+    Parameters
+    ----------
+    path : str
+    name : str
+        Of the dataset in the file.
+    element : ElementType
+    """
+
+    def __init__(self, path: str, name: str, element: ElementType) -> None:
+        self.path, self.name, self.element = path, name, element
+        self._source: HDF5Source | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return HDF5Regions, (self.path, self.name, self.element)
+
+    def read(self, region: tuple[slice, ...]) -> npt.NDArray[Any]:
+        """Return the elements of a region in the form that `hdmf_zarr.elements` describes."""
+        if self._source is None:
+            # The file is closed with the last object that belongs to it.
+            file = h5py.File(self.path, "r")
+            self._source = HDF5Source(file[self.name], _no_text, self.element)
+        return self._source.read(region)
 
 
 class UnchangedFile:
@@ -209,3 +250,7 @@ def _decoded(entry: Any) -> str:
 
 def _as_bytes(entry: Any) -> bytes:
     return entry.encode("utf-8") if isinstance(entry, str) else bytes(entry)
+
+
+def _no_text(target: Any) -> str:
+    raise AssertionError(f"{target} is referred to where there are no references")

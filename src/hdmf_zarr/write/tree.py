@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import zarr
 
 from hdmf_zarr.codecs.direct import DirectChain
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.convention.common import STORED_CHUNKS
-from hdmf_zarr.dtypes import ElementType
-from hdmf_zarr.elements import encode_elements, to_memory
+from hdmf_zarr.elements import encode_elements
 from hdmf_zarr.errors import HDMFZarrError
 from hdmf_zarr.stores import Hierarchy, compat, group_document
 from hdmf_zarr.stores.chunk_keys import chunk_key
-from hdmf_zarr.write.layout import Layout
+from hdmf_zarr.write.arrays import bytes_per_element, writable_array, write_elements
+from hdmf_zarr.write.growing import GrowingArray
+from hdmf_zarr.write.parallel import Workers, source_feed, target_maker
 from hdmf_zarr.write.plan import ArrayPlan, AttributesPlan, GroupPlan, TreePlan
 from hdmf_zarr.write.queue import ZarrIODataChunkIteratorQueue
 from hdmf_zarr.write.raw import THREADS, RawMove
+from hdmf_zarr.write.regions import regions_of
 from hdmf_zarr.write.sources import (
     ArraySource,
     ChunkCopySource,
@@ -30,12 +30,15 @@ from hdmf_zarr.write.sources import (
     IteratorSource,
     RawSource,
 )
+from hdmf_zarr.write.tasks import Target
 
 BUFFER_BYTES = 32 * 1024**2
 """Elements of a lazy source that are held at once."""
 
 ONE_CHUNK_BYTES = 32 * 1024**2
 """Of an array that is encoded in place; larger ones are encoded by zarr, in several threads."""
+PARALLEL_BYTES = 8 * 1024**2
+"""Bytes of elements from which on several jobs write them: processes take time to start."""
 
 COPIED_TOGETHER = 16
 """Encoded chunks that are read concurrently when an array is copied chunk by chunk."""
@@ -76,6 +79,10 @@ class Execution:
 
     def carry_out(self, plan: TreePlan) -> None:
         """Write every node of a plan."""
+        with self.queue.workers():
+            self._carry_out(plan)
+
+    def _carry_out(self, plan: TreePlan) -> None:
         growing: list[tuple[ArrayPlan, GrowingArray]] = []
         for node in plan.nodes:
             if isinstance(node, GroupPlan):
@@ -106,6 +113,8 @@ class Execution:
                 self._fill(plan, source, document)
         except HDMFZarrError as error:
             where = f"{self.hierarchy.uri}:/{plan.path}"
+            if where in str(error):
+                raise
             raise type(error)(f"{where}: {error}") from error
         if self.after_array is not None:
             self.after_array(plan.path)
@@ -127,18 +136,42 @@ class Execution:
             return
         if self._write_one_chunk(plan, source, document):
             return
-        array = _writable_array(self.hierarchy, plan.path, document)
-        stored = np.dtype(array.dtype)
-        records = stored if stored.names is not None else None
-        assert plan.layout is not None
-        for region in _regions(source.shape, plan.layout, _bytes_per_element(stored)):
+        array = writable_array(self.hierarchy.bytestore, plan.path, document)
+        itemsize = bytes_per_element(np.dtype(array.dtype))
+        unit = tuple(document["chunk_grid"]["configuration"]["chunk_shape"])
+        steps = _region_shape(source.shape, unit, itemsize) if source.shape else ()
+        if math.prod(source.shape) * itemsize >= PARALLEL_BYTES and self.queue.options.is_parallel:
+            with self.queue.workers() as workers:
+                feed = source_feed(
+                    source,
+                    workers,
+                    self._target(plan, document, workers),
+                    source.shape,
+                    unit,
+                    steps,
+                )
+                if feed is not None and workers.start():
+                    feed.progress = self.progress
+                    workers.run([feed])
+                    return
+        for region in regions_of(source.shape, steps):
             values = source.read(region)
-            encoded = encode_elements(values, plan.element, records)
             if source.shape or not plan.shape:
-                array[region] = encoded
+                self.progress(write_elements(array, region, values, plan.element))
             else:  # a scalar of format 2
-                array[...] = encoded.reshape(plan.shape)
-            self.progress(values.size * _bytes_per_element(stored))
+                values = values.reshape(plan.shape)
+                self.progress(write_elements(array, ..., values, plan.element))
+
+    def _target(
+        self, plan: ArrayPlan, document: dict[str, JSON], workers: Workers
+    ) -> Callable[[], Target] | None:
+        return target_maker(
+            self.hierarchy.bytestore,
+            plan.path,
+            lambda: {**document, "attributes": {}},
+            plan.element,
+            workers,
+        )
 
     def _write_one_chunk(
         self, plan: ArrayPlan, source: ArraySource, document: dict[str, JSON]
@@ -180,7 +213,8 @@ class Execution:
         array = GrowingArray(self.hierarchy, plan.path, self._document(plan), plan.element)
         array.progress = self.progress
         self.queue.append(array, source.iterator)
-        if self.exhaust_dci:
+        # Several jobs are kept busy by several datasets.
+        if self.exhaust_dci and not self.queue.options.is_parallel:
             self.queue.exhaust_queue()
         return array
 
@@ -193,7 +227,8 @@ class Execution:
             document=document,
             shards=plan.layout.shards,
             verify=self.verify,
-            n_threads=max(THREADS, self.queue.number_of_jobs),
+            # The jobs of an executor are those of other machines.
+            n_threads=THREADS if self.queue.executor else max(THREADS, self.queue.number_of_jobs),
         ).run(self.progress)
 
     def _copy_chunks(self, source: ChunkCopySource, path: str, document: dict[str, JSON]) -> int:
@@ -215,95 +250,6 @@ class Execution:
                 self.progress(len(encoded))
                 n_copied += 1
         return n_copied
-
-
-class GrowingArray:
-    """An array that an iterator fills: it grows as chunks come, its document is written at the end.
-
-    Rows wait until their write unit (the chunk, or the shard) is full: an iterator that gives one row
-    at a time would otherwise have each chunk read and written anew for every row.
-    """
-
-    def __init__(
-        self, hierarchy: Hierarchy, path: str, document: dict[str, JSON], element: ElementType
-    ) -> None:
-        self._hierarchy = hierarchy
-        self._path = path
-        self._element = element
-        self._document = document
-        self.progress: Progress = no_progress
-        self._array = _writable_array(hierarchy, path, document)
-        self._unit_rows = document["chunk_grid"]["configuration"]["chunk_shape"][0]
-        self._waiting: list[Any] = []
-        self._waiting_start = self._waiting_stop = 0
-
-    @property
-    def document(self) -> dict[str, JSON]:
-        """The document with the shape that has been reached; what waits is written first."""
-        self.flush()
-        return self._document
-
-    @property
-    def name(self) -> str:
-        """Store and path, for messages."""
-        return f"{self._hierarchy.uri}:/{self._path}"
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Number of elements along each dimension, so far."""
-        return tuple(self._document["shape"])
-
-    def resize(self, shape: tuple[int, ...]) -> None:
-        """Grow to a shape; nothing is written yet."""
-        self._document = {**self._document, "shape": [int(size) for size in shape]}
-
-    def __setitem__(self, selection: Any, data: Any) -> None:
-        values = to_memory(data, self._element, str)
-        rows = self._whole_rows(selection)
-        if rows is None:
-            self.flush()
-            self._write(selection, values)
-            return
-        start, stop = rows
-        if start != self._waiting_stop:
-            self.flush()
-            self._waiting_start = start
-        self._waiting.append(values.reshape((stop - start, *self.shape[1:])))
-        self._waiting_stop = stop
-        if stop // self._unit_rows > self._waiting_start // self._unit_rows:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write the rows that wait for their write unit to be full."""
-        if self._waiting:
-            waiting, self._waiting = self._waiting, []
-            selection = slice(self._waiting_start, self._waiting_stop)
-            self._write(selection, waiting[0] if len(waiting) == 1 else np.concatenate(waiting))
-        self._waiting_start = self._waiting_stop
-
-    def _whole_rows(self, selection: Any) -> tuple[int, int] | None:
-        """First and last row of a selection of whole rows, or None for another one."""
-        first, *others = selection if isinstance(selection, tuple) else (selection,)
-        full = [
-            other == slice(None) or other == slice(0, n)
-            for other, n in zip(others, self.shape[1:], strict=False)
-        ]
-        if not all(full) or self._element.kind == "compound":
-            return None
-        if isinstance(first, (int, np.integer)) and first >= 0:
-            return int(first), int(first) + 1
-        if isinstance(first, slice) and first.step in (None, 1) and (first.stop or 0) > 0:
-            start = first.start or 0
-            return (int(start), int(first.stop)) if 0 <= start < first.stop else None
-        return None
-
-    def _write(self, selection: Any, values: Any) -> None:
-        if self._array.shape != self.shape:
-            self._array = _writable_array(self._hierarchy, self._path, self._document)
-        stored = np.dtype(self._array.dtype)
-        records = stored if stored.names is not None else None
-        self._array[selection] = encode_elements(values, self._element, records)
-        self.progress(values.size * _bytes_per_element(stored))
 
 
 def _with_count(document: dict[str, JSON], n_written: int | None) -> dict[str, JSON]:
@@ -328,28 +274,11 @@ def _made_document(plan: ArrayPlan) -> dict[str, JSON]:
     )
 
 
-def _writable_array(hierarchy: Hierarchy, path: str, document: dict[str, JSON]) -> zarr.Array[Any]:
-    """Return zarr's array of a document that is not in the store yet."""
-    return zarr.Array(Hierarchy(hierarchy.bytestore, {"": {}, path: document}).async_array(path))
-
-
-def _bytes_per_element(stored: np.dtype[Any]) -> int:
-    return stored.itemsize if stored.kind not in "OT" else 64
-
-
-def _regions(shape: tuple[int, ...], layout: Layout, itemsize: int) -> Iterator[tuple[slice, ...]]:
-    """Regions of whole write units that cover a shape, each of about `BUFFER_BYTES` at most."""
-    if not shape:
-        yield ()
-        return
-    steps = list(layout.write_unit)
+def _region_shape(shape: tuple[int, ...], unit: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """Shape of a region of whole write units, of about `BUFFER_BYTES` at most."""
+    steps = list(unit)
     for axis in range(len(shape) - 1, -1, -1):
         room = BUFFER_BYTES // max(1, math.prod(steps) * itemsize)
         units = -(-max(1, shape[axis]) // steps[axis])
         steps[axis] *= max(1, min(room, units))
-    starts = [range(0, size, step) for size, step in zip(shape, steps, strict=True)]
-    for corner in itertools.product(*starts):
-        yield tuple(
-            slice(start, min(start + step, size))
-            for start, step, size in zip(corner, steps, shape, strict=True)
-        )
+    return tuple(steps)

@@ -7,10 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
+import zarr.dtype
 from hdmf.data_utils import DataChunk, DataChunkIterator
 from zarr.storage import MemoryStore
 
+from hdmf_zarr.dtypes import element_type_from_numpy
+from hdmf_zarr.stores import Hierarchy, locate, open_bytestore
+from hdmf_zarr.stores.compat import array_document
 from hdmf_zarr.utils import ZarrIODataChunkIteratorQueue
+from hdmf_zarr.write.growing import GrowingArray
+from hdmf_zarr.write.parallel import WorkerOptions
 
 
 class Recorder:
@@ -128,13 +134,84 @@ def test_an_error_of_an_iterator_is_raised() -> None:
         queue.exhaust_queue()
 
 
-def test_one_job_is_no_reason_to_warn() -> None:
+def test_the_options_of_a_queue_can_be_read() -> None:
     queue = ZarrIODataChunkIteratorQueue(1, None, None)
     assert (queue.number_of_jobs, queue.max_threads_per_process) == (1, None)
+    assert (queue.multiprocessing_context, queue.executor) == (None, None)
+    assert ZarrIODataChunkIteratorQueue(3, 2, "spawn").options == WorkerOptions(
+        number_of_jobs=3, max_threads_per_process=2, multiprocessing_context="spawn"
+    )
 
 
-def test_several_jobs_are_set_aside_with_a_warning() -> None:
-    with pytest.warns(UserWarning, match="number_of_jobs=4 is set aside"):
-        ZarrIODataChunkIteratorQueue(4).append(
-            Recorder("a", (5,), []), iterator(np.arange(5), buffer_size=1)
+def test_several_jobs_write_what_is_no_array_with_one_process_and_a_warning() -> None:
+    log: list[Any] = []
+    queue = ZarrIODataChunkIteratorQueue(4)
+    queue.append(Recorder("a", (5,), log), iterator(np.arange(5), buffer_size=2))
+    with pytest.warns(UserWarning, match="a is written by one process"):
+        queue.exhaust_queue()
+    assert [data for _, _, data in log] == [[0, 1], [2, 3], [4]]
+
+
+def test_workers_are_kept_until_the_outermost_context_ends() -> None:
+    queue = ZarrIODataChunkIteratorQueue(2)
+    with queue.workers() as outer, queue.workers() as inner:
+        assert outer is inner
+    with queue.workers() as later:
+        assert later is not outer
+
+
+class Growing:
+    """What a growing array wrote, region by region."""
+
+    def __init__(self, unit: int) -> None:
+        document = array_document(
+            shape=(0, 2),
+            data_type=zarr.dtype.Int32(),
+            chunk_grid_shape=(unit, 2),
+            fill_value=0,
+            codecs=({"name": "bytes", "configuration": {"endian": "little"}},),
+            dimension_names=None,
+            chunk_key_encoding={"name": "default"},
         )
+        bytestore = open_bytestore(locate(MemoryStore()), read_only=False)
+        element = element_type_from_numpy(np.dtype("i4"))
+        self.log: list[Any] = []
+        self.array = GrowingArray(Hierarchy(bytestore, {"": {}}), "a", document, element)
+        self.array.shipper = self
+
+    def ship(self, region: tuple[slice, ...], values: np.ndarray) -> None:
+        self.log.append((region[0].start, region[0].stop, values[:, 0].tolist()))
+
+    def drain(self) -> None:
+        self.log.append("drain")
+
+    def give(self, start: int, stop: int) -> None:
+        self.array.resize((max(stop, self.array.shape[0]), 2))
+        self.array[start:stop] = np.repeat(np.arange(start, stop), 2).reshape(-1, 2)
+
+
+def test_rows_are_shipped_in_whole_units() -> None:
+    growing = Growing(unit=4)
+    for start, stop in [(0, 3), (3, 5), (5, 6), (6, 17), (17, 18)]:
+        growing.give(start, stop)
+    assert growing.log == [(0, 4, [0, 1, 2, 3]), (4, 16, list(range(4, 16)))]
+    growing.array.flush()
+    assert growing.log[2:] == [(16, 18, [16, 17])]
+
+
+def test_what_is_a_part_of_a_unit_is_written_here_after_the_others() -> None:
+    growing = Growing(unit=4)
+    growing.give(0, 4)
+    growing.give(6, 9)
+    growing.array.flush()
+    assert growing.log == [(0, 4, [0, 1, 2, 3]), "drain", (8, 9, [8])]
+
+
+def test_memory_that_is_used_again_does_not_change_rows_that_wait() -> None:
+    growing = Growing(unit=4)
+    memory = np.full((2, 2), 1, dtype="i4")
+    growing.array.resize((4, 2))
+    growing.array[0:2] = memory
+    memory[...] = 2
+    growing.array[2:4] = memory
+    assert growing.log == [(0, 4, [1, 1, 2, 2])]

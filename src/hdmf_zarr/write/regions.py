@@ -1,0 +1,200 @@
+"""Cutting an array into regions of whole write units, each with what is read for it. Pure."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Region = tuple[slice, ...]
+Shape = tuple[int, ...]
+
+TASKS_PER_JOB = 4
+"""Regions that each job should get at least, so that the last ones end together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A region of whole write units, and what is read for it.
+
+    Attributes
+    ----------
+    region : tuple of slice
+    pieces : tuple of regions
+        Within the region, in the order in which they are written.
+    fills : bool
+        Whether the pieces fill the region without an overlap.
+    """
+
+    region: Region
+    pieces: tuple[Region, ...]
+    fills: bool
+
+
+def task_shape(shape: Shape, unit: Shape, buffer: Shape, n_jobs: int) -> Shape:
+    """Return the shape of the regions: whole units, at most a buffer or one unit.
+
+    Parameters
+    ----------
+    shape, unit, buffer : tuple of int
+        Of the array, of its write unit, of what is read at once.
+    n_jobs : int
+        There are regions for all of them, if there are enough units.
+
+    Examples
+    --------
+    >>> task_shape((100, 8), (10, 4), (35, 8), 1)
+    (20, 8)
+    >>> task_shape((100, 8), (10, 4), (5, 8), 1)
+    (10, 8)
+    """
+    units = [-(-max(1, size) // step) for size, step in zip(shape, unit, strict=True)]
+    counts = [
+        n if room >= size else min(n, max(1, room // step))
+        for n, size, step, room in zip(units, shape, unit, buffer, strict=True)
+    ]
+    while _n_regions(units, counts) < TASKS_PER_JOB * n_jobs and max(counts) > 1:
+        axis = next(axis for axis, count in enumerate(counts) if count > 1)
+        counts[axis] = -(-counts[axis] // 2)
+    return tuple(count * step for count, step in zip(counts, unit, strict=True))
+
+
+def _n_regions(units: Sequence[int], counts: Sequence[int]) -> int:
+    return math.prod(-(-n // count) for n, count in zip(units, counts, strict=True))
+
+
+def cut(
+    selections: Sequence[Region], shape: Shape, unit: Shape, buffer: Shape, n_jobs: int
+) -> Iterator[Cut]:
+    """Cut an array into regions of whole write units.
+
+    Parameters
+    ----------
+    selections : sequence of tuples of slice
+        What an iterator gives, buffer by buffer.
+    shape, unit, buffer : tuple of int
+        Of the array, of its write unit, of the buffers.
+    n_jobs : int
+
+    Yields
+    ------
+    Cut
+        No unit is in two regions; regions of which nothing is given are left out.
+    """
+    steps = task_shape(shape, unit, buffer, n_jobs)
+    grid = _Grid.of(selections, shape, buffer)
+    if grid is not None:
+        for region in regions_of(shape, steps):
+            pieces = tuple(grid.pieces(region))
+            if pieces:
+                yield Cut(region, pieces, fills=sum(map(size_of, pieces)) == size_of(region))
+        return
+    found: dict[tuple[int, ...], list[Region]] = {}
+    for selection in selections:
+        for corner in itertools.product(*_cells(selection, steps)):
+            found.setdefault(corner, []).append(selection)
+    for corner in sorted(found):
+        region = tuple(
+            slice(at * step, min((at + 1) * step, size))
+            for at, step, size in zip(corner, steps, shape, strict=True)
+        )
+        # They may overlap: each is written by itself, a later one over an earlier one.
+        pieces = tuple(intersection(selection, region) for selection in found[corner])
+        yield Cut(region, pieces, fills=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    """Selections that are cells of a regular grid, each at most once."""
+
+    shape: Shape
+    steps: Shape
+    present: frozenset[tuple[int, ...]] | None
+    """The cells that there are; None where there are all."""
+
+    @classmethod
+    def of(cls, selections: Sequence[Region], shape: Shape, steps: Shape) -> _Grid | None:
+        """Return the grid of the selections, or None if they are no cells of one."""
+        present = set()
+        for selection in selections:
+            corner = tuple(part.start // step for part, step in zip(selection, steps, strict=True))
+            cell = tuple(
+                slice(at * step, min((at + 1) * step, size))
+                for at, step, size in zip(corner, steps, shape, strict=True)
+            )
+            if selection != cell:
+                return None
+            present.add(corner)
+        if len(present) != len(selections):
+            return None
+        n_cells = math.prod(-(-size // step) for size, step in zip(shape, steps, strict=True))
+        return cls(shape, steps, None if len(present) == n_cells else frozenset(present))
+
+    def pieces(self, region: Region) -> Iterator[Region]:
+        """Parts of a region that are in one cell each."""
+        for corner in itertools.product(*_cells(region, self.steps)):
+            if self.present is None or corner in self.present:
+                cell = tuple(
+                    slice(at * step, min((at + 1) * step, size))
+                    for at, step, size in zip(corner, self.steps, self.shape, strict=True)
+                )
+                yield intersection(cell, region)
+
+
+def regions_of(shape: Shape, steps: Shape) -> Iterator[Region]:
+    """Regions of one shape that cover an array; those at its ends are smaller."""
+    starts = [range(0, size, step) for size, step in zip(shape, steps, strict=True)]
+    for corner in itertools.product(*starts):
+        yield tuple(
+            slice(start, min(start + step, size))
+            for start, step, size in zip(corner, steps, shape, strict=True)
+        )
+
+
+def _cells(region: Region, steps: Shape) -> list[range]:
+    """Numbers of the cells of a grid that a region touches, along each dimension."""
+    return [
+        range(part.start // step, -(-part.stop // step))
+        for part, step in zip(region, steps, strict=True)
+    ]
+
+
+def intersection(first: Region, second: Region) -> Region:
+    """Return what two regions have in common; they touch."""
+    return tuple(
+        slice(max(a.start, b.start), min(a.stop, b.stop))
+        for a, b in zip(first, second, strict=True)
+    )
+
+
+def size_of(region: Region) -> int:
+    """Return the number of elements of a region."""
+    return math.prod(part.stop - part.start for part in region)
+
+
+def plain_selections(selections: Sequence[Any], ndim: int) -> list[Region] | None:
+    """Return selections as slices with both ends, or None if one is something else.
+
+    Empty ones are left out.
+    """
+    plain = []
+    for selection in selections:
+        parts = selection if isinstance(selection, tuple) else (selection,)
+        if len(parts) != ndim or not all(_is_plain(part) for part in parts):
+            return None
+        region = tuple(slice(int(part.start), int(part.stop)) for part in parts)
+        if size_of(region) > 0:
+            plain.append(region)
+    return plain
+
+
+def _is_plain(part: Any) -> bool:
+    return (
+        isinstance(part, slice)
+        and part.step in (None, 1)
+        and part.start is not None
+        and part.stop is not None
+        and 0 <= part.start <= part.stop
+    )

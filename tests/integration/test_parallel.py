@@ -1,0 +1,657 @@
+"""Many workers write one store: processes, threads, a cluster; what becomes of failures."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+import warnings
+import weakref
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import zarr
+from hdmf.backends.hdf5.h5_utils import H5DataIO
+from hdmf.build import DatasetBuilder, GroupBuilder
+from hdmf.data_utils import DataChunkIterator
+from pynwb import NWBHDF5IO, NWBFile, TimeSeries
+from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore
+
+from hdmf_zarr import NWBZarrIO, ZarrDataIO, ZarrIO
+from hdmf_zarr.errors import OptionError, WorkerError
+from hdmf_zarr.utils import ZarrIODataChunkIteratorQueue
+from tests.iterators import (
+    ArrayIterator,
+    Failing,
+    Killed,
+    OpenFile,
+    PeakMemory,
+    SeveralWhereWritten,
+    ThreadsOfProcess,
+    WhereWritten,
+    WithoutPickling,
+    WrongDtype,
+    leftovers,
+    read,
+    write,
+)
+
+RECORDING = np.arange(4000 * 6, dtype=np.int32).reshape(4000, 6)
+BUFFERS: dict[str, Any] = {"buffer_shape": (100, 6), "chunk_shape": (100, 6)}
+
+
+def iterator(
+    kind: type[ArrayIterator] = ArrayIterator, array: Any = RECORDING, **options: Any
+) -> Any:
+    return kind(array, **(BUFFERS | options))
+
+
+# -- values ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["generic", "rows"])
+def test_buffers_smaller_than_chunks_lose_nothing(tmp_path, way):
+    """Released versions let two processes change the same chunk, and lose half of the elements."""
+    array = np.arange(4_000_000)
+    if way == "generic":
+        data: Any = ArrayIterator(array, buffer_shape=(100_000,), chunk_shape=(100_000,))
+    else:
+        data = DataChunkIterator(iter(array), buffer_size=100_000, dtype=array.dtype)
+    write(tmp_path / "f.zarr", {"data": (data, {"chunks": (2_000_000,)})}, number_of_jobs=4)
+    np.testing.assert_array_equal(read(tmp_path / "f.zarr"), array)
+    assert leftovers(tmp_path) == leftovers(tmp_path / "f.zarr") == []
+
+
+@pytest.mark.parametrize("context", [None, "spawn", "forkserver", "fork"])
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_every_way_to_start_processes(tmp_path, context):
+    started = threading.Event()
+    thread = threading.Thread(target=started.wait)
+    thread.start()
+    try:
+        data = (iterator(), {"chunks": (300, 4), "shards": (600, 4)})
+        write(
+            tmp_path / "f.zarr", {"data": data}, number_of_jobs=2, multiprocessing_context=context
+        )
+    finally:
+        started.set()
+        thread.join()
+    np.testing.assert_array_equal(read(tmp_path / "f.zarr"), RECORDING)
+
+
+def test_several_processes_write_and_this_one_does_not(tmp_path):
+    array = np.zeros((400, 1), dtype=np.int64)
+    data = SeveralWhereWritten(array, buffer_shape=(10, 1), chunk_shape=(10, 1))
+    write(tmp_path / "f.zarr", {"data": data}, number_of_jobs=2)
+    writers = set(read(tmp_path / "f.zarr").ravel().tolist())
+    assert len(writers) == 2
+    assert os.getpid() not in writers
+
+
+def test_several_datasets_are_written_at_the_same_time(tmp_path):
+    datasets: dict[str, Any] = {f"data{i}": iterator(array=RECORDING + i) for i in range(3)}
+    datasets["rows"] = DataChunkIterator(iter(RECORDING), buffer_size=70, maxshape=(None, 6),
+                                         dtype=RECORDING.dtype)  # fmt: skip
+    datasets["text"] = DataChunkIterator(iter(["a", "größer", ""]), maxshape=(None,), buffer_size=2)
+    write(tmp_path / "f.zarr", datasets, number_of_jobs=2)
+    for i in range(3):
+        np.testing.assert_array_equal(read(tmp_path / "f.zarr", f"data{i}"), RECORDING + i)
+    np.testing.assert_array_equal(read(tmp_path / "f.zarr", "rows"), RECORDING)
+    assert read(tmp_path / "f.zarr", "text").tolist() == ["a", "größer", ""]
+
+
+def test_zarr_format_2(tmp_path):
+    write(
+        tmp_path / "f.zarr",
+        {"data": (iterator(), {"chunks": (300, 4)})},
+        spec={"zarr_format": 2},
+        number_of_jobs=2,
+    )
+    np.testing.assert_array_equal(read(tmp_path / "f.zarr"), RECORDING)
+    np.testing.assert_array_equal(zarr.open_group(tmp_path / "f.zarr", mode="r")["data"], RECORDING)
+
+
+def test_an_iterator_is_appended_by_several_jobs(tmp_path):
+    path = tmp_path / "f.nwb.zarr"
+    nwbfile = NWBFile("d", "i", datetime(2024, 1, 1, tzinfo=UTC))
+    with NWBZarrIO(path, "w") as io:
+        io.write(nwbfile, number_of_jobs=2)
+    with NWBZarrIO(path, "r+") as io:
+        nwbfile = io.read()
+        nwbfile.add_acquisition(TimeSeries(name="ts", data=iterator(), unit="V", rate=1.0))
+        io.write(nwbfile, number_of_jobs=2, max_threads_per_process=1)
+    with NWBZarrIO(path, "r") as io:
+        np.testing.assert_array_equal(io.read().acquisition["ts"].data[:], RECORDING)
+    assert leftovers(path) == []
+
+
+def test_the_users_own_array(tmp_path):
+    array = zarr.create_array(tmp_path / "f.zarr", shape=(4000, 6), dtype="i4", chunks=(300, 4),
+                              shards=(900, 4))  # fmt: skip
+    array[...] = -1
+    queue = ZarrIODataChunkIteratorQueue(number_of_jobs=2)
+    queue.append(array, iterator())
+    queue.exhaust_queue()
+    assert len(queue) == 0
+    np.testing.assert_array_equal(array[...], RECORDING)
+
+
+# -- options ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"number_of_jobs": 0},
+        {"number_of_jobs": -1},
+        {"number_of_jobs": 1.5},
+        {"number_of_jobs": "2"},
+        {"number_of_jobs": True},
+        {"number_of_jobs": None},
+        {"max_threads_per_process": 0},
+        {"max_threads_per_process": "1"},
+        {"multiprocessing_context": "threads"},
+        {"executor": "dask"},
+        {"executor": ThreadPoolExecutor},
+    ],
+)
+def test_options_without_meaning_are_refused(tmp_path, options):
+    with pytest.raises(OptionError, match=next(iter(options))):
+        ZarrIODataChunkIteratorQueue(**options)
+    nwbfile = NWBFile("d", "i", datetime(2024, 1, 1, tzinfo=UTC))
+    with NWBZarrIO(tmp_path / "f.zarr", "w") as io, pytest.raises(OptionError):
+        io.write(nwbfile, **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_threads_of_the_workers_are_limited(tmp_path):
+    array = np.zeros((40, 4), dtype=np.int64)
+    data = ThreadsOfProcess(array, buffer_shape=(10, 4), chunk_shape=(10, 4))
+    write(tmp_path / "f.zarr", {"data": data}, number_of_jobs=2, max_threads_per_process=1)
+    assert set(map(tuple, read(tmp_path / "f.zarr").tolist())) == {(1, 1, 1, 1)}
+
+
+def test_threads_of_this_process_are_not_limited():
+    with ThreadPoolExecutor(1) as pool, pytest.warns(UserWarning, match="max_threads_per_process"):
+        ZarrIODataChunkIteratorQueue(2, 1, executor=pool)
+
+
+def test_a_store_in_memory_is_given_up_when_it_is_written():
+    store = MemoryStore()
+    with ThreadPoolExecutor(2) as pool:
+        write(store, {"data": iterator()}, executor=pool)
+    reference = weakref.ref(store)
+    del store
+    gc.collect()
+    assert reference() is None
+
+
+def test_the_wrapper_initializes_the_processes_of_any_pool():
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    with ProcessPoolExecutor(
+        1,
+        mp_context=get_context("spawn"),
+        initializer=ZarrIODataChunkIteratorQueue.initializer_wrapper,
+        initargs=(pow, _ten, (), 1),
+    ) as pool:
+        results = list(pool.map(ZarrIODataChunkIteratorQueue.function_wrapper, [(2,), (3,)]))
+    assert results == [100, 1000]
+
+
+def _ten() -> int:
+    return 10
+
+
+def test_a_process_that_was_not_initialized_says_so(monkeypatch):
+    monkeypatch.setattr("hdmf_zarr.write.threads._operation", None)
+    with pytest.raises(RuntimeError, match="initializer_wrapper"):
+        ZarrIODataChunkIteratorQueue.function_wrapper((1,))
+
+
+# -- executors -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Executor]:
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        ) as running,
+        distributed.Client(running) as client,
+    ):
+        yield client.get_executor()
+
+
+@pytest.mark.parametrize("way", ["generic", "rows"])
+def test_a_cluster_of_dask_writes(tmp_path, cluster, way):
+    if way == "generic":
+        data: Any = iterator()
+    else:
+        data = DataChunkIterator(
+            iter(RECORDING), buffer_size=70, maxshape=(None, 6), dtype=RECORDING.dtype
+        )
+    data = (data, {"chunks": (300, 4), "shards": (600, 4)})
+    write(tmp_path / "f.zarr", {"data": data}, number_of_jobs=2, executor=cluster)
+    np.testing.assert_array_equal(read(tmp_path / "f.zarr"), RECORDING)
+    # It is the user's, and goes on.
+    assert cluster.submit(pow, 2, 3).result() == 8
+
+
+def test_workers_of_a_cluster_are_other_processes(tmp_path, cluster):
+    array = np.zeros((400, 1), dtype=np.int64)
+    data = SeveralWhereWritten(array, buffer_shape=(10, 1), chunk_shape=(10, 1))
+    write(tmp_path / "f.zarr", {"data": data}, executor=cluster, max_threads_per_process=1)
+    writers = set(read(tmp_path / "f.zarr").ravel().tolist())
+    assert len(writers) == 2
+    assert os.getpid() not in writers
+
+
+def test_an_iterator_larger_than_a_task_is_sent_where_it_is_wanted(tmp_path, cluster):
+    array = np.arange(200_000).reshape(2000, 100)
+    data = ArrayIterator(array, buffer_shape=(50, 100), chunk_shape=(50, 100))
+    write(tmp_path / "f.zarr", {"data": data}, executor=cluster, number_of_jobs=2)
+    np.testing.assert_array_equal(read(tmp_path / "f.zarr"), array)
+
+
+def test_a_failure_in_a_cluster_reaches_the_caller(tmp_path, cluster):
+    with pytest.raises(WorkerError, match="the amplifier is off"):
+        write(tmp_path / "f.zarr", {"data": iterator(Failing)}, executor=cluster)
+    assert not (tmp_path / "f.zarr").exists()
+
+
+def test_threads_write_what_cannot_be_pickled(tmp_path):
+    with (
+        h5py.File(tmp_path / "f.h5", "w") as file,
+        ThreadPoolExecutor(2) as pool,
+        warnings.catch_warnings(action="error"),
+    ):
+        dataset = file.create_dataset("d", data=RECORDING)
+        write(tmp_path / "f.zarr", {"data": iterator(OpenFile, dataset)}, executor=pool)
+    np.testing.assert_array_equal(read(tmp_path / "f.zarr"), RECORDING)
+
+
+def test_threads_write_into_memory():
+    store = MemoryStore()
+    with ThreadPoolExecutor(2) as pool, warnings.catch_warnings(action="error"):
+        write(store, {"data": (iterator(), {"chunks": (300, 4)})}, executor=pool, number_of_jobs=2)
+    np.testing.assert_array_equal(read(store), RECORDING)
+
+
+def test_write_and_export_take_an_executor(tmp_path):
+    nwbfile = NWBFile("d", "i", datetime(2024, 1, 1, tzinfo=UTC))
+    data = iterator(WhereWritten)
+    nwbfile.add_acquisition(TimeSeries(name="ts", data=data, unit="V", rate=1.0))
+    names: set[str] = set()
+
+    class Noting(ThreadPoolExecutor):
+        def submit(self, function: Any, /, *args: Any, **kwargs: Any) -> Any:
+            names.add(function.__name__)
+            return super().submit(function, *args, **kwargs)
+
+    with Noting(2) as pool:
+        with NWBZarrIO(tmp_path / "f.zarr", "w") as io:
+            io.write(nwbfile, executor=pool)
+        assert names == {"run_task"}
+        with NWBZarrIO(tmp_path / "f.zarr", "r") as src, NWBZarrIO(tmp_path / "o.zarr", "w") as io:
+            io.export(src, executor=pool)
+        assert pool.submit(pow, 2, 3).result() == 8
+
+
+# -- stores ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["local", "fsspec", "obstore", "url"])
+def test_stores_that_other_processes_reach(tmp_path, kind):
+    fsspec = pytest.importorskip("fsspec")
+    path = tmp_path / "f.zarr"
+    if kind == "local":
+        store: Any = LocalStore(path)
+    elif kind == "fsspec":
+        fs = fsspec.filesystem("file", auto_mkdir=True)
+        from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
+
+        store = FsspecStore(AsyncFileSystemWrapper(fs, asynchronous=True), path=str(path))
+    elif kind == "obstore":
+        obstore = pytest.importorskip("obstore")
+        path.mkdir()
+        store = ObjectStore(obstore.store.LocalStore(str(path)))
+    else:
+        store = f"local://{path}"
+    options = {"storage_options": {"auto_mkdir": True}} if kind == "url" else {}
+    array = np.zeros((400, 1), dtype=np.int64)
+    data = SeveralWhereWritten(array, buffer_shape=(10, 1), chunk_shape=(10, 1))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", ".*one process")
+        write(store, {"data": data}, spec=options, number_of_jobs=2)
+    writers = set(read(path).ravel().tolist())
+    assert len(writers) == 2
+    assert os.getpid() not in writers
+
+
+@pytest.mark.parametrize("kind", ["zarr", "url", "obstore"])
+def test_a_store_in_memory_is_written_here_with_a_warning(kind):
+    pytest.importorskip("fsspec")
+    if kind == "zarr":
+        store: Any = MemoryStore()
+    elif kind == "url":
+        store = "memory://parallel/f.zarr"
+    else:
+        store = ObjectStore(pytest.importorskip("obstore").store.MemoryStore())
+    with pytest.warns(UserWarning, match="/data is written by one process: only this process"):
+        write(store, {"data": iterator()}, number_of_jobs=2)
+    np.testing.assert_array_equal(read(store), RECORDING)
+
+
+def test_workers_that_do_not_see_the_folder_say_so(tmp_path):
+    from hdmf_zarr.write.parallel import Workers
+
+    class Elsewhere(Workers):
+        def _token(self, root: Path) -> str:
+            return super()._token(root) + "-of-another-machine"
+
+    queue = ZarrIODataChunkIteratorQueue(number_of_jobs=2)
+    queue._workers = Elsewhere(queue.options)
+    try:
+        with pytest.raises(WorkerError, match="does not see the folder"):
+            write(tmp_path / "f.zarr", {"data": iterator()}, queue=queue)
+    finally:
+        queue._workers.close()
+    assert not (tmp_path / "f.zarr").exists()
+
+
+# -- failures --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "what"), [
+    (OpenFile, r"its array \(h5py._hl.dataset.Dataset\): h5py objects cannot be pickled"),
+    (WithoutPickling, "_to_dict"),
+])  # fmt: skip
+def test_an_iterator_that_cannot_be_pickled_is_written_here_with_a_warning(tmp_path, kind, what):
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        data = iterator(kind, file.create_dataset("d", data=RECORDING))
+        with pytest.warns(UserWarning, match=f"/data is written by one process: .*{what}"):
+            write(tmp_path / "f.zarr", {"data": data, "other": iterator()}, number_of_jobs=2)
+    np.testing.assert_array_equal(read(tmp_path / "f.zarr"), RECORDING)
+    np.testing.assert_array_equal(read(tmp_path / "f.zarr", "other"), RECORDING)
+
+
+def test_the_first_failure_stops_the_rest_and_reaches_the_caller(tmp_path):
+    with pytest.raises(WorkerError) as caught:
+        write(tmp_path / "f.zarr", {"data": iterator(Failing)}, number_of_jobs=2)
+    message = str(caught.value)
+    assert f"{tmp_path / 'f.zarr'}:/data: region [2000:2100, 0:6] failed" in message
+    assert "RuntimeError: the amplifier is off" in message
+    assert "in _get_data" in message  # the worker's traceback
+    assert isinstance(caught.value.__cause__, RuntimeError)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_leaves_the_store_that_was_there(tmp_path):
+    write(tmp_path / "f.zarr", {"data": iterator()})
+    with pytest.raises(WorkerError):
+        write(tmp_path / "f.zarr", {"data": iterator(Failing)}, number_of_jobs=2)
+    np.testing.assert_array_equal(read(tmp_path / "f.zarr"), RECORDING)
+    assert [path.name for path in tmp_path.iterdir()] == ["f.zarr"]
+
+
+@pytest.mark.parametrize("context", [None, "spawn"])
+def test_a_killed_worker_is_a_failure(tmp_path, context):
+    with pytest.raises(WorkerError, match=r"/data: region .* was ended from outside"):
+        write(
+            tmp_path / "f.zarr",
+            {"data": iterator(Killed)},
+            number_of_jobs=2,
+            multiprocessing_context=context,
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_values_that_the_declared_dtype_cannot_hold_are_an_error(tmp_path, jobs):
+    with pytest.raises(
+        (WorkerError, ValueError), match="float64 with values that int32 cannot hold"
+    ):
+        write(tmp_path / "f.zarr", {"data": iterator(WrongDtype)}, number_of_jobs=jobs)
+    assert list(tmp_path.iterdir()) == []
+
+
+SCRIPT = """
+    import sys, time
+    import numpy as np
+    from tests.iterators import ArrayIterator, write
+    class Slow(ArrayIterator):
+        def _get_data(self, selection):
+            time.sleep({seconds})
+            return super()._get_data(selection)
+    def main():
+        array = np.arange(4000)
+        data = Slow(array, buffer_shape=(100,), chunk_shape=(100,))
+        write(sys.argv[1], {{"data": data}}, number_of_jobs=2)
+        print("done")
+    {guard}
+        main()
+"""
+
+
+def run_script(folder: Path, *, guard: str, seconds: float) -> subprocess.Popen[str]:
+    script = folder / "script.py"
+    script.write_text(textwrap.dedent(SCRIPT.format(guard=guard, seconds=seconds)))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    return subprocess.Popen(
+        [sys.executable, str(script), str(folder / "f.zarr")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+
+
+def test_a_script_may_define_its_iterator(tmp_path):
+    process = run_script(tmp_path, guard='if __name__ == "__main__":', seconds=0)
+    output, errors = process.communicate(timeout=120)
+    assert output.splitlines() == ["done"], errors
+    assert "one process" not in errors
+    np.testing.assert_array_equal(read(tmp_path / "f.zarr"), np.arange(4000))
+
+
+def test_a_script_without_a_guard_is_told_and_works(tmp_path):
+    process = run_script(tmp_path, guard="if True:", seconds=0)
+    output, errors = process.communicate(timeout=120)
+    assert output.splitlines() == ["done"], errors
+    assert "if __name__ ==" in errors
+    assert "number_of_jobs=2 is set aside" in errors
+    np.testing.assert_array_equal(read(tmp_path / "f.zarr"), np.arange(4000))
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path):
+    psutil = pytest.importorskip("psutil")
+    process = run_script(tmp_path, guard='if __name__ == "__main__":', seconds=0.5)
+    deadline = time.monotonic() + 60
+    staging: list[Path] = []
+    while time.monotonic() < deadline and not staging:
+        staging = [path for path in tmp_path.rglob("c.*") if ".partial" in str(path)]
+        time.sleep(0.1)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    assert workers
+    assert alive == []
+    assert not (tmp_path / "f.zarr").exists()
+
+
+# -- memory ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
+@pytest.mark.parametrize(("buffer", "unit"), [(8, 8), (32, 4), (8, 32), (20, 32)])
+def test_a_worker_needs_two_buffers_and_a_unit(tmp_path, buffer, unit):
+    rows = 65_536  # a megabyte
+    shape = (buffer * rows, 2)
+    data = PeakMemory(320 * rows, buffer_shape=shape, chunk_shape=shape)
+    options = {"chunks": (unit * rows, 2), "compressor": False}
+    write(tmp_path / "f.zarr", {"data": (data, options)}, number_of_jobs=2)
+    found = read(tmp_path / "f.zarr")
+    assert (found > 0).all()
+    for worker in np.unique(found[:, 0]):
+        peaks = found[found[:, 0] == worker, 1]
+        # Sixteen megabytes for what zarr loads at its first write, and for the allocator.
+        assert (peaks.max() - peaks.min()) / 1024 <= 2 * buffer + unit + 16
+
+
+# -- progress --------------------------------------------------------------------------------------
+
+
+class Bar:
+    """Notes what a progress bar is told."""
+
+    made: list[Bar] = []  # noqa: RUF012
+
+    def __init__(self, total: int | None = None, **options: Any) -> None:
+        self.total, self.options, self.n, self.is_closed = total, options, 0, False
+        self.made.append(self)
+
+    def update(self, n: int = 1) -> None:
+        self.n += n
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def write(self, _text: str) -> None:
+        """Take a line of text."""
+
+
+def test_bars_count_each_byte_once(tmp_path, capfd):
+    Bar.made = []
+    shown = {"display_progress": True, "progress_bar_class": Bar}
+    datasets = {
+        "a": iterator(**shown, progress_bar_options={"desc": "mine"}),
+        "b": iterator(**shown),
+    }
+    told: list[int] = []
+    nwbfile = NWBFile("d", "i", datetime(2024, 1, 1, tzinfo=UTC))
+    for name, data in datasets.items():
+        nwbfile.add_acquisition(TimeSeries(name=name, data=data, unit="V", rate=1.0))
+    with NWBZarrIO(tmp_path / "f.zarr", "w") as io:
+        io.write(nwbfile, number_of_jobs=2, progress=told.append)
+    own, bars = Bar.made[:2], Bar.made[2:]
+    assert [(bar.n, bar.is_closed) for bar in own] == [(0, True), (0, True)]
+    assert [(bar.n, bar.total) for bar in bars] == [(RECORDING.nbytes, RECORDING.nbytes)] * 2
+    assert sorted(bar.options["desc"] for bar in bars) == ["/acquisition/b/data", "mine"]
+    assert all(bar.options["unit"] == "B" and bar.is_closed for bar in bars)
+    errors = capfd.readouterr().err
+    assert "all datasets: 100%" in errors
+    assert "192k/192k" in errors
+    assert sum(told) >= 2 * RECORDING.nbytes
+
+
+def test_no_bar_is_shown_that_was_not_asked_for(tmp_path, capfd):
+    write(tmp_path / "f.zarr", {"a": iterator(), "b": iterator()}, number_of_jobs=2)
+    assert "%" not in capfd.readouterr().err
+
+
+def test_workers_show_no_bars_of_their_own(tmp_path, capfd):
+    write(tmp_path / "f.zarr", {"data": iterator(display_progress=True)}, number_of_jobs=2)
+    errors = capfd.readouterr().err
+    assert "/data: 100%" in errors
+    assert errors.count("| 0/40") <= 1
+
+
+# -- exports ---------------------------------------------------------------------------------------
+
+LARGE = np.random.default_rng(0).integers(0, 100, (40_000, 64), dtype=np.int32)
+
+
+@pytest.fixture(scope="module")
+def hdf5_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("hdf5") / "f.nwb"
+    nwbfile = NWBFile("d", "i", datetime(2024, 1, 1, tzinfo=UTC))
+    wrapped = H5DataIO(LARGE, chunks=(1000, 64), compression="gzip", compression_opts=1)
+    nwbfile.add_acquisition(TimeSeries(name="ts", data=wrapped, unit="V", rate=1.0))
+    with NWBHDF5IO(path, "w") as io:
+        io.write(nwbfile)
+    return path
+
+
+@pytest.mark.parametrize("source", ["hdf5", "zarr"])
+@pytest.mark.parametrize("kind", ["processes", "threads"])
+def test_what_has_to_be_encoded_anew_is_exported_in_parallel(
+    tmp_path, hdf5_file, source, kind, monkeypatch
+):
+    import hdmf_zarr.write.parallel as parallel
+
+    regions: list[Any] = []
+    original = parallel.Workers.submit
+
+    def noting(self: Any, task: Any, feed: Any) -> None:
+        regions.append(task.region)
+        original(self, task, feed)
+
+    monkeypatch.setattr(parallel.Workers, "submit", noting)
+    path = hdf5_file
+    if source == "zarr":
+        path = tmp_path / "source.zarr"
+        with NWBHDF5IO(hdf5_file, "r") as src, NWBZarrIO(path, "w") as io:
+            io.export(src)
+        regions.clear()
+    options: dict[str, Any] = {
+        "codecs": "default",
+        "chunks": {"/acquisition/ts/data": (700, 50)},
+        "number_of_jobs": 2,
+    }
+    told: list[int] = []
+    with (NWBHDF5IO if source == "hdf5" else NWBZarrIO)(path, "r") as src:
+        with NWBZarrIO(tmp_path / "f.zarr", "w") as io:
+            if kind == "threads":
+                with ThreadPoolExecutor(2) as pool:
+                    io.export(src, executor=pool, progress=told.append, **options)
+            else:
+                io.export(src, progress=told.append, **options)
+    assert len(regions) >= 8
+    assert sum(told) >= LARGE.nbytes
+    with NWBZarrIO(tmp_path / "f.zarr", "r") as io:
+        data = io.read().acquisition["ts"].data
+        assert data.chunks == (700, 50)
+        np.testing.assert_array_equal(data[:], LARGE)
+
+
+def test_a_source_that_only_this_process_can_open_is_written_here(tmp_path, caplog):
+    store = MemoryStore()
+    with ZarrIO(store, "w") as io:
+        io.write_builder(GroupBuilder("root", datasets=[DatasetBuilder("data", LARGE)]))
+    with ZarrIO(store, "r") as src, caplog.at_level(logging.INFO, "hdmf_zarr"):
+        with ZarrIO(tmp_path / "f.zarr", "w") as io:
+            io.export(src, chunks={"/data": (700, 50)}, number_of_jobs=2)
+    assert "only this one can open the source" in caplog.text
+    np.testing.assert_array_equal(read(tmp_path / "f.zarr"), LARGE)
+
+
+def test_the_same_bytes_with_one_job_and_with_several(tmp_path):
+    options = {"chunks": (300, 4), "shards": (900, 4)}
+    for jobs in (1, 2):
+        data = ZarrDataIO(iterator(), **options)
+        write(tmp_path / f"{jobs}.zarr", {"data": data}, number_of_jobs=jobs)
+    files = [
+        {
+            path.relative_to(tmp_path / f"{jobs}.zarr"): path.read_bytes()
+            for path in (tmp_path / f"{jobs}.zarr").rglob("*")
+            if path.is_file()
+        }
+        for jobs in (1, 2)
+    ]
+    assert files[0] == files[1]

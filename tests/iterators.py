@@ -1,0 +1,222 @@
+"""Iterators of data for tests, in a module that worker processes can import."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from hdmf.build import DatasetBuilder, GroupBuilder
+from hdmf.data_utils import AbstractDataChunkIterator, DataChunk, GenericDataChunkIterator
+
+from hdmf_zarr import ZarrDataIO, ZarrIO
+
+
+class ArrayIterator(GenericDataChunkIterator):
+    """Gives an array in buffers; can be pickled."""
+
+    def __init__(self, array: np.ndarray, **options: Any) -> None:
+        self.array, self.options = array, options
+        super().__init__(**options)
+
+    def _get_data(self, selection: tuple[slice, ...]) -> np.ndarray:
+        return self.array[selection]
+
+    def _get_maxshape(self) -> tuple[int, ...]:
+        return self.array.shape
+
+    def _get_dtype(self) -> np.dtype:
+        return self.array.dtype
+
+    def _to_dict(self) -> dict[str, Any]:
+        return {"array": self.array, **self.options}
+
+    @classmethod
+    def _from_dict(cls, state: dict[str, Any]) -> ArrayIterator:  # type: ignore[override]
+        return cls(**state)
+
+
+class WhereWritten(ArrayIterator):
+    """Gives the process that reads each element."""
+
+    def _get_data(self, selection: tuple[slice, ...]) -> np.ndarray:
+        return np.full_like(self.array[selection], os.getpid())
+
+
+class SeveralWhereWritten(WhereWritten):
+    """Takes its time, so that every worker gets something."""
+
+    def _get_data(self, selection: tuple[slice, ...]) -> np.ndarray:
+        time.sleep(0.05)
+        return super()._get_data(selection)
+
+
+class ThreadsOfProcess(ArrayIterator):
+    """Gives the limits of threads of the process that reads."""
+
+    def _get_data(self, selection: tuple[slice, ...]) -> np.ndarray:
+        import zarr
+        from numcodecs import blosc
+        from threadpoolctl import threadpool_info
+
+        pools = [pool["num_threads"] for pool in threadpool_info()]
+        data = np.zeros_like(self.array[selection])
+        data[..., 0] = max(pools, default=1)
+        data[..., 1] = blosc.set_nthreads(blosc.get_nthreads())
+        data[..., 2] = zarr.config.get("threading.max_workers") or 0
+        data[..., 3] = int(os.environ.get("RAYON_NUM_THREADS", "0"))
+        return data
+
+
+class PeakMemory(GenericDataChunkIterator):
+    """Gives pairs of the process that reads and the most kilobytes it has had so far."""
+
+    def __init__(self, rows: int, **options: Any) -> None:
+        self.rows, self.options = rows, options
+        super().__init__(**options)
+
+    def _get_data(self, selection: tuple[slice, ...]) -> np.ndarray:
+        status = Path("/proc/self/status").read_text().split()
+        data = np.empty((selection[0].stop - selection[0].start, 2), dtype=np.int64)
+        data[:] = os.getpid(), int(status[status.index("VmHWM:") + 1])
+        return data
+
+    def _get_maxshape(self) -> tuple[int, ...]:
+        return (self.rows, 2)
+
+    def _get_dtype(self) -> np.dtype:
+        return np.dtype("i8")
+
+    def _to_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows, **self.options}
+
+    @staticmethod
+    def _from_dict(state: dict[str, Any]) -> PeakMemory:
+        return PeakMemory(**state)
+
+
+class Failing(ArrayIterator):
+    """Fails in the middle."""
+
+    def _get_data(self, selection: tuple[slice, ...]) -> np.ndarray:
+        if selection[0].start <= len(self.array) // 2 < selection[0].stop:
+            raise RuntimeError("the amplifier is off")
+        return super()._get_data(selection)
+
+
+class Killed(ArrayIterator):
+    """Kills the worker that reads the middle."""
+
+    def _get_data(self, selection: tuple[slice, ...]) -> np.ndarray:
+        if selection[0].start <= len(self.array) // 2 < selection[0].stop:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super()._get_data(selection)
+
+
+class OpenFile(ArrayIterator):
+    """Holds an open HDF5 dataset, which cannot be pickled."""
+
+    def __init__(self, dataset: h5py.Dataset, **options: Any) -> None:
+        super().__init__(dataset, **options)
+
+
+class WithoutPickling(ArrayIterator):
+    """Has not the methods that hdmf asks for."""
+
+    def _to_dict(self) -> dict[str, Any]:
+        return GenericDataChunkIterator._to_dict(self)
+
+
+class WrongDtype(ArrayIterator):
+    """Gives what its dtype cannot hold."""
+
+    def _get_data(self, selection: tuple[slice, ...]) -> np.ndarray:
+        return self.array[selection] + 0.5
+
+
+class Unordered(AbstractDataChunkIterator):
+    """Gives any chunks, one after the other, in memory that it uses again."""
+
+    def __init__(self, array: np.ndarray, selections: list[tuple[slice, ...]]) -> None:
+        self.array, self.selections = array, iter(selections)
+        self.memory = np.empty(array.size, array.dtype)
+
+    def __iter__(self) -> Iterator[DataChunk]:
+        return self
+
+    def __next__(self) -> DataChunk:
+        selection = next(self.selections)
+        data = self.array[selection]
+        room = self.memory[: data.size].reshape(data.shape)
+        room[...] = data
+        return DataChunk(room, selection)
+
+    def recommended_chunk_shape(self) -> None:
+        return None
+
+    def recommended_data_shape(self) -> tuple[int, ...]:
+        return self.array.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.array.dtype
+
+    @property
+    def maxshape(self) -> tuple[int, ...]:
+        return self.array.shape
+
+
+class SomeSelections(ArrayIterator):
+    """Gives some selections only, which may overlap; each with a value of its own."""
+
+    def __init__(
+        self, array: np.ndarray, selections: list[tuple[slice, ...]], **options: Any
+    ) -> None:
+        super().__init__(array, **options)
+        self.selections = selections
+        self.buffer_selection_generator = iter(selections)
+
+    def _to_dict(self) -> dict[str, Any]:
+        return {"array": self.array, "selections": self.selections, **self.options}
+
+
+def write(path: Any, datasets: dict[str, Any], *, spec: Any = None, **options: Any) -> None:
+    """Write datasets into a new store; a value may be (data, options of ZarrDataIO)."""
+    builders = []
+    for name, data in datasets.items():
+        if isinstance(data, tuple):
+            data = ZarrDataIO(data[0], **data[1])
+        builders.append(DatasetBuilder(name, data))
+    with ZarrIO(path, "w", **(spec or {})) as io:
+        io._write_tree(
+            GroupBuilder("root", datasets=builders),
+            link_data=True,
+            exhaust_dci=options.pop("exhaust_dci", True),
+            consolidate_metadata=True,
+            specifications=dict,
+            queue=_queue(options),
+        )
+
+
+def _queue(options: dict[str, Any]) -> Any:
+    from hdmf_zarr.utils import ZarrIODataChunkIteratorQueue
+
+    if "queue" in options:
+        return options["queue"]
+    return ZarrIODataChunkIteratorQueue(**options)
+
+
+def read(path: Any, name: str = "data", **options: Any) -> np.ndarray:
+    """Return a dataset of a store."""
+    with ZarrIO(path, "r", **options) as io:
+        return np.asarray(io.read_builder()[name].data[...])
+
+
+def leftovers(folder: Path) -> list[str]:
+    """What a failed write may have left."""
+    return sorted(path.name for path in folder.iterdir() if "partial" in path.name)
