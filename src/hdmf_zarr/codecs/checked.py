@@ -13,7 +13,6 @@ from typing import Any
 
 import zarr.codecs
 from zarr.abc.codec import ArrayBytesCodec, BytesBytesCodec
-from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
 
 from hdmf_zarr.errors import ChunkError
 from hdmf_zarr.limits import check_decoded_size
@@ -121,27 +120,30 @@ class _Checked(BytesBytesCodec):
         return hash(self.codec_name)
 
 
-class CheckedBloscCodec(_Checked, BloscCodec):
-    """`zarr.codecs.BloscCodec` that refuses a chunk that was cut off, or becomes too much."""
+class BloscCodec(_Checked, zarr.codecs.BloscCodec):
+    """`zarr.codecs.BloscCodec` that refuses a chunk that was cut off, or becomes too much.
+
+    Of the same name, which users look at, as of the others.
+    """
 
     codec_name = "blosc"
-    plain = BloscCodec
+    plain = zarr.codecs.BloscCodec
     __hash__ = _Checked.__hash__
 
 
-class CheckedGzipCodec(_Checked, GzipCodec):
+class GzipCodec(_Checked, zarr.codecs.GzipCodec):
     """`zarr.codecs.GzipCodec` that refuses a chunk that becomes too much."""
 
     codec_name = "gzip"
-    plain = GzipCodec
+    plain = zarr.codecs.GzipCodec
     __hash__ = _Checked.__hash__
 
 
-class CheckedZstdCodec(_Checked, ZstdCodec):
+class ZstdCodec(_Checked, zarr.codecs.ZstdCodec):
     """`zarr.codecs.ZstdCodec` that refuses a chunk that becomes too much."""
 
     codec_name = "zstd"
-    plain = ZstdCodec
+    plain = zarr.codecs.ZstdCodec
     __hash__ = _Checked.__hash__
 
 
@@ -199,9 +201,9 @@ class VLenBytesCodec(_CheckedVariable, zarr.codecs.VLenBytesCodec):
 
 
 _CHECKED: dict[str, type[Any]] = {
-    "blosc": CheckedBloscCodec,
-    "gzip": CheckedGzipCodec,
-    "zstd": CheckedZstdCodec,
+    "blosc": BloscCodec,
+    "gzip": GzipCodec,
+    "zstd": ZstdCodec,
     "vlen-utf8": VLenUTF8Codec,
     "vlen-bytes": VLenBytesCodec,
 }

@@ -9,6 +9,7 @@ root document is written, and that one is the commit.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -57,6 +58,8 @@ from hdmf_zarr.write.tree import Execution
 
 FILTER_WITHOUT_CODEC = "a filter without a codec of Zarr format 3"
 """Why an array of numbers is decoded and written anew."""
+
+_NEW_CHUNK = re.compile(r"c(\.\d+)*")
 
 Progress = Callable[[int], None]
 
@@ -160,6 +163,7 @@ def _upgrade_in_place(hierarchy: Hierarchy) -> Upgraded:
         new.commit(consolidate=True)
     except BaseException:
         _remove_new(hierarchy)
+        _remove_stray_chunks(hierarchy)
         raise
     _remove_old(hierarchy, upgrader.report.rewritten)
     return upgrader.report
@@ -174,6 +178,13 @@ def _remove_new(hierarchy: Hierarchy) -> None:
             if chunk.removeprefix(path + "/").startswith("c.") or chunk == f"{path}/c":
                 bytestore.delete(chunk)
         bytestore.delete(key)
+
+
+def _remove_stray_chunks(hierarchy: Hierarchy) -> None:
+    """Remove chunks of format 3 that no document names yet: format 2 has no file of such a name."""
+    for key in list(hierarchy.bytestore.list_prefix("")):
+        if _NEW_CHUNK.fullmatch(key.rpartition("/")[2]):
+            hierarchy.bytestore.delete(key)
 
 
 def _remove_old(hierarchy: Hierarchy, rewritten: Mapping[str, str]) -> None:

@@ -46,7 +46,7 @@ def task_shape(shape: Shape, unit: Shape, buffer: Shape, n_jobs: int) -> Shape:
     Examples
     --------
     >>> task_shape((100, 8), (10, 4), (35, 8), 1)
-    (20, 8)
+    (30, 8)
     >>> task_shape((100, 8), (10, 4), (5, 8), 1)
     (10, 8)
     """
