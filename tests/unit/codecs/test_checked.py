@@ -11,14 +11,8 @@ import zarr
 from zarr.codecs import BloscCodec, GzipCodec, VLenBytesCodec, VLenUTF8Codec, ZstdCodec
 from zarr.storage import MemoryStore
 
-from hdmf_zarr.codecs.checked import (
-    CheckedBloscCodec,
-    CheckedGzipCodec,
-    CheckedZstdCodec,
-    check_compressed,
-    check_count,
-    checked_codecs,
-)
+from hdmf_zarr.codecs import checked as own
+from hdmf_zarr.codecs.checked import check_compressed, check_count, checked_codecs
 from hdmf_zarr.errors import MetadataError
 from hdmf_zarr.stores import Hierarchy, open_bytestore
 from hdmf_zarr.stores.location import locate
@@ -93,9 +87,9 @@ def test_a_chunk_that_becomes_too_much_is_not_decompressed(codec, numcodec) -> N
 @pytest.mark.parametrize(
     ("plain", "checked"),
     [
-        (BloscCodec(**BLOSC), CheckedBloscCodec(**BLOSC)),
-        (GzipCodec(level=3), CheckedGzipCodec(level=3)),
-        (ZstdCodec(level=4), CheckedZstdCodec(level=4)),
+        (BloscCodec(**BLOSC), own.BloscCodec(**BLOSC)),
+        (GzipCodec(level=3), own.GzipCodec(level=3)),
+        (ZstdCodec(level=4), own.ZstdCodec(level=4)),
     ],
 )
 def test_they_are_equal_to_those_of_zarr(plain, checked) -> None:
@@ -112,7 +106,7 @@ def test_compressors_in_shards_are_checked() -> None:
     inner = {"chunk_shape": [2], "codecs": [{"name": "bytes"}, BloscCodec(**BLOSC).to_dict()]}
     shards = {"name": "sharding_indexed", "configuration": inner}
     (checked,) = checked_codecs([shards])
-    assert isinstance(checked["configuration"]["codecs"][1], CheckedBloscCodec)
+    assert isinstance(checked["configuration"]["codecs"][1], own.BloscCodec)
     assert isinstance(inner["codecs"][1], dict)
 
 
