@@ -28,6 +28,7 @@ from hdmf_zarr.convention.unified import SPECIFICATION_GROUP, SPECIFICATION_LOCA
 from hdmf_zarr.errors import (
     BrokenLinkError,
     HDMFZarrError,
+    LockedError,
     ModeError,
     NoDataError,
     OptionError,
@@ -48,6 +49,7 @@ from hdmf_zarr.read.tree import ROOT_NAME, StoreReader, open_array, open_linked_
 from hdmf_zarr.stores import (
     SUPPORTED_ZARR_STORES,
     Hierarchy,
+    LocalByteStore,
     Location,
     locate,
     open_bytestore,
@@ -55,6 +57,7 @@ from hdmf_zarr.stores import (
 )
 from hdmf_zarr.stores.array import HDMFZarrArray
 from hdmf_zarr.stores.location import location_of_uri
+from hdmf_zarr.stores.lock import WriterLock, check_not_locked
 from hdmf_zarr.write.options import LayoutOptions
 from hdmf_zarr.write.plan import Planned, summarize
 from hdmf_zarr.write.planner import (
@@ -133,6 +136,8 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         If something else is at the path.
     StoreExistsError
         If something is there that the mode does not allow to replace.
+    LockedError
+        If the store is to be written to, and somebody is writing to it already.
     OptionError
         If an option or the mode has no meaning.
     """
@@ -173,6 +178,8 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         self._is_open = False
         self._written_builders = WriteStatusTracker()
         self._pending: list[ZarrDataset] = []
+        self._locks: list[WriterLock] = []
+        self._process = os.getpid()
         if manager is None:
             manager = BuildManager(TypeMap(NamespaceCatalog()))
         elif isinstance(manager, TypeMap):
@@ -243,12 +250,31 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
                 f"{location.uri} does not exist (mode {mode!r}); check the path, or write it with "
                 "mode 'w'"
             )
-        else:
+        elif mode in READING_MODES:
             found, self._found_hierarchy = self._found_hierarchy, None
             self._hierarchy = found if found is not None else _load_hierarchy(location, mode)
+        else:
+            self._found_hierarchy = None
+            self._open_for_appending()
         self._is_open = True
 
+    def _open_for_appending(self) -> None:
+        bytestore = open_bytestore(self._location, read_only=False)
+        try:
+            if isinstance(bytestore, LocalByteStore):
+                self._locks.append(WriterLock.acquire(bytestore.root))
+            self._hierarchy = Hierarchy.load_for_writing(bytestore)
+        except BaseException:
+            self._release_locks()
+            raise
+
+    def _release_locks(self) -> None:
+        while self._locks:
+            self._locks.pop().release()
+
     def _check_creatable(self) -> None:
+        if self._location.is_local:
+            check_not_locked(Path(self._location.uri))
         if self.mode == "w":
             check_replaceable(self._location, force=self._force_overwrite)
         elif store_exists(self._location):
@@ -266,13 +292,21 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         if not self.is_open():
             return
         self._is_open = False
-        self._flush_pending(warn=True)
-        if self._new_store is not None:
-            self._finish_new_store()
-        for hierarchy in self._open_hierarchies():
-            if hierarchy.is_changed and self.__mode not in READING_MODES:
-                hierarchy.commit(consolidate=hierarchy.was_consolidated)
-        self._hierarchy = None
+        if self._process != os.getpid() and self.__mode not in READING_MODES:
+            # The child of a writer: the store is its parent's.
+            self._new_store = self._hierarchy = None
+            return
+        try:
+            self._flush_pending(warn=True)
+            if self._new_store is not None:
+                self._finish_new_store()
+            for hierarchy in self._open_hierarchies():
+                if hierarchy.is_changed and self.__mode not in READING_MODES:
+                    hierarchy.commit(consolidate=hierarchy.was_consolidated)
+                hierarchy.end()
+        finally:
+            self._hierarchy = None
+            self._release_locks()
 
     def __del__(self) -> None:
         # A store that is only read holds nothing that has to be released.
@@ -288,6 +322,8 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
 
     def _start_new_store(self) -> None:
         self._new_store = NewStore(self._location, self._convention.zarr_format)
+        if self._new_store.lock is not None:
+            self._locks.append(self._new_store.lock)
         self._hierarchy = self._new_store.hierarchy
 
     def _finish_new_store(self) -> None:
@@ -625,9 +661,12 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         if self._new_store is not None:
             self._new_store.abandon()
             self._new_store = self._hierarchy = None
+            self._release_locks()
             return
         assert self._hierarchy is not None
         self._hierarchy.restore(before)
+        if not self._hierarchy.is_changed:
+            self._hierarchy.end()
 
     def _specifications_of_manager(self) -> Specifications:
         catalog = self.manager.namespace_catalog
@@ -807,8 +846,16 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         return self._reader.read()
 
     def _open_linked(self, location: Location) -> Hierarchy:
+        read_only = self.mode in READING_MODES
+        if not read_only and location.is_local and os.path.isdir(location.uri):
+            try:
+                self._locks.append(WriterLock.acquire(Path(location.uri)))
+            except LockedError as error:
+                # Its own writer may go on; what is linked can be read meanwhile.
+                self.logger.warning("%s is opened for reading only: %s", location.uri, error)
+                read_only = True
         return open_linked_hierarchy(
-            location, read_only=self.mode in READING_MODES, consolidated=self.mode == "r"
+            location, read_only=read_only, consolidated=self.mode == "r" or read_only
         )
 
     def _specified_as_float(self, attributes: Mapping[str, Any], name: str) -> bool:

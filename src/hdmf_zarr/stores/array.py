@@ -587,6 +587,7 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
             raise ModeError(
                 f"{self._hierarchy.uri}:/{self._node_path} is read-only; open the file with mode 'r+'"
             )
+        self._hierarchy.begin()
 
 
 class ExpandedCompoundArray(HDMFZarrArray):

@@ -33,12 +33,12 @@ from hdmf_zarr.stores import compat, format2
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore
 from hdmf_zarr.stores.cache import ChunkCache
 from hdmf_zarr.stores.chunk_keys import has_form, other_form
+from hdmf_zarr.stores.journal import JOURNAL, documents_before, encode_journal, recover
 from hdmf_zarr.stores.location import Location, resolve_source
-from hdmf_zarr.stores.names import is_node_path
+from hdmf_zarr.stores.names import DOCUMENT, is_node_path
+from hdmf_zarr.stores.system import make_durable
 
 logger = logging.getLogger(__name__)
-
-DOCUMENT = "zarr.json"
 
 _NO_ATTRIBUTES: dict[str, JSON] = {}
 
@@ -62,6 +62,8 @@ class Hierarchy:
         Whether the root had consolidated metadata when it was read, used or not.
     is_changed : bool
         Whether documents were changed since the last commit.
+    is_live : bool
+        Whether readers may see the store: what changes it says so in its journal first.
     cache : ChunkCache
         Chunks of its arrays, decoded.
     """
@@ -79,6 +81,9 @@ class Hierarchy:
         self.is_consolidated = False
         self.was_consolidated = True
         self.is_changed = False
+        self.is_live = False
+        self._has_journal = self._journal_is_enough = False
+        self._is_consolidated_true = True
         self.cache = ChunkCache(self)
         self._decoded_links: dict[str, tuple[dict[str, JSON], dict[str, Link]]] = {}
         self._committed_keys: dict[str, dict[str, JSON]] = {}
@@ -117,6 +122,29 @@ class Hierarchy:
             hierarchy._add_all(entries)
         else:
             hierarchy._discover()
+            hierarchy._compare_with(entries)
+        return hierarchy
+
+    def _compare_with(self, entries: JSON) -> None:
+        """Note whether the consolidated metadata say what the nodes do."""
+        self._is_consolidated_true = isinstance(entries, dict) and (
+            {path.strip("/"): _known(document) for path, document in entries.items()}
+            == {path: _known(document) for path, document in self.documents.items() if path}
+        )
+
+    @classmethod
+    def load_for_writing(cls, bytestore: ByteStore) -> Hierarchy:
+        """Read the metadata of a store that is going to be changed, node by node.
+
+        What a writer that was killed has left is removed first; nobody else may be writing.
+
+        Raises
+        ------
+        StoreNotFoundError, NotAStoreError, MetadataError, UnsupportedFormatError
+        """
+        recover(bytestore)
+        hierarchy = cls.load(bytestore, consolidated=False)
+        hierarchy.is_live = True
         return hierarchy
 
     @classmethod
@@ -140,9 +168,11 @@ class Hierarchy:
             keys = bytestore.metadata_keys(format2.NODE_DOCUMENTS)
             _check_sizes(bytestore, keys)
             encoded = bytestore.get_many(keys)
-            entries = {
+            found_entries = {
                 key: _parse_or_empty(encoded[key], f"{uri}:/{key}") for key in sorted(encoded)
             }
+            hierarchy._is_consolidated_true = entries == found_entries
+            entries = found_entries
         hierarchy.documents = format2.node_documents(_inside(entries, uri, is_key=True))
         for path, document in hierarchy.documents.items():
             _check_node(path, document, f"{uri}:/{path}")
@@ -398,12 +428,37 @@ class Hierarchy:
 
     # -- changing --------------------------------------------------------------------------------
 
+    def begin(self) -> None:
+        """Say, in a journal in the store, that changes follow; nothing where they have begun.
+
+        The consolidated metadata are the store as it was. Where there are none, the journal has them.
+        """
+        if self._has_journal or not self.is_live:
+            return
+        self._has_journal = True
+        self._journal_is_enough = not self._is_consolidated_true
+        before = documents_before(self.bytestore) if self._journal_is_enough else None
+        self.bytestore.set(JOURNAL, encode_journal(before))
+
+    def settle(self) -> None:
+        """Let the journal say that the changes are not undone any more; what is obsolete can go."""
+        if self._journal_is_enough:
+            self.bytestore.set(JOURNAL, encode_journal(None))
+            self._journal_is_enough = False
+
+    def end(self) -> None:
+        """Remove the journal: what is in the store is what is to be seen."""
+        if self._has_journal:
+            self.bytestore.delete(JOURNAL)
+            self._has_journal = False
+
     def set_document(self, path: str, document: dict[str, JSON]) -> None:
         """Write the document of a node, unless it is there already; the root's waits for `commit`."""
         path = path.strip("/")
         self.cache.forget(path)
         if self.documents.get(path) == document:
             return
+        self.begin()
         self.documents[path] = document
         self.is_changed = True
         if path:
@@ -431,6 +486,7 @@ class Hierarchy:
         else is there is removed now, the old ones at the commit.
         """
         path = path.strip("/")
+        self.begin()
         current: dict[str, JSON] = self.documents[path]["chunk_key_encoding"]
         if self.zarr_format == 2:
             # Format 2 has no second form of names: the chunks are replaced one by one.
@@ -457,46 +513,67 @@ class Hierarchy:
         self.documents = dict(before)
         self._remove_obsolete_chunks()
 
-    def commit(self, *, consolidate: bool) -> None:
+    def commit(self, *, consolidate: bool, durable: bool = False) -> None:
         """Write the root's document, with the documents of all nodes in it where asked to.
 
         The consolidated metadata are never left stale: without ``consolidate`` they are dropped.
+
+        Parameters
+        ----------
+        consolidate : bool
+        durable : bool
+            Wait until everything else is on the disk first, and until this is.
         """
-        root = dict(self.documents[""])
+        if self.is_live:
+            self.begin()
+        if durable and isinstance(self.bytestore, LocalByteStore):
+            make_durable(self.bytestore.root)
         if self.zarr_format == 2:
-            self._commit_format2(root, consolidate=consolidate)
-            return
-        if consolidate:
-            root["consolidated_metadata"] = {
-                "kind": "inline",
-                "must_understand": False,
-                "metadata": {
-                    path: public_document(self.documents[path])
-                    for path in sorted(self.documents)
-                    if path
-                },
-            }
-        self.bytestore.set(DOCUMENT, encode_document(root))
+            self._commit_format2(dict(self.documents[""]), consolidate=consolidate)
+        else:
+            root = dict(self.documents[""])
+            if consolidate:
+                entries = self._consolidated()
+                root["consolidated_metadata"] = {
+                    "kind": "inline",
+                    "must_understand": False,
+                    "metadata": entries,
+                }
+            self.bytestore.set(DOCUMENT, encode_document(root))
+        if durable and isinstance(self.bytestore, LocalByteStore):
+            make_durable(self.bytestore.root)
         self._note_commit(consolidate=consolidate)
+
+    def _consolidated(self) -> dict[str, JSON]:
+        """Return the documents of all nodes, as the consolidated metadata of the format have them."""
+        if self.zarr_format == 3:
+            return {
+                path: public_document(self.documents[path])
+                for path in sorted(self.documents)
+                if path
+            }
+        return {
+            f"{path}/{name}" if path else name: document
+            for path in sorted(self.documents)
+            for name, document in format2.documents_of_node(self.documents[path]).items()
+        }
 
     def _commit_format2(self, root: dict[str, JSON], *, consolidate: bool) -> None:
-        if not consolidate:
-            self.bytestore.delete(format2.CONSOLIDATED)
-        self._write_document("", root)
+        encoded = format2.encode({"metadata": self._consolidated(), "zarr_consolidated_format": 1})
         if consolidate:
-            metadata = {
-                f"{path}/{name}" if path else name: document
-                for path in sorted(self.documents)
-                for name, document in format2.documents_of_node(self.documents[path]).items()
-            }
-            encoded = format2.encode({"metadata": metadata, "zarr_consolidated_format": 1})
+            # What readers see changes in this one operation; the root's own documents follow.
             self.bytestore.set(format2.CONSOLIDATED, encoded)
-        self._note_commit(consolidate=consolidate)
+            self._write_document("", root)
+            return
+        self._write_document("", root)
+        self.bytestore.delete(format2.CONSOLIDATED)
 
     def _note_commit(self, *, consolidate: bool) -> None:
-        self.is_consolidated = consolidate
+        self.settle()
+        self.is_consolidated = self.was_consolidated = self._is_consolidated_true = consolidate
         self.is_changed = False
         self._remove_obsolete_chunks()
+        self.end()
 
     def _remove_obsolete_chunks(self) -> None:
         """Remove the chunks of rewritten arrays that the present documents do not name."""
@@ -538,6 +615,17 @@ def _check_node(path: str, document: dict[str, JSON], where: str) -> None:
     """Raise `MetadataError` if a node asks for more than its readers can do."""
     limits.check_path_depth(path, where)
     limits.check_json_depth(document.get("attributes") or {}, where)
+
+
+def _known(document: JSON) -> JSON:
+    """A document without what stands for nothing, to compare it with another."""
+    if not isinstance(document, dict):
+        return document
+    return {
+        key: value
+        for key, value in document.items()
+        if key != "consolidated_metadata" and not (key == "attributes" and not value)
+    }
 
 
 def _check_sizes(bytestore: ByteStore, keys: Iterable[str]) -> None:

@@ -76,6 +76,7 @@ class Execution:
 
     def carry_out(self, plan: TreePlan) -> None:
         """Write every node of a plan."""
+        self.hierarchy.begin()
         growing: list[tuple[ArrayPlan, GrowingArray]] = []
         for node in plan.nodes:
             if isinstance(node, GroupPlan):
