@@ -354,6 +354,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         consolidate_metadata: bool = True,  # noqa: FBT001, FBT002
         herd: Any = None,
         *,
+        durable: bool = False,
         progress: Progress | None = None,
     ) -> None:
         """Write a container, or what has been added to it since it was read or written.
@@ -373,6 +374,8 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             Store the metadata of all nodes in one document, with which one request opens the file.
         herd : HERD, optional
             External resources to write to ``herd_path``.
+        durable : bool
+            Return when everything is on the disk, which a power failure does not undo; on a local path.
         progress : callable, optional
             Told the bytes that were just written.
 
@@ -395,6 +398,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             queue=ZarrIODataChunkIteratorQueue(
                 number_of_jobs, max_threads_per_process, multiprocessing_context
             ),
+            durable=durable,
             progress=progress,
         )
 
@@ -426,6 +430,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         strict: bool = False,
         verify: bool = False,
         external_links: ExternalLinks = "follow",
+        durable: bool = False,
         on_plan: Callable[[Planned], None] | None = None,
         progress: Progress | None = None,
     ) -> None:
@@ -465,6 +470,8 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         external_links : {"follow", "keep"}
             Copy what an HDF5 file links to in others, or link to the stores of the same names with
             ``.zarr`` at their ends.
+        durable : bool
+            As for `write`.
         on_plan : callable, optional
             Told, before anything is written, what will be.
         progress : callable, optional
@@ -516,6 +523,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             is_modified=is_modified,
             layout=layout,
             external_links=external_links,
+            durable=durable,
             on_plan=on_plan,
             progress=progress,
         )
@@ -550,13 +558,15 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         exhaust_dci: bool = True,  # noqa: FBT001, FBT002
         export_source: str | None = None,
         consolidate_metadata: bool = True,  # noqa: FBT001, FBT002
+        *,
+        durable: bool = False,
     ) -> None:
         """Write the builder of a root.
 
         Parameters
         ----------
         builder : GroupBuilder
-        link_data, exhaust_dci, consolidate_metadata
+        link_data, exhaust_dci, consolidate_metadata, durable
             As for `write`.
         export_source : str, optional
             Path or URL of the file from which the builder was read, where it is exported.
@@ -570,6 +580,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             specifications=dict,
             queue=ZarrIODataChunkIteratorQueue(),
             export_source=location_of_uri(export_source) if export_source is not None else None,
+            durable=durable,
         )
 
     def _write_tree(
@@ -586,6 +597,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         is_modified: bool = False,
         layout: LayoutOptions | None = None,
         external_links: ExternalLinks = "follow",
+        durable: bool = False,
         on_plan: Callable[[Planned], None] | None = None,
         progress: Progress | None = None,
     ) -> None:
@@ -623,7 +635,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             for written in plan.builders:
                 self._written_builders.set_written(written)
             self._flush_pending(warn=False)
-            self._commit(consolidate=consolidate_metadata)
+            self._commit(consolidate=consolidate_metadata, durable=durable)
         except BaseException:
             self._undo(before)
             raise
@@ -648,13 +660,13 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             hdf5_builder=hdf5_io.get_builder if hdf5_io is not None else None,
         )
 
-    def _commit(self, *, consolidate: bool) -> None:
+    def _commit(self, *, consolidate: bool, durable: bool) -> None:
         assert self._hierarchy is not None
         if self._new_store is not None:
-            self._new_store.commit(consolidate=consolidate)
+            self._new_store.commit(consolidate=consolidate, durable=durable)
             self._new_store = None
         else:
-            self._hierarchy.commit(consolidate=consolidate)
+            self._hierarchy.commit(consolidate=consolidate, durable=durable)
 
     def _undo(self, before: dict[str, Any]) -> None:
         """After a failed write: remove what is new, restore what was changed."""

@@ -35,7 +35,7 @@ from hdmf_zarr.stores.cache import ChunkCache
 from hdmf_zarr.stores.chunk_keys import has_form, other_form
 from hdmf_zarr.stores.journal import JOURNAL, documents_before, encode_journal, recover
 from hdmf_zarr.stores.location import Location, resolve_source
-from hdmf_zarr.stores.names import DOCUMENT, is_node_path
+from hdmf_zarr.stores.names import DOCUMENT, METADATA_KEYS, is_node_path
 from hdmf_zarr.stores.system import make_durable
 
 logger = logging.getLogger(__name__)
@@ -152,10 +152,7 @@ class Hierarchy:
         uri = bytestore.location.uri
         found = bytestore.get_many([format2.CONSOLIDATED, format2.GROUP, format2.ARRAY])
         if not found:
-            raise NotAStoreError(
-                f"{uri} is not a Zarr store: it has no {DOCUMENT!r} at its root. A store whose write "
-                "did not finish has none either"
-            )
+            return cls._load_unfinished(bytestore, is_wanted=not consolidated)
         if format2.ARRAY in found:
             raise NotAStoreError(f"{uri} holds a Zarr array at its root, not a group")
         held = found.get(format2.CONSOLIDATED, b"{}")
@@ -181,6 +178,38 @@ class Hierarchy:
                 f"{uri} is a store of Zarr format 2 whose root group is not in its metadata; if its "
                 "nodes cannot be listed (plain HTTP), consolidate the store where it was written"
             )
+        return hierarchy
+
+    @classmethod
+    def _load_unfinished(cls, bytestore: ByteStore, *, is_wanted: bool) -> Hierarchy:
+        """Look for nodes in a store without a root: its write did not finish."""
+        uri = bytestore.location.uri
+        try:
+            keys = bytestore.metadata_keys(METADATA_KEYS)
+        except (OSError, NotImplementedError) as error:
+            logger.debug("%s cannot be listed: %s", uri, error)
+            keys = []
+        if not keys:
+            raise NotAStoreError(f"{uri} is not a Zarr store: it has no {DOCUMENT!r} at its root")
+        if not is_wanted or not _is_read_only(bytestore):
+            raise NotAStoreError(
+                f"{uri} is not complete: its write did not finish, so that its root has no metadata "
+                "(write it anew from its source; mode 'r-' shows what is there)"
+            )
+        hierarchy = cls(bytestore, {"": group_document({})})
+        if any(key.endswith("/" + DOCUMENT) for key in keys):
+            encoded = bytestore.get_many([key for key in keys if key.endswith("/" + DOCUMENT)])
+            hierarchy._add_all(
+                {
+                    key.removesuffix("/" + DOCUMENT): _parse(encoded[key], f"{uri}:/{key}")
+                    for key in sorted(encoded)
+                }
+            )
+            return hierarchy
+        encoded = bytestore.get_many(keys)
+        entries = {key: _parse_or_empty(encoded[key], f"{uri}:/{key}") for key in sorted(encoded)}
+        hierarchy.zarr_format = 2
+        hierarchy.documents |= format2.node_documents(_inside(entries, uri, is_key=True))
         return hierarchy
 
     @staticmethod
@@ -626,6 +655,12 @@ def _known(document: JSON) -> JSON:
         for key, value in document.items()
         if key != "consolidated_metadata" and not (key == "attributes" and not value)
     }
+
+
+def _is_read_only(bytestore: ByteStore) -> bool:
+    if isinstance(bytestore, LocalByteStore):
+        return bytestore.read_only
+    return bytestore.zarr_store.read_only
 
 
 def _check_sizes(bytestore: ByteStore, keys: Iterable[str]) -> None:

@@ -101,9 +101,10 @@ class WriterLock:
 
     def __init__(self, path: Path, descriptor: int | None) -> None:
         self.path = path
-        self._descriptor = descriptor
-        self._owner = os.getpid()
+        self._release: weakref.finalize[..., WriterLock] | None = None
         if descriptor is not None:
+            # Also when nobody has the writer any more, which HDMF does not close then.
+            self._release = weakref.finalize(self, _give_up, descriptor, path, os.getpid())
             _HELD.add(self)
 
     @classmethod
@@ -133,7 +134,7 @@ class WriterLock:
                     logger.warning("%s cannot be locked: %s", path, error)
                     return cls(path, None)
                 if holder.get("process") == os.getpid():
-                    gc.collect()  # a writer that nobody has any more closes when it is collected
+                    gc.collect()  # a writer that nobody has any more gives up its lock then
                 if attempt == TRIES - 1:
                     raise LockedError(_message(store, holder)) from None
                 time.sleep(PAUSE_SECONDS)
@@ -147,25 +148,13 @@ class WriterLock:
     @property
     def is_held(self) -> bool:
         """Whether nobody else can write to the store."""
-        return self._descriptor is not None
+        return self._release is not None and self._release.alive
 
     def release(self) -> None:
         """Let others write; in a child of the process that has the lock, only forget it."""
-        descriptor, self._descriptor = self._descriptor, None
-        if descriptor is None:
-            return
-        _HELD.discard(self)
-        if os.getpid() == self._owner:
-            # Nothing else has this file open long enough to notice; Windows removes none that is open.
-            with contextlib.suppress(OSError):
-                if os.name != "nt":
-                    self.path.unlink()
-            with contextlib.suppress(OSError):
-                _unlock(descriptor)
-        os.close(descriptor)
-        if os.name == "nt":
-            with contextlib.suppress(OSError):
-                self.path.unlink()
+        if self._release is not None:
+            _HELD.discard(self)
+            self._release()
 
     def __enter__(self) -> Self:
         return self
@@ -177,6 +166,20 @@ class WriterLock:
         traceback: TracebackType | None,
     ) -> None:
         self.release()
+
+
+def _give_up(descriptor: int, path: Path, owner: int) -> None:
+    if os.getpid() == owner:
+        # Removed while it is locked, so that nobody locks a file without a name; see `_is_at`.
+        with contextlib.suppress(OSError):
+            if os.name != "nt":  # which removes none that is open
+                path.unlink()
+        with contextlib.suppress(OSError):
+            _unlock(descriptor)
+    os.close(descriptor)
+    if os.name == "nt":
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def writer_of(store: Path) -> str | None:
