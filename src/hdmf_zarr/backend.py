@@ -855,7 +855,9 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
                 open_linked=self._open_linked,
                 specified_as_float=self._specified_as_float,
             )
-        return self._reader.read()
+        builder = self._reader.read()
+        self._hierarchy.check_unchanged("")
+        return builder
 
     def _open_linked(self, location: Location) -> Hierarchy:
         read_only = self.mode in READING_MODES

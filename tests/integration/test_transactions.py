@@ -504,3 +504,41 @@ def test_a_durable_write_is_on_the_disk_before_it_takes_its_place(
         io.write_builder(tree(2.0), durable=True)
     assert steps == ["durable", "in place"]
     assert value_of(store) == 2.0
+
+
+# -- readers of what changes -----------------------------------------------------------------------
+
+
+def open_reader(target: Path) -> tuple[ZarrIO, Any]:
+    io = ZarrIO(target, "r", get_manager())
+    return io, io.read_builder()["group"]["a"].data
+
+
+def test_a_reader_of_a_store_that_is_replaced_gets_an_error_and_no_value_of_the_new(
+    store: Path,
+) -> None:
+    io, data = open_reader(store)
+    write(store, 2.0)
+    for _ in range(2):  # also not from what is kept in memory
+        with pytest.raises(ValueError, match="was replaced while it was read"):
+            data[:]
+    io.close()
+    assert value_of(store) == 2.0
+
+
+def test_a_reader_keeps_its_view_while_rows_are_added(store: Path) -> None:
+    io, data = open_reader(store)
+    with ZarrIO(store, "r+", get_manager()) as writer:
+        writer.read_builder()["group"]["b"].data.append(np.full(100, 2.0))
+        assert data[3] == 1.0
+    data.hierarchy.cache.forget("group/a")
+    np.testing.assert_array_equal(data[:], np.full(50, 1.0))
+    io.close()
+
+
+def test_a_reader_of_an_array_that_is_written_anew_gets_an_error(store: Path) -> None:
+    io, data = open_reader(store)
+    append(store, 2.0)
+    with pytest.raises(ValueError, match="was written anew while it was read"):
+        data[:]
+    io.close()

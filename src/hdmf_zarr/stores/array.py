@@ -282,12 +282,15 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
         if format2.BROKEN in self._document:
             raise MetadataError(f"{where}: {self._document[format2.BROKEN]}")
         try:
-            return self._read(selection)
+            values = self._read(selection)
+            self._hierarchy.check_unchanged(self._node_path)
+            return values
         except HDMFZarrError as error:
             if where in str(error):
                 raise
             raise type(error)(f"{where}: {error}") from error
         except Exception as error:
+            self._hierarchy.check_unchanged(self._node_path)
             # Of a codec, or of zarr: its type tells the caller more than one of ours.
             error.add_note(f"while {where} was read")
             raise

@@ -84,6 +84,7 @@ class Hierarchy:
         self.is_live = False
         self._has_journal = self._journal_is_enough = False
         self._is_consolidated_true = True
+        self._stamp: tuple[Any, ...] | None = None
         self.cache = ChunkCache(self)
         self._decoded_links: dict[str, tuple[dict[str, JSON], dict[str, Link]]] = {}
         self._committed_keys: dict[str, dict[str, JSON]] = {}
@@ -105,6 +106,7 @@ class Hierarchy:
         StoreNotFoundError, NotAStoreError, MetadataError, UnsupportedFormatError
         """
         _check_sizes(bytestore, [DOCUMENT, format2.CONSOLIDATED])
+        stamp = _stamp_of(bytestore)
         encoded = bytestore.get(DOCUMENT)
         if encoded is None:
             return cls._load_format2(bytestore, consolidated=consolidated)
@@ -116,6 +118,7 @@ class Hierarchy:
             )
         entries = held.get("metadata")
         hierarchy = cls(bytestore, {"": root})
+        hierarchy._stamp = stamp
         hierarchy.was_consolidated = entries is not None
         if consolidated and entries is not None:
             hierarchy.is_consolidated = True
@@ -150,6 +153,7 @@ class Hierarchy:
     @classmethod
     def _load_format2(cls, bytestore: ByteStore, *, consolidated: bool) -> Hierarchy:
         uri = bytestore.location.uri
+        stamp = _stamp_of(bytestore)
         found = bytestore.get_many([format2.CONSOLIDATED, format2.GROUP, format2.ARRAY])
         if not found:
             return cls._load_unfinished(bytestore, is_wanted=not consolidated)
@@ -158,6 +162,7 @@ class Hierarchy:
         held = found.get(format2.CONSOLIDATED, b"{}")
         entries = _parse_or_empty(held, f"{uri}:/{format2.CONSOLIDATED}").get("metadata")
         hierarchy = cls(bytestore, {}, zarr_format=2)
+        hierarchy._stamp = stamp
         hierarchy.was_consolidated = format2.CONSOLIDATED in found
         if consolidated and isinstance(entries, dict):
             hierarchy.is_consolidated = True
@@ -390,6 +395,35 @@ class Hierarchy:
                 links.setdefault(link.name, link)
             decoded = self._decoded_links[path] = attributes, links
         return decoded[1]
+
+    def check_unchanged(self, path: str) -> None:
+        """Raise if what was just read may be of another store than the metadata in memory.
+
+        A local store that is read may be replaced, or an array in it written anew, by another process:
+        the chunks at the same names are others then, or are missing.
+
+        Raises
+        ------
+        MetadataError
+        """
+        if self._stamp is None or self.is_live:
+            return
+        stamp = _stamp_of(self.bytestore)
+        if stamp == self._stamp:
+            return
+        self.cache.forget(path)  # what was read may be in it
+        if stamp is None or stamp[0] != self._stamp[0]:
+            raise MetadataError(
+                f"{self.uri} was replaced while it was read; open it again to read what is there now"
+            )
+        now = type(self).load(self.bytestore, consolidated=self.is_consolidated)
+        if _layout(now.documents.get(path)) != _layout(self.documents.get(path)):
+            raise MetadataError(
+                f"{self.uri}:/{path} was written anew while it was read; open the file again to read "
+                "what is there now"
+            )
+        # Rows may have been added to it, and what is known of it is still there.
+        self._stamp = stamp
 
     # -- zarr's objects --------------------------------------------------------------------------
 
@@ -635,9 +669,13 @@ def _check_document(document: dict[str, JSON], where: str) -> None:
     if not isinstance(document.get("attributes") or {}, dict):
         raise MetadataError(f"{where} has attributes that are no object")
     if document["node_type"] == "array" and not (
-        isinstance(document.get("shape"), list) and "data_type" in document
+        _is_shape(document.get("shape")) and "data_type" in document
     ):
         raise MetadataError(f"{where} is an array without a shape and a data type")
+
+
+def _is_shape(value: JSON) -> bool:
+    return isinstance(value, list) and all(type(size) is int and size >= 0 for size in value)
 
 
 def _check_node(path: str, document: dict[str, JSON], where: str) -> None:
@@ -655,6 +693,40 @@ def _known(document: JSON) -> JSON:
         for key, value in document.items()
         if key != "consolidated_metadata" and not (key == "attributes" and not value)
     }
+
+
+def _stamp_of(bytestore: ByteStore) -> tuple[Any, ...] | None:
+    """Return what tells whether a local store is the one that it was: two system calls.
+
+    First which folder it is, then which root document is in it.
+    """
+    if not isinstance(bytestore, LocalByteStore):
+        return None
+    try:
+        folder = os.stat(bytestore.root)
+    except OSError:
+        return None
+    documents = []
+    for name in (DOCUMENT, format2.CONSOLIDATED, format2.ATTRIBUTES):
+        try:
+            found = os.stat(f"{bytestore.root}/{name}")
+        except OSError:
+            continue
+        documents.append((name, found.st_ino, found.st_mtime_ns, found.st_size))
+        if name != format2.ATTRIBUTES:
+            break
+    return (folder.st_dev, folder.st_ino), *documents
+
+
+def _layout(document: dict[str, JSON] | None) -> JSON:
+    """What of an array's document says where its elements are; not how many rows there are."""
+    if document is None:
+        return None
+    names = ("data_type", "chunk_grid", "chunk_key_encoding", "codecs", format2.ORIGINAL)
+    found = {name: document.get(name) for name in names}
+    if isinstance(original := found[format2.ORIGINAL], dict):
+        found[format2.ORIGINAL] = {k: v for k, v in original.items() if k != "shape"}
+    return [found, document.get("shape", [])[1:]]
 
 
 def _is_read_only(bytestore: ByteStore) -> bool:
