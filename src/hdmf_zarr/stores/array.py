@@ -340,7 +340,7 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
 
     def __setitem__(self, selection: Any, value: Any) -> None:
         self._refuse_read_only()
-        with self._written_anew():
+        with self._written_anew(), self._hierarchy.attempt():
             self._write(selection, value)
 
     @contextmanager
@@ -449,7 +449,8 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
                 f"{self._where} has rows of shape {self.shape[1:]}, found {rows.shape[1:]}"
             )
         if len(rows):
-            self._append_rows(rows)
+            with self._hierarchy.attempt():
+                self._append_rows(rows)
         return self.shape
 
     def extend(self, data: Any) -> None:

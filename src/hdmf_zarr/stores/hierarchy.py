@@ -6,7 +6,8 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import zarr
@@ -82,7 +83,7 @@ class Hierarchy:
         self.was_consolidated = True
         self.is_changed = False
         self.is_live = False
-        self._has_journal = self._journal_is_enough = False
+        self._has_journal = self._journal_is_enough = self._has_failed = False
         self._is_consolidated_true = True
         self._stamp: tuple[Any, ...] | None = None
         self.cache = ChunkCache(self)
@@ -503,6 +504,15 @@ class Hierarchy:
         before = documents_before(self.bytestore) if self._journal_is_enough else None
         self.bytestore.set(JOURNAL, encode_journal(before))
 
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Change something in the store; where that fails, what it has left is looked for later."""
+        try:
+            yield
+        except BaseException:
+            self._has_failed = True
+            raise
+
     def settle(self) -> None:
         """Let the journal say that the changes are not undone any more; what is obsolete can go."""
         if self._journal_is_enough:
@@ -512,8 +522,10 @@ class Hierarchy:
     def end(self) -> None:
         """Remove the journal: what is in the store is what is to be seen."""
         if self._has_journal:
+            if self._has_failed:
+                recover(self.bytestore)
             self.bytestore.delete(JOURNAL)
-            self._has_journal = False
+            self._has_journal = self._has_failed = False
 
     def set_document(self, path: str, document: dict[str, JSON]) -> None:
         """Write the document of a node, unless it is there already; the root's waits for `commit`."""
@@ -522,10 +534,11 @@ class Hierarchy:
         if self.documents.get(path) == document:
             return
         self.begin()
+        if path:
+            with self.attempt():
+                self._write_document(path, document)
         self.documents[path] = document
         self.is_changed = True
-        if path:
-            self._write_document(path, document)
 
     def _write_document(self, path: str, document: dict[str, JSON]) -> None:
         prefix = path + "/" if path else ""
@@ -567,6 +580,7 @@ class Hierarchy:
 
     def restore(self, before: dict[str, dict[str, JSON]]) -> None:
         """Go back to earlier documents: remove nodes that are new, rewrite those that were changed."""
+        self._has_failed = True  # there may be chunks of nodes that have no document yet
         for path in sorted(set(self.documents) - set(before)):
             self.bytestore.delete_prefix(path)
         for path, document in before.items():
@@ -574,7 +588,11 @@ class Hierarchy:
                 self.cache.forget(path)
                 self._write_document(path, document)
         self.documents = dict(before)
-        self._remove_obsolete_chunks()
+        for path, committed in list(self._committed_keys.items()):
+            present = self.documents[path]["chunk_key_encoding"]
+            self._remove_chunks(path, lambda key, keep=(committed, present): _has_none(keep, key))  # type: ignore[misc]
+            if present == committed:
+                del self._committed_keys[path]
 
     def commit(self, *, consolidate: bool, durable: bool = False) -> None:
         """Write the root's document, with the documents of all nodes in it where asked to.
@@ -644,6 +662,10 @@ class Hierarchy:
             keys = self.documents[path]["chunk_key_encoding"]
             self._remove_chunks(path, lambda key, keys=keys: not has_form(keys, key))  # type: ignore[misc]
         self._committed_keys.clear()
+
+
+def _has_none(encodings: Iterable[dict[str, JSON]], key: str) -> bool:
+    return not any(has_form(encoding, key) for encoding in encodings)
 
 
 def group_document(attributes: dict[str, JSON]) -> dict[str, JSON]:
