@@ -58,6 +58,7 @@ from hdmf_zarr.stores import (
 from hdmf_zarr.stores.array import HDMFZarrArray
 from hdmf_zarr.stores.location import location_of_uri
 from hdmf_zarr.stores.lock import WriterLock, check_not_locked
+from hdmf_zarr.stores.system import can_sync_at_once
 from hdmf_zarr.write.options import LayoutOptions
 from hdmf_zarr.write.plan import Planned, summarize
 from hdmf_zarr.write.planner import (
@@ -302,7 +303,9 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
                 self._finish_new_store()
             for hierarchy in self._open_hierarchies():
                 if hierarchy.is_changed and self.__mode not in READING_MODES:
-                    hierarchy.commit(consolidate=hierarchy.was_consolidated)
+                    hierarchy.commit(
+                        consolidate=hierarchy.was_consolidated, durable=can_sync_at_once()
+                    )
                 hierarchy.end()
         finally:
             self._hierarchy = None
@@ -354,7 +357,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         consolidate_metadata: bool = True,  # noqa: FBT001, FBT002
         herd: Any = None,
         *,
-        durable: bool = False,
+        durable: bool | None = None,
         progress: Progress | None = None,
     ) -> None:
         """Write a container, or what has been added to it since it was read or written.
@@ -374,8 +377,9 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             Store the metadata of all nodes in one document, with which one request opens the file.
         herd : HERD, optional
             External resources to write to ``herd_path``.
-        durable : bool
-            Return when everything is on the disk, which a power failure does not undo; on a local path.
+        durable : bool, optional
+            Return when everything of a local store is on the disk, so that a power failure does not
+            undo or damage it. None does so where one call of the system is enough (Linux).
         progress : callable, optional
             Told the bytes that were just written.
 
@@ -430,7 +434,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         strict: bool = False,
         verify: bool = False,
         external_links: ExternalLinks = "follow",
-        durable: bool = False,
+        durable: bool | None = None,
         on_plan: Callable[[Planned], None] | None = None,
         progress: Progress | None = None,
     ) -> None:
@@ -470,7 +474,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         external_links : {"follow", "keep"}
             Copy what an HDF5 file links to in others, or link to the stores of the same names with
             ``.zarr`` at their ends.
-        durable : bool
+        durable : bool, optional
             As for `write`.
         on_plan : callable, optional
             Told, before anything is written, what will be.
@@ -559,7 +563,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         export_source: str | None = None,
         consolidate_metadata: bool = True,  # noqa: FBT001, FBT002
         *,
-        durable: bool = False,
+        durable: bool | None = None,
     ) -> None:
         """Write the builder of a root.
 
@@ -597,7 +601,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         is_modified: bool = False,
         layout: LayoutOptions | None = None,
         external_links: ExternalLinks = "follow",
-        durable: bool = False,
+        durable: bool | None = None,
         on_plan: Callable[[Planned], None] | None = None,
         progress: Progress | None = None,
     ) -> None:
@@ -660,8 +664,10 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             hdf5_builder=hdf5_io.get_builder if hdf5_io is not None else None,
         )
 
-    def _commit(self, *, consolidate: bool, durable: bool) -> None:
+    def _commit(self, *, consolidate: bool, durable: bool | None) -> None:
         assert self._hierarchy is not None
+        if durable is None:
+            durable = can_sync_at_once()
         if self._new_store is not None:
             self._new_store.commit(consolidate=consolidate, durable=durable)
             self._new_store = None
