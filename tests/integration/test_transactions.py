@@ -542,3 +542,17 @@ def test_a_reader_of_an_array_that_is_written_anew_gets_an_error(store: Path) ->
     with pytest.raises(ValueError, match="was written anew while it was read"):
         data[:]
     io.close()
+
+
+@pytest.mark.parametrize("flags", [["--durable"], ["--no-durable"], []])
+def test_the_command_takes_the_option(store: Path, flags: list[str], monkeypatch: Any) -> None:
+    from hdmf_zarr.cli import main
+
+    synced: list[Path] = []
+    monkeypatch.setattr(transaction, "make_durable", synced.append)
+    with ZarrIO(store, "r+", get_manager()) as io:
+        io.write_attributes("", {"data_type": "Container", "namespace": "hdmf-common"})
+    target = store.with_name("copy.zarr")
+    assert main(["convert", str(store), str(target), "--quiet", *flags]) == 0
+    expected = system.can_sync_at_once() if not flags else flags == ["--durable"]
+    assert bool(synced) == expected
