@@ -30,6 +30,7 @@ from hdmf_zarr.convention.unified import SPECIFICATION_GROUP, SPECIFICATION_LOCA
 from hdmf_zarr.errors import (
     BrokenLinkError,
     HDMFZarrError,
+    LockedError,
     ModeError,
     NoDataError,
     OptionError,
@@ -50,6 +51,7 @@ from hdmf_zarr.read.tree import ROOT_NAME, StoreReader, open_array, open_linked_
 from hdmf_zarr.stores import (
     SUPPORTED_ZARR_STORES,
     Hierarchy,
+    LocalByteStore,
     Location,
     locate,
     open_bytestore,
@@ -57,6 +59,8 @@ from hdmf_zarr.stores import (
 )
 from hdmf_zarr.stores.array import HDMFZarrArray
 from hdmf_zarr.stores.location import location_of_uri
+from hdmf_zarr.stores.lock import WriterLock, check_not_locked
+from hdmf_zarr.stores.system import can_sync_at_once
 from hdmf_zarr.write.options import LayoutOptions
 from hdmf_zarr.write.plan import Planned, summarize
 from hdmf_zarr.write.planner import (
@@ -135,6 +139,8 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         If something else is at the path.
     StoreExistsError
         If something is there that the mode does not allow to replace.
+    LockedError
+        If the store is to be written to, and somebody is writing to it already.
     OptionError
         If an option or the mode has no meaning.
     """
@@ -175,6 +181,8 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         self._is_open = False
         self._written_builders = WriteStatusTracker()
         self._pending: list[ZarrDataset] = []
+        self._locks: list[WriterLock] = []
+        self._process = os.getpid()
         if manager is None:
             manager = BuildManager(TypeMap(NamespaceCatalog()))
         elif isinstance(manager, TypeMap):
@@ -245,12 +253,31 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
                 f"{location.uri} does not exist (mode {mode!r}); check the path, or write it with "
                 "mode 'w'"
             )
-        else:
+        elif mode in READING_MODES:
             found, self._found_hierarchy = self._found_hierarchy, None
             self._hierarchy = found if found is not None else _load_hierarchy(location, mode)
+        else:
+            self._found_hierarchy = None
+            self._open_for_appending()
         self._is_open = True
 
+    def _open_for_appending(self) -> None:
+        bytestore = open_bytestore(self._location, read_only=False)
+        try:
+            if isinstance(bytestore, LocalByteStore):
+                self._locks.append(WriterLock.acquire(bytestore.root))
+            self._hierarchy = Hierarchy.load_for_writing(bytestore)
+        except BaseException:
+            self._release_locks()
+            raise
+
+    def _release_locks(self) -> None:
+        while self._locks:
+            self._locks.pop().release()
+
     def _check_creatable(self) -> None:
+        if self._location.is_local:
+            check_not_locked(Path(self._location.uri))
         if self.mode == "w":
             check_replaceable(self._location, force=self._force_overwrite)
         elif store_exists(self._location):
@@ -268,13 +295,23 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         if not self.is_open():
             return
         self._is_open = False
-        self._flush_pending(warn=True)
-        if self._new_store is not None:
-            self._finish_new_store()
-        for hierarchy in self._open_hierarchies():
-            if hierarchy.is_changed and self.__mode not in READING_MODES:
-                hierarchy.commit(consolidate=hierarchy.was_consolidated)
-        self._hierarchy = None
+        if self._process != os.getpid() and self.__mode not in READING_MODES:
+            # The child of a writer: the store is its parent's.
+            self._new_store = self._hierarchy = None
+            return
+        try:
+            self._flush_pending(warn=True)
+            if self._new_store is not None:
+                self._finish_new_store()
+            for hierarchy in self._open_hierarchies():
+                if hierarchy.is_changed and self.__mode not in READING_MODES:
+                    hierarchy.commit(
+                        consolidate=hierarchy.was_consolidated, durable=can_sync_at_once()
+                    )
+                hierarchy.end()
+        finally:
+            self._hierarchy = None
+            self._release_locks()
 
     def __del__(self) -> None:
         # A store that is only read holds nothing that has to be released.
@@ -290,6 +327,8 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
 
     def _start_new_store(self) -> None:
         self._new_store = NewStore(self._location, self._convention.zarr_format)
+        if self._new_store.lock is not None:
+            self._locks.append(self._new_store.lock)
         self._hierarchy = self._new_store.hierarchy
 
     def _finish_new_store(self) -> None:
@@ -321,6 +360,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         herd: Any = None,
         *,
         executor: Executor | None = None,
+        durable: bool | None = None,
         progress: Progress | None = None,
     ) -> None:
         """Write a container, or what has been added to it since it was read or written.
@@ -340,6 +380,9 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             Store the metadata of all nodes in one document, with which one request opens the file.
         herd : HERD, optional
             External resources to write to ``herd_path``.
+        durable : bool, optional
+            Return when everything of a local store is on the disk, so that a power failure does not
+            undo or damage it. None does so where one call of the system is enough (Linux).
         progress : callable, optional
             Told the bytes that were just written.
 
@@ -364,6 +407,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             queue=ZarrIODataChunkIteratorQueue(
                 number_of_jobs, max_threads_per_process, multiprocessing_context, executor
             ),
+            durable=durable,
             progress=progress,
         )
 
@@ -396,6 +440,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         strict: bool = False,
         verify: bool = False,
         external_links: ExternalLinks = "follow",
+        durable: bool | None = None,
         on_plan: Callable[[Planned], None] | None = None,
         progress: Progress | None = None,
     ) -> None:
@@ -437,6 +482,8 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         external_links : {"follow", "keep"}
             Copy what an HDF5 file links to in others, or link to the stores of the same names with
             ``.zarr`` at their ends.
+        durable : bool, optional
+            As for `write`.
         on_plan : callable, optional
             Told, before anything is written, what will be.
         progress : callable, optional
@@ -488,6 +535,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             is_modified=is_modified,
             layout=layout,
             external_links=external_links,
+            durable=durable,
             on_plan=on_plan,
             progress=progress,
         )
@@ -522,13 +570,15 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         exhaust_dci: bool = True,  # noqa: FBT001, FBT002
         export_source: str | None = None,
         consolidate_metadata: bool = True,  # noqa: FBT001, FBT002
+        *,
+        durable: bool | None = None,
     ) -> None:
         """Write the builder of a root.
 
         Parameters
         ----------
         builder : GroupBuilder
-        link_data, exhaust_dci, consolidate_metadata
+        link_data, exhaust_dci, consolidate_metadata, durable
             As for `write`.
         export_source : str, optional
             Path or URL of the file from which the builder was read, where it is exported.
@@ -542,6 +592,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             specifications=dict,
             queue=ZarrIODataChunkIteratorQueue(),
             export_source=location_of_uri(export_source) if export_source is not None else None,
+            durable=durable,
         )
 
     def _write_tree(
@@ -558,6 +609,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         is_modified: bool = False,
         layout: LayoutOptions | None = None,
         external_links: ExternalLinks = "follow",
+        durable: bool | None = None,
         on_plan: Callable[[Planned], None] | None = None,
         progress: Progress | None = None,
     ) -> None:
@@ -597,7 +649,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             for written in plan.builders:
                 self._written_builders.set_written(written)
             self._flush_pending(warn=False)
-            self._commit(consolidate=consolidate_metadata)
+            self._commit(consolidate=consolidate_metadata, durable=durable)
         except BaseException:
             self._undo(before)
             raise
@@ -622,22 +674,27 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             hdf5_builder=hdf5_io.get_builder if hdf5_io is not None else None,
         )
 
-    def _commit(self, *, consolidate: bool) -> None:
+    def _commit(self, *, consolidate: bool, durable: bool | None) -> None:
         assert self._hierarchy is not None
+        if durable is None:
+            durable = can_sync_at_once()
         if self._new_store is not None:
-            self._new_store.commit(consolidate=consolidate)
+            self._new_store.commit(consolidate=consolidate, durable=durable)
             self._new_store = None
         else:
-            self._hierarchy.commit(consolidate=consolidate)
+            self._hierarchy.commit(consolidate=consolidate, durable=durable)
 
     def _undo(self, before: dict[str, Any]) -> None:
         """After a failed write: remove what is new, restore what was changed."""
         if self._new_store is not None:
             self._new_store.abandon()
             self._new_store = self._hierarchy = None
+            self._release_locks()
             return
         assert self._hierarchy is not None
         self._hierarchy.restore(before)
+        if not self._hierarchy.is_changed:
+            self._hierarchy.end()
 
     def _specifications_of_manager(self) -> Specifications:
         catalog = self.manager.namespace_catalog
@@ -814,11 +871,21 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
                 open_linked=self._open_linked,
                 specified_as_float=self._specified_as_float,
             )
-        return self._reader.read()
+        builder = self._reader.read()
+        self._hierarchy.check_unchanged("")
+        return builder
 
     def _open_linked(self, location: Location) -> Hierarchy:
+        read_only = self.mode in READING_MODES
+        if not read_only and location.is_local and os.path.isdir(location.uri):
+            try:
+                self._locks.append(WriterLock.acquire(Path(location.uri)))
+            except LockedError as error:
+                # Its own writer may go on; what is linked can be read meanwhile.
+                self.logger.warning("%s is opened for reading only: %s", location.uri, error)
+                read_only = True
         return open_linked_hierarchy(
-            location, read_only=self.mode in READING_MODES, consolidated=self.mode == "r"
+            location, read_only=read_only, consolidated=self.mode == "r" or read_only
         )
 
     def _specified_as_float(self, attributes: Mapping[str, Any], name: str) -> bool:

@@ -152,6 +152,11 @@ def _add_convert(commands: Any, common: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--jobs", type=int, default=1, metavar="N", help="jobs that write (default: %(default)s)"
     )
+    command.add_argument(
+        "--durable",
+        action=argparse.BooleanOptionalAction,
+        help="end when a new Zarr store is on the disk (by default where that costs little: Linux)",
+    )
     command.add_argument("--quiet", action="store_true", help="show no progress bar")
     command.set_defaults(run=_convert)
 
@@ -301,6 +306,7 @@ def _convert(options: argparse.Namespace) -> None:
             verify=options.verify,
             external_links=options.external_links,
             number_of_jobs=options.jobs,
+            durable=options.durable,
             on_plan=announce,
             progress=progress,
         )

@@ -80,6 +80,7 @@ def convert(
     verify: bool = False,
     external_links: ExternalLinks | None = None,
     number_of_jobs: int = 1,
+    durable: bool | None = None,
     on_plan: Callable[[Planned], None] | None = None,
     progress: Callable[[int], Progress] | None = None,
 ) -> Written:
@@ -99,6 +100,8 @@ def convert(
         Zarr format of a new store.
     codecs, chunks, shards, strict, verify, external_links, number_of_jobs
         How a new Zarr store is laid out, as for `ZarrIO.export`; an HDF5 file takes none of them.
+    durable : bool, optional
+        Return when a new Zarr store is on the disk, as for `ZarrIO.write`.
     on_plan : callable, optional
         Told what will be written to a new Zarr store, before it is.
     progress : callable, optional
@@ -152,6 +155,7 @@ def convert(
             io.export(
                 src_io,
                 number_of_jobs=number_of_jobs,
+                durable=durable,
                 on_plan=reporter.start,
                 progress=reporter.advance,
                 **layout,

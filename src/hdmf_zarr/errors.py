@@ -8,6 +8,7 @@ Each error is also the builtin (or HDMF) error that a caller would expect::
     ├── StoreExistsError          FileExistsError        something is there and may not be replaced
     ├── NoDataError               UnsupportedOperation   a Zarr hierarchy without HDMF data
     ├── ModeError                 UnsupportedOperation   the mode does not allow the operation
+    ├── LockedError               BlockingIOError        another writer is at work on the store
     ├── UnsupportedFormatError    NotImplementedError    a Zarr format or document that is not known
     ├── MetadataError             ValueError             a metadata document that makes no sense
     ├── ChunkError                MetadataError, RuntimeError  a chunk that is damaged
@@ -31,6 +32,7 @@ __all__ = [
     "EncodingError",
     "HDMFZarrError",
     "LayoutError",
+    "LockedError",
     "MetadataError",
     "MissingExtraError",
     "ModeError",
@@ -66,6 +68,10 @@ class NoDataError(HDMFZarrError, UnsupportedOperation):  # type: ignore[misc]
 
 class ModeError(HDMFZarrError, UnsupportedOperation):  # type: ignore[misc]
     """The mode in which the store was opened does not allow the operation."""
+
+
+class LockedError(HDMFZarrError, BlockingIOError):
+    """Another process, or another IO of this one, is writing to the store."""
 
 
 class UnsupportedFormatError(HDMFZarrError, NotImplementedError):

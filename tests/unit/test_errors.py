@@ -15,6 +15,7 @@ BUILTINS = {
     "StoreExistsError": (FileExistsError, OSError),
     "NoDataError": (UnsupportedOperation, ValueError),
     "ModeError": (UnsupportedOperation, ValueError),
+    "LockedError": (BlockingIOError, OSError),
     "UnsupportedFormatError": (NotImplementedError,),
     "MetadataError": (ValueError,),
     "BrokenLinkError": (KeyError, ValueError),

@@ -28,6 +28,8 @@ from hdmf_zarr.stores import (
     names,
     open_bytestore,
 )
+from hdmf_zarr.stores.journal import JOURNAL, Recovery, documents_in, plan_recovery
+from hdmf_zarr.stores.lock import writer_of
 
 logger = logging.getLogger(__name__)
 
@@ -108,13 +110,55 @@ def examine(location: Location) -> Examined:
     _refuse_what_is_no_store(location)
     bytestore = open_bytestore(location, read_only=True)
     sizes = object_sizes(bytestore)
+    recovery = _recovery(bytestore, sizes)
+    if recovery is not None and sizes is not None:
+        # The store as its readers see it, and as the next writer leaves it.
+        for key in (*recovery.removed, JOURNAL):
+            sizes.pop(key, None)
+        sizes |= {key: len(json.dumps(recovery.restored[key])) for key in recovery.restored}
     zarr_format = _format_of(bytestore, sizes)
     examined = Examined(bytestore=bytestore, zarr_format=zarr_format, sizes=sizes)
     if sizes is None:
         examined.note(kinds.NOT_LISTED, "", "its objects cannot be listed")
+    if recovery is not None:
+        examined.note(kinds.UNFINISHED_APPEND, "", _unfinished(location, recovery))
     _read_documents(examined)
+    examined.own |= {} if recovery is None else _own_documents(recovery)
     _make_hierarchy(examined)
     return examined
+
+
+def _recovery(bytestore: ByteStore, sizes: dict[str, int] | None) -> Recovery | None:
+    """Return what undoes an append that did not finish, or None where there is none."""
+    if sizes is None or JOURNAL not in sizes:
+        return None
+    journal = bytestore.get(JOURNAL)
+    if journal is None:
+        return None  # it has just finished
+    found = documents_in(bytestore, [key for key in sizes if _is_document(key)])
+    return plan_recovery(sizes, found, journal)
+
+
+def _is_document(key: str) -> bool:
+    return key.rpartition("/")[2] in names.METADATA_KEYS
+
+
+def _own_documents(recovery: Recovery) -> dict[str, JSON]:
+    return {
+        key: {name: value for name, value in document.items() if name != "consolidated_metadata"}
+        for key, document in recovery.restored.items()
+        if key != format2.CONSOLIDATED and isinstance(document, dict)
+    }
+
+
+def _unfinished(location: Location, recovery: Recovery) -> str:
+    writer = writer_of(Path(location.uri)) if location.is_local else None
+    if writer is not None:
+        return f"{writer} is appending to the store"
+    return (
+        f"an append was stopped; {len(recovery.removed)} of its objects and {len(recovery.restored)} "
+        "changed documents are not counted"
+    )
 
 
 def _refuse_what_is_no_store(location: Location) -> None:

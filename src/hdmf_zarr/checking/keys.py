@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,12 +9,9 @@ from hdmf_zarr.checking import kinds
 from hdmf_zarr.checking.examined import Examined
 from hdmf_zarr.checking.report import Finding
 from hdmf_zarr.stores import DOCUMENT, LocalByteStore, format2, names
-
-_TEMPORARY = re.compile(r".+\.[0-9a-f]{32}\.partial")
-"""The file that becomes an object when it is complete; zarr-python gives the same kind of names."""
-
-_BESIDE = r"\.{name}\.[0-9a-f]{{12}}\.(partial|old)"
-"""The folder in which a store is built, and the one in which the store that it replaces is removed."""
+from hdmf_zarr.stores.journal import TEMPORARY
+from hdmf_zarr.stores.lock import leftovers_beside as beside
+from hdmf_zarr.stores.lock import writer_of
 
 METADATA_NAMES = {3: frozenset({DOCUMENT}), 2: format2.NODE_DOCUMENTS}
 
@@ -30,7 +26,7 @@ def is_metadata(examined: Examined, key: str) -> bool:
 
 def is_temporary(key: str) -> bool:
     """Whether a key is that of a temporary file, which is never read."""
-    return _TEMPORARY.fullmatch(key.rpartition("/")[2]) is not None
+    return TEMPORARY.fullmatch(key.rpartition("/")[2]) is not None
 
 
 def leftovers_beside(examined: Examined) -> list[Path]:
@@ -38,11 +34,9 @@ def leftovers_beside(examined: Examined) -> list[Path]:
     if not isinstance(examined.bytestore, LocalByteStore):
         return []
     root = Path(examined.uri)
-    pattern = re.compile(_BESIDE.format(name=re.escape(root.name)))
-    try:
-        return sorted(path for path in root.parent.iterdir() if pattern.fullmatch(path.name))
-    except OSError:
-        return []
+    if writer_of(root) is not None:
+        return []  # of a write that goes on
+    return beside(root, lock=True)
 
 
 def check_keys(examined: Examined, others: list[str]) -> Iterator[Finding]:

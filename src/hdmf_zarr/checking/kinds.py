@@ -25,6 +25,12 @@ UNFINISHED = Kind(
     "error",
     "The write of this store did not finish: write it anew from its source.",
 )
+UNFINISHED_APPEND = Kind(
+    "unfinished-append",
+    "note",
+    "Readers see the store as it was before. If nobody is writing, the next writer, or 'hdmf-zarr check "
+    "--repair', removes what was left; then append again.",
+)
 MISSING_GROUP = Kind(
     "missing-group",
     "warning",

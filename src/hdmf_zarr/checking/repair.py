@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from hdmf_zarr.checking import kinds
 from hdmf_zarr.checking.examined import Examined
-from hdmf_zarr.checking.keys import is_temporary, leftovers_beside
+from hdmf_zarr.checking.keys import is_temporary
 from hdmf_zarr.checking.report import Finding, Report
 from hdmf_zarr.errors import ModeError
 from hdmf_zarr.stores import (
@@ -23,6 +23,9 @@ from hdmf_zarr.stores import (
     format2,
     open_bytestore,
 )
+from hdmf_zarr.stores.journal import recover
+from hdmf_zarr.stores.lock import WriterLock, lock_path, remove_beside
+from hdmf_zarr.stores.lock import leftovers_beside as beside
 
 QUIET_SECONDS = 600
 """A leftover that was changed later than this may be that of a write that goes on: it is kept."""
@@ -74,6 +77,11 @@ def repair(examined: Examined, report: Report) -> tuple[list[str], list[Finding]
     bytestore = writable(examined.bytestore.location)
     done: list[str] = []
     kept: list[Finding] = []
+    if (recovery := recover(bytestore)) is not None:
+        done.append(
+            f"undid an append that was stopped: removed {len(recovery.removed)} objects, put "
+            f"{len(recovery.restored)} documents back"
+        )
     if any(found.code in _OF_CONSOLIDATED for found in report.findings):
         reason = _why_not_rebuilt(examined, report)
         if reason is None:
@@ -88,6 +96,24 @@ def repair(examined: Examined, report: Report) -> tuple[list[str], list[Finding]
         else:
             kept.append(Finding.of(kinds.NOT_REPAIRED, "", f"{name} was kept: {error}"))
     return done, kept
+
+
+@contextmanager
+def locked(location: Location) -> Iterator[list[str]]:
+    """Keep other writers out of a local store; give what that removed: the lock of one that died.
+
+    Raises
+    ------
+    LockedError
+        If somebody is writing to the store.
+    """
+    if not location.is_local or not os.path.isdir(location.uri):
+        yield []
+        return
+    path = lock_path(Path(location.uri))
+    was_there = path.exists()
+    with WriterLock.acquire(Path(location.uri)) as lock:
+        yield [f"removed {path}"] if was_there and lock.is_held else []
 
 
 def writable(location: Location) -> ByteStore:
@@ -164,10 +190,10 @@ def _remove_leftovers(examined: Examined, bytestore: ByteStore) -> Iterator[tupl
             if error is None:
                 bytestore.delete(key)
             yield f"/{key}", error
-    for path in leftovers_beside(examined):
+    for path in beside(Path(examined.uri)) if isinstance(bytestore, LocalByteStore) else ():
         error = _why_kept(path)
         if error is None:
-            _remove(path)
+            remove_beside(path)
         yield str(path), error
 
 
@@ -197,10 +223,3 @@ def _last_change(path: Path) -> float:
 
 def _mtime(path: Path) -> float:
     return path.lstat().st_mtime
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink()

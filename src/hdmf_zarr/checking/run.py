@@ -13,8 +13,8 @@ from hdmf_zarr.checking import chunks, keys, links, metadata, specifications
 from hdmf_zarr.checking import dandi as archive
 from hdmf_zarr.checking.examined import Examined, examine
 from hdmf_zarr.checking.other_readers import check_other_readers
+from hdmf_zarr.checking.repair import locked, writable
 from hdmf_zarr.checking.repair import repair as repair_store
-from hdmf_zarr.checking.repair import writable
 from hdmf_zarr.checking.report import Finding, Report, in_order
 from hdmf_zarr.errors import OptionError
 from hdmf_zarr.stores import locate
@@ -123,6 +123,8 @@ def check(
         If there is no store to check.
     ModeError
         If the store is to be repaired and cannot be written to.
+    LockedError
+        If the store is to be repaired and somebody is writing to it.
     MissingExtraError
         If packages that the check for the archive needs are not installed.
     OptionError
@@ -137,9 +139,11 @@ def check(
     kept: list[Finding] = []
     if repair:
         writable(location)
-        examined = examine(location)
-        before = run(prepare(examined, fast=True, jobs=jobs), fast=True)
-        done, kept = repair_store(examined, before)
+        with locked(location) as removed:
+            examined = examine(location)
+            before = run(prepare(examined, fast=True, jobs=jobs), fast=True)
+            done, kept = repair_store(examined, before)
+        done += removed
     examined = examine(location)
     checking = prepare(examined, fast=fast, jobs=jobs, progress=progress)
     report = run(checking, fast=fast)

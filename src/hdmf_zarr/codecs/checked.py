@@ -59,7 +59,10 @@ def _blosc_size(encoded: memoryview) -> int:
         raise ChunkError(
             f"the chunk is cut off: it has {len(encoded)} bytes of {max(held, _BLOSC_HEADER)}"
         )
-    return int.from_bytes(encoded[4:8], "little")
+    size = int.from_bytes(encoded[4:8], "little", signed=True)
+    if size < 0:
+        raise ChunkError(f"the chunk is damaged: it says that it becomes {size} bytes")
+    return size
 
 
 def _gzip_size(encoded: memoryview) -> int | None:

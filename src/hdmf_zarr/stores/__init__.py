@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore, open_bytestore
-from hdmf_zarr.stores.hierarchy import DOCUMENT, Hierarchy, encode_document, group_document
+from hdmf_zarr.stores.hierarchy import Hierarchy, encode_document, group_document
 from hdmf_zarr.stores.location import (
     SUPPORTED_ZARR_STORES,
     Location,
@@ -13,6 +13,7 @@ from hdmf_zarr.stores.location import (
     relative_source,
     resolve_source,
 )
+from hdmf_zarr.stores.names import DOCUMENT
 
 __all__ = [
     "DOCUMENT",

@@ -283,12 +283,15 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
         if format2.BROKEN in self._document:
             raise MetadataError(f"{where}: {self._document[format2.BROKEN]}")
         try:
-            return self._read(selection)
+            values = self._read(selection)
+            self._hierarchy.check_unchanged(self._node_path)
+            return values
         except HDMFZarrError as error:
             if where in str(error):
                 raise
             raise type(error)(f"{where}: {error}") from error
         except Exception as error:
+            self._hierarchy.check_unchanged(self._node_path)
             # Of a codec, or of zarr: its type tells the caller more than one of ours.
             error.add_note(f"while {where} was read")
             raise
@@ -347,7 +350,7 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
 
     def __setitem__(self, selection: Any, value: Any) -> None:
         self._refuse_read_only()
-        with self._written_anew():
+        with self._written_anew(), self._hierarchy.attempt():
             self._write(selection, value)
 
     @contextmanager
@@ -456,7 +459,8 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
                 f"{self._where} has rows of shape {self.shape[1:]}, found {rows.shape[1:]}"
             )
         if len(rows):
-            self._append_rows(rows)
+            with self._hierarchy.attempt():
+                self._append_rows(rows)
         return self.shape
 
     def extend(self, data: Any) -> None:
@@ -597,6 +601,7 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
             raise ModeError(
                 f"{self._hierarchy.uri}:/{self._node_path} is read-only; open the file with mode 'r+'"
             )
+        self._hierarchy.begin()
 
 
 class ExpandedCompoundArray(HDMFZarrArray):

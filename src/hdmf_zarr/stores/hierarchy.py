@@ -6,7 +6,8 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import zarr
@@ -33,12 +34,12 @@ from hdmf_zarr.stores import compat, format2
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore
 from hdmf_zarr.stores.cache import ChunkCache
 from hdmf_zarr.stores.chunk_keys import has_form, other_form
+from hdmf_zarr.stores.journal import JOURNAL, documents_before, encode_journal, recover
 from hdmf_zarr.stores.location import Location, resolve_source
-from hdmf_zarr.stores.names import is_node_path
+from hdmf_zarr.stores.names import DOCUMENT, METADATA_KEYS, is_node_path
+from hdmf_zarr.stores.system import make_durable
 
 logger = logging.getLogger(__name__)
-
-DOCUMENT = "zarr.json"
 
 _NO_ATTRIBUTES: dict[str, JSON] = {}
 
@@ -62,6 +63,8 @@ class Hierarchy:
         Whether the root had consolidated metadata when it was read, used or not.
     is_changed : bool
         Whether documents were changed since the last commit.
+    is_live : bool
+        Whether readers may see the store: what changes it says so in its journal first.
     cache : ChunkCache
         Chunks of its arrays, decoded.
     """
@@ -79,6 +82,10 @@ class Hierarchy:
         self.is_consolidated = False
         self.was_consolidated = True
         self.is_changed = False
+        self.is_live = False
+        self._has_journal = self._journal_is_enough = self._has_failed = False
+        self._is_consolidated_true = True
+        self._stamp: tuple[Any, ...] | None = None
         self.cache = ChunkCache(self)
         self._decoded_links: dict[str, tuple[dict[str, JSON], dict[str, Link]]] = {}
         self._committed_keys: dict[str, dict[str, JSON]] = {}
@@ -100,6 +107,7 @@ class Hierarchy:
         StoreNotFoundError, NotAStoreError, MetadataError, UnsupportedFormatError
         """
         _check_sizes(bytestore, [DOCUMENT, format2.CONSOLIDATED])
+        stamp = _stamp_of(bytestore)
         encoded = bytestore.get(DOCUMENT)
         if encoded is None:
             return cls._load_format2(bytestore, consolidated=consolidated)
@@ -111,28 +119,51 @@ class Hierarchy:
             )
         entries = held.get("metadata")
         hierarchy = cls(bytestore, {"": root})
+        hierarchy._stamp = stamp
         hierarchy.was_consolidated = entries is not None
         if consolidated and entries is not None:
             hierarchy.is_consolidated = True
             hierarchy._add_all(entries)
         else:
             hierarchy._discover()
+            hierarchy._compare_with(entries)
+        return hierarchy
+
+    def _compare_with(self, entries: JSON) -> None:
+        """Note whether the consolidated metadata say what the nodes do."""
+        self._is_consolidated_true = isinstance(entries, dict) and (
+            {path.strip("/"): _known(document) for path, document in entries.items()}
+            == {path: _known(document) for path, document in self.documents.items() if path}
+        )
+
+    @classmethod
+    def load_for_writing(cls, bytestore: ByteStore) -> Hierarchy:
+        """Read the metadata of a store that is going to be changed, node by node.
+
+        What a writer that was killed has left is removed first; nobody else may be writing.
+
+        Raises
+        ------
+        StoreNotFoundError, NotAStoreError, MetadataError, UnsupportedFormatError
+        """
+        recover(bytestore)
+        hierarchy = cls.load(bytestore, consolidated=False)
+        hierarchy.is_live = True
         return hierarchy
 
     @classmethod
     def _load_format2(cls, bytestore: ByteStore, *, consolidated: bool) -> Hierarchy:
         uri = bytestore.location.uri
+        stamp = _stamp_of(bytestore)
         found = bytestore.get_many([format2.CONSOLIDATED, format2.GROUP, format2.ARRAY])
         if not found:
-            raise NotAStoreError(
-                f"{uri} is not a Zarr store: it has no {DOCUMENT!r} at its root. A store whose write "
-                "did not finish has none either"
-            )
+            return cls._load_unfinished(bytestore, is_wanted=not consolidated)
         if format2.ARRAY in found:
             raise NotAStoreError(f"{uri} holds a Zarr array at its root, not a group")
         held = found.get(format2.CONSOLIDATED, b"{}")
         entries = _parse_or_empty(held, f"{uri}:/{format2.CONSOLIDATED}").get("metadata")
         hierarchy = cls(bytestore, {}, zarr_format=2)
+        hierarchy._stamp = stamp
         hierarchy.was_consolidated = format2.CONSOLIDATED in found
         if consolidated and isinstance(entries, dict):
             hierarchy.is_consolidated = True
@@ -140,9 +171,11 @@ class Hierarchy:
             keys = bytestore.metadata_keys(format2.NODE_DOCUMENTS)
             _check_sizes(bytestore, keys)
             encoded = bytestore.get_many(keys)
-            entries = {
+            found_entries = {
                 key: _parse_or_empty(encoded[key], f"{uri}:/{key}") for key in sorted(encoded)
             }
+            hierarchy._is_consolidated_true = entries == found_entries
+            entries = found_entries
         hierarchy.documents = format2.node_documents(_inside(entries, uri, is_key=True))
         for path, document in hierarchy.documents.items():
             _check_node(path, document, f"{uri}:/{path}")
@@ -151,6 +184,38 @@ class Hierarchy:
                 f"{uri} is a store of Zarr format 2 whose root group is not in its metadata; if its "
                 "nodes cannot be listed (plain HTTP), consolidate the store where it was written"
             )
+        return hierarchy
+
+    @classmethod
+    def _load_unfinished(cls, bytestore: ByteStore, *, is_wanted: bool) -> Hierarchy:
+        """Look for nodes in a store without a root: its write did not finish."""
+        uri = bytestore.location.uri
+        try:
+            keys = bytestore.metadata_keys(METADATA_KEYS)
+        except (OSError, NotImplementedError) as error:
+            logger.debug("%s cannot be listed: %s", uri, error)
+            keys = []
+        if not keys:
+            raise NotAStoreError(f"{uri} is not a Zarr store: it has no {DOCUMENT!r} at its root")
+        if not is_wanted or not _is_read_only(bytestore):
+            raise NotAStoreError(
+                f"{uri} is not complete: its write did not finish, so that its root has no metadata "
+                "(write it anew from its source; mode 'r-' shows what is there)"
+            )
+        hierarchy = cls(bytestore, {"": group_document({})})
+        if any(key.endswith("/" + DOCUMENT) for key in keys):
+            encoded = bytestore.get_many([key for key in keys if key.endswith("/" + DOCUMENT)])
+            hierarchy._add_all(
+                {
+                    key.removesuffix("/" + DOCUMENT): _parse(encoded[key], f"{uri}:/{key}")
+                    for key in sorted(encoded)
+                }
+            )
+            return hierarchy
+        encoded = bytestore.get_many(keys)
+        entries = {key: _parse_or_empty(encoded[key], f"{uri}:/{key}") for key in sorted(encoded)}
+        hierarchy.zarr_format = 2
+        hierarchy.documents |= format2.node_documents(_inside(entries, uri, is_key=True))
         return hierarchy
 
     @staticmethod
@@ -332,6 +397,35 @@ class Hierarchy:
             decoded = self._decoded_links[path] = attributes, links
         return decoded[1]
 
+    def check_unchanged(self, path: str) -> None:
+        """Raise if what was just read may be of another store than the metadata in memory.
+
+        A local store that is read may be replaced, or an array in it written anew, by another process:
+        the chunks at the same names are others then, or are missing.
+
+        Raises
+        ------
+        MetadataError
+        """
+        if self._stamp is None or self.is_live:
+            return
+        stamp = _stamp_of(self.bytestore)
+        if stamp == self._stamp:
+            return
+        self.cache.forget(path)  # what was read may be in it
+        if stamp is None or stamp[0] != self._stamp[0]:
+            raise MetadataError(
+                f"{self.uri} was replaced while it was read; open it again to read what is there now"
+            )
+        now = type(self).load(self.bytestore, consolidated=self.is_consolidated)
+        if _layout(now.documents.get(path)) != _layout(self.documents.get(path)):
+            raise MetadataError(
+                f"{self.uri}:/{path} was written anew while it was read; open the file again to read "
+                "what is there now"
+            )
+        # Rows may have been added to it, and what is known of it is still there.
+        self._stamp = stamp
+
     # -- zarr's objects --------------------------------------------------------------------------
 
     def async_array(self, path: str) -> zarr.AsyncArray[Any]:
@@ -400,16 +494,53 @@ class Hierarchy:
 
     # -- changing --------------------------------------------------------------------------------
 
+    def begin(self) -> None:
+        """Say, in a journal in the store, that changes follow; nothing where they have begun.
+
+        The consolidated metadata are the store as it was. Where there are none, the journal has them.
+        """
+        if self._has_journal or not self.is_live:
+            return
+        self._has_journal = True
+        self._journal_is_enough = not self._is_consolidated_true
+        before = documents_before(self.bytestore) if self._journal_is_enough else None
+        self.bytestore.set(JOURNAL, encode_journal(before))
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Change something in the store; where that fails, what it has left is looked for later."""
+        try:
+            yield
+        except BaseException:
+            self._has_failed = True
+            raise
+
+    def settle(self) -> None:
+        """Let the journal say that the changes are not undone any more; what is obsolete can go."""
+        if self._journal_is_enough:
+            self.bytestore.set(JOURNAL, encode_journal(None))
+            self._journal_is_enough = False
+
+    def end(self) -> None:
+        """Remove the journal: what is in the store is what is to be seen."""
+        if self._has_journal:
+            if self._has_failed:
+                recover(self.bytestore)
+            self.bytestore.delete(JOURNAL)
+            self._has_journal = self._has_failed = False
+
     def set_document(self, path: str, document: dict[str, JSON]) -> None:
         """Write the document of a node, unless it is there already; the root's waits for `commit`."""
         path = path.strip("/")
         self.cache.forget(path)
         if self.documents.get(path) == document:
             return
+        self.begin()
+        if path:
+            with self.attempt():
+                self._write_document(path, document)
         self.documents[path] = document
         self.is_changed = True
-        if path:
-            self._write_document(path, document)
 
     def _write_document(self, path: str, document: dict[str, JSON]) -> None:
         prefix = path + "/" if path else ""
@@ -433,6 +564,7 @@ class Hierarchy:
         else is there is removed now, the old ones at the commit.
         """
         path = path.strip("/")
+        self.begin()
         current: dict[str, JSON] = self.documents[path]["chunk_key_encoding"]
         if self.zarr_format == 2:
             # Format 2 has no second form of names: the chunks are replaced one by one.
@@ -450,6 +582,7 @@ class Hierarchy:
 
     def restore(self, before: dict[str, dict[str, JSON]]) -> None:
         """Go back to earlier documents: remove nodes that are new, rewrite those that were changed."""
+        self._has_failed = True  # there may be chunks of nodes that have no document yet
         for path in sorted(set(self.documents) - set(before)):
             self.bytestore.delete_prefix(path)
         for path, document in before.items():
@@ -457,48 +590,73 @@ class Hierarchy:
                 self.cache.forget(path)
                 self._write_document(path, document)
         self.documents = dict(before)
-        self._remove_obsolete_chunks()
+        for path, committed in list(self._committed_keys.items()):
+            present = self.documents[path]["chunk_key_encoding"]
+            self._remove_chunks(path, lambda key, keep=(committed, present): _has_none(keep, key))  # type: ignore[misc]
+            if present == committed:
+                del self._committed_keys[path]
 
-    def commit(self, *, consolidate: bool) -> None:
+    def commit(self, *, consolidate: bool, durable: bool = False) -> None:
         """Write the root's document, with the documents of all nodes in it where asked to.
 
         The consolidated metadata are never left stale: without ``consolidate`` they are dropped.
+
+        Parameters
+        ----------
+        consolidate : bool
+        durable : bool
+            Wait until everything else is on the disk first, and until this is.
         """
-        root = dict(self.documents[""])
+        if self.is_live:
+            self.begin()
+        if durable and isinstance(self.bytestore, LocalByteStore):
+            make_durable(self.bytestore.root)
         if self.zarr_format == 2:
-            self._commit_format2(root, consolidate=consolidate)
-            return
-        if consolidate:
-            root["consolidated_metadata"] = {
-                "kind": "inline",
-                "must_understand": False,
-                "metadata": {
-                    path: public_document(self.documents[path])
-                    for path in sorted(self.documents)
-                    if path
-                },
-            }
-        self.bytestore.set(DOCUMENT, encode_document(root))
+            self._commit_format2(dict(self.documents[""]), consolidate=consolidate)
+        else:
+            root = dict(self.documents[""])
+            if consolidate:
+                entries = self._consolidated()
+                root["consolidated_metadata"] = {
+                    "kind": "inline",
+                    "must_understand": False,
+                    "metadata": entries,
+                }
+            self.bytestore.set(DOCUMENT, encode_document(root))
+        if durable and isinstance(self.bytestore, LocalByteStore):
+            make_durable(self.bytestore.root)
         self._note_commit(consolidate=consolidate)
+
+    def _consolidated(self) -> dict[str, JSON]:
+        """Return the documents of all nodes, as the consolidated metadata of the format have them."""
+        if self.zarr_format == 3:
+            return {
+                path: public_document(self.documents[path])
+                for path in sorted(self.documents)
+                if path
+            }
+        return {
+            f"{path}/{name}" if path else name: document
+            for path in sorted(self.documents)
+            for name, document in format2.documents_of_node(self.documents[path]).items()
+        }
 
     def _commit_format2(self, root: dict[str, JSON], *, consolidate: bool) -> None:
-        if not consolidate:
-            self.bytestore.delete(format2.CONSOLIDATED)
-        self._write_document("", root)
+        encoded = format2.encode({"metadata": self._consolidated(), "zarr_consolidated_format": 1})
         if consolidate:
-            metadata = {
-                f"{path}/{name}" if path else name: document
-                for path in sorted(self.documents)
-                for name, document in format2.documents_of_node(self.documents[path]).items()
-            }
-            encoded = format2.encode({"metadata": metadata, "zarr_consolidated_format": 1})
+            # What readers see changes in this one operation; the root's own documents follow.
             self.bytestore.set(format2.CONSOLIDATED, encoded)
-        self._note_commit(consolidate=consolidate)
+            self._write_document("", root)
+            return
+        self._write_document("", root)
+        self.bytestore.delete(format2.CONSOLIDATED)
 
     def _note_commit(self, *, consolidate: bool) -> None:
-        self.is_consolidated = consolidate
+        self.settle()
+        self.is_consolidated = self.was_consolidated = self._is_consolidated_true = consolidate
         self.is_changed = False
         self._remove_obsolete_chunks()
+        self.end()
 
     def _remove_obsolete_chunks(self) -> None:
         """Remove the chunks of rewritten arrays that the present documents do not name."""
@@ -506,6 +664,10 @@ class Hierarchy:
             keys = self.documents[path]["chunk_key_encoding"]
             self._remove_chunks(path, lambda key, keys=keys: not has_form(keys, key))  # type: ignore[misc]
         self._committed_keys.clear()
+
+
+def _has_none(encodings: Iterable[dict[str, JSON]], key: str) -> bool:
+    return not any(has_form(encoding, key) for encoding in encodings)
 
 
 def group_document(attributes: dict[str, JSON]) -> dict[str, JSON]:
@@ -531,15 +693,70 @@ def _check_document(document: dict[str, JSON], where: str) -> None:
     if not isinstance(document.get("attributes") or {}, dict):
         raise MetadataError(f"{where} has attributes that are no object")
     if document["node_type"] == "array" and not (
-        isinstance(document.get("shape"), list) and "data_type" in document
+        _is_shape(document.get("shape")) and "data_type" in document
     ):
         raise MetadataError(f"{where} is an array without a shape and a data type")
+
+
+def _is_shape(value: JSON) -> bool:
+    return isinstance(value, list) and all(type(size) is int and size >= 0 for size in value)
 
 
 def _check_node(path: str, document: dict[str, JSON], where: str) -> None:
     """Raise `MetadataError` if a node asks for more than its readers can do."""
     limits.check_path_depth(path, where)
     limits.check_json_depth(document.get("attributes") or {}, where)
+
+
+def _known(document: JSON) -> JSON:
+    """A document without what stands for nothing, to compare it with another."""
+    if not isinstance(document, dict):
+        return document
+    return {
+        key: value
+        for key, value in document.items()
+        if key != "consolidated_metadata" and not (key == "attributes" and not value)
+    }
+
+
+def _stamp_of(bytestore: ByteStore) -> tuple[Any, ...] | None:
+    """Return what tells whether a local store is the one that it was: two system calls.
+
+    First which folder it is, then which root document is in it.
+    """
+    if not isinstance(bytestore, LocalByteStore):
+        return None
+    try:
+        folder = os.stat(bytestore.root)
+    except OSError:
+        return None
+    documents = []
+    for name in (DOCUMENT, format2.CONSOLIDATED, format2.ATTRIBUTES):
+        try:
+            found = os.stat(f"{bytestore.root}/{name}")
+        except OSError:
+            continue
+        documents.append((name, found.st_ino, found.st_mtime_ns, found.st_size))
+        if name != format2.ATTRIBUTES:
+            break
+    return (folder.st_dev, folder.st_ino), *documents
+
+
+def _layout(document: dict[str, JSON] | None) -> JSON:
+    """What of an array's document says where its elements are; not how many rows there are."""
+    if document is None:
+        return None
+    names = ("data_type", "chunk_grid", "chunk_key_encoding", "codecs", format2.ORIGINAL)
+    found = {name: document.get(name) for name in names}
+    if isinstance(original := found[format2.ORIGINAL], dict):
+        found[format2.ORIGINAL] = {k: v for k, v in original.items() if k != "shape"}
+    return [found, document.get("shape", [])[1:]]
+
+
+def _is_read_only(bytestore: ByteStore) -> bool:
+    if isinstance(bytestore, LocalByteStore):
+        return bytestore.read_only
+    return bytestore.zarr_store.read_only
 
 
 def _check_sizes(bytestore: ByteStore, keys: Iterable[str]) -> None:

@@ -9,7 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-METADATA_KEYS = frozenset({"zarr.json", ".zgroup", ".zarray", ".zattrs", ".zmetadata"})
+DOCUMENT = "zarr.json"
+"""Name of the metadata document of a node of Zarr format 3."""
+
+METADATA_KEYS = frozenset({DOCUMENT, ".zgroup", ".zarray", ".zattrs", ".zmetadata"})
 """Names that both Zarr formats keep for metadata; an object of that name would replace them."""
 
 LONGEST_NAME = 255

@@ -46,6 +46,7 @@ from hdmf_zarr.stores import (
 )
 from hdmf_zarr.stores.array import HDMFZarrArray
 from hdmf_zarr.stores.format2 import BROKEN, CONSOLIDATED, NATIVE, NODE_DOCUMENTS
+from hdmf_zarr.stores.lock import WriterLock
 from hdmf_zarr.transfer.files import ChunkMover, Way
 from hdmf_zarr.write.layout import LayoutRequest, decide_layout
 from hdmf_zarr.write.plan import ArrayPlan
@@ -60,6 +61,7 @@ FILTER_WITHOUT_CODEC = "a filter without a codec of Zarr format 3"
 """Why an array of numbers is decoded and written anew."""
 
 _NEW_CHUNK = re.compile(r"c(\.\d+)*")
+"""Name of a chunk of format 3; those of format 2 begin with a digit."""
 
 Progress = Callable[[int], None]
 
@@ -122,9 +124,8 @@ def upgrade(
     if location.is_local and not store_exists(location):
         raise StoreNotFoundError(f"{location.uri} does not exist; check the path")
     is_in_place = destination is None
-    hierarchy = Hierarchy.load(
-        open_bytestore(location, read_only=not is_in_place), consolidated=False
-    )
+    bytestore = open_bytestore(location, read_only=not is_in_place)
+    hierarchy = Hierarchy.load(bytestore, consolidated=False)
     if hierarchy.zarr_format != 2:
         raise OptionError(f"{location.uri} is of Zarr format 3 already")
     if is_in_place:
@@ -148,6 +149,8 @@ def upgrade(
         mover.stop()
         new_store.abandon()
         raise
+    finally:
+        new_store.release()
     return upgrader.report
 
 
@@ -155,7 +158,15 @@ def _upgrade_in_place(hierarchy: Hierarchy) -> Upgraded:
     """Write the new metadata beside the old; the new root document is the commit."""
     if not isinstance(hierarchy.bytestore, LocalByteStore):
         raise OptionError(f"{hierarchy.uri} is not a folder of this machine; give a destination")
-    _remove_new(hierarchy)  # what an interrupted upgrade has left
+    with WriterLock.acquire(hierarchy.bytestore.root):
+        return _upgrade_locked(hierarchy)
+
+
+def _upgrade_locked(hierarchy: Hierarchy) -> Upgraded:
+    # What an earlier upgrade that was stopped has left goes first; the journal tells of this one.
+    hierarchy = Hierarchy.load_for_writing(hierarchy.bytestore)
+    _remove_new(hierarchy)
+    hierarchy.begin()
     new = Hierarchy(hierarchy.bytestore, {"": group_document({})})
     upgrader = _Upgrader(hierarchy, new, hierarchy.location, None, None)
     try:
@@ -163,28 +174,21 @@ def _upgrade_in_place(hierarchy: Hierarchy) -> Upgraded:
         new.commit(consolidate=True)
     except BaseException:
         _remove_new(hierarchy)
-        _remove_stray_chunks(hierarchy)
+        hierarchy.end()
         raise
+    hierarchy.settle()
     _remove_old(hierarchy, upgrader.report.rewritten)
+    hierarchy.end()
     return upgrader.report
 
 
 def _remove_new(hierarchy: Hierarchy) -> None:
-    """Remove documents of format 3 below a store of format 2, and the chunks that they name."""
+    """Remove documents and chunks of format 3 in a store of format 2."""
     bytestore = hierarchy.bytestore
-    for key in list(bytestore.metadata_keys(frozenset({DOCUMENT}))):
-        path = key.removesuffix(DOCUMENT).strip("/")
-        for chunk in list(bytestore.list_prefix(path)) if path else []:
-            if chunk.removeprefix(path + "/").startswith("c.") or chunk == f"{path}/c":
-                bytestore.delete(chunk)
-        bytestore.delete(key)
-
-
-def _remove_stray_chunks(hierarchy: Hierarchy) -> None:
-    """Remove chunks of format 3 that no document names yet: format 2 has no file of such a name."""
-    for key in list(hierarchy.bytestore.list_prefix("")):
-        if _NEW_CHUNK.fullmatch(key.rpartition("/")[2]):
-            hierarchy.bytestore.delete(key)
+    for key in list(bytestore.list_prefix("")):
+        name = key.rpartition("/")[2]
+        if name == DOCUMENT or _NEW_CHUNK.fullmatch(name):
+            bytestore.delete(key)
 
 
 def _remove_old(hierarchy: Hierarchy, rewritten: Mapping[str, str]) -> None:

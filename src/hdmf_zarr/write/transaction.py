@@ -1,15 +1,14 @@
 """Where a new store is built, and how it takes the place of what was there before.
 
-On a local path the store is built beside its place and renamed into it at the end: until then the
-old file is whole, afterwards the new one is. On any other store the root's document, written last,
-is the commit: without it nothing opens.
+On a local path the store is built beside its place and exchanged with what is there at the end: until
+then the old file is whole, afterwards the new one is, and at no moment is there none. On any other store
+the root's document, written last, is the commit: without it nothing opens.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import uuid
 from pathlib import Path
 
 from hdmf_zarr.errors import StoreExistsError
@@ -19,40 +18,77 @@ from hdmf_zarr.stores import (
     Hierarchy,
     LocalByteStore,
     Location,
+    format2,
     group_document,
     open_bytestore,
 )
+from hdmf_zarr.stores.lock import (
+    WriterLock,
+    leftovers_beside,
+    remove_beside,
+    retired_path,
+    staging_path,
+)
+from hdmf_zarr.stores.system import exchange, make_durable, sync_folder
 
 
 class NewStore:
     """A store that is being written and is not there yet.
 
+    Parameters
+    ----------
+    location : Location
+    zarr_format : int
+
     Attributes
     ----------
     hierarchy : Hierarchy
         Empty at first.
+    lock : WriterLock or None
+        Of a local store: kept by the one who made this, also after the commit; see `release`.
+
+    Raises
+    ------
+    LockedError
+        If somebody is writing to the local store that this one is to replace.
     """
 
     def __init__(self, location: Location, zarr_format: int = 3) -> None:
         self.location = location
         bytestore = open_bytestore(location, read_only=False)
+        self.lock: WriterLock | None = None
         if isinstance(bytestore, LocalByteStore):
             target = bytestore.root
             target.parent.mkdir(parents=True, exist_ok=True)
-            staging = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.partial")
-            bytestore.moved_to(staging, unseen=True)
+            self.lock = WriterLock.acquire(target)
+            if self.lock.is_held:
+                # No other writer lives: whatever lies here is of one that was killed.
+                _remove_leftovers(target)
+            bytestore.moved_to(staging_path(target), unseen=True)
         else:
             _clear(bytestore)
         self._bytestore = bytestore
         self.hierarchy = Hierarchy(bytestore, {"": group_document({})}, zarr_format=zarr_format)
 
-    def commit(self, *, consolidate: bool) -> None:
-        """Write the root's document and put the store in its place."""
+    def commit(self, *, consolidate: bool, durable: bool = False) -> None:
+        """Write the root's document and put the store in its place.
+
+        Parameters
+        ----------
+        consolidate : bool
+        durable : bool
+            Wait until everything is on the disk before the store takes its place, and until it has it.
+        """
         self.hierarchy.commit(consolidate=consolidate)
         if isinstance(self._bytestore, LocalByteStore):
             target = Path(self.location.uri)
+            if durable:
+                make_durable(self._bytestore.root)
             put_in_place(self._bytestore.root, target)
+            if durable:
+                sync_folder(target.parent)
             self._bytestore.moved_to(target)
+        self.hierarchy.is_live = True
 
     def abandon(self) -> None:
         """Remove what was written; what was there before was not touched."""
@@ -60,6 +96,16 @@ class NewStore:
             shutil.rmtree(self._bytestore.root, ignore_errors=True)
         else:
             _clear(self._bytestore)
+
+    def release(self) -> None:
+        """Let others write to the store."""
+        if self.lock is not None:
+            self.lock.release()
+
+
+def _remove_leftovers(target: Path) -> None:
+    for path in leftovers_beside(target):
+        remove_beside(path)
 
 
 def check_replaceable(location: Location, *, force: bool) -> None:
@@ -102,24 +148,29 @@ def _clear(bytestore: ByteStore) -> None:
                 "store: write to another one"
             )
         return
-    # The root's document first: nothing opens that is half removed.
-    bytestore.delete(DOCUMENT)
+    # The root's documents first: nothing opens that is half removed.
+    for key in (DOCUMENT, format2.CONSOLIDATED, format2.GROUP):
+        bytestore.delete(key)
     bytestore.delete_prefix("")
 
 
 def put_in_place(built: Path, target: Path) -> None:
-    """Rename a folder or file to a place where something may be."""
+    """Rename a folder or file to a place where something may be.
+
+    What is there is exchanged with the new one in one step where the system can do that, and else moved
+    aside just before; if that fails it is put back.
+    """
     if not os.path.lexists(target) or (built.is_file() and not target.is_dir()):
         os.replace(built, target)
         return
-    aside = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.old")
+    if exchange(built, target):
+        remove_beside(built)
+        return
+    aside = retired_path(target)
     os.rename(target, aside)
     try:
         os.rename(built, target)
     except OSError:
         os.rename(aside, target)
         raise
-    if aside.is_dir() and not aside.is_symlink():
-        shutil.rmtree(aside)
-    else:
-        aside.unlink()
+    remove_beside(aside)

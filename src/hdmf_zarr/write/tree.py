@@ -79,6 +79,7 @@ class Execution:
 
     def carry_out(self, plan: TreePlan) -> None:
         """Write every node of a plan."""
+        self.hierarchy.begin()
         with self.queue.workers():
             self._carry_out(plan)
 

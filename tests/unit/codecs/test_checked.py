@@ -47,6 +47,13 @@ def test_nonsense_is_left_to_the_codec_or_refused(name: str, content: bytes) -> 
         check_compressed(name, content, 8)
 
 
+def test_a_chunk_that_becomes_less_than_nothing_is_refused() -> None:
+    encoded = bytearray(numcodecs.Blosc().encode(bytes(100)))
+    encoded[4:8] = b"\xff\xff\xff\xff"
+    with pytest.raises(MetadataError, match="becomes -1 bytes"):
+        check_compressed("blosc", bytes(encoded), None)
+
+
 def read(codec: object, change: object) -> np.ndarray:
     """Read an array whose chunk was changed, as every reader of a store does."""
     store = MemoryStore()

@@ -1,0 +1,349 @@
+"""Kill writers at random moments, and read stores with random damage; print what came of it.
+
+Run with::
+
+    python benchmarks/soak.py kill --times 300
+    python benchmarks/soak.py fuzz --inputs 20000
+
+``kill`` starts a process that writes, appends or upgrades, ends it with SIGKILL after a random time, and
+then asks a fresh process whether the store is whole: every value is of one write, ``check`` finds nothing
+but notes and leftovers, and the next writer leaves nothing behind. ``fuzz`` changes bytes of one object of
+a store and reads everything: only errors of this package and of zarr may come out, within the time and
+memory that are allowed. POSIX only: each trial is a forked process. Exits with 1 where anything is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import random
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numcodecs
+import numpy as np
+from hdmf.build import DatasetBuilder, GroupBuilder
+from hdmf.common import get_manager
+from zarr.errors import BaseZarrError
+
+from hdmf_zarr import ZarrDataIO, ZarrIO, check
+from hdmf_zarr.errors import HDMFZarrError
+from hdmf_zarr.stores.lock import leftovers_beside
+from hdmf_zarr.transfer.upgrade import upgrade
+
+ARRAYS, ROWS = 30, 64
+
+
+def tree(value: float, name: str = "group") -> GroupBuilder:
+    """A group of arrays that all hold one value."""
+    group = GroupBuilder(name, attributes={"value": value})
+    for index in range(ARRAYS):
+        data = np.full(ROWS, value)
+        group.set_dataset(DatasetBuilder(f"array{index}", data, attributes={"value": value}))
+    return group
+
+
+def root_of(value: float) -> GroupBuilder:
+    """A file whose every value is the same."""
+    root = GroupBuilder("root", attributes={"value": value})
+    root.set_group(tree(value))
+    return root
+
+
+def write(path: Path, value: float, zarr_format: int = 3) -> None:
+    """Write a file in which every value is the same."""
+    with ZarrIO(path, "w", get_manager(), zarr_format=zarr_format) as io:
+        io.write_builder(root_of(value))
+
+
+def append(path: Path, value: float) -> None:
+    """Add a group of that name, and rows to an array, in one commit."""
+    with ZarrIO(path, "r+", get_manager()) as io:
+        array = io.read_builder()["group"]["array0"].data
+        array.append(np.full(7, array[0]))
+        io.write_group("", tree(value, f"added{value:g}"))
+        array.append(np.full(200, array[0]))
+
+
+def verify(path: Path) -> str:
+    """Return what a store holds, in words; raise where it is not whole."""
+    with ZarrIO(path, "r", get_manager()) as io:
+        root = io.read_builder()
+        for name, group in root.groups.items():
+            values = {group.attributes["value"]}
+            for array in group.datasets.values():
+                values |= {array.attributes["value"], *np.asarray(array.data[:]).tolist()}
+            assert len(values) == 1, f"{name} has the values {sorted(values)}"
+            assert len(group.datasets) == ARRAYS, f"{name} has {len(group.datasets)} arrays"
+        rows = len(root["group"]["array0"].data)
+        assert rows == ROWS + 207 * (len(root.groups) - 1), (
+            f"{rows} rows, {len(root.groups)} groups"
+        )
+    report = check(path)
+    bad = [f for f in report.findings if f.severity != "note" and f.code != "leftover"]
+    assert not bad, str(bad[:3])
+    return f"{len(root.groups) - 1} groups added"
+
+
+def tidy(path: Path) -> None:
+    """Append, which removes what a killed writer has left; then nothing may be there."""
+    if not (path / "zarr.json").exists():
+        return
+    append(path, 1e6)
+    verify(path)
+    found = [f for f in check(path).findings if f.code != "leftover"]
+    assert not found, str(found[:3])
+
+
+def in_child(work: Callable[[], Any]) -> int:
+    """Fork, do something there, and return the process id."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                work()
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+    return child
+
+
+def is_well(work: Callable[[], Any]) -> bool:
+    """Whether something succeeds in another process."""
+    return os.waitpid(in_child(work), 0)[1] == 0
+
+
+def _write_again(path: Path) -> None:
+    for value in range(2, 10_000):
+        write(path, float(value))
+
+
+def _append_again(path: Path) -> None:
+    for value in range(2, 10_000):
+        append(path, float(value))
+
+
+WAYS: dict[str, tuple[int, Callable[[Path], None]]] = {
+    "write": (3, _write_again),
+    "append": (3, _append_again),
+    "append, format 2": (2, _append_again),
+    "upgrade": (2, lambda path: upgrade(path) and None),
+}
+
+
+def kill(times: int, seed: int) -> int:
+    """Kill writers at random moments; return the number of stores that were not whole."""
+    rng = random.Random(seed)
+    counts: Counter[str] = Counter()
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        originals = {}
+        for zarr_format in (2, 3):
+            originals[zarr_format] = Path(folder, f"original{zarr_format}.zarr")
+            assert is_well(lambda f=zarr_format: write(originals[f], 1.0, f))  # type: ignore[misc]
+        for number in range(times):
+            way = list(WAYS)[number % len(WAYS)]
+            zarr_format, work = WAYS[way]
+            path = Path(folder, f"{number}.zarr")
+            shutil.copytree(originals[zarr_format], path)
+            child = in_child(lambda work=work, path=path: work(path))  # type: ignore[misc]
+            time.sleep(rng.uniform(0.0, 0.25))
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            traces = len(leftovers_beside(path, lock=True)) + (path / ".append.partial").exists()
+            ok = is_well(lambda path=path: verify(path)) and is_well(lambda path=path: tidy(path))  # type: ignore[misc]
+            counts[f"{way}: {'whole' if ok else 'NOT WHOLE'}"] += 1
+            counts[f"{way}: stopped in the middle"] += traces > 0
+            if ok:
+                shutil.rmtree(path)
+            else:
+                print(f"trial {number} ({way})", file=sys.stderr)
+                shutil.move(path, Path(tempfile.gettempdir(), f"soak-{seed}-{number}.zarr"))
+    for what, count in sorted(counts.items()):
+        print(f"{what}: {count}")
+    print(f"{times} writers killed in {time.perf_counter() - started:.0f} s")
+    return sum(count for what, count in counts.items() if "NOT" in what)
+
+
+# -- damage ----------------------------------------------------------------------------------------
+
+SECONDS, MEMORY = 10, 4 * 1024**3
+
+
+def rich_store(path: Path, zarr_format: int) -> None:
+    """A small file with every kind of object."""
+    root = GroupBuilder("root", attributes={"text": "a", "numbers": [1.0, 2.0], "flag": True})
+    group = GroupBuilder("group", attributes={"x": 1})
+    root.set_group(group)
+    codecs: dict[str, Any] = {
+        "blosc": numcodecs.Blosc("zstd"),
+        "gzip": numcodecs.GZip(1),
+        "zstd": numcodecs.Zstd(1),
+        "plain": False,
+    }
+    for name, codec in codecs.items():
+        data = ZarrDataIO(np.arange(40.0).reshape(8, 5), chunks=(3, 5), compressor=codec)
+        group.set_dataset(DatasetBuilder(name, data))
+    group.set_dataset(DatasetBuilder("text", ["a", "größer", ""]))
+    group.set_dataset(DatasetBuilder("scalar", 1.5))
+    group.set_dataset(DatasetBuilder("word", "text"))
+    target = DatasetBuilder("target", np.arange(3))
+    group.set_dataset(target)
+    from hdmf.build import LinkBuilder, ReferenceBuilder
+
+    group.set_link(LinkBuilder(target, "link"))
+    group.set_dataset(DatasetBuilder("references", [ReferenceBuilder(target)] * 3, dtype="object"))
+    with ZarrIO(path, "w", get_manager(), zarr_format=zarr_format) as io:
+        io.write_builder(root)
+
+
+def read_all(path: Path, mode: str) -> None:
+    """Read whatever is in a store."""
+    with ZarrIO(path, mode, get_manager()) as io:
+        pending = [io.read_builder()]
+        while pending:
+            group = pending.pop()
+            pending += group.groups.values()
+            for dataset in group.datasets.values():
+                data = dataset.data
+                if not getattr(data, "shape", ()):
+                    str(data)
+                elif data.size > 10**6:
+                    data[tuple(slice(0, 1) for _ in data.shape)]
+                else:
+                    data[:]
+
+
+def mutate(value: bytes, rng: random.Random) -> bytes:
+    """Change a few bytes, or cut, repeat or replace a part."""
+    data = bytearray(value)
+    for _ in range(rng.choice((1, 1, 1, 2, 5))):
+        at = rng.randrange(len(data) + 1)
+        kind = rng.randrange(7)
+        if kind == 0 and data:
+            data[at % len(data)] ^= 1 << rng.randrange(8)
+        elif kind == 1 and data:
+            data[at % len(data)] = rng.randrange(256)
+        elif kind == 2:
+            del data[at : at + rng.randrange(1, 20)]
+        elif kind == 3:
+            data[at:at] = bytes(rng.randrange(256) for _ in range(rng.randrange(1, 9)))
+        elif kind == 4:
+            del data[at:]
+        elif kind == 5:
+            data[at:at] = data[at : at + rng.randrange(1, 60)]
+        else:
+            words = (
+                b"-1",
+                b"null",
+                b"[]",
+                b"{}",
+                b'""',
+                b"1e999",
+                b"99999999999999",
+                b"true",
+                b"..",
+            )
+            numbers = [i for i, byte in enumerate(data) if chr(byte) in '0123456789"[{']
+            if numbers:
+                spot = rng.choice(numbers)
+                data[spot : spot + 1] = rng.choice(words)
+    return bytes(data)
+
+
+def _fuzz_batch(stores: list[Path], count: int, seed: int, out: Path) -> None:
+    rng = random.Random(seed)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+
+    def too_long(*_: Any) -> None:
+        raise TimeoutError("HANG")
+
+    signal.signal(signal.SIGALRM, too_long)
+    counts: Counter[str] = Counter()
+    for number in range(count):
+        store = rng.choice(stores)
+        key = rng.choice([path for path in sorted(store.rglob("*")) if path.is_file()])
+        value = key.read_bytes()
+        changed = mutate(value, rng)
+        key.write_bytes(changed)
+        signal.alarm(SECONDS)
+        try:
+            read_all(store, rng.choice(("r", "r", "r-")))
+            outcome = "read"
+        except HDMFZarrError:
+            outcome = "an error of this package"
+        except BaseZarrError:
+            outcome = "an error of zarr"
+        except BaseException as error:
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{Path(last.filename).name}:{last.lineno}"
+            outcome = f"OTHER {type(error).__name__} at {where}: {error!s:.80}"
+            saved = out.with_name(f"input-{seed}-{number}")
+            saved.write_bytes(str(key.relative_to(store)).encode() + b"\n" + changed)
+        finally:
+            signal.alarm(0)
+            key.write_bytes(value)
+        counts[outcome] += 1
+    out.write_text("\n".join(f"{n}\t{what!s}" for what, n in counts.items()))
+
+
+def fuzz(inputs: int, seed: int, batch: int = 500) -> int:
+    """Read damaged stores; return the number of inputs that did what none may."""
+    counts: Counter[str] = Counter()
+    started = time.perf_counter()
+    folder = Path(tempfile.mkdtemp(prefix="soak-"))
+    stores = [folder / f"{zarr_format}.zarr" for zarr_format in (2, 3)]
+    for zarr_format, store in zip((2, 3), stores, strict=True):
+        assert is_well(lambda s=store, f=zarr_format: rich_store(s, f))  # type: ignore[misc]
+    for first in range(0, inputs, batch):
+        out = folder / f"counts-{first}"
+        child = in_child(lambda f=first, o=out: _fuzz_batch(stores, batch, seed + f, o))  # type: ignore[misc]
+        if os.waitpid(child, 0)[1] != 0 or not out.exists():
+            counts["OTHER the process died"] += 1
+            for zarr_format, store in zip((2, 3), stores, strict=True):
+                assert is_well(lambda s=store, f=zarr_format: rich_store(s, f))  # type: ignore[misc]
+            continue
+        for line in out.read_text().splitlines():
+            number, _, what = line.partition("\t")
+            if number.isdigit():
+                counts[what] += int(number)
+    for what, count in counts.most_common():
+        print(f"{count:7d}  {what}")
+    seconds = time.perf_counter() - started
+    print(f"{sum(counts.values())} inputs in {seconds:.0f} s; those that failed are in {folder}")
+    return sum(count for what, count in counts.items() if what.startswith("OTHER"))
+
+
+def main() -> int:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=("kill", "fuzz"))
+    parser.add_argument("--times", type=int, default=300, help="writers to kill")
+    parser.add_argument("--inputs", type=int, default=20_000, help="damaged stores to read")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    logging.disable(logging.CRITICAL)
+    if options.what == "kill":
+        return int(kill(options.times, options.seed) > 0)
+    return int(fuzz(options.inputs, options.seed) > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

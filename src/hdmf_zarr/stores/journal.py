@@ -1,0 +1,216 @@
+"""The journal of an append: how the next writer knows that one before it was stopped, and undoes it.
+
+While nodes are added to a store its readers see the consolidated metadata, in which these are not yet.
+The journal is an object in the store from before the first change until after the commit. If it is there
+when nobody writes, a writer was killed: what the consolidated metadata do not name is removed, and
+documents are put back to what they say there. A store whose consolidated metadata are missing, or say
+something else than its nodes, has the documents from before the append in the journal itself.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hdmf_zarr.convention import JSON
+from hdmf_zarr.stores import format2
+from hdmf_zarr.stores.bytestore import ByteStore
+from hdmf_zarr.stores.chunk_keys import coordinates_of
+from hdmf_zarr.stores.names import DOCUMENT, METADATA_KEYS, is_inside
+
+logger = logging.getLogger(__name__)
+
+JOURNAL = ".append.partial"
+"""Key of the journal."""
+
+TEMPORARY = re.compile(r".+\.[0-9a-f]{32}\.partial")
+"""The file that becomes an object when it is complete; zarr-python gives the same kind of names."""
+
+_CHUNK = re.compile(r"(?:^|.*/)(?P<chunk>c(?:[./]\d+)*|\d+(?:[./]\d+)*)")
+"""A key of a chunk, in any form."""
+
+NODE_KEYS = METADATA_KEYS - {format2.CONSOLIDATED}
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What undoes an append that was stopped.
+
+    Attributes
+    ----------
+    removed : tuple of str
+        Keys that the store as it was does not have.
+    restored : dict of str to JSON
+        Documents that it has otherwise, by key.
+    """
+
+    removed: tuple[str, ...] = ()
+    restored: dict[str, JSON] = field(default_factory=dict)
+
+
+def encode_journal(before: Mapping[str, JSON] | None) -> bytes:
+    """Return the content of a journal.
+
+    Parameters
+    ----------
+    before : mapping of str to JSON, or None
+        All metadata documents by key; None where the consolidated metadata are enough.
+    """
+    return json.dumps({"append": 1, "before": before}).encode("utf-8")
+
+
+def documents_in(bytestore: ByteStore, keys: Iterable[str]) -> dict[str, JSON]:
+    """Read documents; one that is no JSON is missing."""
+    found = {}
+    for key, encoded in bytestore.get_many(keys).items():
+        document = _parse(encoded)
+        if document is not None:
+            found[key] = document
+    return found
+
+
+def documents_before(bytestore: ByteStore) -> dict[str, JSON]:
+    """Return every metadata document of a store, by key."""
+    return documents_in(bytestore, bytestore.metadata_keys(METADATA_KEYS))
+
+
+def recover(bytestore: ByteStore) -> Recovery | None:
+    """Undo an append that was stopped; nothing, and one request, where there was none.
+
+    Nobody else may be writing to the store.
+    """
+    journal = bytestore.get(JOURNAL)
+    if journal is None:
+        return None
+    keys = list(bytestore.list_prefix(""))
+    found = documents_in(bytestore, [key for key in keys if _name(key) in METADATA_KEYS])
+    recovery = plan_recovery(keys, found, journal)
+    # Documents first: chunks that they name no longer are harmless.
+    for key, document in recovery.restored.items():
+        bytestore.set(
+            key, format2.encode(document) if _name(key) != DOCUMENT else _encode(document)
+        )
+    for key in recovery.removed:
+        bytestore.delete(key)
+    bytestore.delete(JOURNAL)
+    logger.warning(
+        "%s: an append that was stopped has been undone (%d objects removed, %d put back)",
+        bytestore.location.uri,
+        len(recovery.removed),
+        len(recovery.restored),
+    )
+    return recovery
+
+
+def plan_recovery(keys: Iterable[str], found: Mapping[str, JSON], journal: bytes) -> Recovery:
+    """Return what undoes an append.
+
+    Parameters
+    ----------
+    keys : iterable of str
+        Of all objects in the store.
+    found : mapping of str to JSON
+        Its metadata documents by key.
+    journal : bytes
+    """
+    truth = documents_of_truth(found, journal)
+    is_settled = truth is None  # committed: only what the documents do not name is left
+    documents = dict(found if truth is None else truth)
+    restored = {
+        key: document
+        for key, document in documents.items()
+        if not is_settled and not _same(found.get(key), document)
+    }
+    arrays = _grids(documents)
+    removed = []
+    for key in keys:
+        if key == JOURNAL:
+            continue
+        is_stray = _name(key) in METADATA_KEYS and key not in documents
+        if is_stray or TEMPORARY.fullmatch(_name(key)) or _is_stray_chunk(key, arrays):
+            removed.append(key)
+    return Recovery(tuple(removed), restored)
+
+
+def documents_of_truth(found: Mapping[str, JSON], journal: bytes) -> dict[str, JSON] | None:
+    """Return the documents of the store as it was, by key; None where they are those of the nodes."""
+    before = (_parse(journal) or {}).get("before")
+    if isinstance(before, dict):
+        return {key: document for key, document in before.items() if is_inside(key)}
+    root = found.get(DOCUMENT)
+    if root is not None:
+        entries = (root.get("consolidated_metadata") or {}).get("metadata")
+        if not isinstance(entries, dict):
+            return None
+        nodes = {f"{path.strip('/')}/{DOCUMENT}": document for path, document in entries.items()}
+        inside = {key: document for key, document in nodes.items() if is_inside(key)}
+        return {DOCUMENT: root, **inside}
+    held = found.get(format2.CONSOLIDATED)
+    entries = None if held is None else held.get("metadata")
+    if not isinstance(entries, dict):
+        return None
+    assert held is not None
+    inside = {key: document for key, document in entries.items() if is_inside(key)}
+    return {**inside, format2.CONSOLIDATED: held}
+
+
+def _same(found: JSON, document: JSON) -> bool:
+    # Empty attributes stand for none, and NaN is NaN.
+    return (found or {}) == (document or {}) or _encode(found) == _encode(document)
+
+
+def _grids(documents: Mapping[str, JSON]) -> dict[str, tuple[Mapping[str, Any], list[int]]]:
+    """Path of each array -> how its chunks are named, and how many there are along each dimension."""
+    grids = {}
+    for key, document in documents.items():
+        path, _, name = key.rpartition("/")
+        try:
+            if name == DOCUMENT and document.get("node_type") == "array":
+                unit = document["chunk_grid"]["configuration"]["chunk_shape"]
+                encoding = document["chunk_key_encoding"]
+            elif name == format2.ARRAY:
+                unit = document["chunks"]
+                separator = document.get("dimension_separator", ".")
+                encoding = {"name": "v2", "configuration": {"separator": separator}}
+            else:
+                continue
+            sizes = zip(document["shape"], unit, strict=True)
+            grids[path] = (encoding, [-(-size // step) for size, step in sizes])
+        except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError):
+            continue  # metadata that make no sense: nothing of the array is removed
+    return grids
+
+
+def _is_stray_chunk(key: str, arrays: Mapping[str, tuple[Mapping[str, Any], list[int]]]) -> bool:
+    match = _CHUNK.fullmatch(key)
+    if match is None:
+        return False
+    path = key
+    while path:
+        path = path.rpartition("/")[0]
+        if path in arrays:
+            encoding, counts = arrays[path]
+            inside = key[len(path) + 1 :] if path else key
+            at = coordinates_of(encoding, inside, len(counts))
+            return at is None or any(i >= n for i, n in zip(at, counts, strict=True))
+    return "/" in key
+
+
+def _name(key: str) -> str:
+    return key.rpartition("/")[2]
+
+
+def _parse(encoded: bytes) -> dict[str, JSON] | None:
+    try:
+        document = json.loads(encoded)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _encode(document: JSON) -> bytes:
+    return json.dumps(document, separators=(",", ":")).encode("utf-8")

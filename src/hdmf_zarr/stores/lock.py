@@ -1,0 +1,304 @@
+"""One writer at a time: a lock beside a local store, and what else writers have lain beside it.
+
+Of a store ``a.zarr`` these are hidden files and folders in the same folder:
+
+* ``.a.zarr.lock``: held by the writer, removed at its end. The system drops the lock of a process
+  that dies, so the file of a dead one keeps nobody out. It says who the writer is.
+* ``.a.zarr.<12 hex digits>.partial``: a new store before it is complete.
+* ``.a.zarr.<12 hex digits>.old``: the store that was there before, while it is removed.
+
+They lie beside the store and not in it: a store that is copied takes no lock with it. Over NFS the
+lock holds between machines where its server has locks; where the file system has none, a writer goes on
+without one and says so in the log.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import gc
+import json
+import logging
+import os
+import re
+import shutil
+import socket
+import time
+import uuid
+import weakref
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from hdmf_zarr.errors import LockedError
+
+logger = logging.getLogger(__name__)
+
+TRIES = 4
+"""A check that looks whether a store is locked holds the lock for a moment itself."""
+
+PAUSE_SECONDS = 0.01
+
+_REFUSED = frozenset({errno.EACCES, errno.EAGAIN, errno.EDEADLK})
+"""What systems answer where another one has the lock; anything else says that there are no locks."""
+
+
+def lock_path(store: Path) -> Path:
+    """Return the path of the lock of a local store."""
+    return store.with_name(f".{store.name}.lock")
+
+
+def staging_path(store: Path) -> Path:
+    """Return a path beside a store at which nothing is, where a new one is built."""
+    return store.with_name(f".{store.name}.{uuid.uuid4().hex[:12]}.partial")
+
+
+def retired_path(store: Path) -> Path:
+    """Return a path beside a store at which nothing is, for what the new one replaces."""
+    return store.with_name(f".{store.name}.{uuid.uuid4().hex[:12]}.old")
+
+
+def leftovers_beside(store: Path, *, lock: bool = False) -> list[Path]:
+    """Return what writers have lain beside a store; with ``lock`` the file of their lock, too.
+
+    Nothing of a dead writer differs from that of a living one: ask `writer_of` first, or hold the lock.
+    """
+    pattern = re.compile(rf"\.{re.escape(store.name)}\.[0-9a-f]{{12}}\.(partial|old)")
+    found = [
+        path
+        for path in _entries(store.parent)
+        if pattern.fullmatch(path.name) or (lock and path == lock_path(store))
+    ]
+    return sorted(found)
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            return [folder / entry.name for entry in entries if entry.name.startswith(".")]
+    except OSError:
+        return []
+
+
+def remove_beside(path: Path) -> None:
+    """Remove a leftover: a folder, a file or a symbolic link."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+class WriterLock:
+    """The right to write to a local store; see `acquire`.
+
+    Attributes
+    ----------
+    path : Path
+        Of the file that is locked.
+    is_held : bool
+        False where the file system has no locks, and after the release.
+    """
+
+    def __init__(self, path: Path, descriptor: int | None) -> None:
+        self.path = path
+        self._release: weakref.finalize[..., WriterLock] | None = None
+        if descriptor is not None:
+            # Also when nobody has the writer any more, which HDMF does not close then.
+            self._release = weakref.finalize(self, _give_up, descriptor, path, os.getpid())
+            _HELD.add(self)
+
+    @classmethod
+    def acquire(cls, store: Path) -> WriterLock:
+        """Lock a local store, whose folder need not exist yet.
+
+        Parameters
+        ----------
+        store : Path
+
+        Raises
+        ------
+        LockedError
+            If another process, or this one, is writing to the store.
+        """
+        path = lock_path(store)
+        for attempt in range(TRIES):
+            descriptor = _open(path)
+            if descriptor is None:
+                return cls(path, None)
+            try:
+                _lock(descriptor)
+            except OSError as error:
+                holder = _read_owner(descriptor)
+                os.close(descriptor)
+                if error.errno not in _REFUSED:
+                    logger.warning("%s cannot be locked: %s", path, error)
+                    return cls(path, None)
+                if holder.get("process") == os.getpid():
+                    gc.collect()  # a writer that nobody has any more gives up its lock then
+                if attempt == TRIES - 1:
+                    raise LockedError(_message(store, holder)) from None
+                time.sleep(PAUSE_SECONDS)
+                continue
+            if _is_at(descriptor, path):
+                _write_owner(descriptor)
+                return cls(path, descriptor)
+            os.close(descriptor)  # the file of a writer that has just removed it
+        raise LockedError(_message(store, {}))
+
+    @property
+    def is_held(self) -> bool:
+        """Whether nobody else can write to the store."""
+        return self._release is not None and self._release.alive
+
+    def release(self) -> None:
+        """Let others write; in a child of the process that has the lock, only forget it."""
+        if self._release is not None:
+            _HELD.discard(self)
+            self._release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.release()
+
+
+def _give_up(descriptor: int, path: Path, owner: int) -> None:
+    if os.getpid() == owner:
+        # Removed while it is locked, so that nobody locks a file without a name; see `_is_at`.
+        with contextlib.suppress(OSError):
+            if os.name != "nt":  # which removes none that is open
+                path.unlink()
+        with contextlib.suppress(OSError):
+            _unlock(descriptor)
+    os.close(descriptor)
+    if os.name == "nt":
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def writer_of(store: Path) -> str | None:
+    """Return who is writing to a local store, in words, or None.
+
+    The file of a writer that died is no writer.
+    """
+    try:
+        descriptor = os.open(lock_path(store), os.O_RDWR)
+    except OSError:
+        return None
+    try:
+        _lock(descriptor)
+    except OSError as error:
+        return _in_words(_read_owner(descriptor)) if error.errno in _REFUSED else None
+    else:
+        _unlock(descriptor)
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def check_not_locked(store: Path) -> None:
+    """Raise `LockedError` if somebody is writing to a local store; nothing is changed."""
+    for attempt in range(TRIES):
+        writer = writer_of(store)
+        if writer is None:
+            return
+        if attempt < TRIES - 1:
+            time.sleep(PAUSE_SECONDS)
+    raise LockedError(f"{store} is being written to by {writer}; {_ADVICE}")
+
+
+_ADVICE = "close it there first (reading is possible at any time)"
+
+
+def _message(store: Path, holder: dict[str, Any]) -> str:
+    return f"{store} is being written to by {_in_words(holder)}; {_ADVICE}"
+
+
+def _in_words(holder: dict[str, Any]) -> str:
+    process, machine = holder.get("process"), holder.get("machine")
+    if not isinstance(process, int):
+        return "another process"
+    where = "" if machine == socket.gethostname() else f" on {machine!s:.100}"
+    who = "this process" if process == os.getpid() and not where else f"process {process}"
+    started = holder.get("since")
+    return f"{who}{where}, since {started!s:.40}" if started else f"{who}{where}"
+
+
+def _open(path: Path) -> int | None:
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+    try:
+        return os.open(path, flags, 0o666)
+    except OSError as error:
+        # A folder that cannot be written to, or a file of another user: writing may be possible still.
+        logger.warning("%s cannot be locked: %s", path, error)
+        return None
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether an open file is the one at a path: its writer may have removed it."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except OSError:
+        return False
+
+
+def _write_owner(descriptor: int) -> None:
+    since = time.strftime("%Y-%m-%d %H:%M:%S")
+    owner = {"process": os.getpid(), "machine": socket.gethostname(), "since": since}
+    with contextlib.suppress(OSError):  # a full disk: the lock holds without it
+        os.ftruncate(descriptor, 0)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.write(descriptor, json.dumps(owner).encode("utf-8"))
+
+
+def _read_owner(descriptor: int) -> dict[str, Any]:
+    try:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        owner = json.loads(os.read(descriptor, 4096))
+    except (OSError, ValueError):
+        return {}
+    return owner if isinstance(owner, dict) else {}
+
+
+if os.name == "nt":
+    import msvcrt
+
+    _FAR = 2**30
+    """The byte that is locked: far behind the text, which others then can read."""
+
+    def _lock(descriptor: int) -> None:
+        os.lseek(descriptor, _FAR, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+
+    def _unlock(descriptor: int) -> None:
+        os.lseek(descriptor, _FAR, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)  # type: ignore[attr-defined]
+
+else:
+    import fcntl
+
+    # The lock of an open file and not of the process: two writers of one process exclude each other.
+    def _lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _unlock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+_HELD: weakref.WeakSet[WriterLock] = weakref.WeakSet()
+
+
+def _forget_in_child() -> None:
+    """A child of a writer shares its open files, and would keep the lock beyond the writer's death."""
+    for lock in list(_HELD):
+        lock.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_in_child)

@@ -1,0 +1,108 @@
+"""What Python has no function for: two names exchanged at once, and a whole tree made durable.
+
+The only place that calls the C library. Every function says whether it could; where a system or a
+file system has no such call, the caller does it the long way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import ctypes.util
+import logging
+import os
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+_HERE = -100
+"""``AT_FDCWD`` of Linux: paths are relative to the current folder."""
+
+_LINUX_EXCHANGE = _MACOS_SWAP = 2
+"""``RENAME_EXCHANGE`` of ``linux/fs.h``, ``RENAME_SWAP`` of macOS's ``sys/stdio.h``."""
+
+
+@cache
+def _library() -> Any:
+    if sys.platform not in ("linux", "darwin"):
+        return None
+    try:
+        return ctypes.CDLL(None, use_errno=True)
+    except OSError as error:
+        logger.debug("the C library cannot be called: %s", error)
+        return None
+
+
+def _function(name: str) -> Any:
+    return getattr(_library(), name, None)
+
+
+def exchange(first: Path, second: Path) -> bool:
+    """Let two paths change places in one step; return False where the system cannot."""
+    one, other = os.fsencode(first), os.fsencode(second)
+    if sys.platform == "linux":
+        call = _function("renameat2")
+        status = -1 if call is None else call(_HERE, one, _HERE, other, _LINUX_EXCHANGE)
+    elif sys.platform == "darwin":
+        call = _function("renamex_np")
+        status = -1 if call is None else call(one, other, _MACOS_SWAP)
+    else:
+        return False
+    if status == 0:
+        return True
+    logger.debug("%s: no exchange: %s", second, os.strerror(ctypes.get_errno()))
+    return False
+
+
+def can_sync_at_once() -> bool:
+    """Whether `make_durable` is one call of the system, which costs less than a tenth of a write."""
+    return sys.platform == "linux" and _function("syncfs") is not None
+
+
+def make_durable(folder: Path) -> None:
+    """Return when everything below a folder, and its own name, is on the disk.
+
+    One ``syncfs`` where the system has it, which also writes what others have written to the same file
+    system; otherwise one ``fsync`` a file and folder.
+    """
+    if not _sync_file_system(folder):
+        for where, _, files in os.walk(folder):
+            for name in files:
+                sync_file(Path(where, name))
+            sync_folder(Path(where))
+    sync_folder(folder.parent)
+
+
+def _sync_file_system(folder: Path) -> bool:
+    if not can_sync_at_once():
+        return False
+    call = _function("syncfs")
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        if call(descriptor) == 0:
+            return True
+        error = ctypes.get_errno()
+    finally:
+        os.close(descriptor)
+    raise OSError(error, os.strerror(error), str(folder))
+
+
+def sync_file(path: Path) -> None:
+    """Return when a file is on the disk."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def sync_folder(path: Path) -> None:
+    """Return when the names in a folder are on the disk; Windows does that by itself."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some network file systems have it for files only
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,558 @@
+"""Whoever is stopped, whenever: the old store or the new one is there, and never anything else."""
+
+from __future__ import annotations
+
+import errno
+import gc
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hdmf.build import GroupBuilder
+from hdmf.common import get_manager
+from zarr.storage import MemoryStore
+
+from hdmf_zarr import ZarrIO, check
+from hdmf_zarr.errors import LockedError, NotAStoreError
+from hdmf_zarr.stores import lock as lock_module
+from hdmf_zarr.stores import system
+from hdmf_zarr.stores.journal import JOURNAL
+from hdmf_zarr.stores.lock import WriterLock, leftovers_beside, lock_path, writer_of
+from hdmf_zarr.write import transaction
+from hdmf_zarr.write.transaction import put_in_place
+
+posix = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
+
+
+def tree(value: float) -> GroupBuilder:
+    """A store that says everywhere which one it is."""
+    root = GroupBuilder("root", attributes={"value": value})
+    group = GroupBuilder("group", attributes={"value": value})
+    root.set_group(group)
+    for name in ("a", "b"):
+        group.set_dataset(_dataset(name, np.full(50, value)))
+    return root
+
+
+def _dataset(name: str, data: Any) -> Any:
+    from hdmf.build import DatasetBuilder
+
+    return DatasetBuilder(name, data, attributes={"unit": "V"})
+
+
+def write(target: Any, value: float, mode: str = "w", **options: Any) -> Any:
+    with ZarrIO(target, mode, get_manager(), **options) as io:
+        io.write_builder(tree(value))
+    return target
+
+
+def value_of(target: Any, mode: str = "r") -> float:
+    """The one value that a store has in every place."""
+    with ZarrIO(target, mode, get_manager()) as io:
+        root = io.read_builder()
+        group = root["group"]
+        values = {root.attributes["value"], group.attributes["value"]}
+        for name in ("a", "b"):
+            values |= set(np.asarray(group[name].data[:]).tolist())
+    assert len(values) == 1
+    return float(values.pop())
+
+
+def names_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return write(tmp_path / "file.zarr", 1.0)
+
+
+def run_python(code: str, *arguments: Any) -> subprocess.Popen[str]:
+    """Run a program that has the helpers of this file."""
+    start = "from tests.integration.test_transactions import *\n"
+    return subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", start + textwrap.dedent(code), *map(str, arguments)],
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.fixture
+def other_writer(store: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that has opened the store for appending."""
+    code = """
+        io = ZarrIO(sys.argv[1], "r+", get_manager())
+        print("open", flush=True)
+        time.sleep(60)
+    """
+    process = run_python(code, store)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "open\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+# -- a new store -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_a_new_store_leaves_nothing_beside_it(tmp_path: Path, zarr_format: int) -> None:
+    target = write(tmp_path / "file.zarr", 1.0, zarr_format=zarr_format)
+    write(target, 2.0, zarr_format=zarr_format)
+    assert value_of(target) == 2.0
+    assert names_in(tmp_path) == {"file.zarr"}
+    assert check(target).findings == ()
+
+
+def test_there_is_a_store_at_every_moment(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What exchanges the two is one step: neither name is ever missing."""
+    if not system.exchange(store, write(store.with_name("other.zarr"), 5.0)):
+        pytest.skip("this system or file system has no exchange")
+    assert value_of(store) == 5.0
+    monkeypatch.setattr(os, "rename", lambda *_: pytest.fail("not in one step"))
+    write(store, 2.0)
+    assert value_of(store) == 2.0
+
+
+def test_without_an_exchange_the_old_store_is_moved_aside(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transaction, "exchange", lambda *_: False)
+    write(store, 2.0)
+    assert value_of(store) == 2.0
+    assert names_in(store.parent) == {"file.zarr"}
+
+
+def test_a_rename_that_fails_brings_the_old_store_back(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transaction, "exchange", lambda *_: False)
+    built = write(store.with_name("built.zarr"), 2.0)
+    rename = os.rename
+
+    def failing(source: Any, target: Any) -> None:
+        if Path(source) == built:
+            raise OSError(errno.EIO, "no")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", failing)
+    with pytest.raises(OSError, match="no"):
+        put_in_place(built, store)
+    assert value_of(store) == 1.0
+
+
+def test_the_next_write_removes_what_a_killed_one_left(store: Path) -> None:
+    left = store.with_name(f".file.zarr.{'a' * 12}.partial")
+    write(left, 3.0)
+    old = store.with_name(f".file.zarr.{'b' * 12}.old")
+    old.mkdir()
+    other = store.with_name(f".other.zarr.{'a' * 12}.partial")
+    other.mkdir()
+    lock_path(store).write_text('{"process": 1}')
+    write(store, 2.0)
+    assert names_in(store.parent) == {"file.zarr", other.name}
+
+
+def test_a_store_that_was_never_committed_says_so_and_can_be_looked_into() -> None:
+    store = MemoryStore()
+    write(store, 1.0)
+    del store._store_dict["zarr.json"]
+    with pytest.raises(NotAStoreError, match=r"did not finish.*mode 'r-'"):
+        ZarrIO(store, "r", get_manager())
+    with ZarrIO(store, "r-", get_manager()) as io:
+        np.testing.assert_array_equal(io.read_builder()["group"]["a"].data[:], np.full(50, 1.0))
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_an_unfinished_folder_says_so(tmp_path: Path, zarr_format: int) -> None:
+    store = write(tmp_path / "file.zarr", 1.0, zarr_format=zarr_format)
+    for name in ("zarr.json", ".zgroup", ".zmetadata", ".zattrs"):
+        (store / name).unlink(missing_ok=True)
+    with pytest.raises(NotAStoreError, match="did not finish"):
+        ZarrIO(store, "r", get_manager())
+    with ZarrIO(store, "r-", get_manager()) as io:
+        np.testing.assert_array_equal(io.read_builder()["group"]["b"].data[:], np.full(50, 1.0))
+    (tmp_path / "empty.zarr").mkdir()
+    with pytest.raises(NotAStoreError, match="is not a Zarr store"):
+        ZarrIO(tmp_path / "empty.zarr", "r-", get_manager())
+
+
+# -- the lock --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["r+", "a", "w"])
+def test_a_second_writer_is_refused_with_the_process_of_the_first(
+    store: Path, other_writer: subprocess.Popen[str], mode: str
+) -> None:
+    with pytest.raises(LockedError, match=rf"process {other_writer.pid}, since"):
+        ZarrIO(store, mode, get_manager())
+    assert value_of(store) == value_of(store, "r-") == 1.0
+    assert check(store).findings == ()
+    with pytest.raises(LockedError):
+        check(store, repair=True)
+
+
+def test_a_dead_process_keeps_nobody_out(store: Path, other_writer: subprocess.Popen[str]) -> None:
+    other_writer.kill()
+    other_writer.wait()
+    assert lock_path(store).exists()
+    (found,) = check(store).findings
+    assert found.code == "leftover"
+    with ZarrIO(store, "r+", get_manager()):
+        assert "this process" in str(writer_of(store))
+    assert names_in(store.parent) == {"file.zarr"}
+
+
+def test_repair_removes_the_lock_of_a_dead_process(store: Path) -> None:
+    lock_path(store).write_text("")
+    report = check(store, repair=True)
+    assert report.findings == ()
+    assert report.repaired == (f"removed {lock_path(store)}",)
+    assert names_in(store.parent) == {"file.zarr"}
+
+
+@pytest.mark.parametrize("second", ["r+", "a", "w"])
+def test_two_writers_of_one_process_exclude_each_other(store: Path, second: str) -> None:
+    with ZarrIO(store, "r+", get_manager()), pytest.raises(LockedError, match="this process"):
+        ZarrIO(store, second, get_manager())
+    write(store, 2.0)
+    with ZarrIO(store, "w", get_manager()) as io:
+        io.write_builder(tree(3.0))
+        with pytest.raises(LockedError, match="this process"):
+            ZarrIO(store, second, get_manager())
+    assert value_of(store) == 3.0
+
+
+def test_a_writer_that_nobody_has_any_more_keeps_nobody_out(store: Path) -> None:
+    io = ZarrIO(store, "r+", get_manager())
+    io.cycle = io  # it is collected some time, and not when its last name goes
+    gc.disable()
+    try:
+        del io
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)  # HDMF's, for what was not closed
+            with ZarrIO(store, "r+", get_manager()):
+                pass
+    finally:
+        gc.enable()
+
+
+def test_a_failed_open_keeps_no_lock(store: Path) -> None:
+    (store / "zarr.json").write_text("{")
+    with pytest.raises(ValueError, match="not valid JSON"):
+        ZarrIO(store, "r+", get_manager())
+    assert names_in(store.parent) == {"file.zarr"}
+
+
+def test_a_failed_write_keeps_no_lock(store: Path) -> None:
+    builder = tree(2.0)
+    builder["group"].set_dataset(_dataset("bad", np.array([object()])))
+    io = ZarrIO(store, "w", get_manager())
+    with pytest.raises((TypeError, ValueError)):
+        io.write_builder(builder)
+    io.close()
+    assert value_of(store) == 1.0
+    assert names_in(store.parent) == {"file.zarr"}
+
+
+@posix
+def test_a_child_neither_keeps_the_lock_nor_ends_it(store: Path) -> None:
+    io = ZarrIO(store, "r+", get_manager())
+    child = os.fork()
+    if child == 0:  # pragma: no cover - another process
+        io.close()
+        os._exit(0 if lock_path(store).exists() else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    with pytest.raises(LockedError):
+        WriterLock.acquire(store)
+    io.close()
+    WriterLock.acquire(store).release()
+
+
+def test_where_nothing_can_be_locked_writing_goes_on(
+    store: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def unsupported(_descriptor: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    left = store.with_name(f".file.zarr.{'a' * 12}.partial")
+    left.mkdir()
+    monkeypatch.setattr(lock_module, "_lock", unsupported)
+    write(store, 2.0)
+    assert value_of(store) == 2.0
+    assert "cannot be locked" in caplog.text
+    assert left.exists(), "it may be of a living writer"
+
+
+def test_a_store_is_linked_read_only_while_somebody_writes_to_it(tmp_path: Path) -> None:
+    raw, file = write(tmp_path / "raw.zarr", 1.0), tmp_path / "file.zarr"
+    with ZarrIO(raw, "r", get_manager()) as raw_io, ZarrIO(file, "w", get_manager()) as io:
+        root = GroupBuilder("root")
+        root.set_dataset(_dataset("linked", raw_io.read_builder()["group"]["a"].data))
+        io.write_builder(root)
+    with ZarrIO(raw, "r+", get_manager()), ZarrIO(file, "r+", get_manager()) as io:
+        data = io.read_builder()["linked"].builder.data
+        assert data[0] == 1.0
+        with pytest.raises(ValueError, match="read-only"):
+            data[0] = 2.0
+    assert names_in(tmp_path) == {"raw.zarr", "file.zarr"}
+
+
+# -- appending -------------------------------------------------------------------------------------
+
+
+def append(target: Any, value: float) -> None:
+    """Add a group, and rows to an array: short ones in place, then as many as need other chunks."""
+    with ZarrIO(target, "r+", get_manager()) as io:
+        data = io.read_builder()["group"]["a"].data
+        data.append(np.full(3, value))
+        new = GroupBuilder("new", attributes={"value": value})
+        new.set_dataset(_dataset("x", np.full(5, value)))
+        io.write_group("", new)
+        data.append(np.full(100, value))
+
+
+class Stopped(BaseException):
+    """Stands for the end of the process: nothing of ours runs after it."""
+
+
+def stop_append_after(target: Any, count: int, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Append until the ``count``-th change of the disk; return whether it was stopped."""
+    from zarr.storage import LocalStore
+
+    from hdmf_zarr.stores.bytestore import LocalByteStore
+
+    left = count
+    with monkeypatch.context() as patch:
+
+        def stopping(plain: Any) -> Any:
+            def changed(*args: Any, **kwargs: Any) -> Any:
+                nonlocal left
+                if left == 0:
+                    raise Stopped
+                left -= 1
+                return plain(*args, **kwargs)
+
+            return changed
+
+        for name in ("set", "delete", "delete_prefix"):
+            patch.setattr(LocalByteStore, name, stopping(getattr(LocalByteStore, name)))
+        patch.setattr(LocalStore, "set", stopping(LocalStore.set))
+        try:
+            io = ZarrIO(target, "r+", get_manager())
+            data = io.read_builder()["group"]["a"].data
+            data.append(np.full(3, 2.0))
+            new = GroupBuilder("new", attributes={"value": 2.0})
+            new.set_dataset(_dataset("x", np.full(5, 2.0)))
+            io.write_group("", new)
+            data.append(np.full(100, 2.0))
+            io.close()
+        except Stopped:
+            io._release_locks()
+            io._is_open = False
+            return True
+    return False
+
+
+def content(target: Path) -> tuple[Any, ...]:
+    with ZarrIO(target, "r", get_manager()) as io:
+        root = io.read_builder()
+        return (
+            sorted(root.groups),
+            root["group"]["a"].data[:].tolist(),
+            root["group"]["b"].data[:].tolist(),
+            dict(root.attributes),
+        )
+
+
+OLD = (["group"], [1.0] * 50, [1.0] * 50, {"value": 1.0})
+NEW = (["group", "new"], [1.0] * 50 + [2.0] * 103, [1.0] * 50, {"value": 1.0})
+
+
+@pytest.mark.parametrize("consolidated", [True, False])
+def test_an_append_that_is_stopped_anywhere_never_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, consolidated: bool
+) -> None:
+    """After every number of changes: readers see old or new, check agrees, the next writer tidies."""
+    seen = set()
+    for count in range(60):
+        target = tmp_path / f"{count}.zarr"
+        with ZarrIO(target, "w", get_manager()) as io:
+            io.write_builder(tree(1.0), consolidate_metadata=consolidated)
+        was_stopped = stop_append_after(target, count, monkeypatch)
+        if consolidated:
+            found = content(target)
+            assert found in (OLD, NEW)
+            report = check(target)
+            assert {finding.severity for finding in report.findings} <= {"note"}, report
+            seen.add(found == NEW)
+        with ZarrIO(target, "r+", get_manager()):
+            pass
+        found = content(target)
+        assert found in (OLD, NEW)
+        assert {f.code for f in check(target).findings} <= {"not-consolidated"}
+        assert not (target / JOURNAL).exists()
+        append(target, 2.0) if found == OLD else None
+        assert content(target) == NEW
+        if not was_stopped:
+            break
+    else:
+        pytest.fail("the append has no end")
+    assert count > 8
+    if consolidated:
+        assert seen == {True, False}
+
+
+def test_repair_undoes_an_append_that_was_stopped(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert stop_append_after(store, 6, monkeypatch)
+    (found,) = check(store).findings
+    assert found.code == "unfinished-append"
+    report = check(store, repair=True)
+    assert report.findings == ()
+    assert report.repaired[0].startswith("undid an append that was stopped")
+    assert content(store) == OLD
+
+
+def test_a_journal_is_there_only_while_something_is_changed(store: Path) -> None:
+    with ZarrIO(store, "r+", get_manager()) as io:
+        data = io.read_builder()["group"]["a"].data
+        assert not (store / JOURNAL).exists()
+        data[0] = 1.0
+        assert (store / JOURNAL).exists()
+    assert not (store / JOURNAL).exists()
+
+
+def test_what_others_have_added_survives_an_append_that_is_stopped(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that zarr has added without consolidating is in the journal."""
+    import zarr
+
+    root = zarr.open_group(store, mode="r+", use_consolidated=False)
+    root["group"].create_array("foreign", data=np.arange(3))
+    assert stop_append_after(store, 6, monkeypatch)
+    with ZarrIO(store, "r+", get_manager()) as io:
+        assert sorted(io.read_builder().groups) == ["group"]
+        np.testing.assert_array_equal(io.read_builder()["group"]["foreign"].data[:], [0, 1, 2])
+
+
+# -- processes that are killed ---------------------------------------------------------------------
+
+
+KILLED = """
+    for value in range(2, 1000):
+        write(sys.argv[1], float(value))
+"""
+
+
+@posix
+@pytest.mark.parametrize("seconds", [0.02, 0.11, 0.33])
+def test_a_killed_write_leaves_a_whole_store(store: Path, seconds: float) -> None:
+    process = run_python("print('go', flush=True)" + textwrap.dedent(KILLED), store)
+    assert process.stdout is not None
+    process.stdout.readline()
+    time.sleep(seconds)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    value_of(store)
+    assert {f.code for f in check(store).findings} <= {"leftover"}
+    write(store, 7.0)
+    assert value_of(store) == 7.0
+    assert names_in(store.parent) == {"file.zarr"}
+    assert leftovers_beside(store, lock=True) == []
+
+
+# -- durable ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("has_syncfs", [True, False])
+def test_a_durable_write_is_on_the_disk_before_it_takes_its_place(
+    store: Path, monkeypatch: pytest.MonkeyPatch, *, has_syncfs: bool
+) -> None:
+    steps: list[str] = []
+    if not has_syncfs:
+        monkeypatch.setattr(system, "_sync_file_system", lambda _folder: False)
+    plain_durable, plain_place = transaction.make_durable, transaction.put_in_place
+
+    def durable(folder: Path) -> None:
+        assert json.loads((folder / "zarr.json").read_text())["consolidated_metadata"]
+        plain_durable(folder)
+        steps.append("durable")
+
+    def place(built: Path, target: Path) -> None:
+        plain_place(built, target)
+        steps.append("in place")
+
+    monkeypatch.setattr(transaction, "make_durable", durable)
+    monkeypatch.setattr(transaction, "put_in_place", place)
+    with ZarrIO(store, "w", get_manager()) as io:
+        io.write_builder(tree(2.0), durable=True)
+    assert steps == ["durable", "in place"]
+    assert value_of(store) == 2.0
+
+
+# -- readers of what changes -----------------------------------------------------------------------
+
+
+def open_reader(target: Path) -> tuple[ZarrIO, Any]:
+    io = ZarrIO(target, "r", get_manager())
+    return io, io.read_builder()["group"]["a"].data
+
+
+def test_a_reader_of_a_store_that_is_replaced_gets_an_error_and_no_value_of_the_new(
+    store: Path,
+) -> None:
+    io, data = open_reader(store)
+    write(store, 2.0)
+    for _ in range(2):  # also not from what is kept in memory
+        with pytest.raises(ValueError, match="was replaced while it was read"):
+            data[:]
+    io.close()
+    assert value_of(store) == 2.0
+
+
+def test_a_reader_keeps_its_view_while_rows_are_added(store: Path) -> None:
+    io, data = open_reader(store)
+    with ZarrIO(store, "r+", get_manager()) as writer:
+        writer.read_builder()["group"]["b"].data.append(np.full(100, 2.0))
+        assert data[3] == 1.0
+    data.hierarchy.cache.forget("group/a")
+    np.testing.assert_array_equal(data[:], np.full(50, 1.0))
+    io.close()
+
+
+def test_a_reader_of_an_array_that_is_written_anew_gets_an_error(store: Path) -> None:
+    io, data = open_reader(store)
+    append(store, 2.0)
+    with pytest.raises(ValueError, match="was written anew while it was read"):
+        data[:]
+    io.close()
+
+
+@pytest.mark.parametrize("flags", [["--durable"], ["--no-durable"], []])
+def test_the_command_takes_the_option(store: Path, flags: list[str], monkeypatch: Any) -> None:
+    from hdmf_zarr.cli import main
+
+    synced: list[Path] = []
+    monkeypatch.setattr(transaction, "make_durable", synced.append)
+    with ZarrIO(store, "r+", get_manager()) as io:
+        io.write_attributes("", {"data_type": "Container", "namespace": "hdmf-common"})
+    target = store.with_name("copy.zarr")
+    assert main(["convert", str(store), str(target), "--quiet", *flags]) == 0
+    expected = system.can_sync_at_once() if not flags else flags == ["--durable"]
+    assert bool(synced) == expected
