@@ -360,6 +360,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         herd: Any = None,
         *,
         executor: Executor | None = None,
+        checksum: bool = False,
         durable: bool | None = None,
         progress: Progress | None = None,
     ) -> None:
@@ -380,6 +381,8 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             Store the metadata of all nodes in one document, with which one request opens the file.
         herd : HERD, optional
             External resources to write to ``herd_path``.
+        checksum : bool
+            End each encoded chunk with its CRC-32C, so that one damaged byte is an error and no value.
         durable : bool, optional
             Return when everything of a local store is on the disk, so that a power failure does not
             undo or damage it. None does so where one call of the system is enough (Linux).
@@ -407,6 +410,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             queue=ZarrIODataChunkIteratorQueue(
                 number_of_jobs, max_threads_per_process, multiprocessing_context, executor
             ),
+            checksum=checksum,
             durable=durable,
             progress=progress,
         )
@@ -440,6 +444,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         strict: bool = False,
         verify: bool = False,
         external_links: ExternalLinks = "follow",
+        checksum: bool = False,
         durable: bool | None = None,
         on_plan: Callable[[Planned], None] | None = None,
         progress: Progress | None = None,
@@ -482,6 +487,8 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         external_links : {"follow", "keep"}
             Copy what an HDF5 file links to in others, or link to the stores of the same names with
             ``.zarr`` at their ends.
+        checksum : bool
+            End each encoded chunk with its CRC-32C; those of HDF5 get it as they are moved.
         durable : bool, optional
             As for `write`.
         on_plan : callable, optional
@@ -535,6 +542,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             is_modified=is_modified,
             layout=layout,
             external_links=external_links,
+            checksum=checksum,
             durable=durable,
             on_plan=on_plan,
             progress=progress,
@@ -609,6 +617,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         is_modified: bool = False,
         layout: LayoutOptions | None = None,
         external_links: ExternalLinks = "follow",
+        checksum: bool = False,
         durable: bool | None = None,
         on_plan: Callable[[Planned], None] | None = None,
         progress: Progress | None = None,
@@ -619,7 +628,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         existing = None if self._new_store is not None else self._hierarchy
         context = self._plan_context(existing, link_data, export_source, src_io)
         layout = layout or LayoutOptions()
-        context = replace(context, options=layout, external_links=external_links)
+        context = replace(context, options=layout, external_links=external_links, checksum=checksum)
         unchanged = None
         if isinstance(src_io, HDF5IO):
             unchanged = UnchangedFile(src_io._file)

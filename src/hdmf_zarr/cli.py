@@ -107,9 +107,8 @@ def _add_convert(commands: Any, common: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--zarr-format",
         type=int,
-        default=3,
         metavar="N",
-        help="Zarr format of a new store (default: %(default)s)",
+        help="Zarr format of a new store (default: 3; 2 with --dandi)",
     )
     layout = command.add_argument_group(
         "layout of a new Zarr store",
@@ -141,6 +140,17 @@ def _add_convert(commands: Any, common: argparse.ArgumentParser) -> None:
     )
     layout.add_argument(
         "--verify", action="store_true", help="decode every chunk once, to see that it can be"
+    )
+    layout.add_argument(
+        "--checksum",
+        action="store_true",
+        help="end each chunk with its checksum, so that a damaged byte is an error",
+    )
+    layout.add_argument(
+        "--dandi",
+        action="store_true",
+        help="write what the DANDI archive takes: Zarr format 2, codecs that every reader knows, few "
+        "files",
     )
     layout.add_argument(
         "--external-links",
@@ -306,6 +316,8 @@ def _convert(options: argparse.Namespace) -> None:
             verify=options.verify,
             external_links=options.external_links,
             number_of_jobs=options.jobs,
+            checksum=options.checksum,
+            dandi=options.dandi,
             durable=options.durable,
             on_plan=announce,
             progress=progress,

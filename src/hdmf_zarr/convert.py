@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from hdmf.backends.hdf5 import HDF5IO
 from hdmf.backends.io import HDMFIO
 from hdmf.build import DatasetBuilder, GroupBuilder
@@ -17,6 +18,7 @@ from hdmf.common import get_manager as get_common_manager
 from pynwb import NWBHDF5IO
 
 from hdmf_zarr.backend import ZarrIO
+from hdmf_zarr.codecs import to_zarr_codec
 from hdmf_zarr.convention.unified import SPECIFICATION_LOCATION
 from hdmf_zarr.errors import (
     MetadataError,
@@ -26,14 +28,16 @@ from hdmf_zarr.errors import (
     StoreExistsError,
     StoreNotFoundError,
 )
-from hdmf_zarr.hdf5 import is_hdf5_file, write_specifications
+from hdmf_zarr.hdf5 import is_h5py_dataset, is_hdf5_file, write_specifications
 from hdmf_zarr.hdf5 import read_specifications as read_hdf5_specifications
 from hdmf_zarr.hdf5.names import lost_names
+from hdmf_zarr.hdf5.raw import filter_chain
 from hdmf_zarr.hdf5.unreadable import unreadable_objects
 from hdmf_zarr.hdf5.writer import HDF5TreeWriter
 from hdmf_zarr.nwb import NWBZarrIO
 from hdmf_zarr.read.specifications import read_specifications
 from hdmf_zarr.stores import Hierarchy, locate, open_bytestore
+from hdmf_zarr.write.layout import default_chunks
 from hdmf_zarr.write.plan import Planned
 from hdmf_zarr.write.planner import ExternalLinks
 from hdmf_zarr.write.transaction import check_replaceable, put_in_place, store_exists
@@ -42,6 +46,14 @@ __all__ = ["SUFFIXES", "Written", "convert"]
 
 Kind = Literal["hdf5", "zarr"]
 Progress = Callable[[int], None]
+
+DANDI_SUFFIX = ".nwb.zarr"
+
+DANDI_CODECS = frozenset({"bytes", "blosc", "zstd", "gzip", "numcodecs.zlib", "crc32c"})
+"""What every reader of Zarr format 2 knows; see `hdmf_zarr.checking.other_readers`."""
+
+DANDI_CHUNK_BYTES = 16 * 1024**2
+"""Bytes before compression of the chunks of what is encoded anew: few files, and still small requests."""
 
 SUFFIXES: dict[str, Kind] = {".zarr": "zarr", ".nwb": "hdf5", ".h5": "hdf5", ".hdf5": "hdf5"}
 """The kind of file that a suffix stands for."""
@@ -72,7 +84,7 @@ def convert(
     destination: str | os.PathLike[str],
     *,
     overwrite: bool = False,
-    zarr_format: int = 3,
+    zarr_format: int | None = None,
     codecs: Any = None,
     chunks: Any = None,
     shards: Any = None,
@@ -80,6 +92,8 @@ def convert(
     verify: bool = False,
     external_links: ExternalLinks | None = None,
     number_of_jobs: int = 1,
+    checksum: bool = False,
+    dandi: bool = False,
     durable: bool | None = None,
     on_plan: Callable[[Planned], None] | None = None,
     progress: Callable[[int], Progress] | None = None,
@@ -96,10 +110,14 @@ def convert(
         Paths; Zarr stores may be URLs.
     overwrite : bool
         Replace an HDF5 file or a Zarr store at the destination.
-    zarr_format : int
-        Zarr format of a new store.
+    zarr_format : int, optional
+        Zarr format of a new store; by default 3, or 2 with ``dandi``.
     codecs, chunks, shards, strict, verify, external_links, number_of_jobs
         How a new Zarr store is laid out, as for `ZarrIO.export`; an HDF5 file takes none of them.
+    checksum : bool
+        End each encoded chunk of a new Zarr store with its CRC-32C.
+    dandi : bool
+        Write what the DANDI archive takes: Zarr format 2, codecs that every reader knows, few files.
     durable : bool, optional
         Return when a new Zarr store is on the disk, as for `ZarrIO.write`.
     on_plan : callable, optional
@@ -128,7 +146,11 @@ def convert(
         "strict": strict or None,
         "verify": verify or None,
         "external_links": external_links,
+        "checksum": checksum or None,
     }
+    if dandi:
+        zarr_format = _for_dandi(given, destination, zarr_format)
+    zarr_format = 3 if zarr_format is None else zarr_format
     layout = {name: value for name, value in given.items() if value is not None}
     if layout and kind == "hdf5":
         raise OptionError(
@@ -161,6 +183,47 @@ def convert(
                 **layout,
             )
         return _measure(destination, reporter.planned)
+
+
+def _for_dandi(given: dict[str, Any], destination: str, zarr_format: int | None) -> int:
+    """Choose what the DANDI archive takes where nothing else was asked for; return the Zarr format."""
+    if kind_of_destination(destination) != "zarr" or not destination.rstrip("/").endswith(
+        DANDI_SUFFIX
+    ):
+        raise OptionError(
+            f"the DANDI archive takes stores whose names end with {DANDI_SUFFIX!r}, found {destination!r}"
+        )
+    if zarr_format in (None, 2) and given["shards"] is None:
+        given["codecs"] = dandi_codecs if given["codecs"] is None else given["codecs"]
+        given["chunks"] = dandi_chunks if given["chunks"] is None else given["chunks"]
+        return 2
+    raise OptionError("the DANDI archive takes Zarr format 2, which has no shards")
+
+
+def dandi_codecs(_path: str, dataset: Any) -> str:
+    """Keep the codecs that every reader knows and encode anew what has others."""
+    if is_h5py_dataset(dataset):
+        chain = filter_chain(dataset)
+        names = [to_zarr_codec(codec, 1).to_dict()["name"] for codec in chain.codecs]
+        is_missing = chain.missing is not None
+    else:
+        document = dataset.hierarchy.documents[dataset.node_path] if _is_ours(dataset) else {}
+        names = [codec["name"] for codec in document.get("codecs") or ()]
+        is_missing = False
+    return "keep" if not is_missing and set(names) <= DANDI_CODECS else "default"
+
+
+def dandi_chunks(path: str, dataset: Any) -> tuple[int, ...] | None:
+    """Keep the chunks of what is small or moves as it is; make fewer and larger ones of the rest."""
+    shape, itemsize = tuple(dataset.shape), getattr(np.dtype(dataset.dtype), "itemsize", 8)
+    chunks = getattr(dataset, "chunks", None)
+    if chunks is None or not shape or dandi_codecs(path, dataset) == "keep":
+        return None
+    return default_chunks(shape, itemsize, DANDI_CHUNK_BYTES)
+
+
+def _is_ours(dataset: Any) -> bool:
+    return hasattr(dataset, "hierarchy") and hasattr(dataset, "node_path")
 
 
 class _Reporter:

@@ -38,6 +38,8 @@ class ZarrDataIO(DataIO):  # type: ignore[misc]
         Where the data are an array of another Zarr store: link to it rather than copy it.
     compressors, serializer
         The spellings of zarr-python 3; ``compressors`` is another name of ``compressor``.
+    checksum : bool
+        End each encoded chunk with its CRC-32C, so that one damaged byte is an error and no value.
 
     Raises
     ------
@@ -59,6 +61,7 @@ class ZarrDataIO(DataIO):  # type: ignore[misc]
         *,
         compressors: Any = None,
         serializer: Any = None,
+        checksum: bool = False,
         dtype: Any = None,
         shape: tuple[int, ...] | None = None,
     ) -> None:
@@ -82,6 +85,7 @@ class ZarrDataIO(DataIO):  # type: ignore[misc]
                 filters=_codec_list(filters),
                 serializer=serializer,
             ),
+            checksum=bool(checksum),
         )
         _check_codecs(self.__request.codecs)
         _check_shards(self.__request)
@@ -107,6 +111,7 @@ class ZarrDataIO(DataIO):  # type: ignore[misc]
             "filters": codecs.filters,
             "serializer": codecs.serializer,
             "shards": self.__request.shards,
+            "checksum": self.__request.checksum or None,
         }
         return {name: value for name, value in settings.items() if value is not None}
 

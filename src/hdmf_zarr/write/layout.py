@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from zarr.codecs import Crc32cCodec
 
 from hdmf_zarr.codecs import CodecChain, CodecRequest, complete_chain
 from hdmf_zarr.dtypes import ElementType
@@ -39,12 +40,15 @@ class LayoutRequest:
     shards : tuple of int, "auto" or None
     fill_value : scalar or None
     codecs : CodecRequest
+    checksum : bool
+        Whether each encoded chunk ends with its CRC-32C.
     """
 
     chunks: tuple[int, ...] | None = None
     shards: Any = None
     fill_value: Any = None
     codecs: CodecRequest = field(default_factory=CodecRequest)
+    checksum: bool = False
 
     @property
     def is_empty(self) -> bool:
@@ -114,6 +118,8 @@ def decide_layout(
     """
     wanted = request.chunks if request.chunks is not None else recommended_chunks
     chain = complete_chain(request.codecs, element, stored_dtype, is_scalar=not shape)
+    if request.checksum:
+        chain = with_checksum(chain)
     if wanted is not None:
         chunks = _checked("chunks", wanted, len(shape))
     else:
@@ -158,6 +164,18 @@ def default_chunks(
         widest = row_shape.index(max(row_shape))
         row_shape[widest] = -(-row_shape[widest] // 2)
     return (1, *row_shape)
+
+
+def with_checksum(chain: CodecChain) -> CodecChain:
+    """Return the chain with a CRC-32C at the end of what it encodes, unless there is one."""
+    if has_checksum(chain.compressors):
+        return chain
+    return replace(chain, compressors=(*chain.compressors, Crc32cCodec()))
+
+
+def has_checksum(codecs: Sequence[Any]) -> bool:
+    """Whether the last of a list of codecs is a CRC-32C."""
+    return bool(codecs) and isinstance(codecs[-1], Crc32cCodec)
 
 
 def with_request(layout: Layout, chunks: tuple[int, ...]) -> Layout:

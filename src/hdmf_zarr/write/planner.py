@@ -9,7 +9,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -140,6 +140,8 @@ class PlanContext:
     external_links : {"follow", "keep"}
         Whether what an exported file links to in others is copied, or linked to in the stores that
         these are converted to.
+    checksum : bool
+        Whether each encoded chunk of every array ends with its CRC-32C.
     """
 
     destination: Location
@@ -154,6 +156,7 @@ class PlanContext:
     child_names: ChildNames = field(default_factory=ChildNames)
     options: LayoutOptions = field(default_factory=LayoutOptions)
     external_links: ExternalLinks = "follow"
+    checksum: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -602,6 +605,8 @@ class _Planner:
                 stacklevel=2,
             )
         choice = self._choose_layout(data, path, request)
+        if self.context.checksum:
+            choice = self._with_checksum(choice, data)
         source = self._source(data, builder, choice)
         if isinstance(source, ChunkCopySource):
             return self._copy_plan(builder, path, source)
@@ -624,6 +629,20 @@ class _Planner:
         return _Choice(
             request=_request(options, None, CodecRequest()), decoded="data that are in no file"
         )
+
+    def _with_checksum(self, choice: _Choice, data: Any) -> _Choice:
+        """Add a checksum: to chunks of HDF5 as they are moved, to those of Zarr by encoding them anew."""
+        request = choice.request
+        if isinstance(data, HDMFZarrArray) and request.is_empty:
+            codecs = data.hierarchy.documents[data.node_path].get("codecs") or []
+            if data.element_type.kind == "number" and not data.is_restored and codecs:
+                request = LayoutRequest(
+                    chunks=tuple(data.chunks), shards=data.shards, codecs=_kept_codecs(codecs)
+                )
+            return replace(
+                choice, request=replace(request, checksum=True), decoded="a checksum was asked for"
+            )
+        return replace(choice, request=replace(request, checksum=True))
 
     def _choose_for_hdf5(self, dataset: Any, options: DatasetOptions) -> _Choice:
         chain = filter_chain(dataset)
@@ -653,9 +672,8 @@ class _Planner:
         is_one_file = options.shards == "auto" and math.prod(array.cdata_shape) <= 1
         if reason is None and (options.shards is None or is_sharded or is_one_file):
             return _Choice(request=LayoutRequest(), decoded=None)
-        inner = codecs[0]["configuration"]["codecs"] if is_sharded else codecs
         has_own = array.element_type.kind != "number" or array.is_restored
-        kept = CodecRequest() if has_own else _request_of_codecs(inner)
+        kept = CodecRequest() if has_own else _kept_codecs(codecs)
         return _Choice(
             request=_request(options, chunks, kept), decoded=reason or "shards were asked for"
         )
@@ -999,7 +1017,10 @@ def _request(
     )
 
 
-def _request_of_codecs(codecs: Sequence[JSON]) -> CodecRequest:
+def _kept_codecs(codecs: Sequence[JSON]) -> CodecRequest:
+    """The request for the codecs of an array, in shards or not."""
+    if codecs and codecs[0]["name"] == "sharding_indexed":
+        codecs = codecs[0]["configuration"]["codecs"]
     chain = chain_from_codecs([to_zarr_codec(codec, 1) for codec in codecs])
     return CodecRequest(
         filters=list(chain.filters),

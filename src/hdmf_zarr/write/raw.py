@@ -52,6 +52,8 @@ class RawMove:
         Shape of a shard; None has each chunk in a file of its own.
     verify : bool
         Decode each chunk once.
+    checksum : bool
+        End each chunk with its CRC-32C; the document says so.
     n_threads : int
     """
 
@@ -61,6 +63,7 @@ class RawMove:
     document: dict[str, JSON]
     shards: tuple[int, ...] | None
     verify: bool = False
+    checksum: bool = False
     n_threads: int = THREADS
 
     def run(self, progress: Progress) -> int:
@@ -149,7 +152,7 @@ class RawMove:
                 position += len(encoded)
             trailer = index.tobytes()
             file.write(trailer)
-            file.write(google_crc32c.value(trailer).to_bytes(4, "little"))
+            file.write(_checksum(trailer))
         return position
 
     # -- chunks ----------------------------------------------------------------------------------
@@ -159,4 +162,11 @@ class RawMove:
             return compat.encode_chunk(self.document, self.chunks.decoded(table, index))
         if self.verify:
             self.chunks.decoded(table, index)
-        return self.chunks.read(table, index)
+        encoded = self.chunks.read(table, index)
+        return encoded + _checksum(encoded) if self.checksum else encoded
+
+
+def _checksum(encoded: bytes) -> bytes:
+    """Zarr's ``crc32c`` codec: the checksum, its lowest byte first."""
+    checksum: bytes = google_crc32c.value(encoded).to_bytes(4, "little")
+    return checksum

@@ -18,6 +18,7 @@ from hdmf_zarr.stores import Hierarchy, compat, group_document
 from hdmf_zarr.stores.chunk_keys import chunk_key
 from hdmf_zarr.write.arrays import bytes_per_element, writable_array, write_elements
 from hdmf_zarr.write.growing import GrowingArray
+from hdmf_zarr.write.layout import has_checksum
 from hdmf_zarr.write.parallel import Workers, source_feed, target_maker
 from hdmf_zarr.write.plan import ArrayPlan, AttributesPlan, GroupPlan, TreePlan
 from hdmf_zarr.write.queue import ZarrIODataChunkIteratorQueue
@@ -228,6 +229,7 @@ class Execution:
             document=document,
             shards=plan.layout.shards,
             verify=self.verify,
+            checksum=has_checksum(plan.layout.chain.compressors),
             # The jobs of an executor are those of other machines.
             n_threads=THREADS if self.queue.executor else max(THREADS, self.queue.number_of_jobs),
         ).run(self.progress)
