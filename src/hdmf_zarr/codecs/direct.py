@@ -9,7 +9,6 @@ numbers; text varies in length and has no such bound.
 
 from __future__ import annotations
 
-import importlib
 import json
 import math
 import warnings
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
 
+import google_crc32c
 import numcodecs
 import numpy as np
 import numpy.typing as npt
@@ -414,7 +414,7 @@ class _Checksum:
 class _Crc32c:
     """Four bytes, the lowest first, after what they are the checksum of."""
 
-    def __init__(self, checksum: Callable[[bytes], int]) -> None:
+    def __init__(self, checksum: Callable[[Buffer], int]) -> None:
         self._checksum = checksum
 
     def encode(self, given: bytes) -> bytes:
@@ -513,9 +513,8 @@ def _shuffle(configuration: Mapping[str, Any], itemsize: int | None) -> _Step:
 
 
 def _crc32c(_configuration: Mapping[str, Any], _itemsize: int | None) -> _Step:
-    if _crc32c_function is None:
-        raise _UnknownError
-    return _Crc32c(_crc32c_function)
+    # Older versions take nothing but bytes.
+    return _Crc32c(lambda given: int(google_crc32c.value(bytes(given))))
 
 
 def _numcodecs_checksum(name: str) -> Callable[[Mapping[str, Any], int | None], _Step]:
@@ -524,19 +523,6 @@ def _numcodecs_checksum(name: str) -> Callable[[Mapping[str, Any], int | None], 
 
     return made
 
-
-def _find_crc32c() -> Callable[[bytes], int] | None:
-    """The function of the package that zarr-python uses for this: by its version, one or the other."""
-    for module, name in (("google_crc32c", "value"), ("crc32c", "crc32c")):
-        try:
-            function: Callable[[bytes], int] = getattr(importlib.import_module(module), name)
-        except ImportError:
-            continue
-        return function
-    return None
-
-
-_crc32c_function = _find_crc32c()
 
 _BLOSC_KNOWS_TYPESIZE = "typesize" in numcodecs.Blosc().get_config()
 
