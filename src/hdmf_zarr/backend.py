@@ -445,7 +445,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         verify: bool = False,
         external_links: ExternalLinks = "follow",
         checksum: bool = False,
-        durable: bool | None = None,
+        durable: bool = False,
         on_plan: Callable[[Planned], None] | None = None,
         progress: Progress | None = None,
     ) -> None:
@@ -489,8 +489,9 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             ``.zarr`` at their ends.
         checksum : bool
             End each encoded chunk with its CRC-32C; those of HDF5 get it as they are moved.
-        durable : bool, optional
-            As for `write`.
+        durable : bool
+            Return when everything of a local store is on the disk. An export does so only when asked to:
+            its source is there still, and a large one would wait for the disk.
         on_plan : callable, optional
             Told, before anything is written, what will be.
         progress : callable, optional

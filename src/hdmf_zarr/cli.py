@@ -165,7 +165,8 @@ def _add_convert(commands: Any, common: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--durable",
         action=argparse.BooleanOptionalAction,
-        help="end when a new Zarr store is on the disk (by default where that costs little: Linux)",
+        default=False,
+        help="end when a new Zarr store is on the disk, rather than on its way to it",
     )
     command.add_argument("--quiet", action="store_true", help="show no progress bar")
     command.set_defaults(run=_convert)

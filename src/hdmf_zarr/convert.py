@@ -94,7 +94,7 @@ def convert(
     number_of_jobs: int = 1,
     checksum: bool = False,
     dandi: bool = False,
-    durable: bool | None = None,
+    durable: bool = False,
     on_plan: Callable[[Planned], None] | None = None,
     progress: Callable[[int], Progress] | None = None,
 ) -> Written:
@@ -118,8 +118,8 @@ def convert(
         End each encoded chunk of a new Zarr store with its CRC-32C.
     dandi : bool
         Write what the DANDI archive takes: Zarr format 2, codecs that every reader knows, few files.
-    durable : bool, optional
-        Return when a new Zarr store is on the disk, as for `ZarrIO.write`.
+    durable : bool
+        Return when a new Zarr store is on the disk, as for `ZarrIO.export`.
     on_plan : callable, optional
         Told what will be written to a new Zarr store, before it is.
     progress : callable, optional
