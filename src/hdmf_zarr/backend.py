@@ -24,7 +24,6 @@ from hdmf.spec import NamespaceCatalog
 from hdmf.utils import generate_array_html_repr, get_basic_array_info
 from zarr.abc.store import Store
 
-from hdmf_zarr.collection import settled_objects
 from hdmf_zarr.convention import Reference, convention_for_format
 from hdmf_zarr.convention.unified import SPECIFICATION_GROUP, SPECIFICATION_LOCATION
 from hdmf_zarr.errors import (
@@ -635,8 +634,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             unchanged = UnchangedFile(src_io._file)
             if not is_modified:
                 context = replace(context, child_names=lost_names(src_io, builder))
-        with settled_objects():
-            plan = plan_tree(builder, context)
+        plan = plan_tree(builder, context)
         to_cache = specifications()
         if on_plan is not None:
             on_plan(summarize(plan, context.convention.zarr_format, to_cache))
@@ -651,8 +649,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             execution.after_array = unchanged.check
         before = dict(self._hierarchy.documents)
         try:
-            with settled_objects():
-                execution.carry_out(plan)
+            execution.carry_out(plan)
             execution.progress = no_progress
             if to_cache:
                 write_specifications(execution, to_cache)

@@ -145,6 +145,7 @@ def convert(
         "shards": shards,
         "strict": strict or None,
         "verify": verify or None,
+        "number_of_jobs": None if number_of_jobs == 1 else number_of_jobs,
         "external_links": external_links,
         "checksum": checksum or None,
     }
@@ -176,7 +177,6 @@ def convert(
         ) as io:
             io.export(
                 src_io,
-                number_of_jobs=number_of_jobs,
                 durable=durable,
                 on_plan=reporter.start,
                 progress=reporter.advance,

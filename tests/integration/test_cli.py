@@ -143,6 +143,7 @@ def test_layouts(
         (["s.zarr", "--zarr-format", "2", "--shards", "auto"], "Zarr format 2 has no shards"),
         (["s.nwb", "--shards", "auto"], "shards is for Zarr"),
         (["s.nwb", "--strict"], "strict is for Zarr"),
+        (["s.nwb", "--jobs", "2"], "number_of_jobs is for Zarr"),
         (["s.zarr", "--jobs", "0"], "number_of_jobs"),
     ],
 )

@@ -18,7 +18,6 @@ LEVELS = {
     "errors": 0,
     "convention": 1,
     "limits": 1,
-    "collection": 1,
     "dtypes": 1,
     "elements": 1,
     "hdf5": 2,

@@ -341,6 +341,8 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
         return _plain_selection(selection, self.shape[0] if self.ndim > 1 else None)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:  # noqa: FBT001 - numpy
+        if copy is False:
+            raise ValueError(f"{self._where} is not in memory: its elements are always a copy")
         values = np.asarray(self[...])
         return values if dtype is None else values.astype(dtype)
 

@@ -198,3 +198,11 @@ def test_a_pipeline_that_the_user_has_chosen_reads(tmp_path: Path, read: list[An
     with zarr.config.set({"codec_pipeline.path": path}):
         np.testing.assert_array_equal(opened(tmp_path / "a.zarr")[...], DATA)
     assert read == []
+
+
+def test_an_array_without_a_copy_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "a.zarr", DATA)
+    array = opened(tmp_path / "a.zarr")
+    np.testing.assert_array_equal(np.array(array), DATA)
+    with pytest.raises(ValueError, match="not in memory"):
+        np.asarray(array, copy=False)
