@@ -24,6 +24,7 @@ import warnings
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import is_dataclass
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -174,22 +175,29 @@ def choose_pipeline(array: Any) -> None:
             return
 
 
+@lru_cache(maxsize=1)
+def _zarrs_class() -> Any:
+    """Return the pipeline of ``zarrs``, or None; a package that is not there is looked for once."""
+    try:
+        from zarrs import ZarrsCodecPipeline
+    except ImportError:
+        return None
+    return ZarrsCodecPipeline
+
+
 def _zarrs_pipeline(array: Any) -> Any:
     dtype = array.metadata.dtype.to_native_dtype()
     if not _are_known(array.metadata.codecs) or dtype.kind not in "iuf" or not dtype.isnative:
         return None
     if not isinstance(array.store_path.store, LocalStore):
         return None
-    try:
-        from zarrs import ZarrsCodecPipeline
-    except ImportError:
+    pipeline = _zarrs_class()
+    if pipeline is None:
         return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            return ZarrsCodecPipeline.from_array_metadata_and_store(
-                array.metadata, array.store_path.store
-            )
+            return pipeline.from_array_metadata_and_store(array.metadata, array.store_path.store)
     except (UserWarning, ValueError, TypeError, RuntimeError) as error:
         logger.debug("%s is left to zarr-python: %s", array.store_path, error)
         return None
