@@ -19,7 +19,6 @@ from __future__ import annotations
 import base64
 import json
 import logging
-import os
 import warnings
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -41,6 +40,7 @@ from zarr.errors import UnstableSpecificationWarning
 from zarr.storage import LocalStore, MemoryStore, StorePath
 
 from hdmf_zarr.codecs.variable import encode_one
+from hdmf_zarr.stores.system import n_cores
 
 logger = logging.getLogger(__name__)
 
@@ -237,7 +237,7 @@ def _fused_pipeline(array: Any) -> Any:
 def most_threads(at_most: int) -> int:
     """Threads that may decode: as the user has told zarr-python, or one a core."""
     told = zarr.config.get("threading.max_workers", None)
-    return max(1, min(at_most, told if isinstance(told, int) else os.cpu_count() or 1))
+    return max(1, min(at_most, told if isinstance(told, int) else n_cores()))
 
 
 def fill_value(document: dict[str, Any]) -> Any:
