@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from hdmf.build import DatasetBuilder, GroupBuilder
 from hdmf.common import get_manager
 from zarr.abc.store import Store
+from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import MemoryStore, WrapperStore
 
 from hdmf_zarr import ZarrIO
@@ -19,6 +21,7 @@ from hdmf_zarr.stores.bytestore import ZarrByteStore
 from hdmf_zarr.stores.journal import JOURNAL
 from hdmf_zarr.stores.location import locate
 from hdmf_zarr.stores.together import BATCH_BYTES, BATCH_KEYS, GatheringByteStore
+from hdmf_zarr.write.ahead import KEYS_AHEAD
 
 N_ARRAYS = 100
 DOCUMENTS = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
@@ -31,7 +34,23 @@ class FarStore(WrapperStore[Any]):
         super().__init__(store)
         self.fails_at = fails_at
         self.running = self.most_running = 0
+        self.reading = self.most_reading = 0
         self.keys: list[str] = []
+        self.keys_read: list[str] = []
+
+    async def get(self, key: str, *args: Any, **kwargs: Any) -> Any:
+        self.keys_read.append(key)
+        self.reading += 1
+        self.most_reading = max(self.most_reading, self.reading)
+        try:
+            await asyncio.sleep(0.002)
+            return await super().get(key, *args, **kwargs)
+        finally:
+            self.reading -= 1
+
+    def with_read_only(self, read_only: bool = False) -> FarStore:  # noqa: FBT001, FBT002 - as zarr
+        # The same one: what it notes is looked at.
+        return self
 
     async def set(self, key: str, value: Any) -> None:
         self.keys.append(key)
@@ -108,6 +127,47 @@ def test_the_journal_of_an_append_is_there_first():
     assert far.keys[-1] == "zarr.json"
     assert far.most_running > N_ARRAYS / 4
     assert_whole(memory)
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_an_export_reads_small_arrays_at_the_same_time_and_once(tmp_path, zarr_format):
+    memory = MemoryStore()
+    write(memory, tree(), zarr_format=zarr_format)
+    far = FarStore(memory)
+    with (
+        ZarrIO(far, "r", get_manager()) as source,
+        ZarrIO(tmp_path / "a.zarr", "w", get_manager(), zarr_format=zarr_format) as io,
+    ):
+        io.export(source)
+    assert far.most_reading == KEYS_AHEAD
+    chunks = [key for key in far.keys_read if "/data/" in key and "z" not in key]
+    assert len(chunks) == N_ARRAYS
+    assert_whole(tmp_path / "a.zarr")
+
+
+def test_an_export_of_chunks_that_are_missing_keeps_them_missing(tmp_path):
+    write(tmp_path / "a.zarr", tree())
+    memory = MemoryStore()
+    with (
+        ZarrIO(tmp_path / "a.zarr", "r", get_manager()) as source,
+        ZarrIO(memory, "w", get_manager()) as io,
+    ):
+        io.export(source)
+    for number in (0, 50, 99):
+        key = f"group{number}/data/zarr.json"
+        document = json.loads(memory._store_dict[key].to_bytes())
+        document["attributes"]["_STORED_CHUNKS"] = 0
+        memory._store_dict[key] = default_buffer_prototype().buffer.from_bytes(
+            json.dumps(document).encode()
+        )
+        del memory._store_dict[f"group{number}/data/c.0"]
+    with (
+        ZarrIO(memory, "r-", get_manager()) as source,
+        ZarrIO(tmp_path / "b.zarr", "w", get_manager()) as io,
+    ):
+        io.export(source)
+    missing = {path.parent.parent.name for path in (tmp_path / "b.zarr").rglob("data/c.0")}
+    assert missing == {f"group{n}" for n in range(N_ARRAYS)} - {"group0", "group50", "group99"}
 
 
 @pytest.mark.parametrize("fails_at", [1, 40, 64, 65, 101, 150, 300, 301])
