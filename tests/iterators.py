@@ -185,21 +185,36 @@ class SomeSelections(ArrayIterator):
         return {"array": self.array, "selections": self.selections, **self.options}
 
 
-def write(path: Any, datasets: dict[str, Any], *, spec: Any = None, **options: Any) -> None:
-    """Write datasets into a new store; a value may be (data, options of ZarrDataIO)."""
+def write(
+    path: Any,
+    datasets: dict[str, Any],
+    *,
+    spec: Any = None,
+    are_started: bool = False,
+    **options: Any,
+) -> None:
+    """Write datasets into a new store; a value may be (data, options of ZarrDataIO).
+
+    ``are_started`` waits for the workers, so that this process writes nothing.
+    """
     builders = []
     for name, data in datasets.items():
         if isinstance(data, tuple):
             data = ZarrDataIO(data[0], **data[1])
         builders.append(DatasetBuilder(name, data))
-    with ZarrIO(path, "w", **(spec or {})) as io:
+    exhaust_dci = options.pop("exhaust_dci", True)
+    queue = _queue(options)
+    with ZarrIO(path, "w", **(spec or {})) as io, queue.workers() as workers:
+        if are_started:
+            workers.begin()
+            workers.pool.wait()
         io._write_tree(
             GroupBuilder("root", datasets=builders),
             link_data=True,
-            exhaust_dci=options.pop("exhaust_dci", True),
+            exhaust_dci=exhaust_dci,
             consolidate_metadata=True,
             specifications=dict,
-            queue=_queue(options),
+            queue=queue,
         )
 
 

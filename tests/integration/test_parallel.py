@@ -94,7 +94,7 @@ def test_every_way_to_start_processes(tmp_path, context):
 def test_several_processes_write_and_this_one_does_not(tmp_path):
     array = np.zeros((400, 1), dtype=np.int64)
     data = SeveralWhereWritten(array, buffer_shape=(10, 1), chunk_shape=(10, 1))
-    write(tmp_path / "f.zarr", {"data": data}, number_of_jobs=2)
+    write(tmp_path / "f.zarr", {"data": data}, number_of_jobs=2, are_started=True)
     writers = set(read(tmp_path / "f.zarr").ravel().tolist())
     assert len(writers) == 2
     assert os.getpid() not in writers
@@ -179,7 +179,13 @@ def test_options_without_meaning_are_refused(tmp_path, options):
 def test_threads_of_the_workers_are_limited(tmp_path):
     array = np.zeros((40, 4), dtype=np.int64)
     data = ThreadsOfProcess(array, buffer_shape=(10, 4), chunk_shape=(10, 4))
-    write(tmp_path / "f.zarr", {"data": data}, number_of_jobs=2, max_threads_per_process=1)
+    write(
+        tmp_path / "f.zarr",
+        {"data": data},
+        number_of_jobs=2,
+        max_threads_per_process=1,
+        are_started=True,
+    )
     assert set(map(tuple, read(tmp_path / "f.zarr").tolist())) == {(1, 1, 1, 1)}
 
 
@@ -217,7 +223,7 @@ def _ten() -> int:
 
 
 def test_a_process_that_was_not_initialized_says_so(monkeypatch):
-    monkeypatch.setattr("hdmf_zarr.write.threads._operation", None)
+    monkeypatch.setattr("hdmf_zarr.write.parallel.threads._operation", None)
     with pytest.raises(RuntimeError, match="initializer_wrapper"):
         ZarrIODataChunkIteratorQueue.function_wrapper((1,))
 
@@ -337,7 +343,7 @@ def test_stores_that_other_processes_reach(tmp_path, kind):
     data = SeveralWhereWritten(array, buffer_shape=(10, 1), chunk_shape=(10, 1))
     with warnings.catch_warnings():
         warnings.filterwarnings("error", ".*one process")
-        write(store, {"data": data}, spec=options, number_of_jobs=2)
+        write(store, {"data": data}, spec=options, number_of_jobs=2, are_started=True)
     writers = set(read(path).ravel().tolist())
     assert len(writers) == 2
     assert os.getpid() not in writers
@@ -358,19 +364,17 @@ def test_a_store_in_memory_is_written_here_with_a_warning(kind):
 
 
 def test_workers_that_do_not_see_the_folder_say_so(tmp_path):
-    from hdmf_zarr.write.parallel import Workers
+    from hdmf_zarr.write.parallel.places import Places
 
-    class Elsewhere(Workers):
-        def _token(self, root: Path) -> str:
-            return super()._token(root) + "-of-another-machine"
+    class Elsewhere(Places):
+        def _token(self, uri: str, bytestore: Any) -> str:
+            return super()._token(uri, bytestore) + "-of-another-machine"
 
     queue = ZarrIODataChunkIteratorQueue(number_of_jobs=2)
-    queue._workers = Elsewhere(queue.options)
-    try:
+    with queue.workers() as workers:
+        workers.places = Elsewhere(queue.options)
         with pytest.raises(WorkerError, match="does not see the folder"):
             write(tmp_path / "f.zarr", {"data": iterator()}, queue=queue)
-    finally:
-        queue._workers.close()
     assert not (tmp_path / "f.zarr").exists()
 
 
@@ -416,6 +420,7 @@ def test_a_killed_worker_is_a_failure(tmp_path, context):
             tmp_path / "f.zarr",
             {"data": iterator(Killed)},
             number_of_jobs=2,
+            are_started=True,
             multiprocessing_context=context,
         )
     assert list(tmp_path.iterdir()) == []
@@ -505,7 +510,7 @@ def test_a_worker_needs_two_buffers_and_a_unit(tmp_path, buffer, unit):
     shape = (buffer * rows, 2)
     data = PeakMemory(320 * rows, buffer_shape=shape, chunk_shape=shape)
     options = {"chunks": (unit * rows, 2), "compressor": False}
-    write(tmp_path / "f.zarr", {"data": (data, options)}, number_of_jobs=2)
+    write(tmp_path / "f.zarr", {"data": (data, options)}, number_of_jobs=2, are_started=True)
     found = read(tmp_path / "f.zarr")
     assert (found > 0).all()
     for worker in np.unique(found[:, 0]):
@@ -593,16 +598,16 @@ def hdf5_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_has_to_be_encoded_anew_is_exported_in_parallel(
     tmp_path, hdf5_file, source, kind, monkeypatch
 ):
-    import hdmf_zarr.write.parallel as parallel
+    from hdmf_zarr.write.parallel import workers
 
     regions: list[Any] = []
-    original = parallel.Workers.submit
+    original = workers.Workers.submit
 
     def noting(self: Any, task: Any, feed: Any) -> None:
         regions.append(task.region)
         original(self, task, feed)
 
-    monkeypatch.setattr(parallel.Workers, "submit", noting)
+    monkeypatch.setattr(workers.Workers, "submit", noting)
     path = hdf5_file
     if source == "zarr":
         path = tmp_path / "source.zarr"
