@@ -73,7 +73,7 @@ def ensure_open(store: Store) -> None:
         run(store._ensure_open())
 
 
-def to_buffer(value: bytes | bytearray) -> Buffer:
+def to_buffer(value: bytes) -> Buffer:
     """Wrap bytes for ``Store.set``."""
     return default_buffer_prototype().buffer.from_bytes(value)
 

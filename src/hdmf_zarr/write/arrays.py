@@ -87,7 +87,7 @@ class ArrayWriter:
             Within the region, without an overlap, in any order.
         """
         if self._units is not None:
-            self._units.write(region, ((piece, self._encoded(values)) for piece, values in pieces))
+            self._units.write(region, map(self._encoded_piece, pieces))
         else:
             values = np.empty(shape_of(region), dtype=self._element.memory_dtype)
             for piece, part in pieces:
@@ -102,6 +102,12 @@ class ArrayWriter:
         if not plain or not self._units.are_whole(plain[0]):
             return None
         return plain[0]
+
+    def _encoded_piece(
+        self, given: tuple[Region, npt.NDArray[Any]]
+    ) -> tuple[Region, npt.NDArray[Any]]:
+        piece, values = given
+        return piece, self._encoded(values)
 
     def _encoded(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         stored = self._stored_dtype

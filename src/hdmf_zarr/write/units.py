@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hdmf_zarr.codecs.direct import DirectChain
+from hdmf_zarr.codecs.direct import Buffer, DirectChain
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.stores import ByteStore, LocalByteStore, compat
 from hdmf_zarr.stores.chunk_keys import chunk_key
@@ -129,8 +129,9 @@ class UnitWriter:
         try:
             for piece, values in pieces:
                 filling.add(piece, values)
-                # Not kept while the next one is read.
+                # Not kept while the chunks that it completes are encoded, and the next one is read.
                 del values
+                filling.encode_complete()
             filling.finish()
         finally:
             filling.close()
@@ -144,6 +145,7 @@ class _Filling:
         self._writer = writer
         self._chain = writer.chain
         self._open: dict[tuple[int, ...], _OpenChunk] = {}
+        self._complete: list[tuple[tuple[int, ...], _OpenChunk]] = []
         self._shards: dict[tuple[int, ...], _OpenShard] = {}
         self._encoders = _InOrder(writer.n_threads, self._place)
         is_local = isinstance(writer.bytestore, LocalByteStore)
@@ -169,7 +171,7 @@ class _Filling:
         return 64 if self._chain.dtype is None else self._chain.dtype.itemsize
 
     def add(self, piece: Region, values: npt.NDArray[Any]) -> None:
-        """Encode the chunks that a piece completes."""
+        """Encode the chunks that a piece fills, and keep the other parts of it."""
         if self._chain.dtype is not None and values.dtype != self._chain.dtype:
             values = values.astype(self._chain.dtype)
         self._room = max(self._room, values.size * self._itemsize)
@@ -184,8 +186,16 @@ class _Filling:
             if chunk is None:
                 chunk = self._open[at] = _OpenChunk.of(cell, given.dtype)
             if chunk.take(part, given):
-                self._encode(at, self._open.pop(at).values)
+                self._complete.append((at, self._open.pop(at)))
         # The memory of the piece may be used again.
+        self._encoders.drain()
+
+    def encode_complete(self) -> None:
+        """Encode the chunks whose last part has come."""
+        is_alone = len(self._complete) == 1
+        while self._complete:
+            at, chunk = self._complete.pop(0)
+            self._encode(at, chunk.values, is_alone=is_alone)
         self._encoders.drain()
 
     def _cell(self, at: tuple[int, ...]) -> Region:
@@ -194,19 +204,17 @@ class _Filling:
             for place, step, size in zip(at, self._chain.shape, self._writer.shape, strict=True)
         )
 
-    def _encode(
-        self, at: tuple[int, ...], values: npt.NDArray[Any], *, is_alone: bool = False
-    ) -> None:
+    def _encode(self, at: tuple[int, ...], values: npt.NDArray[Any], *, is_alone: bool) -> None:
         if is_alone:
             # In this thread Blosc may use several of its own.
             self._place(at, self._encoded(values))
         else:
             self._encoders.do(at, lambda: self._encoded(values))
 
-    def _encoded(self, values: npt.NDArray[Any]) -> bytes | memoryview:
+    def _encoded(self, values: npt.NDArray[Any]) -> Buffer:
         return self._chain.encode(self._chain.padded(values, self._writer.fill_value))
 
-    def _place(self, at: tuple[int, ...], encoded: bytes | memoryview) -> None:
+    def _place(self, at: tuple[int, ...], encoded: Buffer) -> None:
         """Put an encoded chunk where it belongs."""
         if not self._writer.is_sharded:
             self._store(at, encoded)
@@ -219,7 +227,7 @@ class _Filling:
         if shard is None:
             shard = self._shards[unit] = _OpenShard(per_shard, self._n_chunks(unit))
         if shard.take(tuple(place % n for place, n in zip(at, per_shard, strict=True)), encoded):
-            self._store(unit, self._shards.pop(unit).finished())
+            self._store(unit, *self._shards.pop(unit).finished())
 
     def _n_chunks(self, unit: tuple[int, ...]) -> int:
         """Chunks of a shard that have elements of the array."""
@@ -230,13 +238,23 @@ class _Filling:
             )
         )
 
-    def _store(self, unit: tuple[int, ...], encoded: bytes | bytearray | memoryview) -> None:
-        writer = self._writer
-        key = f"{writer.path}/{chunk_key(writer.document['chunk_key_encoding'], unit)}"
-        if self._requests.n_threads > 1 and isinstance(encoded, memoryview):
-            encoded = bytes(encoded)
-        self._requests.wait_for_room(len(encoded), self._room)
-        self._requests.do(unit, lambda: writer.bytestore.set(key, encoded), n_bytes=len(encoded))
+    def _store(self, unit: tuple[int, ...], *parts: Buffer) -> None:
+        """Store a unit, which is several parts one after the other."""
+        key = f"{self._writer.path}/{chunk_key(self._writer.document['chunk_key_encoding'], unit)}"
+        if self._requests.n_threads > 1:
+            # The memory of a view is used again while the request is made.
+            parts = tuple(map(bytes, parts))
+        n_bytes = sum(map(len, parts))
+        self._requests.wait_for_room(n_bytes, self._room)
+        self._requests.do(unit, lambda: self._set(key, parts), n_bytes=n_bytes)
+
+    def _set(self, key: str, parts: tuple[Buffer, ...]) -> None:
+        if len(parts) == 1:
+            self._writer.bytestore.set(key, parts[0])
+            return
+        with self._writer.bytestore.writer(key) as file:
+            for part in parts:
+                file.write(part)
 
 
 @dataclass
@@ -265,19 +283,19 @@ class _OpenShard:
         self._chunks = chunks
         self._n_missing = n_missing
         self._index = ShardIndex(math.prod(chunks))
-        self._encoded = bytearray()
+        self._encoded: list[bytes] = []
 
-    def take(self, at: tuple[int, ...], encoded: bytes | memoryview) -> bool:
+    def take(self, at: tuple[int, ...], encoded: Buffer) -> bool:
         """Take a chunk and return whether that was the last one."""
         self._index.add(int(np.ravel_multi_index(at, self._chunks)), len(encoded))
-        self._encoded += encoded
+        # A copy of a view: the memory of a piece may be used again.
+        self._encoded.append(bytes(encoded))
         self._n_missing -= 1
         return self._n_missing == 0
 
-    def finished(self) -> bytearray:
-        """Return the whole shard."""
-        self._encoded += self._index.encoded()
-        return self._encoded
+    def finished(self) -> list[bytes]:
+        """Return the parts of the whole shard."""
+        return [*self._encoded, self._index.encoded()]
 
 
 class _InOrder:

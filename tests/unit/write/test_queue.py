@@ -176,7 +176,9 @@ class Growing:
         bytestore = open_bytestore(locate(MemoryStore()), read_only=False)
         element = element_type_from_numpy(np.dtype("i4"))
         self.log: list[Any] = []
-        self.array = GrowingArray(Hierarchy(bytestore, {"": {}}), "a", document, element, n_threads=1)
+        self.array = GrowingArray(
+            Hierarchy(bytestore, {"": {}}), "a", document, element, n_threads=1
+        )
         self.array.shipper = self
 
     def ship(self, region: tuple[slice, ...], values: np.ndarray) -> None:
