@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import os
@@ -190,6 +191,22 @@ def test_threads_of_the_workers_are_limited(tmp_path):
     assert set(map(tuple, read(tmp_path / "f.zarr").tolist())) == {(1, 1, 1, 1)}
 
 
+def test_this_process_writes_while_the_workers_start(tmp_path):
+    array = np.zeros((4000, 1), dtype=np.int64)
+    data = WhereWritten(array, buffer_shape=(10, 1), chunk_shape=(10, 1))
+    write(tmp_path / "f.zarr", {"data": data}, number_of_jobs=2, max_threads_per_process=1)
+    written = read(tmp_path / "f.zarr").ravel()
+    assert written[0] == os.getpid()
+    assert (written > 0).all()
+    # The limit is that of the workers.
+    assert zarr.config.get("threading.max_workers") != 1
+
+
+def test_an_executor_starts_its_workers_itself():
+    with ThreadPoolExecutor(1) as pool, pytest.warns(UserWarning, match="multiprocessing_context"):
+        ZarrIODataChunkIteratorQueue(2, multiprocessing_context="spawn", executor=pool)
+
+
 def test_threads_of_this_process_are_not_limited():
     with ThreadPoolExecutor(1) as pool, pytest.warns(UserWarning, match="max_threads_per_process"):
         ZarrIODataChunkIteratorQueue(2, 1, executor=pool)
@@ -350,13 +367,20 @@ def test_stores_that_other_processes_reach(tmp_path, kind):
     assert os.getpid() not in writers
 
 
-@pytest.mark.parametrize("kind", ["zarr", "url", "obstore"])
+@pytest.mark.parametrize("kind", ["zarr", "url", "obstore", "wrapped"])
 def test_a_store_in_memory_is_written_here_with_a_warning(kind):
     pytest.importorskip("fsspec")
     if kind == "zarr":
         store: Any = MemoryStore()
     elif kind == "url":
         store = "memory://parallel/f.zarr"
+    elif kind == "wrapped":
+        from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
+        from fsspec.implementations.dirfs import DirFileSystem
+        from fsspec.implementations.memory import MemoryFileSystem
+
+        inner = AsyncFileSystemWrapper(MemoryFileSystem(), asynchronous=True)
+        store = FsspecStore(DirFileSystem("/wrapped", inner, asynchronous=True), path="f.zarr")
     else:
         store = ObjectStore(pytest.importorskip("obstore").store.MemoryStore())
     with pytest.warns(UserWarning, match="/data is written by one process: only this process"):
@@ -669,6 +693,61 @@ def test_a_source_that_only_this_process_can_open_is_written_here(tmp_path, capl
             io.export(src, chunks={"/data": (700, 50)}, number_of_jobs=2)
     assert "only this one can open the source" in caplog.text
     np.testing.assert_array_equal(read(tmp_path / "f.zarr"), LARGE)
+
+
+@pytest.mark.parametrize("shards", [None, (1400, 50)])
+def test_an_array_of_the_users_store_is_read_by_the_workers(tmp_path, caplog, shards):
+    array = zarr.create_array(tmp_path / "u.zarr", shape=LARGE.shape, dtype="i4", chunks=(999, 64))
+    array[...] = LARGE
+    data = (array, {"chunks": (700, 50)} | ({"shards": shards} if shards else {}))
+    with caplog.at_level(logging.INFO, "hdmf_zarr"):
+        write(tmp_path / "f.zarr", {"data": data}, number_of_jobs=2, are_started=True)
+    assert "of this process" not in caplog.text
+    np.testing.assert_array_equal(read(tmp_path / "f.zarr"), LARGE)
+
+
+@pytest.mark.parametrize("kind", ["numpy", "zarr", "dask", "open"])
+def test_arrays_in_memory_are_encoded_by_threads_and_the_log_says_so(tmp_path, caplog, kind):
+    with h5py.File(tmp_path / "u.h5", "w") as file, contextlib.ExitStack() as stack:
+        if kind == "numpy":
+            array: Any = LARGE
+        elif kind == "zarr":
+            array = zarr.create_array(MemoryStore(), data=LARGE)
+        elif kind == "dask":
+            array = pytest.importorskip("dask.array").from_array(LARGE, chunks=(9999, 64))
+            # Whatever cluster another test has started.
+            stack.enter_context(pytest.importorskip("dask").config.set(scheduler="threads"))
+        else:
+            array = file.create_dataset("d", data=LARGE)
+        with caplog.at_level(logging.INFO, "hdmf_zarr"), warnings.catch_warnings(action="error"):
+            data = (array, {"chunks": (700, 50), "shards": (2100, 50)})
+            write(tmp_path / "f.zarr", {"data": data}, number_of_jobs=11)
+    assert "/data is written by 11 threads of this process" in caplog.text
+    np.testing.assert_array_equal(read(tmp_path / "f.zarr"), LARGE)
+    np.testing.assert_array_equal(
+        LARGE, np.random.default_rng(0).integers(0, 100, LARGE.shape, "i4")
+    )
+
+
+@pytest.mark.parametrize(
+    ("jobs", "limit", "expected"), [(1, 3, 3), (4, 2, 8), (50, None, 50), (1, 1, 1)]
+)
+def test_threads_of_this_process_that_encode(jobs, limit, expected):
+    assert ZarrIODataChunkIteratorQueue(jobs, limit).options.n_threads == expected
+
+
+def test_a_unit_that_is_larger_than_memory_should_be_is_exported_in_pieces(tmp_path, hdf5_file):
+    """The whole dataset is one shard, read in pieces of whole chunks."""
+    options: dict[str, Any] = {
+        "codecs": "default",
+        "chunks": {"/acquisition/ts/data": (700, 50)},
+        "shards": {"/acquisition/ts/data": (40_600, 100)},
+    }
+    for jobs in (1, 2):
+        with NWBHDF5IO(hdf5_file, "r") as src, NWBZarrIO(tmp_path / f"{jobs}.zarr", "w") as io:
+            io.export(src, number_of_jobs=jobs, **options)
+        with NWBZarrIO(tmp_path / f"{jobs}.zarr", "r") as io:
+            np.testing.assert_array_equal(io.read().acquisition["ts"].data[:], LARGE)
 
 
 def test_the_same_bytes_with_one_job_and_with_several(tmp_path):
