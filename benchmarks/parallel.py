@@ -6,6 +6,7 @@ Prints ratios of medians of interleaved runs; what two programs that share nothi
 that the machine can give at the time; and the memory that parent and workers add to that of a small write.
 
 Usage: python benchmarks/parallel.py [--megabytes 256] [--peer NAME=PYTHON ...] [--repeats 5]
+       [--only times|memory]
 """
 
 from __future__ import annotations
@@ -229,12 +230,17 @@ def main() -> None:
     parser.add_argument("--megabytes", type=int, default=256)
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=PYTHON")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--only", choices=["times", "memory"])
     options = parser.parse_args()
     chunks = max(8, options.megabytes * 1_000_000 // CHUNK_BYTES)
     with tempfile.TemporaryDirectory() as folder:
         os.sync()
-        times(dict(p.split("=", 1) for p in options.peer), Path(folder), chunks, options.repeats)
-        memory(Path(folder), chunks)
+        if options.only != "memory":
+            peers = dict(p.split("=", 1) for p in options.peer)
+            times(peers, Path(folder), chunks, options.repeats)
+        if options.only != "times":
+            # So much that the workers write most of it, and not the parent while they start.
+            memory(Path(folder), max(chunks, 300))
 
 
 if __name__ == "__main__":

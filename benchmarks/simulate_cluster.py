@@ -118,9 +118,12 @@ def measure(n_tasks: int = 3000) -> float:
 
     from hdmf_zarr.dtypes import element_type_from_numpy
     from hdmf_zarr.stores import Location
-    from hdmf_zarr.write.parallel import Feed, Source, WorkerOptions, Workers, tasks_of
+    from hdmf_zarr.write.parallel.arrays import tasks_of
+    from hdmf_zarr.write.parallel.feed import Feed
+    from hdmf_zarr.write.parallel.options import WorkerOptions
+    from hdmf_zarr.write.parallel.tasks import ArrayTarget
+    from hdmf_zarr.write.parallel.workers import Source, Workers
     from hdmf_zarr.write.regions import cut
-    from hdmf_zarr.write.tasks import ArrayTarget
 
     class Idle(ProcessPoolExecutor):
         def submit(self, _function, *arguments):
@@ -150,7 +153,7 @@ def measure(n_tasks: int = 3000) -> float:
 
 
 def _written(_task):
-    from hdmf_zarr.write.tasks import Written
+    from hdmf_zarr.write.parallel.tasks import Written
 
     return Written(1)
 

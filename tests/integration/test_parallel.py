@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import os
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numcodecs
 import numpy as np
 import pytest
 import zarr
@@ -94,7 +96,7 @@ def test_every_way_to_start_processes(tmp_path, context):
 def test_several_processes_write_and_this_one_does_not(tmp_path):
     array = np.zeros((400, 1), dtype=np.int64)
     data = SeveralWhereWritten(array, buffer_shape=(10, 1), chunk_shape=(10, 1))
-    write(tmp_path / "f.zarr", {"data": data}, number_of_jobs=2)
+    write(tmp_path / "f.zarr", {"data": data}, number_of_jobs=2, are_started=True)
     writers = set(read(tmp_path / "f.zarr").ravel().tolist())
     assert len(writers) == 2
     assert os.getpid() not in writers
@@ -179,8 +181,30 @@ def test_options_without_meaning_are_refused(tmp_path, options):
 def test_threads_of_the_workers_are_limited(tmp_path):
     array = np.zeros((40, 4), dtype=np.int64)
     data = ThreadsOfProcess(array, buffer_shape=(10, 4), chunk_shape=(10, 4))
-    write(tmp_path / "f.zarr", {"data": data}, number_of_jobs=2, max_threads_per_process=1)
+    write(
+        tmp_path / "f.zarr",
+        {"data": data},
+        number_of_jobs=2,
+        max_threads_per_process=1,
+        are_started=True,
+    )
     assert set(map(tuple, read(tmp_path / "f.zarr").tolist())) == {(1, 1, 1, 1)}
+
+
+def test_this_process_writes_while_the_workers_start(tmp_path):
+    array = np.zeros((4000, 1), dtype=np.int64)
+    data = WhereWritten(array, buffer_shape=(10, 1), chunk_shape=(10, 1))
+    write(tmp_path / "f.zarr", {"data": data}, number_of_jobs=2, max_threads_per_process=1)
+    written = read(tmp_path / "f.zarr").ravel()
+    assert written[0] == os.getpid()
+    assert (written > 0).all()
+    # The limit is that of the workers.
+    assert zarr.config.get("threading.max_workers") != 1
+
+
+def test_an_executor_starts_its_workers_itself():
+    with ThreadPoolExecutor(1) as pool, pytest.warns(UserWarning, match="multiprocessing_context"):
+        ZarrIODataChunkIteratorQueue(2, multiprocessing_context="spawn", executor=pool)
 
 
 def test_threads_of_this_process_are_not_limited():
@@ -217,7 +241,7 @@ def _ten() -> int:
 
 
 def test_a_process_that_was_not_initialized_says_so(monkeypatch):
-    monkeypatch.setattr("hdmf_zarr.write.threads._operation", None)
+    monkeypatch.setattr("hdmf_zarr.write.parallel.threads._operation", None)
     with pytest.raises(RuntimeError, match="initializer_wrapper"):
         ZarrIODataChunkIteratorQueue.function_wrapper((1,))
 
@@ -337,19 +361,26 @@ def test_stores_that_other_processes_reach(tmp_path, kind):
     data = SeveralWhereWritten(array, buffer_shape=(10, 1), chunk_shape=(10, 1))
     with warnings.catch_warnings():
         warnings.filterwarnings("error", ".*one process")
-        write(store, {"data": data}, spec=options, number_of_jobs=2)
+        write(store, {"data": data}, spec=options, number_of_jobs=2, are_started=True)
     writers = set(read(path).ravel().tolist())
     assert len(writers) == 2
     assert os.getpid() not in writers
 
 
-@pytest.mark.parametrize("kind", ["zarr", "url", "obstore"])
+@pytest.mark.parametrize("kind", ["zarr", "url", "obstore", "wrapped"])
 def test_a_store_in_memory_is_written_here_with_a_warning(kind):
     pytest.importorskip("fsspec")
     if kind == "zarr":
         store: Any = MemoryStore()
     elif kind == "url":
         store = "memory://parallel/f.zarr"
+    elif kind == "wrapped":
+        from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
+        from fsspec.implementations.dirfs import DirFileSystem
+        from fsspec.implementations.memory import MemoryFileSystem
+
+        inner = AsyncFileSystemWrapper(MemoryFileSystem(), asynchronous=True)
+        store = FsspecStore(DirFileSystem("/wrapped", inner, asynchronous=True), path="f.zarr")
     else:
         store = ObjectStore(pytest.importorskip("obstore").store.MemoryStore())
     with pytest.warns(UserWarning, match="/data is written by one process: only this process"):
@@ -358,19 +389,17 @@ def test_a_store_in_memory_is_written_here_with_a_warning(kind):
 
 
 def test_workers_that_do_not_see_the_folder_say_so(tmp_path):
-    from hdmf_zarr.write.parallel import Workers
+    from hdmf_zarr.write.parallel.places import Places
 
-    class Elsewhere(Workers):
-        def _token(self, root: Path) -> str:
-            return super()._token(root) + "-of-another-machine"
+    class Elsewhere(Places):
+        def _token(self, uri: str, bytestore: Any) -> str:
+            return super()._token(uri, bytestore) + "-of-another-machine"
 
     queue = ZarrIODataChunkIteratorQueue(number_of_jobs=2)
-    queue._workers = Elsewhere(queue.options)
-    try:
+    with queue.workers() as workers:
+        workers.places = Elsewhere(queue.options)
         with pytest.raises(WorkerError, match="does not see the folder"):
             write(tmp_path / "f.zarr", {"data": iterator()}, queue=queue)
-    finally:
-        queue._workers.close()
     assert not (tmp_path / "f.zarr").exists()
 
 
@@ -416,6 +445,7 @@ def test_a_killed_worker_is_a_failure(tmp_path, context):
             tmp_path / "f.zarr",
             {"data": iterator(Killed)},
             number_of_jobs=2,
+            are_started=True,
             multiprocessing_context=context,
         )
     assert list(tmp_path.iterdir()) == []
@@ -499,19 +529,43 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path):
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
-@pytest.mark.parametrize(("buffer", "unit"), [(8, 8), (32, 4), (8, 32), (20, 32)])
-def test_a_worker_needs_two_buffers_and_a_unit(tmp_path, buffer, unit):
+@pytest.mark.parametrize(
+    ("buffer", "chunk", "unit", "encoded"),
+    [
+        (8, 8, 8, 8),
+        (32, 4, 4, 4),
+        (8, 32, 32, 12),
+        (20, 32, 32, 12),
+        (4, 4, 32, 32),
+        (12, 4, 32, 32),
+        (32, 4, 32, 32),
+        (20, 1, 32, 32),
+    ],
+)
+def test_a_worker_needs_two_buffers_and_a_unit(tmp_path, buffer, chunk, unit, encoded):
+    """In megabytes; a unit is as large encoded as it is in memory, or a third of that."""
     rows = 65_536  # a megabyte
     shape = (buffer * rows, 2)
     data = PeakMemory(320 * rows, buffer_shape=shape, chunk_shape=shape)
-    options = {"chunks": (unit * rows, 2), "compressor": False}
-    write(tmp_path / "f.zarr", {"data": (data, options)}, number_of_jobs=2)
-    found = read(tmp_path / "f.zarr")
+    is_noise = encoded == unit
+    shuffle = numcodecs.Blosc.NOSHUFFLE if is_noise else numcodecs.Blosc.SHUFFLE
+    options: dict[str, Any] = {
+        "chunks": (chunk * rows, 2),
+        "compressor": numcodecs.Blosc("lz4", clevel=1, shuffle=shuffle),
+    }
+    if unit != chunk:
+        options["shards"] = (unit * rows, 2)
+    write(tmp_path / "f.zarr", {"data": (data, options)}, number_of_jobs=2, are_started=True)
+    found = read(tmp_path / "f.zarr") >> PeakMemory.NOISE_BITS
     assert (found > 0).all()
+    bound = 2 * buffer + unit
+    if chunk > buffer:
+        # A codec has a whole chunk before itself and behind.
+        bound = max(bound, buffer + chunk + encoded)
     for worker in np.unique(found[:, 0]):
         peaks = found[found[:, 0] == worker, 1]
-        # Sixteen megabytes for what zarr loads at its first write, and for the allocator.
-        assert (peaks.max() - peaks.min()) / 1024 <= 2 * buffer + unit + 16
+        # Eight megabytes for what is loaded once, and for what the allocator keeps.
+        assert (peaks.max() - peaks.min()) / 1024 <= bound + 8
 
 
 # -- progress --------------------------------------------------------------------------------------
@@ -593,16 +647,16 @@ def hdf5_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_has_to_be_encoded_anew_is_exported_in_parallel(
     tmp_path, hdf5_file, source, kind, monkeypatch
 ):
-    import hdmf_zarr.write.parallel as parallel
+    from hdmf_zarr.write.parallel import workers
 
     regions: list[Any] = []
-    original = parallel.Workers.submit
+    original = workers.Workers.submit
 
     def noting(self: Any, task: Any, feed: Any) -> None:
         regions.append(task.region)
         original(self, task, feed)
 
-    monkeypatch.setattr(parallel.Workers, "submit", noting)
+    monkeypatch.setattr(workers.Workers, "submit", noting)
     path = hdf5_file
     if source == "zarr":
         path = tmp_path / "source.zarr"
@@ -639,6 +693,61 @@ def test_a_source_that_only_this_process_can_open_is_written_here(tmp_path, capl
             io.export(src, chunks={"/data": (700, 50)}, number_of_jobs=2)
     assert "only this one can open the source" in caplog.text
     np.testing.assert_array_equal(read(tmp_path / "f.zarr"), LARGE)
+
+
+@pytest.mark.parametrize("shards", [None, (1400, 50)])
+def test_an_array_of_the_users_store_is_read_by_the_workers(tmp_path, caplog, shards):
+    array = zarr.create_array(tmp_path / "u.zarr", shape=LARGE.shape, dtype="i4", chunks=(999, 64))
+    array[...] = LARGE
+    data = (array, {"chunks": (700, 50)} | ({"shards": shards} if shards else {}))
+    with caplog.at_level(logging.INFO, "hdmf_zarr"):
+        write(tmp_path / "f.zarr", {"data": data}, number_of_jobs=2, are_started=True)
+    assert "of this process" not in caplog.text
+    np.testing.assert_array_equal(read(tmp_path / "f.zarr"), LARGE)
+
+
+@pytest.mark.parametrize("kind", ["numpy", "zarr", "dask", "open"])
+def test_arrays_in_memory_are_encoded_by_threads_and_the_log_says_so(tmp_path, caplog, kind):
+    with h5py.File(tmp_path / "u.h5", "w") as file, contextlib.ExitStack() as stack:
+        if kind == "numpy":
+            array: Any = LARGE
+        elif kind == "zarr":
+            array = zarr.create_array(MemoryStore(), data=LARGE)
+        elif kind == "dask":
+            array = pytest.importorskip("dask.array").from_array(LARGE, chunks=(9999, 64))
+            # Whatever cluster another test has started.
+            stack.enter_context(pytest.importorskip("dask").config.set(scheduler="threads"))
+        else:
+            array = file.create_dataset("d", data=LARGE)
+        with caplog.at_level(logging.INFO, "hdmf_zarr"), warnings.catch_warnings(action="error"):
+            data = (array, {"chunks": (700, 50), "shards": (2100, 50)})
+            write(tmp_path / "f.zarr", {"data": data}, number_of_jobs=11)
+    assert "/data is written by 11 threads of this process" in caplog.text
+    np.testing.assert_array_equal(read(tmp_path / "f.zarr"), LARGE)
+    np.testing.assert_array_equal(
+        LARGE, np.random.default_rng(0).integers(0, 100, LARGE.shape, "i4")
+    )
+
+
+@pytest.mark.parametrize(
+    ("jobs", "limit", "expected"), [(1, 3, 3), (4, 2, 8), (50, None, 50), (1, 1, 1)]
+)
+def test_threads_of_this_process_that_encode(jobs, limit, expected):
+    assert ZarrIODataChunkIteratorQueue(jobs, limit).options.n_threads == expected
+
+
+def test_a_unit_that_is_larger_than_memory_should_be_is_exported_in_pieces(tmp_path, hdf5_file):
+    """The whole dataset is one shard, read in pieces of whole chunks."""
+    options: dict[str, Any] = {
+        "codecs": "default",
+        "chunks": {"/acquisition/ts/data": (700, 50)},
+        "shards": {"/acquisition/ts/data": (40_600, 100)},
+    }
+    for jobs in (1, 2):
+        with NWBHDF5IO(hdf5_file, "r") as src, NWBZarrIO(tmp_path / f"{jobs}.zarr", "w") as io:
+            io.export(src, number_of_jobs=jobs, **options)
+        with NWBZarrIO(tmp_path / f"{jobs}.zarr", "r") as io:
+            np.testing.assert_array_equal(io.read().acquisition["ts"].data[:], LARGE)
 
 
 def test_the_same_bytes_with_one_job_and_with_several(tmp_path):

@@ -234,6 +234,16 @@ def test_nothing_waits_for_what_looks_at_the_store(gathering):
         assert (sorted(found) if name == "list_prefix" else found) == expected.get(name), name
 
 
+def test_what_tells_others_of_the_writer_does_not_wait(gathering):
+    gathering.set("a", memoryview(b"1"))
+    gathering.set(".token.partial", b"2")
+    gathering.delete(".token.partial")
+    assert keys_of(gathering) == [".token.partial"]
+    gathering.finish()
+    assert keys_of(gathering) == [".token.partial", "a"]
+    assert gathering.get("a") == b"1"
+
+
 def test_the_last_value_of_a_key_is_stored(gathering):
     gathering.set("a", b"1")
     gathering.set("a", b"2")

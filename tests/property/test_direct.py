@@ -192,7 +192,7 @@ def chain_of_numbers(*codecs: Any) -> DirectChain:
 @given(st.data())
 def test_a_damaged_chunk_is_an_error_of_ours_or_of_the_right_size(name: str, data: Any) -> None:
     chain = chain_of_numbers(*([NAMED[name]] if name in NAMED else []))
-    encoded = chain.encode(NUMBERS)
+    encoded = bytes(chain.encode(NUMBERS))
     kind = data.draw(st.sampled_from(["cut", "more", "flipped", "empty"]))
     at = data.draw(st.integers(0, len(encoded) - 1))
     damaged = {

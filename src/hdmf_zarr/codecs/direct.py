@@ -60,7 +60,7 @@ _NAMED_CODECS_LIMIT = 1024
 class _Step(Protocol):
     """A codec from bytes to bytes."""
 
-    def encode(self, given: bytes) -> bytes:
+    def encode(self, given: Buffer) -> bytes:
         """Return the encoded bytes."""
 
     def decode(self, encoded: Buffer, limit: int | None) -> Buffer:
@@ -218,13 +218,18 @@ class DirectChain:
         values: npt.NDArray[Any] = self._objects.decode(encoded)
         return values.reshape(self.shape)
 
-    def encode(self, array: npt.NDArray[Any]) -> bytes:
+    def encode(self, array: npt.NDArray[Any]) -> Buffer:
         """Return the chunk that holds elements; inverse of `decode`.
 
         Parameters
         ----------
         array : numpy.ndarray of shape ``self.shape``
             In stored form: what would be assigned to zarr's array. See `padded`.
+
+        Returns
+        -------
+        bytes or memoryview
+            A view of the array's own memory where no codec changes its bytes.
 
         Raises
         ------
@@ -235,13 +240,14 @@ class DirectChain:
             raise EncodingError(f"a chunk has the shape {self.shape}, found {array.shape}")
         if self._stored is None:
             objects = np.ascontiguousarray(array.astype(object, copy=False))
-            encoded = bytes(self._objects.encode(objects))
+            encoded: Buffer = bytes(self._objects.encode(objects))
         else:
             assert self.dtype is not None
             if array.dtype.newbyteorder("=") != self.dtype.newbyteorder("="):
                 raise EncodingError(f"elements of a chunk are {self.dtype}, found {array.dtype}")
             ordered = array if self._order is None else array.transpose(self._order)
-            encoded = ordered.astype(self._stored, copy=False).tobytes(order="C")
+            stored = np.ascontiguousarray(ordered.astype(self._stored, copy=False))
+            encoded = stored.reshape(-1).view(np.uint8).data
         for step in self._steps:
             encoded = step.encode(encoded)
         return encoded
@@ -358,7 +364,7 @@ class _Compressor:
         self._codec = codec
         self._declared_size = declared_size
 
-    def encode(self, given: bytes) -> bytes:
+    def encode(self, given: Buffer) -> bytes:
         return bytes(self._codec.encode(given))
 
     def decode(self, encoded: Buffer, limit: int | None) -> Buffer:
@@ -434,7 +440,7 @@ class _Checksum:
     def __init__(self, codec: Any) -> None:
         self._codec = codec
 
-    def encode(self, given: bytes) -> bytes:
+    def encode(self, given: Buffer) -> bytes:
         return bytes(self._codec.encode(given))
 
     def decode(self, encoded: Buffer, _limit: int | None) -> Buffer:
@@ -452,8 +458,8 @@ class _Crc32c:
     def __init__(self, checksum: Callable[[Buffer], int]) -> None:
         self._checksum = checksum
 
-    def encode(self, given: bytes) -> bytes:
-        return given + self._checksum(given).to_bytes(_CHECKSUM_BYTES, "little")
+    def encode(self, given: Buffer) -> bytes:
+        return b"".join((given, self._checksum(given).to_bytes(_CHECKSUM_BYTES, "little")))
 
     def decode(self, encoded: Buffer, _limit: int | None) -> Buffer:
         given, found = encoded[:-_CHECKSUM_BYTES], encoded[-_CHECKSUM_BYTES:]
@@ -474,7 +480,7 @@ class _SameSize:
     def __init__(self, codec: Any) -> None:
         self._codec = codec
 
-    def encode(self, given: bytes) -> bytes:
+    def encode(self, given: Buffer) -> bytes:
         return bytes(self._codec.encode(given))
 
     def decode(self, encoded: Buffer, _limit: int | None) -> Buffer:
@@ -493,7 +499,7 @@ class _Objects:
         self._codec = codec
         self._shape = shape
 
-    def encode(self, given: bytes) -> bytes:
+    def encode(self, given: Buffer) -> bytes:
         return self._codec.encode_texts(VLenUTF8().decode(given).reshape(self._shape))
 
     def decode(self, encoded: Buffer, _limit: int | None) -> Buffer:

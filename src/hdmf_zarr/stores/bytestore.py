@@ -40,8 +40,8 @@ class ByteStore(Protocol):
     def get_many(self, keys: Iterable[str]) -> dict[str, bytes]:
         """Values of the keys that exist, read concurrently where the store is remote."""
 
-    def set(self, key: str, value: bytes) -> None:
-        """Store a value in one operation."""
+    def set(self, key: str, value: bytes | memoryview) -> None:
+        """Store a value in one operation. The memory of a view is not looked at later."""
 
     def writer(self, key: str) -> AbstractContextManager[IO[bytes]]:
         """Return a file whose content is stored, in one operation, when it is closed without error."""
@@ -136,7 +136,7 @@ class LocalByteStore:
         found = ((key, self.get(key)) for key in keys)
         return {key: value for key, value in found if value is not None}
 
-    def set(self, key: str, value: bytes) -> None:
+    def set(self, key: str, value: bytes | memoryview) -> None:
         self._refuse_read_only(key)
         path = self._file(key)
         if self.is_unseen:
@@ -219,7 +219,7 @@ def _make_folder(folder: str) -> None:
         os.makedirs(folder, exist_ok=True)
 
 
-def _write_file(path: str, value: bytes) -> None:
+def _write_file(path: str, value: bytes | memoryview) -> None:
     """Write a file, with the folders that it needs; without ``pathlib``, for thousands of them."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
     try:
@@ -260,8 +260,9 @@ class ZarrByteStore:
             if buffer is not None
         }
 
-    def set(self, key: str, value: bytes) -> None:
-        compat.run(self._set(key, value))
+    def set(self, key: str, value: bytes | memoryview) -> None:
+        # A store in memory keeps what it is given.
+        compat.run(self._set(key, bytes(value) if isinstance(value, memoryview) else value))
 
     @contextmanager
     def writer(self, key: str) -> Iterator[IO[bytes]]:

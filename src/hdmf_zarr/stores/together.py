@@ -29,6 +29,14 @@ BATCH_KEYS = 64
 BATCH_BYTES = 16 * 2**20
 """Bytes that wait for others, at most."""
 
+TEMPORARY = ".partial"
+"""How the names of keys end that tell others that the store is being written."""
+
+
+def is_temporary(key: str) -> bool:
+    """Whether a key is there only while the store is written."""
+    return key.endswith(TEMPORARY)
+
 
 class GatheringByteStore:
     """Stores values in batches; whatever else is asked of it waits until all of them are stored.
@@ -54,8 +62,12 @@ class GatheringByteStore:
         """The store as zarr-python takes it."""
         return self.inner.zarr_store
 
-    def set(self, key: str, value: bytes) -> None:
-        """Store a value, soon."""
+    def set(self, key: str, value: bytes | memoryview) -> None:
+        """Store a value, soon; what is there only while the store is written, now."""
+        if is_temporary(key):
+            self.inner.set(key, value)
+            return
+        value = bytes(value)
         with self._lock:
             if key.rpartition("/")[2] in self._last:
                 self._documents[key] = value
@@ -121,7 +133,8 @@ class GatheringByteStore:
 
     def delete(self, key: str) -> None:
         """Remove a key if it exists."""
-        self.finish()
+        if not is_temporary(key):
+            self.finish()
         self.inner.delete(key)
 
     def delete_prefix(self, prefix: str) -> None:

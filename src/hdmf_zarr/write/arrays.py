@@ -1,7 +1,9 @@
-"""Zarr's array of a document that is not in the store yet, and how elements get into it."""
+"""Elements into an array whose document is not in the store yet."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,26 +15,103 @@ from hdmf_zarr.dtypes import ElementType
 from hdmf_zarr.elements import encode_elements, to_memory
 from hdmf_zarr.errors import EncodingError
 from hdmf_zarr.stores import ByteStore, Hierarchy
+from hdmf_zarr.write.regions import Region, plain_selections, relative, shape_of
+from hdmf_zarr.write.units import UnitWriter
+
+Pieces = Iterable[tuple[Region, npt.NDArray[Any]]]
+"""Regions, and their elements in their form in memory."""
 
 
-def writable_array(bytestore: ByteStore, path: str, document: dict[str, JSON]) -> zarr.Array[Any]:
-    """Return zarr's array of a document that is not in the store yet."""
-    return zarr.Array(Hierarchy(bytestore, {"": {}, path: document}).async_array(path))
+class ArrayWriter:
+    """Writes elements: whole write units by its own, parts of units through zarr.
 
+    Parameters
+    ----------
+    bytestore : ByteStore
+    path : str
+    document : dict
+        The ``zarr.json`` of the array; its attributes do not matter.
+    element : ElementType
+    n_threads : int
+        That encode.
+    """
 
-def bytes_per_element(stored: np.dtype[Any]) -> int:
-    """Return the bytes of an element; of text, a guess."""
-    return stored.itemsize if stored.kind not in "OT" else 64
+    def __init__(
+        self,
+        bytestore: ByteStore,
+        path: str,
+        document: dict[str, JSON],
+        element: ElementType,
+        n_threads: int,
+    ) -> None:
+        self.shape: tuple[int, ...] = tuple(document["shape"])
+        self._element = element
+        self._bytestore = bytestore
+        self._path = path
+        self._document = document
+        self._units = UnitWriter.of(bytestore, path, document, n_threads)
 
+    @cached_property
+    def _array(self) -> zarr.Array[Any]:
+        documents: dict[str, dict[str, JSON]] = {"": {}, self._path: self._document}
+        return zarr.Array(Hierarchy(self._bytestore, documents).async_array(self._path))
 
-def write_elements(
-    array: zarr.Array[Any], selection: Any, values: npt.NDArray[Any], element: ElementType
-) -> int:
-    """Write elements, given in their form in memory, and return their bytes."""
-    stored = np.dtype(array.dtype)
-    records = stored if stored.names is not None else None
-    array[selection] = encode_elements(values, element, records)
-    return values.size * bytes_per_element(stored)
+    @cached_property
+    def _stored_dtype(self) -> np.dtype[Any]:
+        known = self._units.chain.dtype if self._units is not None else None
+        return known if known is not None else np.dtype(self._array.dtype)
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of an element; of text, a guess."""
+        stored = self._stored_dtype
+        return stored.itemsize if stored.kind not in "OT" else 64
+
+    def write(self, selection: Any, values: npt.NDArray[Any]) -> int:
+        """Write elements, given in their form in memory, and return their bytes."""
+        whole = self._whole_units(selection)
+        if whole is not None and self._units is not None:
+            stored = self._encoded(values).reshape(shape_of(whole))
+            self._units.write(whole, [(whole, stored)])
+        else:
+            self._array[selection] = self._encoded(values)
+        return values.size * self.itemsize
+
+    def fill(self, region: Region, pieces: Pieces) -> int:
+        """Write whole write units from pieces that fill them, and return their bytes.
+
+        Parameters
+        ----------
+        region : tuple of slice
+        pieces : iterable of (region, numpy.ndarray)
+            Within the region, without an overlap, in any order.
+        """
+        if self._units is not None:
+            self._units.write(region, map(self._encoded_piece, pieces))
+        else:
+            values = np.empty(shape_of(region), dtype=self._element.memory_dtype)
+            for piece, part in pieces:
+                values[relative(piece, region)] = part
+            self._array[region] = self._encoded(values)
+        return int(np.prod(shape_of(region), dtype=np.int64)) * self.itemsize
+
+    def _whole_units(self, selection: Any) -> Region | None:
+        if selection is Ellipsis or self._units is None:
+            return None
+        plain = plain_selections([selection], len(self.shape))
+        if not plain or not self._units.are_whole(plain[0]):
+            return None
+        return plain[0]
+
+    def _encoded_piece(
+        self, given: tuple[Region, npt.NDArray[Any]]
+    ) -> tuple[Region, npt.NDArray[Any]]:
+        piece, values = given
+        return piece, self._encoded(values)
+
+    def _encoded(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        stored = self._stored_dtype
+        return encode_elements(values, self._element, stored if stored.names is not None else None)
 
 
 def as_elements(data: Any, element: ElementType) -> npt.NDArray[Any]:

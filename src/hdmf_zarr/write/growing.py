@@ -11,7 +11,7 @@ import numpy.typing as npt
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.dtypes import ElementType
 from hdmf_zarr.stores import Hierarchy
-from hdmf_zarr.write.arrays import as_elements, writable_array, write_elements
+from hdmf_zarr.write.arrays import ArrayWriter, as_elements
 
 Progress = Callable[[int], None]
 
@@ -34,7 +34,12 @@ class GrowingArray:
     """
 
     def __init__(
-        self, hierarchy: Hierarchy, path: str, document: dict[str, JSON], element: ElementType
+        self,
+        hierarchy: Hierarchy,
+        path: str,
+        document: dict[str, JSON],
+        element: ElementType,
+        n_threads: int,
     ) -> None:
         self.hierarchy = hierarchy
         self.path = path
@@ -42,7 +47,8 @@ class GrowingArray:
         self._document = document
         self.progress: Progress = lambda _count: None
         self.shipper: Shipper | None = None
-        self._array = writable_array(hierarchy.bytestore, path, document)
+        self._n_threads = n_threads
+        self._writer: ArrayWriter | None = None
         self._waiting: list[npt.NDArray[Any]] = []
         self._start = self._stop = 0
 
@@ -137,6 +143,8 @@ class GrowingArray:
         """Write what may be a part of write units: nobody else may be at them meanwhile."""
         if self.shipper is not None:
             self.shipper.drain()
-        if self._array.shape != self.shape:
-            self._array = writable_array(self.hierarchy.bytestore, self.path, self._document)
-        self.progress(write_elements(self._array, selection, values, self.element))
+        if self._writer is None or self._writer.shape != self.shape:
+            self._writer = ArrayWriter(
+                self.hierarchy.bytestore, self.path, self._document, self.element, self._n_threads
+            )
+        self.progress(self._writer.write(selection, values))

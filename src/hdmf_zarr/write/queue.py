@@ -10,8 +10,10 @@ from typing import Any
 
 from hdmf.data_utils import AbstractDataChunkIterator
 
-from hdmf_zarr.write.parallel import Context, WorkerOptions, Workers, feed_of, write_next
-from hdmf_zarr.write.threads import initialize, operate
+from hdmf_zarr.write.parallel.iterators import feed_of, write_next
+from hdmf_zarr.write.parallel.options import Context, WorkerOptions
+from hdmf_zarr.write.parallel.threads import initialize, operate
+from hdmf_zarr.write.parallel.workers import Workers
 
 __all__ = ["Context", "ZarrIODataChunkIteratorQueue"]
 
@@ -110,7 +112,7 @@ class ZarrIODataChunkIteratorQueue(deque[tuple[Any, AbstractDataChunkIterator]])
         """Write what workers can; the rest stays in the queue."""
         feeds = {id(entry): feed_of(*entry, workers) for entry in self}
         begun = [feed for feed in feeds.values() if feed is not None]
-        if not begun or not workers.start():
+        if not begun:
             return
         here = [entry for entry in self if feeds[id(entry)] is None]
         self.clear()

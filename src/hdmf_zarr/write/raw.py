@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-import google_crc32c
 import numpy as np
 import numpy.typing as npt
 
@@ -20,6 +19,7 @@ from hdmf_zarr.convention import JSON
 from hdmf_zarr.hdf5.raw import ChunkTable
 from hdmf_zarr.stores import ByteStore, compat
 from hdmf_zarr.stores.chunk_keys import chunk_key
+from hdmf_zarr.write.shards import ShardIndex, crc32c
 from hdmf_zarr.write.sources import EncodedChunks
 
 THREADS = 2
@@ -30,9 +30,6 @@ MOVED_TOGETHER = 8 * 1024**2
 
 WAITING_STEPS = 64
 """Steps that are handed to the threads ahead of what was finished."""
-
-MISSING = 2**64 - 1
-"""In the index of a shard: there is no such chunk (Zarr's ``sharding_indexed`` codec)."""
 
 Progress = Callable[[int], None]
 
@@ -137,23 +134,19 @@ class RawMove:
         indices: npt.NDArray[np.int64],
         per_shard: npt.NDArray[np.int64],
     ) -> int:
-        """Write chunks and their index; as the ``sharding_indexed`` codec specifies it."""
-        index = np.full((math.prod(per_shard.tolist()), 2), MISSING, dtype="<u8")
+        """Write chunks and their index."""
+        index = ShardIndex(math.prod(per_shard.tolist()))
         inside = table.coordinates[indices] % per_shard
         places = np.ravel_multi_index(tuple(inside.T), tuple(per_shard.tolist()))
         shard = tuple((table.coordinates[indices[0]] // per_shard).tolist())
         key = f"{self.path}/{chunk_key(self.document['chunk_key_encoding'], shard)}"
-        position = 0
         with self.bytestore.writer(key) as file:
             for chunk, place in zip(indices.tolist(), places.tolist(), strict=True):
                 encoded = self._encoded(table, chunk)
                 file.write(encoded)
-                index[place] = position, len(encoded)
-                position += len(encoded)
-            trailer = index.tobytes()
-            file.write(trailer)
-            file.write(_checksum(trailer))
-        return position
+                index.add(place, len(encoded))
+            file.write(index.encoded())
+        return index.end
 
     # -- chunks ----------------------------------------------------------------------------------
 
@@ -163,10 +156,4 @@ class RawMove:
         if self.verify:
             self.chunks.decoded(table, index)
         encoded = self.chunks.read(table, index)
-        return encoded + _checksum(encoded) if self.checksum else encoded
-
-
-def _checksum(encoded: bytes) -> bytes:
-    """Zarr's ``crc32c`` codec: the checksum, its lowest byte first."""
-    checksum: bytes = google_crc32c.value(encoded).to_bytes(4, "little")
-    return checksum
+        return encoded + crc32c(encoded) if self.checksum else encoded

@@ -93,7 +93,7 @@ def cut(
         return
     found: dict[tuple[int, ...], list[Region]] = {}
     for selection in selections:
-        for corner in itertools.product(*_cells(selection, steps)):
+        for corner in itertools.product(*cells_of(selection, steps)):
             found.setdefault(corner, []).append(selection)
     for corner in sorted(found):
         region = tuple(
@@ -134,7 +134,7 @@ class _Grid:
 
     def pieces(self, region: Region) -> Iterator[Region]:
         """Parts of a region that are in one cell each."""
-        for corner in itertools.product(*_cells(region, self.steps)):
+        for corner in itertools.product(*cells_of(region, self.steps)):
             if self.present is None or corner in self.present:
                 cell = tuple(
                     slice(at * step, min((at + 1) * step, size))
@@ -153,7 +153,16 @@ def regions_of(shape: Shape, steps: Shape) -> Iterator[Region]:
         )
 
 
-def _cells(region: Region, steps: Shape) -> list[range]:
+def parts_of(region: Region, steps: Shape) -> Iterator[Region]:
+    """Parts of one shape that cover a region, counted from its beginning."""
+    for part in regions_of(shape_of(region), steps):
+        yield tuple(
+            slice(whole.start + inside.start, whole.start + inside.stop)
+            for whole, inside in zip(region, part, strict=True)
+        )
+
+
+def cells_of(region: Region, steps: Shape) -> list[range]:
     """Numbers of the cells of a grid that a region touches, along each dimension."""
     return [
         range(part.start // step, -(-part.stop // step))
@@ -167,6 +176,18 @@ def intersection(first: Region, second: Region) -> Region:
         slice(max(a.start, b.start), min(a.stop, b.stop))
         for a, b in zip(first, second, strict=True)
     )
+
+
+def relative(part: Region, whole: Region) -> Region:
+    """Return where a part of a region is in the elements of the whole one."""
+    return tuple(
+        slice(a.start - b.start, a.stop - b.start) for a, b in zip(part, whole, strict=True)
+    )
+
+
+def shape_of(region: Region) -> Shape:
+    """Return the number of elements of a region along each dimension."""
+    return tuple(part.stop - part.start for part in region)
 
 
 def size_of(region: Region) -> int:

@@ -6,39 +6,44 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-
-import numpy as np
+from typing import Any
 
 from hdmf_zarr.codecs.direct import DirectChain
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.convention.common import STORED_CHUNKS
 from hdmf_zarr.elements import encode_elements
 from hdmf_zarr.errors import HDMFZarrError
+from hdmf_zarr.hdf5 import HDF5Source
 from hdmf_zarr.stores import Hierarchy, compat, group_document
 from hdmf_zarr.stores.chunk_keys import chunk_key
 from hdmf_zarr.write.ahead import ReadAhead
-from hdmf_zarr.write.arrays import bytes_per_element, writable_array, write_elements
+from hdmf_zarr.write.arrays import ArrayWriter
 from hdmf_zarr.write.growing import GrowingArray
 from hdmf_zarr.write.layout import has_checksum
-from hdmf_zarr.write.parallel import Workers, source_feed, target_maker
+from hdmf_zarr.write.parallel.arrays import Steps, array_feed, regions_source, target_maker
+from hdmf_zarr.write.parallel.tasks import Target
+from hdmf_zarr.write.parallel.workers import Workers
 from hdmf_zarr.write.plan import ArrayPlan, AttributesPlan, GroupPlan, TreePlan
 from hdmf_zarr.write.queue import ZarrIODataChunkIteratorQueue
 from hdmf_zarr.write.raw import THREADS, RawMove
-from hdmf_zarr.write.regions import regions_of
+from hdmf_zarr.write.regions import parts_of, regions_of
+from hdmf_zarr.write.shards import inner_document
 from hdmf_zarr.write.sources import (
     ArraySource,
     ChunkCopySource,
     EmptySource,
     IteratorSource,
+    LazySource,
     RawSource,
+    ZarrSource,
 )
-from hdmf_zarr.write.tasks import Target
 
 BUFFER_BYTES = 32 * 1024**2
 """Elements of a lazy source that are held at once."""
 
 ONE_CHUNK_BYTES = 32 * 1024**2
-"""Of an array that is encoded in place; larger ones are encoded by zarr, in several threads."""
+"""Of an array that is encoded in place; larger ones by several threads."""
+
 PARALLEL_BYTES = 8 * 1024**2
 """Bytes of elements from which on several jobs write them: processes take time to start."""
 
@@ -83,8 +88,24 @@ class Execution:
     def carry_out(self, plan: TreePlan) -> None:
         """Write every node of a plan."""
         self.hierarchy.begin()
-        with self.queue.workers():
+        with self.queue.workers() as workers:
+            if any(self._is_for_workers(node, workers) for node in plan.nodes):
+                # They start while what is small is written.
+                workers.begin()
             self._carry_out(plan)
+
+    def _is_for_workers(self, node: Any, workers: Workers) -> bool:
+        if not isinstance(node, ArrayPlan) or not self.queue.options.is_parallel:
+            return False
+        if workers.places.of(self.hierarchy.bytestore) is None:
+            return False
+        if isinstance(node.source, IteratorSource):
+            return True
+        return (
+            isinstance(node.source, (HDF5Source, LazySource, ZarrSource))
+            and self._is_parallel(node.source)
+            and regions_source(node.source, workers) is not None
+        )
 
     def _carry_out(self, plan: TreePlan) -> None:
         growing: list[tuple[ArrayPlan, GrowingArray]] = []
@@ -141,31 +162,40 @@ class Execution:
             return
         if self._write_one_chunk(plan, source, document):
             return
-        array = writable_array(self.hierarchy.bytestore, plan.path, document)
-        itemsize = bytes_per_element(np.dtype(array.dtype))
-        unit = tuple(document["chunk_grid"]["configuration"]["chunk_shape"])
-        steps = _region_shape(source.shape, unit, itemsize) if source.shape else ()
-        if math.prod(source.shape) * itemsize >= PARALLEL_BYTES and self.queue.options.is_parallel:
-            with self.queue.workers() as workers:
-                feed = source_feed(
-                    source,
-                    workers,
-                    self._target(plan, document, workers),
-                    source.shape,
-                    unit,
-                    steps,
-                )
-                if feed is not None and workers.start():
-                    feed.progress = self.progress
-                    workers.run([feed])
-                    return
-        for region in regions_of(source.shape, steps):
-            values = source.read(region)
-            if source.shape or not plan.shape:
-                self.progress(write_elements(array, region, values, plan.element))
-            else:  # a scalar of format 2
-                values = values.reshape(plan.shape)
-                self.progress(write_elements(array, ..., values, plan.element))
+        writer = ArrayWriter(
+            self.hierarchy.bytestore,
+            plan.path,
+            document,
+            plan.element,
+            self.queue.options.n_threads,
+        )
+        if not source.shape:  # a scalar of format 2 may have the shape (1,)
+            self.progress(writer.write(..., source.read(()).reshape(plan.shape)))
+            return
+        steps = _steps(document, source.shape, writer.itemsize)
+        if self._is_parallel(source) and self._fill_with_workers(plan, source, document, steps):
+            return
+        for region in regions_of(source.shape, steps.buffer):
+            pieces = ((part, source.read(part)) for part in parts_of(region, steps.piece))
+            self.progress(writer.fill(region, pieces))
+
+    def _is_parallel(self, source: Any) -> bool:
+        """Whether several jobs write an array."""
+        itemsize = source.element.memory_dtype.itemsize
+        return (
+            self.queue.options.is_parallel and math.prod(source.shape) * itemsize >= PARALLEL_BYTES
+        )
+
+    def _fill_with_workers(
+        self, plan: ArrayPlan, source: ArraySource, document: dict[str, JSON], steps: Steps
+    ) -> bool:
+        with self.queue.workers() as workers:
+            make_target = self._target(plan, document, workers)
+            feed = array_feed(plan.path, source, workers, make_target, steps)
+            if feed is not None:
+                feed.progress = self.progress
+                workers.run([feed])
+            return feed is not None
 
     def _target(
         self, plan: ArrayPlan, document: dict[str, JSON], workers: Workers
@@ -215,7 +245,13 @@ class Execution:
         self.progress(len(encoded.item()))
 
     def _queue_iterator(self, plan: ArrayPlan, source: IteratorSource) -> GrowingArray:
-        array = GrowingArray(self.hierarchy, plan.path, self._document(plan), plan.element)
+        array = GrowingArray(
+            self.hierarchy,
+            plan.path,
+            self._document(plan),
+            plan.element,
+            self.queue.options.n_threads,
+        )
         array.progress = self.progress
         self.queue.append(array, source.iterator)
         # Several jobs are kept busy by several datasets.
@@ -280,8 +316,17 @@ def _made_document(plan: ArrayPlan) -> dict[str, JSON]:
     )
 
 
+def _steps(document: dict[str, JSON], shape: tuple[int, ...], itemsize: int) -> Steps:
+    unit = tuple(document["chunk_grid"]["configuration"]["chunk_shape"])
+    inner = inner_document(document) or document
+    chunk = tuple(inner["chunk_grid"]["configuration"]["chunk_shape"])
+    buffer = _region_shape(shape, unit, itemsize)
+    piece = _region_shape(buffer, chunk, itemsize)
+    return Steps(shape=shape, unit=unit, buffer=buffer, piece=piece)
+
+
 def _region_shape(shape: tuple[int, ...], unit: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
-    """Shape of a region of whole write units, of about `BUFFER_BYTES` at most."""
+    """Shape of a region of whole units, of about `BUFFER_BYTES` at most, or of one unit."""
     steps = list(unit)
     for axis in range(len(shape) - 1, -1, -1):
         room = BUFFER_BYTES // max(1, math.prod(steps) * itemsize)

@@ -16,7 +16,7 @@ from hdmf_zarr.stores import Hierarchy, locate, open_bytestore
 from hdmf_zarr.stores.compat import array_document
 from hdmf_zarr.utils import ZarrIODataChunkIteratorQueue
 from hdmf_zarr.write.growing import GrowingArray
-from hdmf_zarr.write.parallel import WorkerOptions
+from hdmf_zarr.write.parallel.options import WorkerOptions
 
 
 class Recorder:
@@ -176,7 +176,9 @@ class Growing:
         bytestore = open_bytestore(locate(MemoryStore()), read_only=False)
         element = element_type_from_numpy(np.dtype("i4"))
         self.log: list[Any] = []
-        self.array = GrowingArray(Hierarchy(bytestore, {"": {}}), "a", document, element)
+        self.array = GrowingArray(
+            Hierarchy(bytestore, {"": {}}), "a", document, element, n_threads=1
+        )
         self.array.shipper = self
 
     def ship(self, region: tuple[slice, ...], values: np.ndarray) -> None:

@@ -48,6 +48,11 @@ def limit_threads(count: int | None) -> None:
     zarr.config.set({"threading.max_workers": count})
 
 
+def threads_of_process() -> int | None:
+    """Return the limit of this process, if it has one."""
+    return _limit
+
+
 def limit_threads_once(count: int | None) -> None:
     """Limit the threads of a process that was started by somebody else, at its first task."""
     if count != _limit:
@@ -96,7 +101,15 @@ def operate(arguments: Any) -> Any:
     return _operation(*_context, *given)
 
 
-def follow_parent() -> None:
+def prepare_worker() -> None:
+    """Prepare a process of this machine that writes."""
+    if _limit is None:
+        # There is a process a core already; Blosc would start threads for each core in every one.
+        blosc.use_threads = False
+    _follow_parent()
+
+
+def _follow_parent() -> None:
     """Leave interrupts to the parent process, and end when it does, however it ends."""
     parent = multiprocessing.parent_process()
     if parent is None:

@@ -16,7 +16,6 @@ import threading
 import traceback
 from collections import OrderedDict
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,13 +25,13 @@ from hdmf.data_utils import GenericDataChunkIterator
 
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.dtypes import ElementType
+from hdmf_zarr.elements import to_memory
 from hdmf_zarr.errors import EncodingError, OptionError
 from hdmf_zarr.stores import Location, open_bytestore
 from hdmf_zarr.stores.array import HDMFZarrArray
-from hdmf_zarr.write.arrays import as_elements, writable_array, write_elements
-from hdmf_zarr.write.threads import limit_threads, limit_threads_once
-
-Region = tuple[slice, ...]
+from hdmf_zarr.write.arrays import ArrayWriter, Pieces, as_elements
+from hdmf_zarr.write.parallel.threads import limit_threads, limit_threads_once, threads_of_process
+from hdmf_zarr.write.regions import Region, relative, shape_of
 
 KEPT = 4
 """Sources and arrays that a process keeps open."""
@@ -43,6 +42,16 @@ class RegionSource(Protocol):
 
     def read(self, region: Region) -> npt.NDArray[Any]:
         """Elements of a region, as the target takes them."""
+
+
+class OpenTarget(Protocol):
+    """An array that this process writes."""
+
+    def write(self, selection: Region, values: npt.NDArray[Any]) -> int:
+        """Write elements and return their bytes."""
+
+    def fill(self, region: Region, pieces: Pieces) -> int:
+        """Write whole write units from pieces that fill them, and return their bytes."""
 
 
 class Target(Protocol):
@@ -56,14 +65,8 @@ class Target(Protocol):
     def where(self) -> str:
         """Store and path, for messages."""
 
-    def open(self) -> zarr.Array[Any]:
-        """Return zarr's array."""
-
-    def empty(self, shape: tuple[int, ...], array: zarr.Array[Any]) -> npt.NDArray[Any]:
-        """Return room for the elements of a region."""
-
-    def write(self, array: zarr.Array[Any], region: Region, values: npt.NDArray[Any]) -> int:
-        """Write elements and return their bytes."""
+    def open(self) -> OpenTarget:
+        """Return what writes the array in this process."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,7 +84,7 @@ class ArrayTarget:
         Without attributes.
     element : ElementType
     token : str or None
-        Name of a file in the store's folder: a folder of another machine has none.
+        A key of the store: another one that only has the same name has none.
     """
 
     key: str
@@ -92,29 +95,23 @@ class ArrayTarget:
     element: ElementType
     token: str | None = None
 
-    def open(self) -> zarr.Array[Any]:
-        """Return zarr's array.
+    def open(self) -> ArrayWriter:
+        """Return what writes the array in this process.
 
         Raises
         ------
         OptionError
-            If this machine does not have the store's folder.
+            If this process does not reach the same store.
         """
-        if self.token is not None and not (Path(self.location.uri) / self.token).exists():
+        bytestore = open_bytestore(self.location, read_only=False)
+        if self.token is not None and bytestore.get(self.token) is None:
             raise OptionError(
-                f"{platform.node()} does not see the folder {self.location.uri}, where the store is "
+                f"{platform.node()} does not see the folder or store {self.location.uri} that is "
                 "written: workers on other machines need a shared file system or a URL"
             )
-        bytestore = open_bytestore(self.location, read_only=False)
-        return writable_array(bytestore, self.path, self.document)
-
-    def empty(self, shape: tuple[int, ...], array: zarr.Array[Any]) -> npt.NDArray[Any]:
-        """Return room for the elements of a region."""
-        return np.empty(shape, dtype=self.element.memory_dtype)
-
-    def write(self, array: zarr.Array[Any], region: Region, values: npt.NDArray[Any]) -> int:
-        """Write elements and return their bytes."""
-        return write_elements(array, region, values, self.element)
+        return ArrayWriter(
+            bytestore, self.path, self.document, self.element, threads_of_process() or 1
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,18 +131,28 @@ class StoredTarget:
     store: Any
     path: str
 
-    def open(self) -> zarr.Array[Any]:
-        """Return zarr's array, from the store."""
-        return zarr.open_array(self.store, path=self.path, mode="r+")
+    def open(self) -> StoredArray:
+        """Return what writes the array in this process."""
+        return StoredArray(zarr.open_array(self.store, path=self.path, mode="r+"))
 
-    def empty(self, shape: tuple[int, ...], array: zarr.Array[Any]) -> npt.NDArray[Any]:
-        """Return room for the elements of a region."""
-        return np.empty(shape, dtype=array.dtype)
 
-    def write(self, array: zarr.Array[Any], region: Region, values: npt.NDArray[Any]) -> int:
+@dataclass(frozen=True, slots=True)
+class StoredArray:
+    """Writes into an array of zarr, as it is configured."""
+
+    array: zarr.Array[Any]
+
+    def write(self, selection: Region, values: npt.NDArray[Any]) -> int:
         """Write elements and return their bytes."""
-        array[region] = values
+        self.array[selection] = values
         return values.nbytes
+
+    def fill(self, region: Region, pieces: Pieces) -> int:
+        """Write whole write units from pieces that fill them, and return their bytes."""
+        values = np.empty(shape_of(region), dtype=self.array.dtype)
+        for piece, part in pieces:
+            values[relative(piece, region)] = part
+        return self.write(region, values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +186,18 @@ class ArrayRegions:
         return np.asarray(self.array[region], dtype=self.array.element_type.memory_dtype)
 
 
+@dataclass(frozen=True, slots=True)
+class PlainRegions:
+    """The regions of an array of zarr's own."""
+
+    array: zarr.Array[Any]
+    element: ElementType
+
+    def read(self, region: Region) -> npt.NDArray[Any]:
+        """Elements of a region."""
+        return to_memory(np.asarray(self.array[region]), self.element, str)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SourceName:
     """Names a source to workers.
@@ -197,6 +216,26 @@ class SourceName:
     held: Any = None
 
 
+@dataclass(frozen=True, slots=True)
+class Elements:
+    """Elements of a region that are sent to a worker: as bytes, which it uses as they come.
+
+    An array would be copied once more on either side.
+    """
+
+    elements: npt.NDArray[Any]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        values = self.elements
+        if values.dtype.hasobject or values.dtype.kind == "T":
+            return Elements, (values,)
+        return _received, (values.tobytes(), values.dtype, values.shape)
+
+
+def _received(encoded: bytes, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Elements:
+    return Elements(np.frombuffer(encoded, dtype).reshape(shape))
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RegionTask:
     """One region of one array: a whole number of its write units, which nobody else writes.
@@ -210,8 +249,8 @@ class RegionTask:
         What is read of the source, one after the other; within the region.
     fills : bool
         Whether the pieces fill the region, without an overlap: it is then written in one go.
-    values : numpy.ndarray or None
-        The elements, where there is no source.
+    values : Elements or None
+        Where there is no source.
     max_threads : int or None
     """
 
@@ -220,7 +259,7 @@ class RegionTask:
     source: SourceName | None = None
     pieces: tuple[Region, ...] = ()
     fills: bool = True
-    values: npt.NDArray[Any] | None = None
+    values: Elements | None = None
     max_threads: int | None = None
 
 
@@ -332,23 +371,14 @@ def _find_source(task: RegionTask) -> Any:
     return source
 
 
-def _write(task: RegionTask, array: zarr.Array[Any], source: RegionSource | None) -> int:
-    target = task.target
+def _write(task: RegionTask, array: OpenTarget, source: RegionSource | None) -> int:
     if source is None:
         assert task.values is not None
-        return target.write(array, task.region, task.values)
-    if len(task.pieces) == 1:
-        return target.write(array, task.pieces[0], _read(source, task.pieces[0]))
+        return array.write(task.region, task.values.elements)
     if not task.fills:
-        return sum(target.write(array, piece, _read(source, piece)) for piece in task.pieces)
-    values = target.empty(shape_of(task.region), array)
-    for piece in task.pieces:
-        inside = tuple(
-            slice(part.start - whole.start, part.stop - whole.start)
-            for part, whole in zip(piece, task.region, strict=True)
-        )
-        values[inside] = _read(source, piece)
-    return target.write(array, task.region, values)
+        return sum(array.write(piece, _read(source, piece)) for piece in task.pieces)
+    # One piece after the other, and each encoded before the next one is read.
+    return array.fill(task.region, ((piece, _read(source, piece)) for piece in task.pieces))
 
 
 def _read(source: RegionSource, piece: Region) -> npt.NDArray[Any]:
@@ -356,11 +386,6 @@ def _read(source: RegionSource, piece: Region) -> npt.NDArray[Any]:
     if values.size != math.prod(shape):
         raise EncodingError(f"{shape} elements were asked for, and {values.shape} were given")
     return values.reshape(shape)
-
-
-def shape_of(region: Region) -> tuple[int, ...]:
-    """Return the number of elements of a region along each dimension."""
-    return tuple(part.stop - part.start for part in region)
 
 
 def _pickled_error(error: BaseException) -> bytes | None:

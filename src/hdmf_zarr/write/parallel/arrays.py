@@ -1,0 +1,157 @@
+"""Arrays of files as feeds, and the targets and tasks of any feed."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import zarr
+
+from hdmf_zarr.dtypes import ElementType
+from hdmf_zarr.hdf5 import HDF5Source
+from hdmf_zarr.stores import ByteStore
+from hdmf_zarr.write.parallel.feed import Feed
+from hdmf_zarr.write.parallel.places import is_memory, is_reachable
+from hdmf_zarr.write.parallel.tasks import (
+    ArrayRegions,
+    ArrayTarget,
+    PlainRegions,
+    RegionSource,
+    RegionTask,
+    Target,
+)
+from hdmf_zarr.write.parallel.workers import Source, Workers
+from hdmf_zarr.write.regions import Cut, Shape, parts_of, regions_of, task_shape
+from hdmf_zarr.write.sources import ArraySource, LazySource, MemorySource, ZarrSource
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Steps:
+    """How an array is cut.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Of the array.
+    unit : tuple of int
+        Of a write unit.
+    buffer : tuple of int
+        Of whole units that are written together.
+    piece : tuple of int
+        Of what is read at once: of whole chunks, those inside of a shard where there are shards.
+    """
+
+    shape: Shape
+    unit: Shape
+    buffer: Shape
+    piece: Shape
+
+
+def array_feed(
+    path: str,
+    source: ArraySource,
+    workers: Workers,
+    make_target: Callable[[], Target] | None,
+    steps: Steps,
+) -> Feed | None:
+    """Return how workers read and write an array of a file; None where that is left to this process.
+
+    Parameters
+    ----------
+    path : str
+        For messages.
+    source : ArraySource
+    workers : Workers
+    make_target : callable or None
+    steps : Steps
+    """
+    held = regions_source(source, workers)
+    if held is None or make_target is None:
+        why = (
+            "only this one can open the store"
+            if make_target is None
+            else "its elements are in memory"
+            if isinstance(source, MemorySource)
+            else "only this one can open the source"
+        )
+        n_threads = workers.options.n_threads
+        logger.info("/%s is written by %d threads of this process: %s", path, n_threads, why)
+        return None
+    region_shape = task_shape(steps.shape, steps.unit, steps.buffer, workers.options.n_jobs)
+    cuts = (
+        Cut(region, tuple(parts_of(region, steps.piece)), fills=True)
+        for region in regions_of(steps.shape, region_shape)
+    )
+    return Feed(name=path, tasks=tasks_of(cuts, make_target(), workers.source(held), workers))
+
+
+def regions_source(source: ArraySource, workers: Workers) -> RegionSource | None:
+    """Return what reads an array of a file in another process, or None if nothing can."""
+    if isinstance(source, HDF5Source):
+        return source.reopened()
+    if isinstance(source, LazySource):
+        return _plain_regions(source, workers)
+    if not isinstance(source, ZarrSource):
+        return None
+    kinds = {source.element.kind, *(field.kind for _, field in source.element.fields)}
+    location = source.array.hierarchy.location
+    is_shared = workers.options.is_in_process or (
+        not is_memory(location.uri) if location.store is None else is_reachable(location.store)
+    )
+    return ArrayRegions(source.array) if is_shared and "reference" not in kinds else None
+
+
+def _plain_regions(source: LazySource, workers: Workers) -> RegionSource | None:
+    """Return the regions of an array of zarr's own; what other lazy arrays hold is not known."""
+    array = source.array
+    if not isinstance(array, zarr.Array):
+        return None
+    is_shared = workers.options.is_in_process or is_reachable(array.store)
+    return PlainRegions(array, source.element) if is_shared else None
+
+
+def tasks_of(
+    cuts: Iterator[Cut], target: Target, source: Source, workers: Workers
+) -> Iterator[RegionTask]:
+    """Tasks that read their regions themselves."""
+    for one in cuts:
+        yield RegionTask(
+            target=target,
+            region=one.region,
+            source=source.name(),
+            pieces=one.pieces,
+            fills=one.fills,
+            max_threads=workers.max_threads,
+        )
+
+
+def target_maker(
+    bytestore: ByteStore,
+    path: str,
+    document: Callable[[], dict[str, Any]],
+    element: ElementType,
+    workers: Workers,
+) -> Callable[[], Target] | None:
+    """Return what makes the target of an array of a store, or None if workers cannot reach it."""
+    place = workers.places.of(bytestore)
+    if place is None:
+        return None
+    location, token = place
+
+    def make() -> Target:
+        return ArrayTarget(
+            key=uuid.uuid4().hex,
+            where=f"{bytestore.location.uri}:/{path}",
+            location=location,
+            path=path,
+            document=document(),
+            element=element,
+            token=token,
+        )
+
+    return make

@@ -1,0 +1,58 @@
+"""What regions are read from, as bytes that other processes understand."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import sys
+from typing import Any
+
+from hdmf_zarr.write.parallel.options import WorkerOptions
+from hdmf_zarr.write.parallel.tasks import RegionSource
+
+
+def pickled(held: RegionSource, options: WorkerOptions) -> bytes:
+    main = sys.modules.get("__main__")
+    is_script = getattr(main, "__file__", None) is not None
+    if options.executor is None and is_script:
+        # The processes of this machine import the script.
+        return pickle.dumps(held, protocol=pickle.HIGHEST_PROTOCOL)
+    try:
+        import cloudpickle
+    except ImportError:
+        return _pickled_without_main(held)
+    return bytes(cloudpickle.dumps(held))
+
+
+def _pickled_without_main(held: RegionSource) -> bytes:
+    class Pickler(pickle.Pickler):
+        def reducer_override(self, obj: Any) -> Any:
+            if isinstance(obj, type) and obj.__module__ == "__main__":
+                raise pickle.PicklingError(
+                    f"the class {obj.__qualname__} is defined in __main__, which workers do not have: "
+                    "define it in a module, or install cloudpickle"
+                )
+            return NotImplemented
+
+    file = io.BytesIO()
+    Pickler(file, protocol=pickle.HIGHEST_PROTOCOL).dump(held)
+    return file.getvalue()
+
+
+def what_is_not_picklable(iterator: Any, error: BaseException) -> str:
+    """Return what of an iterator cannot be pickled, for a message."""
+    for name, value in _state(iterator).items():
+        try:
+            pickle.dumps(value)
+        except Exception as own:
+            return f"its {name} ({type(value).__module__}.{type(value).__qualname__}): {own}"
+    return f"{type(error).__name__}: {error}"
+
+
+def _state(iterator: Any) -> dict[str, Any]:
+    try:
+        state = iterator._to_dict()
+    except Exception:
+        # The method that hdmf asks for is not there: the error that pickle gave says so.
+        return {}
+    return dict(state) if isinstance(state, dict) else {}
