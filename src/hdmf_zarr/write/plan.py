@@ -145,7 +145,7 @@ def summarize(
         decoded={
             "/" + node.path: node.decoded
             for node in arrays
-            if node.decoded is not None and node.shape and not is_raw[id(node)]
+            if node.decoded is not None and node.source.shape and not is_raw[id(node)]
         },
         plugins={"/" + node.path: node.plugin for node in arrays if node.plugin is not None},
     )

@@ -648,21 +648,26 @@ class _Planner:
         chain = filter_chain(dataset)
         unlike = can_copy_raw(dataset)
         is_kept = options.codecs == KEEP
-        if is_kept and chain.missing is not None:
-            where = f"{dataset.file.filename}:{dataset.name}"
-            if self.context.options.strict:
-                raise LayoutError(
-                    f"{where}: {chain.missing}; without strict=True it is decoded and encoded with "
-                    "the default codec"
-                )
-            logger.info("%s: %s: written with the default codec", where, chain.missing)
+        reason = None if dataset.chunks is None else _asked_for(options, dataset.chunks)
+        if is_kept and chain.is_lossy and unlike is None and reason is not None:
+            unlike = f"{reason}, and its filter would lose precision once more"
+        lost = chain.missing or (unlike if chain.is_lossy else None)
+        if is_kept and lost is not None:
+            self._give_up_codecs(f"{dataset.file.filename}:{dataset.name}", lost)
         if unlike is not None and (dataset.chunks is None or chain.missing or is_kept):
             request = _request(options, None, CodecRequest())
             return _Choice(request=request, decoded=unlike, plugin=None)
         kept = CodecRequest(filters=list(chain.codecs), compressors=False)
         request = _request(options, dataset.chunks, kept)
-        reason = _asked_for(options, dataset.chunks)
         return _Choice(request=request, decoded=reason, plugin=chain.plugin if is_kept else None)
+
+    def _give_up_codecs(self, where: str, reason: str) -> None:
+        """Tell that the filters of a dataset cannot be kept, or refuse to go on without them."""
+        if self.context.options.strict:
+            raise LayoutError(
+                f"{where}: {reason}; without strict=True it is decoded and encoded with the default codec"
+            )
+        logger.info("%s: %s: written with the default codec", where, reason)
 
     def _choose_for_zarr(self, array: HDMFZarrArray, options: DatasetOptions) -> _Choice:
         codecs = array.hierarchy.documents[array.node_path].get("codecs") or []
