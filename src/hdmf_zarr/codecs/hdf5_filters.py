@@ -28,6 +28,9 @@ from hdmf_zarr.errors import LayoutError
 
 PACKAGE = "hdmf-zarr"
 
+LOSSY_CODECS = frozenset({NumcodecsZFP.codec_id})
+"""Names of the codecs, of either format, that lose precision when they encode."""
+
 
 @dataclass(frozen=True, slots=True)
 class FilterDescription:

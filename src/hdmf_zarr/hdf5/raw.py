@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -200,6 +200,10 @@ class RawChunks:
                     f"{self.where}: the chunk at {self._offset(table, index)} is damaged: {error}"
                 ) from error
         return encoded
+
+    def read_many(self, table: ChunkTable, indices: Sequence[int]) -> Iterator[bytes | None]:
+        """Return encoded chunks, one after the other, as `read` does."""
+        return (self.read(table, index) for index in indices)
 
     def decoded(self, table: ChunkTable, index: int) -> npt.NDArray[Any]:
         """Return the elements of a chunk, those beyond the end of the dataset as its fill value.

@@ -77,10 +77,13 @@ class LayoutOptions:
         """
         codecs = self._value("codecs", path, dataset)
         chunks = self._value("chunks", path, dataset)
+        shards = self._value("shards", path, dataset)
+        rank = len(dataset.shape)
+        is_left_to_us = shards is None or (isinstance(shards, str) and shards == "auto")
         return DatasetOptions(
             codecs=KEEP if codecs is None else codecs,
-            chunks=None if chunks is None else checked_sizes("chunks", chunks, len(dataset.shape)),
-            shards=self._value("shards", path, dataset),
+            chunks=None if chunks is None else checked_sizes("chunks", chunks, rank),
+            shards=shards if is_left_to_us else checked_sizes("shards", shards, rank),
         )
 
     def check_paths(self, paths: Iterable[str]) -> None:
