@@ -61,7 +61,7 @@ from hdmf_zarr.stores.location import location_of_uri
 from hdmf_zarr.stores.lock import WriterLock, check_not_locked
 from hdmf_zarr.stores.system import can_sync_at_once
 from hdmf_zarr.stores.together import stored_together
-from hdmf_zarr.write.options import LayoutOptions
+from hdmf_zarr.write.options import LayoutOptions, require_bool
 from hdmf_zarr.write.plan import Planned, summarize
 from hdmf_zarr.write.planner import (
     ExternalLinks,
@@ -511,6 +511,8 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
                 f"cannot export to {self.source} in mode {self.mode!r}; use mode 'w', 'w-' or 'x'"
             )
         self._require_writable()
+        require_bool("checksum", checksum)
+        require_bool("durable", durable)
         options = _checked_write_args(write_args)
         layout = LayoutOptions(
             codecs=codecs, chunks=chunks, shards=shards, strict=strict, verify=verify

@@ -11,7 +11,7 @@ import time
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
@@ -331,9 +331,16 @@ def _convert(options: argparse.Namespace) -> None:
         f"wrote {written.path}: {files}, {format_bytes(written.n_bytes)}, in {seconds:.1f} s, "
         f"{speed}{moved}"
     )
-    if written.planned is not None:
-        for plugin in sorted(set(written.planned.plugins.values())):
-            print(f"to read it, install {plugin}")
+    if written.planned is not None and written.planned.plugins:
+        _print_plugins(written.planned.plugins)
+
+
+def _print_plugins(plugins: Mapping[str, str]) -> None:
+    """Say what a reader has to install; an extra brings its package along."""
+    needed = max(plugins.values(), key=len)
+    first, *others = sorted(path for path, plugin in plugins.items() if plugin == needed)
+    more = f" and {len(others)} more" if others else ""
+    print(f"to read {first}{more} with zarr, install {needed}")
 
 
 def _moved(planned: Planned) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import os
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -432,6 +434,16 @@ def test_chunks_for_each_dataset(two: Path, target: Path, chunks: Any) -> None:
         ({"chunks": {"/a/data": (10,)}}, "1 dimensions, the data have 2"),
         ({"shards": {"/a/data": (301, 4)}}, "must be a multiple of the chunks"),
         ({"external_links": "cut"}, "external_links must be 'follow' or 'keep'"),
+        ({"chunks": {"/a/data": 100}}, r"chunks \(100,\) have 1 dimensions, the data have 2"),
+        ({"chunks": {"/a/data": "auto"}}, "chunks must be a tuple of positive integers"),
+        ({"chunks": lambda path, dataset: (5.5, 4)}, "must be positive integers"),
+        ({"codecs": {5: "default"}}, "codecs: a path must be text, found 5"),
+        ({"codecs": {"/a/data": "best"}}, "a/data: expected a codec .* found 'best'"),
+        ({"strict": "no"}, "strict must be True or False, found 'no'"),
+        ({"verify": "no"}, "verify must be True or False, found 'no'"),
+        ({"checksum": 1}, "checksum must be True or False, found 1"),
+        ({"durable": "no"}, "durable must be True or False, found 'no'"),
+        ({"number_of_jobs": 0}, "number_of_jobs must be a positive integer, found 0"),
         ({"shards": "auto", "zarr_format": 2}, "Zarr format 2 has no shards"),
     ],
 )
@@ -500,10 +512,157 @@ def test_a_chunk_that_does_not_decode(source: Path, target: Path, options: dict[
     export(source, target)
     before = chunk_files(target)
     corrupt_chunk(source)
-    with pytest.raises((MetadataError, OSError), match="data"):
+    with pytest.raises(MetadataError, match=r"source\.h5:/data: the (chunk|elements) "):
         export(source, target, **options)
     assert chunk_files(target) == before
     assert [path.name for path in target.parent.iterdir() if "partial" in path.name] == []
+
+
+DAMAGED: list[tuple[dict[str, Any], Any, str]] = [
+    ({"compression": "gzip"}, lambda b: b"\xff\xff" + b[2:], "does not begin as the codec zlib"),
+    ({"compression": "gzip"}, lambda b: bytes(len(b)), "does not begin as the codec zlib"),
+    ({"compression": "gzip", "fletcher32": True}, lambda b: b[:9] + b"?" + b[10:], "checksum"),
+    ({"fletcher32": True}, lambda b: b[:-1] + bytes([b[-1] ^ 1]), "checksum"),
+    ({"fletcher32": True}, lambda b: b[:3], "no bytes before its checksum"),
+    ({"shuffle": True}, lambda b: b[:-2], "becomes 2398 bytes in place of 2400"),
+    ({"compression": "szip"}, lambda b: b"\x01" + b[1:], "becomes .* bytes in place of 2400"),
+]
+
+
+def plugin_cases() -> list[tuple[dict[str, Any], Any, str]]:
+    try:
+        import hdf5plugin
+    except ImportError:
+        return []
+
+    def cut(encoded: bytes) -> bytes:
+        return encoded[: len(encoded) // 2]
+
+    def other_size(at: int) -> Any:
+        return lambda b: b[:at] + bytes([b[at] ^ 0x10]) + b[at + 1 :]
+
+    return [
+        (dict(hdf5plugin.BZip2()), lambda b: b"x" + b[1:], "does not begin as the codec bz2"),
+        (dict(hdf5plugin.Zstd()), lambda b: b"x" + b[1:], "does not begin as the codec zstd"),
+        (dict(hdf5plugin.Zstd()), other_size(5), "in place of 2400"),
+        (dict(hdf5plugin.Blosc()), cut, "cut off"),
+        (dict(hdf5plugin.Blosc()), other_size(4), "in place of 2400"),
+        (dict(hdf5plugin.LZ4()), other_size(7), "in place of 2400"),
+        (dict(hdf5plugin.LZ4()), lambda b: b[:5], "ends in its header"),
+        (dict(hdf5plugin.Bitshuffle(cname="lz4")), other_size(7), "in place of 2400"),
+        (dict(hdf5plugin.Bitshuffle(cname="none")), cut, "in place of 2400"),
+        (dict(hdf5plugin.Blosc2()), cut, "blosc2: it has .* bytes of"),
+        (dict(hdf5plugin.Blosc2()), lambda b: b"x" * len(b), "it is no frame"),
+    ]
+
+
+@pytest.mark.parametrize("shards", [None, "auto"])
+@pytest.mark.parametrize(("filters", "damage", "message"), [*DAMAGED, *plugin_cases()])
+def test_a_chunk_that_contradicts_itself(
+    source: Path, target: Path, filters: dict[str, Any], damage: Any, message: str, shards: Any
+) -> None:
+    with file_with(source, NUMBERS.astype("f4")[:, :2], chunks=(300, 2), **filters) as dataset:
+        _, encoded = dataset.id.read_direct_chunk((300, 0))
+        dataset.id.write_direct_chunk((300, 0), damage(encoded))
+    with pytest.raises(MetadataError, match=rf"h5:/data: the chunk at \(300, 0\) is .*{message}"):
+        export(source, target, shards=shards)
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("filters", ["Blosc2", "Zfp"])
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_chunks_of_plugins_that_know_their_shape(
+    source: Path, target: Path, filters: str, zarr_format: int
+) -> None:
+    hdf5plugin = pytest.importorskip("hdf5plugin")
+    pytest.importorskip("imagecodecs")
+    pytest.importorskip("blosc2")
+    values = np.random.default_rng(0).normal(size=(100, 7))
+    with file_with(source, values, chunks=(30, 4), **getattr(hdf5plugin, filters)()):
+        pass
+    planned = export(source, target, zarr_format=zarr_format)
+    assert planned.raw == ("/data",)
+    assert planned.plugins == {"/data": "hdmf-zarr[hdf5-filters]"}
+    assert chunk_files(target) == stored_chunks(source)
+    with h5py.File(source) as file, ZarrIO(target, "r", get_manager()) as io:
+        np.testing.assert_array_equal(io.read_builder()["data"].data[...], file["data"][...])
+    assert check(target).is_clean
+
+
+LOSSY_MEETS: dict[str, tuple[dict[str, Any], str]] = {
+    "other chunks": (
+        {"chunks": {"/data": (50, 7)}},
+        "other chunks were asked for, and its filter would lose precision once more",
+    ),
+    "an unfiltered chunk": ({}, "chunks that a filter which loses precision has not seen"),
+}
+
+
+@pytest.mark.parametrize("case", LOSSY_MEETS)
+def test_nothing_is_encoded_by_what_loses_precision(
+    source: Path, target: Path, case: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    hdf5plugin = pytest.importorskip("hdf5plugin")
+    options, reason = LOSSY_MEETS[case]
+    values = np.random.default_rng(0).normal(size=(100, 7))
+    with file_with(source, values, chunks=(30, 4), **hdf5plugin.Zfp(rate=8.0)) as dataset:
+        if not options:
+            dataset.id.write_direct_chunk((30, 4), values[30:60, :4].tobytes(), 1)
+    with caplog.at_level(logging.INFO, "hdmf_zarr"):
+        planned = export(source, target, **options)
+    assert planned.decoded == {"/data": reason}
+    assert reason in caplog.text
+    array = opened(target, "data")
+    assert [type(codec).__name__ for codec in array.compressors] == ["BloscCodec"]
+    with h5py.File(source) as file:
+        np.testing.assert_array_equal(array[...], file["data"][...])
+    with pytest.raises(LayoutError, match=f"{reason}; without strict=True"):
+        export(source, target, strict=True, **options)
+
+
+# A process of its own: in this one the plugins may be there already.
+IN_FRESH_PROCESS = """
+import sys
+if sys.argv[3] == "without":
+    sys.modules["hdf5plugin"] = None
+from hdmf_zarr.cli import main
+sys.exit(main(["convert", "--quiet", sys.argv[1], sys.argv[2], *sys.argv[4:]]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("plugin", "options", "error"),
+    [
+        ("with", ["--codecs", "default"], None),
+        ("with", ["--verify"], None),
+        ("without", [], None),
+        ("without", ["--shards", "auto"], None),
+        ("without", ["--codecs", "default"], "has to be decoded"),
+        ("without", ["--verify"], "has to be decoded"),
+        ("without", ["--chunks", "/data=100,7"], "has to be decoded"),
+    ],
+)
+def test_a_filter_that_is_not_loaded(
+    source: Path, target: Path, plugin: str, options: list[str], error: str | None
+) -> None:
+    hdf5plugin = pytest.importorskip("hdf5plugin")
+    with file_with(source, NUMBERS, chunks=(300, 4), **hdf5plugin.Zstd()) as dataset:
+        dataset.file.attrs["data_type"] = "Container"
+    done = subprocess.run(
+        [sys.executable, "-c", IN_FRESH_PROCESS, str(source), str(target), plugin, *options],
+        env={**os.environ, "HDF5_PLUGIN_PATH": str(source.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == (0 if error is None else 1), done.stderr
+    if error is None:
+        np.testing.assert_array_equal(opened(target, "data")[...], NUMBERS)
+        return
+    assert f"source.h5:/data {error}, and its HDF5 filter" in done.stderr
+    assert "(number 32015) is not installed" in done.stderr
+    assert "pip install 'hdmf-zarr[hdf5-filters]'" in done.stderr
+    assert not target.exists()
 
 
 def test_a_chunk_beyond_the_end_of_the_file(source: Path, target: Path) -> None:

@@ -20,7 +20,7 @@ from hdmf_zarr import ZarrIO
 from hdmf_zarr.stores.bytestore import ZarrByteStore
 from hdmf_zarr.stores.journal import JOURNAL
 from hdmf_zarr.stores.location import locate
-from hdmf_zarr.stores.together import BATCH_BYTES, BATCH_KEYS, GatheringByteStore
+from hdmf_zarr.stores.together import ALONE_BYTES, BATCH_BYTES, BATCH_KEYS, GatheringByteStore
 from hdmf_zarr.write.ahead import KEYS_AHEAD
 
 N_ARRAYS = 100
@@ -253,13 +253,16 @@ def test_the_last_value_of_a_key_is_stored(gathering):
 
 
 def test_what_waits_is_bounded(gathering):
-    for number in range(3):
-        gathering.set(f"a{number}", bytes(BATCH_BYTES // 2))
-    assert keys_of(gathering) == ["a0", "a1"]
+    size = ALONE_BYTES - 1
+    for number in range(BATCH_BYTES // size + 3):
+        gathering.set(f"a{number}", bytes(size))
+    n_stored = -(-BATCH_BYTES // size)
+    assert keys_of(gathering) == [f"a{number}" for number in range(n_stored)]
+    gathering.set("large", bytes(ALONE_BYTES))
+    assert keys_of(gathering)[n_stored:] == ["large"]
     gathering.finish()
-    assert keys_of(gathering) == ["a0", "a1", "a2"]
     gathering.finish()
-    assert len(keys_of(gathering)) == 3
+    assert len(keys_of(gathering)) == BATCH_BYTES // size + 4
 
 
 def test_an_upgrade_stores_at_the_same_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

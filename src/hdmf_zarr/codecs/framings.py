@@ -7,12 +7,13 @@ every size in them is compared with what can be before anything of that size is 
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import numcodecs.lz4
 import numpy as np
@@ -34,30 +35,30 @@ _MOST_OF_LZ4 = 255
 _MOST_OF_LZF = 88
 """Bytes that one byte can become, by the design of the format."""
 
-_LEAST_BELIEVED = 2**28
+LEAST_BELIEVED = 2**28
 _MOST_OF_OTHERS = 2**12
 """Bytes that a chunk of zstd or szip may become where the size of the chunk is not known: some, and as
 many for each of its bytes."""
 
 
-def has_imagecodecs() -> bool:
-    """Whether the library is installed that most framings need."""
-    return importlib.util.find_spec("imagecodecs") is not None
+def library(name: str, filter_name: str) -> ModuleType:
+    """Return the library that an HDF5 filter's chunks need.
 
-
-def _imagecodecs(filter_name: str) -> ModuleType:
+    Raises
+    ------
+    MissingExtraError
+        If it is not installed.
+    """
     try:
-        import imagecodecs
+        return importlib.import_module(name)
     except ImportError as error:
         raise MissingExtraError(
-            f"chunks of the HDF5 filter {filter_name} need the package imagecodecs; install it "
-            f"with: pip install '{EXTRA}'"
+            f"chunks of the HDF5 filter {filter_name} need the package {name}; install it with: pip "
+            f"install '{EXTRA}'"
         ) from error
-    module: ModuleType = imagecodecs
-    return module
 
 
-def _called(name: str, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+def called(name: str, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
     """Call a decoder of a library; what it raises becomes one error of ours."""
     try:
         return function(*args, **options)
@@ -65,7 +66,7 @@ def _called(name: str, function: Callable[..., Any], *args: Any, **options: Any)
         raise MetadataError(f"the chunk is not one of the filter {name}: {error!s:.200}") from error
 
 
-def _check_size(name: str, size: int, most: int) -> None:
+def check_size(name: str, size: int, most: int) -> None:
     if size > most:
         raise MetadataError(
             f"the chunk is not one of the filter {name}: it would have {size} bytes, at most {most} "
@@ -73,7 +74,7 @@ def _check_size(name: str, size: int, most: int) -> None:
         )
 
 
-def _check_option(name: str, option: str, value: Any, least: int, most: int) -> None:
+def check_option(name: str, option: str, value: Any, least: int, most: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         raise LayoutError(
             f"{option!r} of the codec {name} must be an integer from {least} to {most}, found "
@@ -83,7 +84,32 @@ def _check_option(name: str, option: str, value: Any, least: int, most: int) -> 
 
 @dataclass(frozen=True)
 class Framing:
-    """One filter's way of writing bytes."""
+    """One filter's way of writing bytes.
+
+    Attributes
+    ----------
+    needs : str or None
+        The package that encodes and decodes, where it is an optional one.
+    """
+
+    needs: ClassVar[str | None] = None
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether what it needs is installed."""
+        return self.needs is None or importlib.util.find_spec(self.needs) is not None
+
+    def said_size(self, encoded: Bytes) -> int | None:
+        """Return how many bytes a chunk says it becomes; None where it does not say.
+
+        Raises
+        ------
+        MetadataError
+            If its first bytes are not those of a chunk.
+        """
+        if not len(encoded):
+            raise MetadataError("it has no bytes")
+        return None
 
     def encode_bytes(self, data: Bytes) -> Bytes:
         """Return the bytes that HDF5 would store.
@@ -120,21 +146,23 @@ class Framing:
 class LZFFraming(Framing):
     """Filter 32000, of h5py: a bare LZF stream, which does not say its size."""
 
+    needs = "imagecodecs"
+
     def encode_bytes(self, data: Bytes) -> Bytes:
         """Return a stream; data that do not shrink become literals."""
         if not len(data):
             return b""
-        encoded: bytes = _imagecodecs("lzf").lzf_encode(data, header=False)
+        encoded: bytes = library("imagecodecs", "lzf").lzf_encode(data, header=False)
         return encoded
 
     def decode_bytes(self, encoded: Bytes, most: int | None = None) -> Bytes:
         """Return the bytes of a stream."""
         if not len(encoded):
             return b""
-        decode = _imagecodecs("lzf").lzf_decode
+        decode = library("imagecodecs", "lzf").lzf_decode
         possible = _MOST_OF_LZF * len(encoded)
         room = possible if most is None else min(most, possible)
-        decoded: bytes = _called("lzf", decode, encoded, header=False, out=room)
+        decoded: bytes = called("lzf", decode, encoded, header=False, out=room)
         return decoded
 
 
@@ -147,7 +175,7 @@ def _lz4_decompressed(name: str, block: Bytes, size: int) -> Bytes:
     if size > _LARGEST_LZ4_BLOCK:
         raise MetadataError(f"the chunk is not one of the filter {name}: a block of {size} bytes")
     framed = b"".join((_LITTLE_SIZE.pack(size), block))
-    decoded: bytes = _called(name, numcodecs.lz4.decompress, framed)
+    decoded: bytes = called(name, numcodecs.lz4.decompress, framed)
     return decoded
 
 
@@ -193,7 +221,11 @@ class LZ4Framing(Framing):
     blocksize: int = 0
 
     def __post_init__(self) -> None:
-        _check_option("lz4", "blocksize", self.blocksize, 0, _LARGEST_LZ4_BLOCK)
+        check_option("lz4", "blocksize", self.blocksize, 0, _LARGEST_LZ4_BLOCK)
+
+    def said_size(self, encoded: Bytes) -> int | None:
+        """Return the size in the header."""
+        return _header("lz4", encoded)[0]
 
     def encode_bytes(self, data: Bytes) -> Bytes:
         """Return the header and the blocks."""
@@ -211,7 +243,7 @@ class LZ4Framing(Framing):
         """Return the bytes of all blocks."""
         total, block, body = _header("lz4", encoded)
         possible = _MOST_OF_LZ4 * len(encoded)
-        _check_size("lz4", total, possible if most is None else min(most, possible))
+        check_size("lz4", total, possible if most is None else min(most, possible))
         if total and not block:
             raise MetadataError("the chunk is not one of the filter lz4: its blocks have no bytes")
         parts = [
@@ -245,21 +277,27 @@ class BitshuffleFraming(Framing):
         Level of zstd.
     """
 
+    needs = "imagecodecs"
+
     elementsize: int
     blocksize: int = 0
     cname: str = "none"
     clevel: int = 0
 
     def __post_init__(self) -> None:
-        _check_option("bitshuffle", "elementsize", self.elementsize, 1, 2**31 - 1)
-        _check_option("bitshuffle", "blocksize", self.blocksize, 0, 2**31 - 1)
-        _check_option("bitshuffle", "clevel", self.clevel, -(2**17), 22)
+        check_option("bitshuffle", "elementsize", self.elementsize, 1, 2**31 - 1)
+        check_option("bitshuffle", "blocksize", self.blocksize, 0, 2**31 - 1)
+        check_option("bitshuffle", "clevel", self.clevel, -(2**17), 22)
         if self.blocksize % _BITS:
             raise LayoutError(f"'blocksize' must be a multiple of 8, found {self.blocksize}")
         if self.cname not in _BITSHUFFLE_COMPRESSORS:
             raise LayoutError(
                 f"'cname' must be one of {_BITSHUFFLE_COMPRESSORS}, found {self.cname!r:.100}"
             )
+
+    def said_size(self, encoded: Bytes) -> int | None:
+        """Return the size in the header, or that of the chunk where it is not compressed."""
+        return len(encoded) if self.cname == "none" else _header("bitshuffle", encoded)[0]
 
     @property
     def _block_elements(self) -> int:
@@ -308,9 +346,9 @@ class BitshuffleFraming(Framing):
         possible = (
             _MOST_OF_LZ4 * len(encoded)
             if self.cname == "lz4"
-            else _LEAST_BELIEVED + _MOST_OF_OTHERS * len(encoded)
+            else LEAST_BELIEVED + _MOST_OF_OTHERS * len(encoded)
         )
-        _check_size("bitshuffle", total, possible if most is None else min(most, possible))
+        check_size("bitshuffle", total, possible if most is None else min(most, possible))
         self._check_whole(total)
         if not block or block % (self.elementsize * _BITS):
             raise MetadataError(
@@ -343,10 +381,10 @@ class BitshuffleFraming(Framing):
     def _shuffled(self, function: str, data: Bytes, elements: int) -> Bytes:
         if not len(data):
             return b""
-        shuffle = getattr(_imagecodecs("bitshuffle"), function)
+        shuffle = getattr(library("imagecodecs", "bitshuffle"), function)
         # A block that is longer than the data is the same as one that is as long.
         elements = min(elements, len(data) // self.elementsize)
-        shuffled: Bytes = _called(
+        shuffled: Bytes = called(
             "bitshuffle", shuffle, data, itemsize=self.elementsize, blocksize=elements
         )
         return shuffled
@@ -354,14 +392,16 @@ class BitshuffleFraming(Framing):
     def _compressed(self, block: memoryview) -> Bytes:
         if self.cname == "lz4":
             return _lz4_compressed(block)
-        compressed: bytes = _imagecodecs("bitshuffle").zstd_encode(block, level=self.clevel)
+        compressed: bytes = library("imagecodecs", "bitshuffle").zstd_encode(
+            block, level=self.clevel
+        )
         return compressed
 
     def _decompressed(self, piece: memoryview, size: int) -> Bytes:
         if self.cname == "lz4":
             return _lz4_decompressed("bitshuffle", piece, size)
-        decode = _imagecodecs("bitshuffle").zstd_decode
-        block: bytes = _called("bitshuffle", decode, piece, out=size)
+        decode = library("imagecodecs", "bitshuffle").zstd_decode
+        block: bytes = called("bitshuffle", decode, piece, out=size)
         if len(block) != size:
             raise MetadataError(
                 f"the chunk is not one of the filter bitshuffle: a block of {size} bytes has "
@@ -384,16 +424,18 @@ class SzipFraming(Framing):
         The values that HDF5 keeps for the filter.
     """
 
+    needs = "imagecodecs"
+
     options_mask: int
     pixels_per_block: int
     bits_per_pixel: int
     pixels_per_scanline: int
 
     def __post_init__(self) -> None:
-        _check_option("szip", "options_mask", self.options_mask, 0, 2**31 - 1)
-        _check_option("szip", "pixels_per_block", self.pixels_per_block, 2, 32)
-        _check_option("szip", "bits_per_pixel", self.bits_per_pixel, 1, 64)
-        _check_option("szip", "pixels_per_scanline", self.pixels_per_scanline, 1, 4096)
+        check_option("szip", "options_mask", self.options_mask, 0, 2**31 - 1)
+        check_option("szip", "pixels_per_block", self.pixels_per_block, 2, 32)
+        check_option("szip", "bits_per_pixel", self.bits_per_pixel, 1, 64)
+        check_option("szip", "pixels_per_scanline", self.pixels_per_scanline, 1, 4096)
 
     @property
     def _pixel_bytes(self) -> int:
@@ -401,13 +443,20 @@ class SzipFraming(Framing):
             return 4 if self.bits_per_pixel <= 32 else 8
         return 1 if self.bits_per_pixel <= 8 else 2 if self.bits_per_pixel <= 16 else 4
 
+    def said_size(self, encoded: Bytes) -> int | None:
+        """Return the size before the stream."""
+        if len(encoded) < _LITTLE_SIZE.size:
+            raise MetadataError("the chunk is not one of the filter szip: it ends in its header")
+        size: int = _LITTLE_SIZE.unpack_from(encoded)[0]
+        return size
+
     def encode_bytes(self, data: Bytes) -> Bytes:
         """Return the size and the stream."""
         if not len(data):
             return _LITTLE_SIZE.pack(0)
         self._check_lines(len(data), EncodingError)
-        encode = _imagecodecs("szip").szip_encode
-        encoded: bytes = _called(
+        encode = library("imagecodecs", "szip").szip_encode
+        encoded: bytes = called(
             "szip", encode, data, *self._options(self.pixels_per_scanline), header=True
         )
         return encoded
@@ -420,18 +469,16 @@ class SzipFraming(Framing):
         are no whole number of blocks are padded in the stream. Where the library takes the padding
         away it tells nothing, so that is done here.
         """
-        if len(encoded) < _LITTLE_SIZE.size:
-            raise MetadataError("the chunk is not one of the filter szip: it ends in its header")
-        (total,) = _LITTLE_SIZE.unpack_from(encoded)
-        possible = _LEAST_BELIEVED + _MOST_OF_OTHERS * len(encoded)
-        _check_size("szip", total, possible if most is None else min(most, possible))
+        total = self.said_size(encoded) or 0
+        possible = LEAST_BELIEVED + _MOST_OF_OTHERS * len(encoded)
+        check_size("szip", total, possible if most is None else min(most, possible))
         if not total:
             return b""
         line, padded = self._line_bytes
         self._check_lines(total, MetadataError)
         size = total // line * padded if padded != line else total
         body = memoryview(encoded)[_LITTLE_SIZE.size :]
-        decoded: bytes = _called("szip", self._decoded, body, size)
+        decoded: bytes = called("szip", self._decoded, body, size)
         if len(decoded) != size or self._depends_on_more(body, decoded):
             raise MetadataError("the chunk is not one of the filter szip: it ends too early")
         if padded == line:
@@ -456,7 +503,9 @@ class SzipFraming(Framing):
 
     def _decoded(self, body: Bytes, size: int) -> bytes:
         options = self._options(self._line_bytes[1] // self._pixel_bytes)
-        return bytes(_imagecodecs("szip").szip_decode(body, *options, header=False, out=size))
+        return bytes(
+            library("imagecodecs", "szip").szip_decode(body, *options, header=False, out=size)
+        )
 
     def _depends_on_more(self, body: memoryview, decoded: bytes) -> bool:
         """Whether a stream with something behind it is decoded to other values."""

@@ -16,6 +16,7 @@ from numcodecs.abc import Codec
 from numcodecs.compat import ensure_contiguous_ndarray, ndarray_copy
 from zarr.abc.codec import BytesBytesCodec
 
+from hdmf_zarr.codecs.frames import Blosc2Framing, ZFPFraming
 from hdmf_zarr.codecs.framings import (
     BitshuffleFraming,
     Framing,
@@ -30,7 +31,8 @@ PREFIX = "hdmf_zarr."
 
 
 def _configuration(framing: Framing) -> dict[str, Any]:
-    return {field.name: getattr(framing, field.name) for field in fields(framing)}
+    given = {field.name: getattr(framing, field.name) for field in fields(framing)}
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in given.items()}
 
 
 def _bytes_of(array: np.ndarray[Any, Any]) -> memoryview:
@@ -124,6 +126,20 @@ class SzipCodec(SzipFraming, _ZarrFace):
     name = PREFIX + "szip"
 
 
+@dataclass(frozen=True)
+class Blosc2Codec(Blosc2Framing, _ZarrFace):
+    """``hdmf_zarr.blosc2``, of the HDF5 filter 32026."""
+
+    name = PREFIX + "blosc2"
+
+
+@dataclass(frozen=True)
+class ZFPCodec(ZFPFraming, _ZarrFace):
+    """``hdmf_zarr.zfp``, of the HDF5 filter 32013."""
+
+    name = PREFIX + "zfp"
+
+
 class _NumcodecsFace(Framing, Codec):  # type: ignore[misc]
     """A framing as a codec of numcodecs."""
 
@@ -184,3 +200,17 @@ class NumcodecsSzip(SzipFraming, _NumcodecsFace):
     """``hdmf_zarr.szip`` for Zarr format 2."""
 
     codec_id = SzipCodec.name
+
+
+@dataclass(frozen=True)
+class NumcodecsBlosc2(Blosc2Framing, _NumcodecsFace):
+    """``hdmf_zarr.blosc2`` for Zarr format 2."""
+
+    codec_id = Blosc2Codec.name
+
+
+@dataclass(frozen=True)
+class NumcodecsZFP(ZFPFraming, _NumcodecsFace):
+    """``hdmf_zarr.zfp`` for Zarr format 2."""
+
+    codec_id = ZFPCodec.name

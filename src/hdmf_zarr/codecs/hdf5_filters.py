@@ -14,16 +14,22 @@ from typing import Any
 import numcodecs
 import numcodecs.blosc
 
-from hdmf_zarr.codecs.framings import EXTRA, has_imagecodecs
+from hdmf_zarr.codecs.frames import BLOSC2_CODECS, BLOSC2_SHUFFLES, ZFPFraming
+from hdmf_zarr.codecs.framings import EXTRA
 from hdmf_zarr.codecs.hdf5_codecs import (
     NumcodecsBitshuffle,
+    NumcodecsBlosc2,
     NumcodecsLZ4,
     NumcodecsLZF,
     NumcodecsSzip,
+    NumcodecsZFP,
 )
 from hdmf_zarr.errors import LayoutError
 
 PACKAGE = "hdmf-zarr"
+
+LOSSY_CODECS = frozenset({NumcodecsZFP.codec_id})
+"""Names of the codecs, of either format, that lose precision when they encode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +71,14 @@ class FilterChain:
         Why HDF5's bytes cannot be kept; there are no codecs then.
     plugin : str or None
         What a reader has to install beside zarr.
+    is_lossy : bool
+        Whether encoding loses precision, so that the codecs serve only for chunks as HDF5 stored them.
     """
 
     codecs: tuple[Any, ...]
     missing: str | None = None
     plugin: str | None = None
+    is_lossy: bool = False
 
 
 FilterFunction = Callable[[FilterDescription], FilterChain]
@@ -77,7 +86,7 @@ FilterFunction = Callable[[FilterDescription], FilterChain]
 _REGISTRY: dict[int, FilterFunction] = {}
 
 _SHUFFLE = 2
-_TAKE_WHOLE_ELEMENTS = frozenset({_SHUFFLE, 4, 32008})
+_TAKE_WHOLE_ELEMENTS = frozenset({_SHUFFLE, 4, 32008, 32013, 32026})
 """Filters whose codecs want whole elements: what compresses or adds a checksum cannot stand before."""
 
 
@@ -101,28 +110,33 @@ def chain_of_pipeline(pipeline: Sequence[FilterDescription]) -> FilterChain:
     """
     codecs: list[Any] = []
     plugins: set[str] = set()
+    is_lossy = False
     for chain in _chains(pipeline):
         if chain.missing is not None:
             return chain
+        is_lossy |= chain.is_lossy
         codecs += chain.codecs
         plugins |= {chain.plugin} if chain.plugin else set()
     return FilterChain(
         codecs=tuple(codecs),
         # The extra brings the package along.
         plugin=max(plugins, key=len, default=None),
+        is_lossy=is_lossy,
     )
 
 
 def filters_of_dataset(pipeline: Sequence[FilterDescription], where: str) -> list[Any]:
     """Return numcodecs codecs for a dataset's filter pipeline, in the order in which they encode.
 
-    A filter whose codec does not exist, or cannot encode here, is left out with a warning that names
-    it: the data are written without it.
+    A filter whose codec does not exist, cannot encode here, or would lose precision, is left out with
+    a warning that names it: the data are written without it.
     """
     codecs: list[Any] = []
     for description, chain in zip(pipeline, _chains(pipeline), strict=True):
         missing = chain.missing
-        if chain.plugin == EXTRA and not has_imagecodecs():
+        if chain.is_lossy:
+            missing = f"the HDF5 filter {description} may lose precision once more"
+        elif not all(getattr(codec, "is_usable", True) for codec in chain.codecs):
             missing = f"the HDF5 filter {description} needs a package (pip install '{EXTRA}')"
         if missing is None:
             codecs += chain.codecs
@@ -151,7 +165,7 @@ def _chain_of_filter(description: FilterDescription) -> FilterChain:
         return _missing(description)
     try:
         return function(description)
-    except (LayoutError, IndexError) as error:
+    except (LayoutError, IndexError, ValueError) as error:
         return _missing(description, f"values {description.values} that make no sense ({error})")
 
 
@@ -255,3 +269,33 @@ def _bitshuffle(description: FilterDescription) -> FilterChain:
 def _zstandard(description: FilterDescription) -> FilterChain:
     level = description.values[0] if description.values else 3
     return _found(numcodecs.Zstd(level=_level(level, -(2**17), 22)))
+
+
+@register(32013)
+def _zfp(description: FilterDescription) -> FilterChain:
+    codec = NumcodecsZFP(header=ZFPFraming.of_values(description.values).header)
+    if codec.dtype.itemsize != description.itemsize:
+        raise LayoutError(f"its elements are {codec.dtype}")
+    return FilterChain(codecs=(codec,), plugin=EXTRA, is_lossy=True)
+
+
+@register(32026)
+def _blosc2(description: FilterDescription) -> FilterChain:
+    # Values 0-1 are versions; then element size and bytes of a chunk; what follows may be left out.
+    typesize, nbytes = description.values[2:4]
+    given = description.values[4:7]
+    level, shuffle, compressor = (*given, *(5, 1, 0)[len(given) :])
+    names = {number: name for name, number in BLOSC2_CODECS.items()}
+    if compressor not in names or shuffle not in BLOSC2_SHUFFLES:
+        return _missing(
+            description, f"no Zarr codec for its compressor {compressor} with filter {shuffle}"
+        )
+    shape = description.values[8:] or (nbytes // max(1, typesize),)
+    codec = NumcodecsBlosc2(
+        shape=shape,
+        typesize=typesize,
+        cname=names[compressor],
+        clevel=_level(level, 0, 9),
+        shuffle=BLOSC2_SHUFFLES[shuffle],
+    )
+    return _found(codec, plugin=EXTRA)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from hdmf_zarr.hdf5.filters import filter_pipeline
 from hdmf_zarr.hdf5.source import (
     HDF5Source,
     convert_attribute,
     empty_attribute,
-    filter_pipeline,
     is_h5py_dataset,
     is_hdf5_file,
     stored_dataset,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +12,12 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from hdmf_zarr.codecs.hdf5_damage import check_encoded
 from hdmf_zarr.codecs.hdf5_filters import FilterChain, chain_of_pipeline
-from hdmf_zarr.errors import MetadataError
+from hdmf_zarr.errors import ChunkError, MetadataError
 from hdmf_zarr.hdf5.bytes import differing_elements, open_plain, pread
-from hdmf_zarr.hdf5.source import filter_pipeline, stored_dataset
+from hdmf_zarr.hdf5.filters import filter_pipeline, require_filters
+from hdmf_zarr.hdf5.source import stored_dataset
 
 LAYOUTS = {
     h5py.h5d.COMPACT: "compact (no chunks)",
@@ -44,7 +46,10 @@ def can_copy_raw(dataset: Any) -> str | None:
         return LAYOUTS.get(properties.get_layout(), "a layout without chunks")
     if (reason := differing_elements(dataset)) is not None:
         return reason
-    return filter_chain(dataset).missing
+    chain = filter_chain(dataset)
+    if chain.is_lossy and not RawChunks(dataset).table().is_whole.all():
+        return "chunks that a filter which loses precision has not seen"
+    return chain.missing
 
 
 def filter_chain(dataset: Any) -> FilterChain:
@@ -89,6 +94,9 @@ class RawChunks:
         self.shape: tuple[int, ...] = self.dataset.shape
         self.chunks: tuple[int, ...] = self.dataset.chunks
         self._descriptor: int | None = None
+        self._codecs = filter_chain(self.dataset).codecs
+        self._chunk_bytes = math.prod(self.chunks) * self.dataset.dtype.itemsize
+        self._can_decode = False
 
     @property
     def where(self) -> str:
@@ -130,8 +138,8 @@ class RawChunks:
         whole = rows[:, rank + 2] == 0
         if self.dataset.id.get_create_plist().get_nfilters():
             # HDF5 can leave chunks at the edge unfiltered without a mark: their size gives them away.
-            plain = math.prod(self.chunks) * self.dataset.dtype.itemsize
-            whole &= ~(self._at_edge(coordinates) & (rows[:, rank + 1] == plain))
+            is_plain = rows[:, rank + 1] == self._chunk_bytes
+            whole &= ~(self._at_edge(coordinates) & is_plain)
         return ChunkTable(
             coordinates=coordinates,
             addresses=rows[:, rank].copy(),
@@ -172,7 +180,7 @@ class RawChunks:
         Raises
         ------
         MetadataError
-            If the file does not hold all of it.
+            If the file does not hold all of it, or it says itself that it is damaged.
         """
         size = int(table.sizes[index])
         if self._descriptor is None:
@@ -184,10 +192,32 @@ class RawChunks:
                 f"{self.where}: the chunk at {self._offset(table, index)} has {len(encoded)} bytes in "
                 f"place of {size}; the file is truncated, or was changed meanwhile"
             )
+        if table.is_whole[index]:
+            try:
+                check_encoded(self._codecs, encoded, self._chunk_bytes)
+            except ChunkError as error:
+                raise MetadataError(
+                    f"{self.where}: the chunk at {self._offset(table, index)} is damaged: {error}"
+                ) from error
         return encoded
 
+    def read_many(self, table: ChunkTable, indices: Sequence[int]) -> Iterator[bytes | None]:
+        """Return encoded chunks, one after the other, as `read` does."""
+        return (self.read(table, index) for index in indices)
+
     def decoded(self, table: ChunkTable, index: int) -> npt.NDArray[Any]:
-        """Return the elements of a chunk, those beyond the end of the dataset as its fill value."""
+        """Return the elements of a chunk, those beyond the end of the dataset as its fill value.
+
+        Raises
+        ------
+        MetadataError
+            If it does not decode.
+        MissingExtraError
+            If a filter is not installed.
+        """
+        if not self._can_decode:
+            require_filters(self.dataset)
+            self._can_decode = True
         values = np.full(self.chunks, self.fill_value, dtype=self.dataset.dtype.str)
         start = self._offset(table, index)
         region = tuple(

@@ -13,10 +13,10 @@ import numpy.typing as npt
 from hdmf.backends.warnings import BrokenLinkWarning
 from hdmf.utils import StrDataset
 
-from hdmf_zarr.codecs.hdf5_filters import FilterDescription
 from hdmf_zarr.dtypes import BYTES, REFERENCE, ElementType, element_type_from_numpy
 from hdmf_zarr.errors import MetadataError
 from hdmf_zarr.hdf5.contiguous import ContiguousRows
+from hdmf_zarr.hdf5.filters import require_filters
 
 TargetText = Callable[[Any], str]
 """Returns the text that stands in a dataset of references for an h5py object."""
@@ -35,23 +35,6 @@ def is_h5py_dataset(obj: Any) -> bool:
 def stored_dataset(dataset: Any) -> h5py.Dataset:
     """Return h5py's own dataset from the wrapper by which HDMF decodes text."""
     return dataset.dset if isinstance(dataset, StrDataset) else dataset
-
-
-def filter_pipeline(dataset: h5py.Dataset) -> list[FilterDescription]:
-    """Return the filters of a dataset in the order in which they encode."""
-    properties = dataset.id.get_create_plist()
-    described = []
-    for position in range(properties.get_nfilters()):
-        number, _flags, values, name = properties.get_filter(position)
-        described.append(
-            FilterDescription(
-                number=number,
-                values=tuple(values),
-                name=name.decode("utf-8", "replace"),
-                itemsize=dataset.dtype.itemsize,
-            )
-        )
-    return described
 
 
 def empty_attribute(dtype: npt.DTypeLike) -> h5py.Empty:
@@ -85,6 +68,7 @@ class HDF5Source:
         self, dataset: Any, target_text: TargetText, element: ElementType | None = None
     ) -> None:
         self.dataset = stored_dataset(dataset)
+        require_filters(self.dataset)
         self.shape: tuple[int, ...] = self.dataset.shape
         self._target_text = target_text
         self._references: dict[str, str] = {}
@@ -111,13 +95,31 @@ class HDF5Source:
         return HDF5Regions(os.path.abspath(file.filename), self.dataset.name, self.element)
 
     def read(self, region: tuple[slice, ...]) -> npt.NDArray[Any]:
-        """Return the elements of a region in the form that `hdmf_zarr.elements` describes."""
+        """Return the elements of a region in the form that `hdmf_zarr.elements` describes.
+
+        Raises
+        ------
+        MetadataError
+            If HDF5 cannot read or decode them.
+        """
         rows = self._contiguous.rows(region) if self._contiguous is not None and region else None
         if rows is not None:
             return rows
-        raw = self.dataset[region]
+        raw = self._stored(region)
         values = np.asarray(raw) if self.shape else _scalar_array(raw, self.dataset.dtype)
         return self._to_memory(values, self.element)
+
+    def _stored(self, region: tuple[slice, ...]) -> Any:
+        try:
+            return self.dataset[region]
+        except (OSError, RuntimeError) as error:
+            ends = ", ".join(
+                f"{part.start or 0}:{'' if part.stop is None else part.stop}" for part in region
+            )
+            raise MetadataError(
+                f"{self.where}: the elements [{ends}] cannot be read: {error}; the file is damaged or "
+                "truncated"
+            ) from error
 
     def _to_memory(self, values: npt.NDArray[Any], element: ElementType) -> npt.NDArray[Any]:
         if element.kind == "compound":
@@ -154,7 +156,7 @@ class HDF5Source:
 
     def _has_undecodable(self) -> bool:
         for region in row_blocks(self.shape, 4096):
-            values = np.asarray(self.dataset[region]) if self.shape else self.dataset[()]
+            values = self._stored(region)
             for entry in np.asarray(values, dtype=object).ravel():
                 if isinstance(entry, bytes):
                     try:

@@ -29,6 +29,9 @@ BATCH_KEYS = 64
 BATCH_BYTES = 16 * 2**20
 """Bytes that wait for others, at most."""
 
+ALONE_BYTES = 2**20
+"""A value that waits for no other one: those who store large ones do so in several threads."""
+
 TEMPORARY = ".partial"
 """How the names of keys end that tell others that the store is being written."""
 
@@ -63,8 +66,8 @@ class GatheringByteStore:
         return self.inner.zarr_store
 
     def set(self, key: str, value: bytes | memoryview) -> None:
-        """Store a value, soon; what is there only while the store is written, now."""
-        if is_temporary(key):
+        """Store a value, soon; now one that is large, or there only while the store is written."""
+        if is_temporary(key) or len(value) >= ALONE_BYTES:
             self.inner.set(key, value)
             return
         value = bytes(value)

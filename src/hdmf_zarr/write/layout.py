@@ -20,6 +20,9 @@ CHUNK_BYTES = 4 * 1024**2
 SHARD_BYTES = 64 * 1024**2
 """Bytes of a shard before compression, for ``shards="auto"``."""
 
+ENCODED_SHARD_BYTES = 128 * 1024**2
+"""Bytes of a shard before compression at most, where those of a large array are encoded in memory."""
+
 LARGE_SHARD_BYTES = 256 * 1024**2
 """Encoded bytes of a shard at most, where encoded chunks of a large array are packed on disk."""
 
@@ -121,11 +124,11 @@ def decide_layout(
     if request.checksum:
         chain = with_checksum(chain)
     if wanted is not None:
-        chunks = _checked("chunks", wanted, len(shape))
+        chunks = checked_sizes("chunks", wanted, len(shape))
     else:
         chunks = default_chunks(shape, itemsize)
         if isinstance(request.shards, tuple):
-            shards = _checked("shards", request.shards, len(shape))
+            shards = checked_sizes("shards", request.shards, len(shape))
             chunks = tuple(map(_largest_divisor, shards, chunks))
     return Layout(
         chunks=chunks,
@@ -194,7 +197,7 @@ def _decide_shards(
         return None
     if shards == "auto":
         return _automatic_shards(chunks, shape, itemsize, shard_bytes)
-    shards = _checked("shards", shards, len(shape))
+    shards = checked_sizes("shards", shards, len(shape))
     if any(shard % chunk for shard, chunk in zip(shards, chunks, strict=True)):
         raise LayoutError(
             f"shards {shards} must be a multiple of the chunks {chunks} in every dimension"
@@ -216,7 +219,7 @@ def _automatic_shards(
     return tuple(shards) if tuple(shards) != chunks else None
 
 
-def _checked(name: str, sizes: Any, ndim: int) -> tuple[int, ...]:
+def checked_sizes(name: str, sizes: Any, ndim: int) -> tuple[int, ...]:
     if isinstance(sizes, (int, np.integer)):
         sizes = (sizes,)
     if isinstance(sizes, str) or not isinstance(sizes, Sequence):

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+import numpy as np
+
 from hdmf_zarr.errors import OptionError
+from hdmf_zarr.write.layout import checked_sizes
 
 PerDataset = Mapping[str, Any] | Callable[[str, Any], Any]
 """A value for each dataset: by path (or pattern of paths), or by a function of path and dataset."""
@@ -45,6 +48,8 @@ class LayoutOptions:
     verify: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("strict", "verify"):
+            require_bool(name, getattr(self, name))
         if isinstance(self.codecs, str) and self.codecs not in (KEEP, DEFAULT):
             raise OptionError(f"codecs must be 'keep' or 'default', found {self.codecs!r}")
         for name, allowed in (("codecs", (KEEP, DEFAULT)), ("chunks", ()), ("shards", ("auto",))):
@@ -56,6 +61,9 @@ class LayoutOptions:
                     f"{name} must be {spelled}a mapping of paths or a function of path and dataset, "
                     f"found {value!r:.100}"
                 )
+            for path in value if isinstance(value, Mapping) else ():
+                if not isinstance(path, str):
+                    raise OptionError(f"{name}: a path must be text, found {path!r:.100}")
 
     def of(self, path: str, dataset: Any) -> DatasetOptions:
         """Return the options of one dataset.
@@ -68,10 +76,14 @@ class LayoutOptions:
             The dataset of the source, with a shape and a dtype.
         """
         codecs = self._value("codecs", path, dataset)
+        chunks = self._value("chunks", path, dataset)
+        shards = self._value("shards", path, dataset)
+        rank = len(dataset.shape)
+        is_left_to_us = shards is None or (isinstance(shards, str) and shards == "auto")
         return DatasetOptions(
             codecs=KEEP if codecs is None else codecs,
-            chunks=self._value("chunks", path, dataset),
-            shards=self._value("shards", path, dataset),
+            chunks=None if chunks is None else checked_sizes("chunks", chunks, rank),
+            shards=shards if is_left_to_us else checked_sizes("shards", shards, rank),
         )
 
     def check_paths(self, paths: Iterable[str]) -> None:
@@ -92,6 +104,12 @@ class LayoutOptions:
         if not isinstance(value, Mapping):
             return value
         return next((entry for pattern, entry in value.items() if _fits(path, pattern)), None)
+
+
+def require_bool(name: str, value: object) -> None:
+    """Raise `OptionError` for what is neither True nor False: ``"no"`` would count as yes."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise OptionError(f"{name} must be True or False, found {value!r:.100}")
 
 
 def _fits(path: str, pattern: str) -> bool:

@@ -145,21 +145,23 @@ def summarize(
         decoded={
             "/" + node.path: node.decoded
             for node in arrays
-            if node.decoded is not None and node.shape and not is_raw[id(node)]
+            if node.decoded is not None and node.source.shape and not is_raw[id(node)]
         },
         plugins={"/" + node.path: node.plugin for node in arrays if node.plugin is not None},
     )
 
 
 def _chunk_files(plan: ArrayPlan) -> int:
-    if isinstance(plan.source, RawSource) and plan.layout is not None and not plan.layout.shards:
-        return plan.source.chunks.n_chunks
     if plan.layout is not None:
         unit = plan.layout.write_unit
     else:
         assert plan.document is not None
         unit = tuple(plan.document["chunk_grid"]["configuration"]["chunk_shape"])
-    return math.prod(-(-size // step) for size, step in zip(plan.shape, unit, strict=False))
+    n_units = math.prod(-(-size // step) for size, step in zip(plan.shape, unit, strict=False))
+    if isinstance(plan.source, RawSource):
+        # What was never written stays missing.
+        return min(n_units, plan.source.chunks.n_chunks)
+    return n_units
 
 
 def _reported_bytes(plan: ArrayPlan) -> int:

@@ -30,6 +30,7 @@ from hdmf.data_utils import AbstractDataChunkIterator
 from hdmf.query import HDMFDataset
 
 from hdmf_zarr.codecs import CodecRequest, chain_from_codecs
+from hdmf_zarr.codecs.hdf5_filters import LOSSY_CODECS
 from hdmf_zarr.codecs.translate import to_zarr_codec
 from hdmf_zarr.convention import JSON, Convention, Link, Reference
 from hdmf_zarr.convention.attributes import encode_attribute
@@ -79,11 +80,13 @@ from hdmf_zarr.stores.location import can_link, location_of_uri
 from hdmf_zarr.write.dataio import unwrap
 from hdmf_zarr.write.dimensions import DimensionNames
 from hdmf_zarr.write.layout import (
+    ENCODED_SHARD_BYTES,
     LARGE_SHARD_BYTES,
     SHARD_BYTES,
     SHARDS_OF_ARRAY,
     LayoutRequest,
     decide_layout,
+    has_checksum,
 )
 from hdmf_zarr.write.options import DEFAULT, KEEP, DatasetOptions, LayoutOptions
 from hdmf_zarr.write.plan import ArrayPlan, AttributesPlan, GroupPlan, Plan, TreePlan
@@ -98,6 +101,7 @@ from hdmf_zarr.write.sources import (
     ZarrSource,
 )
 from hdmf_zarr.write.storage import storage_of_format
+from hdmf_zarr.write.zarr_chunks import ZarrChunks
 
 logger = logging.getLogger(__name__)
 
@@ -631,51 +635,81 @@ class _Planner:
         )
 
     def _with_checksum(self, choice: _Choice, data: Any) -> _Choice:
-        """Add a checksum: to chunks of HDF5 as they are moved, to those of Zarr by encoding them anew."""
+        """Add a checksum to each chunk: as it is moved, where that can be, and else by encoding it anew."""
         request = choice.request
-        if isinstance(data, HDMFZarrArray) and request.is_empty:
-            codecs = data.hierarchy.documents[data.node_path].get("codecs") or []
-            if data.element_type.kind == "number" and not data.is_restored and codecs:
-                request = LayoutRequest(
-                    chunks=tuple(data.chunks), shards=data.shards, codecs=_kept_codecs(codecs)
-                )
-            return replace(
-                choice, request=replace(request, checksum=True), decoded="a checksum was asked for"
+        if not isinstance(data, HDMFZarrArray) or not request.is_empty:
+            return replace(choice, request=replace(request, checksum=True))
+        if _has_own_checksum(data):
+            return choice
+        decoded = self._why_not_raw(data, "a checksum was asked for")
+        if data.element_type.kind == "number" and not data.is_restored and _codecs_of(data):
+            request = LayoutRequest(
+                chunks=tuple(data.chunks),
+                shards=data.shards,
+                codecs=self._kept_codecs(data, decoded),
             )
-        return replace(choice, request=replace(request, checksum=True))
+        return replace(choice, request=replace(request, checksum=True), decoded=decoded)
 
     def _choose_for_hdf5(self, dataset: Any, options: DatasetOptions) -> _Choice:
         chain = filter_chain(dataset)
         unlike = can_copy_raw(dataset)
         is_kept = options.codecs == KEEP
-        if is_kept and chain.missing is not None:
-            where = f"{dataset.file.filename}:{dataset.name}"
-            if self.context.options.strict:
-                raise LayoutError(
-                    f"{where}: {chain.missing}; without strict=True it is decoded and encoded with "
-                    "the default codec"
-                )
-            logger.info("%s: %s: written with the default codec", where, chain.missing)
+        reason = None if dataset.chunks is None else _asked_for(options, dataset.chunks)
+        if is_kept and chain.is_lossy and unlike is None and reason is not None:
+            unlike = f"{reason}, and its filter would lose precision once more"
+        lost = chain.missing or (unlike if chain.is_lossy else None)
+        if is_kept and lost is not None:
+            self._give_up_codecs(f"{dataset.file.filename}:{dataset.name}", lost)
         if unlike is not None and (dataset.chunks is None or chain.missing or is_kept):
             request = _request(options, None, CodecRequest())
             return _Choice(request=request, decoded=unlike, plugin=None)
         kept = CodecRequest(filters=list(chain.codecs), compressors=False)
         request = _request(options, dataset.chunks, kept)
-        reason = _asked_for(options, dataset.chunks)
         return _Choice(request=request, decoded=reason, plugin=chain.plugin if is_kept else None)
 
+    def _give_up_codecs(self, where: str, reason: str) -> None:
+        """Tell that the filters of a dataset cannot be kept, or refuse to go on without them."""
+        if self.context.options.strict:
+            raise LayoutError(
+                f"{where}: {reason}; without strict=True it is decoded and encoded with the default codec"
+            )
+        logger.info("%s: %s: written with the default codec", where, reason)
+
     def _choose_for_zarr(self, array: HDMFZarrArray, options: DatasetOptions) -> _Choice:
-        codecs = array.hierarchy.documents[array.node_path].get("codecs") or []
         chunks = tuple(array.chunks)
         reason = _asked_for(options, chunks)
-        is_sharded = bool(codecs) and codecs[0]["name"] == "sharding_indexed"
-        is_one_file = options.shards == "auto" and math.prod(array.cdata_shape) <= 1
-        if reason is None and (options.shards is None or is_sharded or is_one_file):
+        is_kept = options.shards in (None, array.shards)
+        if options.shards == "auto":
+            is_kept = array.shards is not None or math.prod(array.cdata_shape) <= 1
+        if reason is None and is_kept:
             return _Choice(request=LayoutRequest(), decoded=None)
-        has_own = array.element_type.kind != "number" or array.is_restored
-        kept = CodecRequest() if has_own else _kept_codecs(codecs)
-        return _Choice(
-            request=_request(options, chunks, kept), decoded=reason or "shards were asked for"
+        decoded = reason or self._why_not_raw(array, "shards were asked for")
+        request = _request(options, chunks, self._kept_codecs(array, decoded))
+        return _Choice(request=request, decoded=decoded)
+
+    def _why_not_raw(self, array: HDMFZarrArray, reason: str) -> str | None:
+        """Return a reason, or None where encoded chunks can be moved into another layout as they are."""
+        document = array.hierarchy.documents[array.node_path]
+        is_plain = array.element_type.kind == "number" and not array.is_restored
+        can_hold = bool(document.get("codecs")) and array.shards is None
+        if is_plain and can_hold and self.storage.can_hold(document, array.element_type):
+            return None
+        return reason
+
+    def _kept_codecs(self, array: HDMFZarrArray, decoded: str | None) -> CodecRequest:
+        """The request for the codecs that an array has, in shards or not."""
+        codecs = _inner(_codecs_of(array))
+        if array.element_type.kind != "number" or array.is_restored:
+            return CodecRequest()
+        if decoded is not None and not LOSSY_CODECS.isdisjoint(codec["name"] for codec in codecs):
+            where = f"{array.hierarchy.uri}:/{array.node_path}"
+            self._give_up_codecs(where, f"{decoded}, and its codec would lose precision once more")
+            return CodecRequest()
+        chain = chain_from_codecs([to_zarr_codec(codec, 1) for codec in codecs])
+        return CodecRequest(
+            filters=list(chain.filters),
+            serializer=chain.serializer,
+            compressors=list(chain.compressors) or False,
         )
 
     def _link_to_array(self, data: Any, path: str, *, link_data: bool | None) -> Link | None:
@@ -785,6 +819,8 @@ class _Planner:
         can_copy = not array.is_restored and self.storage.can_hold(document, element)
         if choice.request.is_empty and not has_references and can_copy:
             return ChunkCopySource(array, element)
+        if choice.decoded is None and not choice.request.is_empty:
+            return RawSource(ZarrChunks(array), element, has_checksum=_has_own_checksum(array))
         return ZarrSource(array, lambda reference: self._retarget(array.hierarchy, reference))
 
     def _copy_plan(self, builder: DatasetBuilder, path: str, source: ChunkCopySource) -> ArrayPlan:
@@ -841,12 +877,13 @@ class _Planner:
             shape=shape if iterator is None else iterator.maxshape,
             itemsize=numpy_dtype.itemsize if numpy_dtype is not None else _mean_size(source),
             fill_value=_fill_value(source, stored.data_type),
-            shard_bytes=self._shard_bytes(source),
+            shard_bytes=self._shard_bytes(source, numpy_dtype),
             recommended_chunks=None if iterator is None else iterator.recommended_chunk_shape(),
         )
+        names = _names_in_store(source) or self.dimension_names.of(builder, len(shape))
         attributes = {
             **self.attributes(builder),
-            **self._encoded_header(element, builder, source.shape),
+            **self._encoded_header(element, builder, source.shape, names if source.shape else None),
         }
         has_names = self.storage.has_dimension_names
         return ArrayPlan(
@@ -856,17 +893,20 @@ class _Planner:
             shape=shape,
             layout=layout.with_codecs(stored.codecs),
             attributes=attributes,
-            dimension_names=self.dimension_names.of(builder, len(shape)) if has_names else None,
+            dimension_names=names if has_names else None,
             chunk_keys=self.storage.chunk_keys,
             source=source,
             decoded=choice.decoded,
             plugin=choice.plugin,
         )
 
-    def _shard_bytes(self, source: Any) -> float:
+    def _shard_bytes(self, source: Any, dtype: np.dtype[Any] | None) -> float:
         """Bytes before compression of a shard, where its shape is left to us."""
-        if not isinstance(source, RawSource) or not source.chunks.n_bytes:
+        if isinstance(source, IteratorSource):
             return SHARD_BYTES
+        if not isinstance(source, RawSource) or not source.chunks.n_bytes:
+            n_bytes = math.prod(source.shape) * (dtype.itemsize if dtype is not None else 64)
+            return float(min(ENCODED_SHARD_BYTES, max(SHARD_BYTES, n_bytes / SHARDS_OF_ARRAY)))
         # Packed on disk rather than in memory, a shard may hold as many encoded bytes.
         n_bytes = source.chunks.n_bytes
         at_most = LARGE_SHARD_BYTES if self.context.destination.is_local else SHARD_BYTES
@@ -1017,16 +1057,31 @@ def _request(
     )
 
 
-def _kept_codecs(codecs: Sequence[JSON]) -> CodecRequest:
-    """The request for the codecs of an array, in shards or not."""
-    if codecs and codecs[0]["name"] == "sharding_indexed":
-        codecs = codecs[0]["configuration"]["codecs"]
-    chain = chain_from_codecs([to_zarr_codec(codec, 1) for codec in codecs])
-    return CodecRequest(
-        filters=list(chain.filters),
-        serializer=chain.serializer,
-        compressors=list(chain.compressors) or False,
-    )
+def _names_in_store(source: Any) -> tuple[str | None, ...] | None:
+    """Names of the dimensions of an array of another store, where it has some."""
+    held = source.chunks if isinstance(source, RawSource) else source
+    if not isinstance(held, (ZarrSource, ZarrChunks)):
+        return None
+    hierarchy, path = held.array.hierarchy, held.array.node_path
+    document = hierarchy.documents[path]
+    header = hierarchy.convention.decode_header(document.get("attributes") or {})
+    names = document.get("dimension_names") or header.dimension_names
+    return tuple(names) if names and len(names) == len(held.shape) else None
+
+
+def _codecs_of(array: HDMFZarrArray) -> list[JSON]:
+    return list(array.hierarchy.documents[array.node_path].get("codecs") or ())
+
+
+def _has_own_checksum(array: HDMFZarrArray) -> bool:
+    """Whether the chunks of an array end with their CRC-32C."""
+    return has_checksum([to_zarr_codec(codec, 1) for codec in _inner(_codecs_of(array))[-1:]])
+
+
+def _inner(codecs: list[JSON]) -> list[JSON]:
+    """The codecs of chunks, in shards or not."""
+    is_sharded = bool(codecs) and codecs[0]["name"] == "sharding_indexed"
+    return list(codecs[0]["configuration"]["codecs"]) if is_sharded else codecs
 
 
 def _widths(source: ArraySource) -> dict[str, int]:
@@ -1056,4 +1111,10 @@ def _fill_value(source: ArraySource | IteratorSource | RawSource, data_type: Any
         return source.chunks.fill_value
     if isinstance(source, HDF5Source) and source.element.kind == "number":
         return source.dataset.fillvalue
+    if (
+        isinstance(source, ZarrSource)
+        and source.element.kind == "number"
+        and not source.array.is_restored
+    ):
+        return source.array.fill_value
     return data_type.default_scalar()

@@ -6,9 +6,10 @@ others. A chunk to which HDF5 has not applied every filter is decoded and encode
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -32,6 +33,17 @@ WAITING_STEPS = 64
 """Steps that are handed to the threads ahead of what was finished."""
 
 Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Moved:
+    """Encoded bytes, and the keys of the store that hold them."""
+
+    n_bytes: int = 0
+    n_keys: int = 0
+
+    def __add__(self, other: Moved) -> Moved:
+        return Moved(n_bytes=self.n_bytes + other.n_bytes, n_keys=self.n_keys + other.n_keys)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,22 +91,27 @@ class RawMove:
         table = self.chunks.table()
         self.chunks.open_file(table)
         pool = ThreadPoolExecutor(self.n_threads, thread_name_prefix="hdmf-zarr-raw")
-        waiting: deque[Future[int]] = deque()
-        n_steps = 0
+        waiting: deque[Future[Moved]] = deque()
+        n_keys = 0
+
+        def finish_first() -> int:
+            moved = waiting.popleft().result()
+            progress(moved.n_bytes)
+            return moved.n_keys
+
         try:
             for step in self._steps(table):
-                n_steps += 1
                 waiting.append(pool.submit(step))
                 if len(waiting) >= WAITING_STEPS:
-                    progress(waiting.popleft().result())
+                    n_keys += finish_first()
             while waiting:
-                progress(waiting.popleft().result())
+                n_keys += finish_first()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
             self.chunks.close_file()
-        return len(table) if self.shards is None else n_steps
+        return n_keys
 
-    def _steps(self, table: ChunkTable) -> Iterator[Callable[[], int]]:
+    def _steps(self, table: ChunkTable) -> Iterator[Callable[[], Moved]]:
         if self.shards is not None:
             yield from self._shard_steps(table, self.shards)
             return
@@ -105,21 +122,20 @@ class RawMove:
             if len(indices):
                 yield lambda indices=indices: self._move(table, indices)  # type: ignore[misc]
 
-    def _move(self, table: ChunkTable, indices: npt.NDArray[np.int64]) -> int:
+    def _move(self, table: ChunkTable, indices: npt.NDArray[np.int64]) -> Moved:
         keys = self.document["chunk_key_encoding"]
-        moved = 0
-        for index in indices.tolist():
-            encoded = self._encoded(table, index)
+        moved = Moved()
+        for index, encoded in self._encoded(table, indices.tolist()):
             at = tuple(table.coordinates[index].tolist())
             self.bytestore.set(f"{self.path}/{chunk_key(keys, at)}", encoded)
-            moved += len(encoded)
+            moved += Moved(n_bytes=len(encoded), n_keys=1)
         return moved
 
     # -- shards ----------------------------------------------------------------------------------
 
     def _shard_steps(
         self, table: ChunkTable, shards: tuple[int, ...]
-    ) -> Iterator[Callable[[], int]]:
+    ) -> Iterator[Callable[[], Moved]]:
         per_shard = np.array(shards) // np.array(self.chunks.chunks)
         grid = [-(-size // step) for size, step in zip(self.chunks.shape, shards, strict=True)]
         numbers = np.ravel_multi_index(tuple((table.coordinates // per_shard).T), grid)
@@ -133,27 +149,38 @@ class RawMove:
         table: ChunkTable,
         indices: npt.NDArray[np.int64],
         per_shard: npt.NDArray[np.int64],
-    ) -> int:
+    ) -> Moved:
         """Write chunks and their index."""
         index = ShardIndex(math.prod(per_shard.tolist()))
         inside = table.coordinates[indices] % per_shard
         places = np.ravel_multi_index(tuple(inside.T), tuple(per_shard.tolist()))
         shard = tuple((table.coordinates[indices[0]] // per_shard).tolist())
         key = f"{self.path}/{chunk_key(self.document['chunk_key_encoding'], shard)}"
+        waiting = self._encoded(table, indices.tolist())
+        first = next(waiting, None)
+        if first is None:  # none of them was ever written
+            return Moved()
+        place_of = dict(zip(indices.tolist(), places.tolist(), strict=True))
         with self.bytestore.writer(key) as file:
-            for chunk, place in zip(indices.tolist(), places.tolist(), strict=True):
-                encoded = self._encoded(table, chunk)
+            for chunk, encoded in itertools.chain([first], waiting):
                 file.write(encoded)
-                index.add(place, len(encoded))
+                index.add(place_of[chunk], len(encoded))
             file.write(index.encoded())
-        return index.end
+        return Moved(n_bytes=index.end, n_keys=1)
 
     # -- chunks ----------------------------------------------------------------------------------
 
-    def _encoded(self, table: ChunkTable, index: int) -> bytes:
-        if not table.is_whole[index]:
-            return compat.encode_chunk(self.document, self.chunks.decoded(table, index))
-        if self.verify:
-            self.chunks.decoded(table, index)
-        encoded = self.chunks.read(table, index)
-        return encoded + crc32c(encoded) if self.checksum else encoded
+    def _encoded(self, table: ChunkTable, indices: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+        """Chunks as they are written, in their order, without those that were never written."""
+        for index, encoded in zip(indices, self.chunks.read_many(table, indices), strict=True):
+            if encoded is None:
+                continue
+            if not table.is_whole[index]:
+                yield (
+                    index,
+                    compat.encode_chunk(self.document, self.chunks.decoded(table, index)),
+                )
+                continue
+            if self.verify:
+                self.chunks.decoded(table, index)
+            yield index, encoded + crc32c(encoded) if self.checksum else encoded

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -55,8 +56,8 @@ class EncodedChunks(Protocol):
     def close_file(self) -> None:
         """Undo `open_file`."""
 
-    def read(self, table: ChunkTable, index: int) -> bytes:
-        """An encoded chunk as it is."""
+    def read_many(self, table: ChunkTable, indices: Sequence[int]) -> Iterator[bytes | None]:
+        """Encoded chunks as they are; None for one that was never written."""
 
     def decoded(self, table: ChunkTable, index: int) -> npt.NDArray[Any]:
         """The elements of a whole chunk."""
@@ -169,10 +170,19 @@ class IteratorSource:
 
 @dataclass(frozen=True, slots=True)
 class RawSource:
-    """A dataset whose encoded chunks are moved as they are, alone or into shards."""
+    """A dataset whose encoded chunks are moved as they are, alone or into shards.
+
+    Attributes
+    ----------
+    chunks : EncodedChunks
+    element : ElementType
+    has_checksum : bool
+        Whether its chunks end with their CRC-32C already.
+    """
 
     chunks: EncodedChunks
     element: ElementType
+    has_checksum: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:

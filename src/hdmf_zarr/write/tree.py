@@ -37,6 +37,7 @@ from hdmf_zarr.write.sources import (
     RawSource,
     ZarrSource,
 )
+from hdmf_zarr.write.zarr_chunks import ZarrChunks
 
 BUFFER_BYTES = 32 * 1024**2
 """Elements of a lazy source that are held at once."""
@@ -268,7 +269,7 @@ class Execution:
             document=document,
             shards=plan.layout.shards,
             verify=self.verify,
-            checksum=has_checksum(plan.layout.chain.compressors),
+            checksum=has_checksum(plan.layout.chain.compressors) and not source.has_checksum,
             # The jobs of an executor are those of other machines.
             n_threads=THREADS if self.queue.executor else max(THREADS, self.queue.number_of_jobs),
         ).run(self.progress)
@@ -291,6 +292,8 @@ class Execution:
                 self.hierarchy.bytestore.set(renamed[key], encoded)
                 self.progress(len(encoded))
                 n_copied += 1
+        if self.verify and source.shape:
+            ZarrChunks(source.array).decode_all()
         return n_copied
 
 

@@ -23,9 +23,11 @@ from hdmf_zarr.codecs import (
 )
 from hdmf_zarr.codecs.hdf5_codecs import (
     NumcodecsBitshuffle,
+    NumcodecsBlosc2,
     NumcodecsLZ4,
     NumcodecsLZF,
     NumcodecsSzip,
+    NumcodecsZFP,
 )
 from hdmf_zarr.codecs.hdf5_filters import FilterDescription
 from hdmf_zarr.dtypes import element_type_from_numpy
@@ -181,9 +183,9 @@ def test_values_that_a_file_leaves_out_have_the_default_of_the_filter(
 
 
 @needs_plugin
-@pytest.mark.parametrize("name", ["Blosc2", "FciDecomp", "Zfp", "Sperr"])
+@pytest.mark.parametrize("name", ["FciDecomp", "SZ3", "Sperr"])
 def test_a_filter_of_a_plugin_without_a_codec_is_left_out(file: h5py.File, name: str) -> None:
-    data = DATA.astype({"FciDecomp": "u1", "Zfp": "f4", "Sperr": "f4"}.get(name, "i4"))
+    data = DATA.astype({"FciDecomp": "u1", "SZ3": "f4", "Sperr": "f4"}.get(name, "i4"))
     options = dict(getattr(hdf5plugin, name)())
     dataset = file.create_dataset("data", data=data, chunks=CHUNKS, **options)
     pipeline = filter_pipeline(dataset)
@@ -191,6 +193,18 @@ def test_a_filter_of_a_plugin_without_a_codec_is_left_out(file: h5py.File, name:
         assert filters_of_dataset(pipeline, "file:/data") == []
     assert chain_of_pipeline(pipeline).codecs == ()
     assert "has no Zarr codec" in str(chain_of_pipeline(pipeline).missing)
+
+
+@needs_plugin
+def test_a_filter_that_loses_precision_is_not_applied_once_more(file: h5py.File) -> None:
+    options = dict(hdf5plugin.Zfp(rate=8.0))
+    dataset = file.create_dataset("data", data=DATA.astype("f4"), chunks=CHUNKS, **options)
+    pipeline = filter_pipeline(dataset)
+    chain = chain_of_pipeline(pipeline)
+    assert (chain.missing, chain.is_lossy) == (None, True)
+    assert [codec.codec_id for codec in chain.codecs] == ["hdmf_zarr.zfp"]
+    with pytest.warns(UserWarning, match="may lose precision once more; the data are written with"):
+        assert filters_of_dataset(pipeline, "file:/data") == []
 
 
 def described(number: int, *values: int, name: str = "f") -> FilterDescription:
@@ -212,6 +226,19 @@ def described(number: int, *values: int, name: str = "f") -> FilterDescription:
         ([(32008, 0, 4, 2, 0, 3, 2**32 - 5)], [NumcodecsBitshuffle(2, 0, "zstd", -5)]),
         ([(32015, 2**32 - 3)], [numcodecs.Zstd(-3)]),
         ([(4, 169, 8, 32, 1000)], [NumcodecsSzip(169, 8, 32, 1000)]),
+        ([(32026, 1, 0, 4, 4000)], [NumcodecsBlosc2((1000,), 4, "blosclz", 5, "byte")]),
+        (
+            [(32026, 1, 0, 4, 4000, 9, 2, 5, 2, 10, 100)],
+            [NumcodecsBlosc2((10, 100), 4, "zstd", 9, "bit")],
+        ),
+        (
+            [(32013, 0x10105111, 0x570667A, 0xF0000177, 0x7F00001)],
+            [NumcodecsZFP("7a667005770100f00100f007")],
+        ),
+        (
+            [(32013, 1, 0x570667A, 0xF0000177, 0xFFF00001, 0xE0888000, 0x787AF)],
+            [NumcodecsZFP("7a667005770100f00100f0ff008088e0af8707")],
+        ),
         (
             [(2, 300), (1, 4), (3,)],
             [numcodecs.Shuffle(300), numcodecs.Zlib(4), numcodecs.Fletcher32()],
@@ -240,6 +267,15 @@ def test_values_become_the_configuration(
         ([(32001, 2, 2, 8, 800, 9, 2, 77)], "that make no sense"),
         ([(32001, 2, 2, 8, 800, 9, 7)], "7 is no shuffle of Blosc"),
         ([(32004, 2**32 - 1)], "'blocksize' of the codec lz4 must be"),
+        ([(32013,)], "'header' of the codec zfp must be hexadecimal digits"),
+        ([(32013, 1, 0x570667B, 0xF0000177, 0x7F00001)], "is no header of ZFP"),
+        ([(32013, 1, 0x570667A, 0xF0000176, 0x7F00001)], "its elements are float32"),
+        ([(32013, 1, 0x570667A, 0xF0000177, 0xFFF00001)], "is no header of ZFP"),
+        ([(32026, 1, 0, 4)], "that make no sense"),
+        ([(32026, 1, 0, 0, 4000)], "'typesize' of the codec blosc2 must be"),
+        ([(32026, 1, 0, 4, 4000, 5, 4, 0)], "no Zarr codec for its compressor 0 with filter 4"),
+        ([(32026, 1, 0, 4, 4000, 5, 1, 33)], "no Zarr codec for its compressor 33 with filter 1"),
+        ([(1, 4), (32026, 1, 0, 4, 4000)], "no Zarr codec for its place after"),
         ([(32008, 0, 4, 0)], "'elementsize' of the codec bitshuffle must be"),
         ([(32008, 0, 4, 4, 7)], "'blocksize' must be a multiple of 8"),
         ([(32008, 0, 4, 4, 0, 1)], "no Zarr codec for its compressor 1"),
