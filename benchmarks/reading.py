@@ -4,6 +4,7 @@ Each library writes its own files and reads them in a process of its own, in the
 that is given for it. Prints tables of ratios of medians of interleaved runs: this package's time is 1.
 
 Usage: python benchmarks/reading.py [--peer NAME=PYTHON ...] [--repeats N] [--sizes N ...] [--only PART ...]
+       [--one-core]
 
 For example ``--peer 0.13=/path/to/environment/bin/python``. Files that hold pickles need
 ``NUMCODECS_ALLOW_UNSAFE_PICKLE_DECODE=1`` for release 0.13, which is set for the processes of peers.
@@ -435,8 +436,11 @@ def main():
     parser.add_argument("--sizes", type=int, nargs="*", default=[100, 1000, 5000])
     parts = ["open", "remote", "tables", "recording"]
     parser.add_argument("--only", nargs="*", choices=parts, default=parts)
+    parser.add_argument("--one-core", action="store_true", help="where the system can do that")
     parser.add_argument("--work", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.one_core:
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     if options.work:
         work(options.work)
         return

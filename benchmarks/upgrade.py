@@ -9,6 +9,7 @@ Usage: python benchmarks/upgrade.py [MEGABYTES ...]
 
 from __future__ import annotations
 
+import os
 import resource
 import shutil
 import statistics
@@ -26,7 +27,7 @@ from pynwb import NWBFile, TimeSeries
 from hdmf_zarr import NWBZarrIO, ZarrDataIO
 from hdmf_zarr.transfer import upgrade
 
-REPEATS = 5
+REPEATS = 7
 CHANNELS = 256
 
 
@@ -70,6 +71,7 @@ def measure(folder: Path, megabytes: int) -> str:
             shutil.rmtree(target, ignore_errors=True)
             if name == "in place":
                 shutil.copytree(store, target)
+            os.sync()
             started = time.perf_counter()
             run()
             times[name].append(time.perf_counter() - started)

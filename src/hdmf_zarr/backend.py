@@ -60,6 +60,7 @@ from hdmf_zarr.stores.array import HDMFZarrArray
 from hdmf_zarr.stores.location import location_of_uri
 from hdmf_zarr.stores.lock import WriterLock, check_not_locked
 from hdmf_zarr.stores.system import can_sync_at_once
+from hdmf_zarr.stores.together import stored_together
 from hdmf_zarr.write.options import LayoutOptions
 from hdmf_zarr.write.plan import Planned, summarize
 from hdmf_zarr.write.planner import (
@@ -649,10 +650,11 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             execution.after_array = unchanged.check
         before = dict(self._hierarchy.documents)
         try:
-            execution.carry_out(plan)
-            execution.progress = no_progress
-            if to_cache:
-                write_specifications(execution, to_cache)
+            with stored_together(self._hierarchy):
+                execution.carry_out(plan)
+                execution.progress = no_progress
+                if to_cache:
+                    write_specifications(execution, to_cache)
             for written in plan.builders:
                 self._written_builders.set_written(written)
             self._flush_pending(warn=False)

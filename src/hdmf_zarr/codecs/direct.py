@@ -26,7 +26,9 @@ import zarr.dtype
 from numcodecs.vlen import VLenBytes, VLenUTF8
 from zarr.errors import UnstableSpecificationWarning
 
+from hdmf_zarr.codecs.blosc_blocks import part_of_blosc
 from hdmf_zarr.codecs.checked import check_count, decoded_size
+from hdmf_zarr.codecs.inflate import INFLATE_ERRORS, inflater
 from hdmf_zarr.codecs.objects import JSONObjectsCodec, PickledObjectsCodec
 from hdmf_zarr.errors import ChunkError, EncodingError, HDMFZarrError
 
@@ -41,14 +43,14 @@ _KINDS_OF_FIXED_SIZE = "biufcSU"
 
 Buffer = bytes | memoryview
 
-_DECODING_ERRORS = (
+_DECODING_ERRORS: tuple[type[Exception], ...] = (
     ValueError,
     TypeError,
     RuntimeError,
     OverflowError,
     EOFError,
     OSError,
-    zlib.error,
+    *INFLATE_ERRORS,
 )
 """What codecs raise for bytes that they have not made."""
 
@@ -139,7 +141,19 @@ class DirectChain:
         except _DECODING_ERRORS as error:
             raise ChunkError(f"the chunk of {len(encoded)} bytes is damaged: {error}") from error
 
-    def decode_into(self, encoded: Buffer, out: npt.NDArray[Any]) -> None:
+    @property
+    def decodes_parts(self) -> bool:
+        """Whether some rows of a chunk can be decoded without the others."""
+        return self._is_plain and (not self._steps or isinstance(self._steps[0], _Blosc))
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether elements are stored as they are in memory."""
+        return self._order is None and self._stored == self.dtype
+
+    def decode_into(
+        self, encoded: Buffer, out: npt.NDArray[Any], rows: slice | None = None
+    ) -> None:
         """Decode a chunk of numbers into an array, where possible without another one between.
 
         The memory for a decoded chunk costs as much as its decoding, where it is new each time.
@@ -149,6 +163,8 @@ class DirectChain:
         encoded : bytes
         out : numpy.ndarray of shape ``self.shape``
             Of ``self.dtype``, in C order.
+        rows : slice, optional
+            Those that are needed; others may hold anything afterwards.
 
         Raises
         ------
@@ -156,14 +172,17 @@ class DirectChain:
             If the bytes are not those of a chunk of this array; ``out`` may hold anything then.
         """
         first = self._steps[0] if self._steps else None
-        is_plain = self._order is None and self._stored == self.dtype
-        if not is_plain or not isinstance(first, _Compressor) or not first.fills:
-            out[...] = self.decode(encoded)
+        if not self._is_plain or not isinstance(first, _Compressor) or not first.fills:
+            only = rows if rows is not None else slice(None)
+            out[only] = self.decode(encoded)[only]
             return
         try:
             for step, limit in zip(self._steps[:0:-1], self._limits()[:0:-1], strict=True):
                 encoded = step.decode(encoded, limit)
-            first.decode_into(encoded, out)
+            if rows is not None and isinstance(first, _Blosc):
+                first.decode_rows_into(encoded, out, rows)
+            else:
+                first.decode_into(encoded, out)
         except ChunkError:
             raise
         except _DECODING_ERRORS as error:
@@ -371,6 +390,22 @@ class _Compressor:
         return size + size // 8 + _GROWTH_OF_COMPRESSORS
 
 
+class _Blosc(_Compressor):
+    """Blosc, which compresses in blocks."""
+
+    def decode_rows_into(self, encoded: Buffer, out: npt.NDArray[Any], rows: slice) -> None:
+        """Decode at least some rows into their place."""
+        row_bytes = out.nbytes // len(out)
+        part = None
+        if self._declared_size(encoded) == out.nbytes:
+            part = part_of_blosc(encoded, rows.start * row_bytes, rows.stop * row_bytes)
+        if part is None:
+            self.decode_into(encoded, out)
+        else:
+            place = out.reshape(-1).view(np.uint8)[part.start : part.stop]
+            self._codec.decode(part.encoded, out=place)
+
+
 class _Inflated(_Compressor):
     """zlib and gzip, whose headers name no size: decoded up to the limit."""
 
@@ -386,7 +421,7 @@ class _Inflated(_Compressor):
         room = limit
         rest: Buffer = encoded
         while rest:
-            stream = zlib.decompressobj(self._window_bits)
+            stream = inflater(self._window_bits)
             part = stream.decompress(rest, 0 if room is None else room + 1)
             if room is not None:
                 room -= len(part)
@@ -493,7 +528,7 @@ def _blosc(configuration: Mapping[str, Any], itemsize: int | None) -> _Step:
     }
     if _BLOSC_KNOWS_TYPESIZE:
         options["typesize"] = typesize
-    return _Compressor(numcodecs.get_codec(options), _declared("blosc"))
+    return _Blosc(numcodecs.get_codec(options), _declared("blosc"))
 
 
 def _zstd(configuration: Mapping[str, Any], _itemsize: int | None) -> _Step:

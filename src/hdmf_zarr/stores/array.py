@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, cast
@@ -153,6 +153,24 @@ def _field_type(name: str, stored: ElementType, header: ArrayHeader) -> ElementT
     return stored
 
 
+def _written_layout(
+    document: Mapping[str, Any],
+) -> tuple[tuple[int, ...], tuple[int, ...] | None] | None:
+    """Shapes of chunks and shards as a document says them; None for zarr to say, or to refuse."""
+    if format2.BROKEN in document or document.get(format2.NATIVE):
+        return None
+    try:
+        grid, codecs = document["chunk_grid"], document["codecs"]
+        if grid["name"] != "regular":
+            return None
+        outer = tuple(map(int, grid["configuration"]["chunk_shape"]))
+        if codecs[0]["name"] != "sharding_indexed":
+            return outer, None
+        return tuple(map(int, codecs[0]["configuration"]["chunk_shape"])), outer
+    except (KeyError, IndexError, TypeError, ValueError):
+        return None
+
+
 def _holds_objects(document: dict[str, Any]) -> bool:
     return any(codec["name"] in OBJECT_CODECS for codec in document.get("codecs", ()))
 
@@ -246,6 +264,18 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
     def dtype(self) -> np.dtype[Any]:
         """Dtype of the arrays that indexing gives; ``object`` for text."""
         return self.element_type.memory_dtype
+
+    @property
+    def chunks(self) -> tuple[int, ...]:
+        """Shape of a chunk; of an array in shards, of the chunks in them."""
+        layout = _written_layout(self._document)
+        return super().chunks if layout is None else layout[0]
+
+    @property
+    def shards(self) -> tuple[int, ...] | None:
+        """Shape of a shard; None without shards."""
+        layout = _written_layout(self._document)
+        return super().shards if layout is None else layout[1]
 
     @property
     def compressor(self) -> BytesBytesCodec | None:  # type: ignore[override]

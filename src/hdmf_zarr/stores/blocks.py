@@ -116,7 +116,7 @@ class BlockReader:
         is_whole = target.shape == self.chain.shape and target.flags.c_contiguous
         chunk = target if is_whole else scratch(self.chain)
         try:
-            self.chain.decode_into(encoded, chunk)
+            self.chain.decode_into(encoded, chunk, None if is_whole else part[0])
         except ChunkError as error:
             raise ChunkError(f"{self.bytestore.location.uri}:/{key}: {error}") from error
         if not is_whole:

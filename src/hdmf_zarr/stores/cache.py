@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 SMALL_BYTES = 2**20
 """Chunks up to this size are kept as long as there is room."""
 
-LARGE_BYTES_OF_ARRAY = 16 * 2**20
-"""Of the larger chunks of an array, the last ones are kept (HDF5 2 keeps 8 MB of a dataset)."""
+LARGE_BYTES_OF_ARRAY = 32 * 2**20
+"""Of the larger chunks of an array, the last ones are kept (as much as HDMF has HDF5 keep of a dataset)."""
 
 SEEN_CHUNKS = 4
 """The last large chunks that were asked for: who asks again so soon walks along the array."""
@@ -164,12 +164,13 @@ class ChunkCache:
     def _is_passed_by(self, path: str, layout: _Layout, at: At, element: ElementType) -> bool:
         """Whether a large chunk is asked for the first time: it is kept from the second time on.
 
-        Of a recording, chunks here and there are rarely asked for again; without keeping them they are
-        decoded into memory that is there already.
+        Of a recording, chunks here and there are rarely asked for again; where a part of a chunk can be
+        decoded without the rest, that is faster than to decode and keep all of it.
         """
         assert layout.chain is not None
         if (
             _is_small(layout.chain)
+            or not layout.chain.decodes_parts
             or element.kind != "number"
             or not isinstance(self._hierarchy.bytestore, LocalByteStore)
         ):

@@ -19,11 +19,11 @@ from __future__ import annotations
 import base64
 import json
 import logging
-import os
 import warnings
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import is_dataclass
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -40,6 +40,7 @@ from zarr.errors import UnstableSpecificationWarning
 from zarr.storage import LocalStore, MemoryStore, StorePath
 
 from hdmf_zarr.codecs.variable import encode_one
+from hdmf_zarr.stores.system import n_cores
 
 logger = logging.getLogger(__name__)
 
@@ -174,22 +175,29 @@ def choose_pipeline(array: Any) -> None:
             return
 
 
+@lru_cache(maxsize=1)
+def _zarrs_class() -> Any:
+    """Return the pipeline of ``zarrs``, or None; a package that is not there is looked for once."""
+    try:
+        from zarrs import ZarrsCodecPipeline
+    except ImportError:
+        return None
+    return ZarrsCodecPipeline
+
+
 def _zarrs_pipeline(array: Any) -> Any:
     dtype = array.metadata.dtype.to_native_dtype()
     if not _are_known(array.metadata.codecs) or dtype.kind not in "iuf" or not dtype.isnative:
         return None
     if not isinstance(array.store_path.store, LocalStore):
         return None
-    try:
-        from zarrs import ZarrsCodecPipeline
-    except ImportError:
+    pipeline = _zarrs_class()
+    if pipeline is None:
         return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            return ZarrsCodecPipeline.from_array_metadata_and_store(
-                array.metadata, array.store_path.store
-            )
+            return pipeline.from_array_metadata_and_store(array.metadata, array.store_path.store)
     except (UserWarning, ValueError, TypeError, RuntimeError) as error:
         logger.debug("%s is left to zarr-python: %s", array.store_path, error)
         return None
@@ -229,7 +237,7 @@ def _fused_pipeline(array: Any) -> Any:
 def most_threads(at_most: int) -> int:
     """Threads that may decode: as the user has told zarr-python, or one a core."""
     told = zarr.config.get("threading.max_workers", None)
-    return max(1, min(at_most, told if isinstance(told, int) else os.cpu_count() or 1))
+    return max(1, min(at_most, told if isinstance(told, int) else n_cores()))
 
 
 def fill_value(document: dict[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""What Python has no function for: two names exchanged at once, and a whole tree made durable.
+"""What Python has no function for: two names exchanged at once, a whole tree made durable, cores counted.
 
 The only place that calls the C library. Every function says whether it could; where a system or a
 file system has no such call, the caller does it the long way.
@@ -106,3 +106,10 @@ def sync_folder(path: Path) -> None:
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def n_cores() -> int:
+    """Cores that this process may use, which a cluster or `taskset` can limit."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

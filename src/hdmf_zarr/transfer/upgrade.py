@@ -47,6 +47,7 @@ from hdmf_zarr.stores import (
 from hdmf_zarr.stores.array import HDMFZarrArray
 from hdmf_zarr.stores.format2 import BROKEN, CONSOLIDATED, NATIVE, NODE_DOCUMENTS
 from hdmf_zarr.stores.lock import WriterLock
+from hdmf_zarr.stores.together import stored_together
 from hdmf_zarr.transfer.files import ChunkMover, Way
 from hdmf_zarr.write.layout import LayoutRequest, decide_layout
 from hdmf_zarr.write.plan import ArrayPlan
@@ -143,7 +144,8 @@ def upgrade(
     new_store, mover = NewStore(target), ChunkMover(way)
     try:
         upgrader = _Upgrader(hierarchy, new_store.hierarchy, target, mover, progress)
-        upgrader.run()
+        with stored_together(new_store.hierarchy):
+            upgrader.run()
         new_store.commit(consolidate=True)
     except BaseException:
         mover.stop()

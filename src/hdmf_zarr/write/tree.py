@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hdmf_zarr.codecs.direct import DirectChain
@@ -16,6 +16,7 @@ from hdmf_zarr.errors import HDMFZarrError
 from hdmf_zarr.hdf5 import HDF5Source
 from hdmf_zarr.stores import Hierarchy, compat, group_document
 from hdmf_zarr.stores.chunk_keys import chunk_key
+from hdmf_zarr.write.ahead import ReadAhead
 from hdmf_zarr.write.arrays import ArrayWriter
 from hdmf_zarr.write.growing import GrowingArray
 from hdmf_zarr.write.layout import has_checksum
@@ -82,6 +83,7 @@ class Execution:
     progress: Progress = no_progress
     verify: bool = False
     after_array: Callable[[str], None] | None = None
+    _ahead: ReadAhead = field(default_factory=lambda: ReadAhead(()), init=False)
 
     def carry_out(self, plan: TreePlan) -> None:
         """Write every node of a plan."""
@@ -107,6 +109,7 @@ class Execution:
 
     def _carry_out(self, plan: TreePlan) -> None:
         growing: list[tuple[ArrayPlan, GrowingArray]] = []
+        self._ahead = ReadAhead(plan.nodes)
         for node in plan.nodes:
             if isinstance(node, GroupPlan):
                 self.hierarchy.set_document(node.path, group_document(node.attributes))
@@ -284,7 +287,7 @@ class Execution:
                 f"{source.array.node_path}/{chunk_key(old_keys, at)}": f"{path}/{chunk_key(new_keys, at)}"
                 for at in batch
             }
-            for key, encoded in origin.bytestore.get_many(renamed).items():
+            for key, encoded in self._ahead.get_many(origin, renamed).items():
                 self.hierarchy.bytestore.set(renamed[key], encoded)
                 self.progress(len(encoded))
                 n_copied += 1

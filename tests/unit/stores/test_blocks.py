@@ -87,8 +87,13 @@ SELECTIONS: list[Any] = [
 @pytest.mark.parametrize("compressor", COMPRESSORS.values(), ids=COMPRESSORS)
 @pytest.mark.parametrize("chunks", [(8, 30), (8, 7), (50, 30), (60, 40)])
 def test_blocks_are_what_was_written(
-    tmp_path: Path, compressor: Any, chunks: tuple[int, int], read: list[Any]
+    tmp_path: Path,
+    compressor: Any,
+    chunks: tuple[int, int],
+    read: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(cache, "MOST_BYTES", -1)  # no chunk is kept
     write(tmp_path / "a.zarr", DATA, chunks=chunks, compressor=compressor)
     for selection in SELECTIONS:
         array = opened(tmp_path / "a.zarr")
@@ -98,6 +103,32 @@ def test_blocks_are_what_was_written(
         assert np.asarray(found).dtype == DATA.dtype
         assert np.ndim(found) == DATA[selection].ndim
         np.testing.assert_array_equal(found, DATA[selection])
+
+
+@pytest.mark.parametrize("compressor", ["blosc", "none", "blosc, crc32c"])
+def test_rows_of_large_chunks(tmp_path: Path, compressor: str, read: list[Any]) -> None:
+    data = np.random.default_rng(0).integers(0, 99, (300_000, 4)).astype("i2")
+    write(tmp_path / "a.zarr", data, chunks=(140_000, 4), compressor=COMPRESSORS[compressor])
+    for start in (0, 1, 70_000, 139_000, 139_999, 140_000, 279_990, 299_000):
+        for count in (1, 100, 1000, 20_000):
+            found = opened(tmp_path / "a.zarr")[start : start + count, 1:3]
+            np.testing.assert_array_equal(found, data[start : start + count, 1:3])
+    assert len(read) == 32
+
+
+def test_blocks_of_blosc_that_are_not_needed_are_not_decoded(
+    tmp_path: Path, read: list[Any]
+) -> None:
+    data = np.random.default_rng(0).integers(0, 99, (300_000, 4)).astype("i2")
+    write(tmp_path / "a.zarr", data, chunks=(150_000, 4), compressor=COMPRESSORS["blosc"])
+    (chunk,) = (tmp_path / "a.zarr").rglob("c.0.0")
+    held = bytearray(chunk.read_bytes())
+    held[-len(held) // 4 :] = bytes(-(-len(held) // 4))
+    chunk.write_bytes(held)
+    found = opened(tmp_path / "a.zarr")[1000:2000]
+    np.testing.assert_array_equal(found, data[1000:2000])
+    with pytest.raises(ChunkError, match=r"a\.zarr:/data/c\.0\.0"):
+        opened(tmp_path / "a.zarr")[149_000:150_000]
 
 
 @pytest.mark.parametrize("dtype", ["bool", "u1", ">i4", "<f2", ">f8"])
