@@ -30,6 +30,10 @@ BYTES_ELEMENT_KINDS = frozenset({"ascii", "isodatetime", "bytes"})
 """Kinds whose elements HDMF expects as ``bytes``, since HDF5 gives them so."""
 
 
+BYTES_TYPE = "variable_length_bytes"
+"""Zarr data type of ``bytes``, and of text that is stored as such (in format 2)."""
+
+
 @dataclass(frozen=True, slots=True)
 class ElementType:
     """What one element of a dataset is.

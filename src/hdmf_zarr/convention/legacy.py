@@ -6,9 +6,11 @@ import json
 from collections.abc import Mapping
 
 from hdmf_zarr.convention.common import (
+    FIELD_TYPES,
     STORED_CHUNKS,
     CommonConvention,
     absolute,
+    field_types,
     reference_from_object,
 )
 from hdmf_zarr.convention.model import JSON, ArrayHeader, Reference
@@ -22,13 +24,21 @@ from hdmf_zarr.errors import MetadataError
 ELEMENT_TYPE = "zarr_dtype"
 LINKS = "zarr_link"
 OBJECT = "object"
+BYTES = "bytes"
 SCALAR = "scalar"
 VALUE = "value"
+RECORD = "_SCALAR"
+"""Of one record that holds text or references: earlier releases need its fields, and see one row."""
+TEXT_TYPE = "_DTYPE"
+"""Of text stored as bytes, for which this convention has one word: ``"ascii"`` or ``"isodatetime"``."""
 
 RESERVED_ATTRIBUTES = frozenset(
     {
         ELEMENT_TYPE,
         LINKS,
+        RECORD,
+        TEXT_TYPE,
+        FIELD_TYPES,
         ARRAY_DIMENSIONS,
         ATTRIBUTE_TYPES,
         SPECIFICATION_LOCATION,
@@ -36,11 +46,9 @@ RESERVED_ATTRIBUTES = frozenset(
     }
 )
 
-_ELEMENT_TYPES = {
-    "object_reference": OBJECT,
-    "ascii": "bytes",
-    "isodatetime": "bytes",
-}
+TEXT_TYPES = ("ascii", "isodatetime")
+
+_ELEMENT_TYPES = {"object_reference": OBJECT, **dict.fromkeys(TEXT_TYPES, BYTES)}
 """HDMF name -> spelling of this convention, where they differ."""
 
 
@@ -79,14 +87,19 @@ class LegacyConvention(CommonConvention):
     def encode_header(self, header: ArrayHeader) -> dict[str, JSON]:
         """Reserved attributes of an array."""
         attributes: dict[str, JSON] = {}
-        if header.scalar:
-            attributes[ELEMENT_TYPE] = SCALAR
-        elif header.fields is not None:
+        if header.fields is not None:
             attributes[ELEMENT_TYPE] = [
                 {"name": name, "dtype": _field_spelling(dtype)} for name, dtype in header.fields
             ]
+            attributes |= {RECORD: True} if header.scalar else {}
+        elif header.scalar:
+            attributes[ELEMENT_TYPE] = SCALAR
         elif header.element_type is not None:
             attributes[ELEMENT_TYPE] = _ELEMENT_TYPES.get(header.element_type, header.element_type)
+        if _ELEMENT_TYPES.get(header.element_type or "") == BYTES:
+            attributes[TEXT_TYPE] = header.element_type
+        if header.field_types:
+            attributes[FIELD_TYPES] = dict(header.field_types)
         if header.dimension_names is not None:
             attributes[ARRAY_DIMENSIONS] = list(header.dimension_names)
         return attributes
@@ -115,12 +128,16 @@ class LegacyConvention(CommonConvention):
             raise MetadataError(
                 f"attribute {ELEMENT_TYPE!r} must be a name or a list, found {spelled!r:.200}"
             )
+        element_type = spelled if isinstance(spelled, str) and spelled != SCALAR else None
+        if element_type in (None, BYTES) and attributes.get(TEXT_TYPE) in TEXT_TYPES:
+            element_type = attributes[TEXT_TYPE]
         return ArrayHeader(
-            element_type=spelled if isinstance(spelled, str) and spelled != SCALAR else None,
+            element_type=element_type,
             fields=fields,
             reference_fields=tuple(name for name, dtype in fields or () if dtype == OBJECT),
             dimension_names=tuple(dimensions) if isinstance(dimensions, list) else None,
-            scalar=spelled == SCALAR,
+            field_types=field_types(attributes),
+            scalar=spelled == SCALAR or (fields is not None and attributes.get(RECORD) is True),
         )
 
 
@@ -128,8 +145,8 @@ def _object(reference: Reference) -> dict[str, JSON]:
     return {
         "source": reference.source,
         "path": reference.path,
-        "object_id": None,
-        "source_object_id": None,
+        "object_id": reference.object_id,
+        "source_object_id": reference.source_object_id,
     }
 
 
