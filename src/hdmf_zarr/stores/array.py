@@ -568,7 +568,7 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
             fill_value=fill_value,
             codecs=_codecs_for(self.metadata.codecs, data_type),  # type: ignore[union-attr]
             dimension_names=old.get("dimension_names"),
-            chunk_key_encoding=self._hierarchy.keys_for_rewrite(self._node_path),
+            chunk_key_encoding=self._hierarchy.keys_for_rewrite(self._node_path, self.ndim),
         )
         document["attributes"] = dict(old.get("attributes") or {})
         header = self._hierarchy.convention.decode_header(document["attributes"])

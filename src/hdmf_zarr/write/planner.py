@@ -67,6 +67,7 @@ from hdmf_zarr.hdf5 import (
     HDF5Source,
     convert_attribute,
     is_h5py_dataset,
+    is_h5py_reference,
     is_hdf5_file,
     stored_dataset,
 )
@@ -447,6 +448,13 @@ class _Planner:
         )
 
     def _reference_text(self, target: Any) -> str:
+        if is_h5py_reference(target):
+            # Of one record; HDF5IO resolves those of columns and of attributes.
+            if not target:
+                return self.context.convention.encode_element(None)
+            if self.context.hdf5_file is None:
+                raise BrokenLinkError("a reference of an HDF5 file cannot be kept outside of it")
+            return self._hdf5_target_text(self.context.hdf5_file[target])
         return self.context.convention.encode_element(self._reference(target))
 
     def _hdf5_target_text(self, target: Any) -> str:

@@ -192,9 +192,7 @@ class Format2Storage:
 
 def _types_of_text_fields(element: ElementType) -> dict[str, str]:
     """The fields of a compound whose type is not that of their storage."""
-    return {
-        name: field.kind for name, field in element.fields if field.kind in BYTES_ELEMENT_KINDS
-    }
+    return {name: field.kind for name, field in element.fields if field.kind in BYTES_ELEMENT_KINDS}
 
 
 _STORAGES: dict[int, Storage] = {3: Format3Storage(), 2: Format2Storage()}
