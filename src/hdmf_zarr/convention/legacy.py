@@ -25,19 +25,20 @@ ELEMENT_TYPE = "zarr_dtype"
 LINKS = "zarr_link"
 OBJECT = "object"
 BYTES = "bytes"
+ASCII = "ascii"
 SCALAR = "scalar"
 VALUE = "value"
 RECORD = "_SCALAR"
 """Of one record that holds text or references: earlier releases need its fields, and see one row."""
-TEXT_TYPE = "_DTYPE"
-"""Of text stored as bytes, for which this convention has one word: ``"ascii"`` or ``"isodatetime"``."""
+BYTES_TYPE = "_DTYPE"
+"""Of what is stored as bytes and is no ASCII text, for which this convention has no word of its own."""
 
 RESERVED_ATTRIBUTES = frozenset(
     {
         ELEMENT_TYPE,
         LINKS,
         RECORD,
-        TEXT_TYPE,
+        BYTES_TYPE,
         FIELD_TYPES,
         ARRAY_DIMENSIONS,
         ATTRIBUTE_TYPES,
@@ -46,9 +47,9 @@ RESERVED_ATTRIBUTES = frozenset(
     }
 )
 
-TEXT_TYPES = ("ascii", "isodatetime")
+RECORDED_TYPES = (BYTES, "isodatetime")
 
-_ELEMENT_TYPES = {"object_reference": OBJECT, **dict.fromkeys(TEXT_TYPES, BYTES)}
+_ELEMENT_TYPES = {"object_reference": OBJECT, ASCII: BYTES, "isodatetime": BYTES}
 """HDMF name -> spelling of this convention, where they differ."""
 
 
@@ -96,8 +97,8 @@ class LegacyConvention(CommonConvention):
             attributes[ELEMENT_TYPE] = SCALAR
         elif header.element_type is not None:
             attributes[ELEMENT_TYPE] = _ELEMENT_TYPES.get(header.element_type, header.element_type)
-        if _ELEMENT_TYPES.get(header.element_type or "") == BYTES:
-            attributes[TEXT_TYPE] = header.element_type
+        if header.element_type in RECORDED_TYPES:
+            attributes[BYTES_TYPE] = header.element_type
         if header.field_types:
             attributes[FIELD_TYPES] = dict(header.field_types)
         if header.dimension_names is not None:
@@ -129,14 +130,18 @@ class LegacyConvention(CommonConvention):
                 f"attribute {ELEMENT_TYPE!r} must be a name or a list, found {spelled!r:.200}"
             )
         element_type = spelled if isinstance(spelled, str) and spelled != SCALAR else None
-        if element_type in (None, BYTES) and attributes.get(TEXT_TYPE) in TEXT_TYPES:
-            element_type = attributes[TEXT_TYPE]
+        recorded = attributes.get(BYTES_TYPE)
+        if element_type in (None, BYTES) and recorded in RECORDED_TYPES:
+            element_type = recorded
+        elif element_type == BYTES:
+            element_type = ASCII
         return ArrayHeader(
             element_type=element_type,
             fields=fields,
             reference_fields=tuple(name for name, dtype in fields or () if dtype == OBJECT),
             dimension_names=tuple(dimensions) if isinstance(dimensions, list) else None,
             field_types=field_types(attributes),
+            bytes_type=ASCII,
             scalar=spelled == SCALAR or (fields is not None and attributes.get(RECORD) is True),
         )
 

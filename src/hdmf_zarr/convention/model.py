@@ -65,6 +65,8 @@ class ArrayHeader:
         Names recorded in an attribute rather than in Zarr's own place.
     scalar : bool
         True where an array of one element stands for a scalar.
+    bytes_type : str
+        What elements that are stored as bytes are, where no more is recorded of them.
     """
 
     element_type: str | None = None
@@ -73,6 +75,7 @@ class ArrayHeader:
     field_types: Mapping[str, str] | None = None
     dimension_names: tuple[str | None, ...] | None = None
     scalar: bool = False
+    bytes_type: str = "bytes"
 
 
 class Convention(Protocol):

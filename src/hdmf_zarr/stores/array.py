@@ -82,7 +82,7 @@ def element_type_of_array(document: dict[str, Any], header: ArrayHeader) -> Elem
     if name == "string":
         return _TEXT_TYPES.get(header.element_type or "str", TEXT)
     if name == BYTES_TYPE:
-        return _TYPES_IN_BYTES.get(header.element_type or "bytes", BYTES)
+        return _TYPES_IN_BYTES.get(header.element_type or header.bytes_type, BYTES)
     try:
         data_type = compat.readable_document(document)["data_type"]
         element = _element_of_data_type(json.dumps(data_type))
@@ -597,8 +597,6 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
     def _encode(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         data_type = self.metadata.dtype
         element = _as_stored(self.element_type, data_type)
-        if element is not self.element_type:
-            encode_elements(values, self.element_type)  # what is no text, fails here
         return encode_elements(values, element, _record_dtype(data_type))
 
     def update_attributes(self, new_attributes: dict[str, Any]) -> HDMFZarrArray:

@@ -23,8 +23,8 @@ from hdmf_zarr.convention.unified import (
     SPECIFICATION_GROUP,
     SPECIFICATION_LOCATION,
 )
-from hdmf_zarr.dtypes import ASCII, BYTES, BYTES_TYPE, TEXT, ElementType
-from hdmf_zarr.elements import bytes_where_not_text, field_widths, undecodable
+from hdmf_zarr.dtypes import BYTES_TYPE, TEXT, ElementType
+from hdmf_zarr.elements import bytes_where_not_text, field_widths
 from hdmf_zarr.errors import (
     HDMFZarrError,
     MetadataError,
@@ -315,7 +315,6 @@ class _Upgrader:
         element, shape = array.element_type, () if header.scalar else array.shape
         if header.scalar or self.old.documents[path]["data_type"] == BYTES_TYPE:
             values = np.asarray(source.read((slice(None),) * len(array.shape))).reshape(shape)
-            element = ASCII if element is BYTES and not undecodable(values) else element
             if element is TEXT and header.scalar and str(values[()]).startswith("{"):
                 element, values = self._scalar_reference(values)
             source = MemorySource(values, bytes_where_not_text(element, values))

@@ -861,11 +861,9 @@ class _Planner:
             shard_bytes=self._shard_bytes(source),
             recommended_chunks=None if iterator is None else iterator.recommended_chunk_shape(),
         )
-        # Of elements that nobody has looked at it is not sure that they are text.
-        recorded = source.element if isinstance(source, _LOOKED_AT) else element
         attributes = {
             **self.attributes(builder),
-            **self._encoded_header(recorded, builder, source.shape),
+            **self._encoded_header(source.element, builder, source.shape),
         }
         has_names = self.storage.has_dimension_names
         return ArrayPlan(
@@ -903,10 +901,6 @@ class _Planner:
         names = names or self.dimension_names.of(builder, len(shape))
         header = self.storage.header(element, is_scalar=not shape, names=names)
         return self.context.convention.encode_header(header)
-
-
-_LOOKED_AT = (MemorySource, HDF5Source, ZarrSource)
-"""Sources of which it is known whether their bytes are text."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
