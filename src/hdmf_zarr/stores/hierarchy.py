@@ -14,7 +14,7 @@ import zarr
 from zarr.storage import StorePath
 
 from hdmf_zarr import limits
-from hdmf_zarr.codecs.checked import checked_codecs
+from hdmf_zarr.codecs.checked import checked_codecs, checked_format2
 from hdmf_zarr.convention import (
     JSON,
     SELF,
@@ -462,7 +462,7 @@ class Hierarchy:
         try:
             document: Any = compat.readable_document(self.documents[path])
             if self.documents[path].get(format2.NATIVE):
-                document = dict(self.documents[path][format2.ORIGINAL])
+                document = checked_format2(self.documents[path][format2.ORIGINAL])
             with compat.without_specification_warnings():
                 if document.get("zarr_format") == 3:
                     document = {**document, "codecs": checked_codecs(document["codecs"])}
