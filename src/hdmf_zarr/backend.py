@@ -67,6 +67,7 @@ from hdmf_zarr.write.planner import (
     ExternalLinks,
     PlanContext,
     attributes_with,
+    identified,
     plan_piece,
     plan_tree,
 )
@@ -999,7 +1000,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         if location == self._location and (self._hierarchy is None or path not in self._hierarchy):
             return None
         reference = Reference(source=relative_source(location, base), path="/" + path)
-        return array.hierarchy.convention.encode_element(reference)
+        return array.hierarchy.convention.encode_element(identified(reference, builder))
 
     def _note_pending(self, dataset: ZarrDataset) -> None:
         if dataset not in self._pending:

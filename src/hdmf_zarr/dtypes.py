@@ -30,6 +30,10 @@ BYTES_ELEMENT_KINDS = frozenset({"ascii", "isodatetime", "bytes"})
 """Kinds whose elements HDMF expects as ``bytes``, since HDF5 gives them so."""
 
 
+BYTES_TYPE = "variable_length_bytes"
+"""Zarr data type of ``bytes``, and of text that is stored as such (in format 2)."""
+
+
 @dataclass(frozen=True, slots=True)
 class ElementType:
     """What one element of a dataset is.
@@ -68,6 +72,10 @@ ASCII = ElementType("ascii")
 ISODATETIME = ElementType("isodatetime")
 BYTES = ElementType("bytes")
 REFERENCE = ElementType("reference")
+
+_BYTES_ELEMENTS = {"isodatetime": ISODATETIME, "bytes": BYTES}
+_KIND = "hdmf_zarr"
+"""In the metadata of a builder's dtype: what elements that are ASCII text to h5py are besides."""
 
 _BY_NAME: dict[str, ElementType] = {
     # Widths are those of HDF5IO: "float" and "int" are 32 bits.
@@ -154,7 +162,7 @@ def element_type_from_numpy(dtype: np.dtype[Any]) -> ElementType:
     if special.get("vlen") is str:
         return TEXT
     if special.get("vlen") is bytes:
-        return ASCII
+        return _BYTES_ELEMENTS.get(special.get(_KIND, ""), ASCII)
     if "ref" in special and special["ref"].__name__ == "Reference":
         return REFERENCE
     if dtype.kind in "UT":
@@ -305,9 +313,15 @@ def stored_numpy_dtype(element: ElementType, widths: Mapping[str, int]) -> np.dt
 
 
 @lru_cache(maxsize=1024)
-def _vlen_dtype(kind: type) -> np.dtype[Any]:
-    """Return the dtype with which h5py and HDMF mark text (`str`) and ASCII text (`bytes`)."""
-    return np.dtype("O", metadata={"vlen": kind})
+def _vlen_dtype(kind: Kind) -> np.dtype[Any]:
+    """Return the dtype with which h5py and HDMF mark text (`str`) and ASCII text (`bytes`).
+
+    For them dates and bytes are ASCII text, too; that they are more than that is for an export.
+    """
+    if kind not in BYTES_ELEMENT_KINDS:
+        return np.dtype("O", metadata={"vlen": str})
+    more = {_KIND: kind} if kind != "ascii" else {}
+    return np.dtype("O", metadata={"vlen": bytes, **more})
 
 
 def builder_dtype(element: ElementType) -> Any:
@@ -318,7 +332,7 @@ def builder_dtype(element: ElementType) -> Any:
         return "object"
     if element.numpy is not None:
         return element.numpy
-    return _vlen_dtype(bytes if element.kind in BYTES_ELEMENT_KINDS else str)
+    return _vlen_dtype(element.kind)
 
 
 def field_dtype_name(field: ElementType) -> str:

@@ -27,6 +27,12 @@ MOST_CHUNK_BYTES = 64 * 1024**3
 MOST_TEXT_CHUNK_BYTES = 4 * 1024**3
 """Of one decoded chunk of text, whose size the metadata do not tell."""
 
+_LEAST_TEXT_BYTES = 2**26
+_TEXT_PER_BYTE = 64
+_TEXT_PER_ELEMENT = 4096
+"""What a chunk of text may become: some, more than text is compressed for each of its bytes, and a
+page for each element, however well equal ones are compressed."""
+
 
 def check_document_size(n_bytes: int, where: str) -> None:
     """Raise `MetadataError` if a metadata document is larger than any should be."""
@@ -82,7 +88,21 @@ def check_chunk(document: Mapping[str, Any], itemsize: int, where: str) -> None:
         )
 
 
-def check_decoded_size(n_bytes: int, expected: int | None) -> None:
+def most_text_bytes(n_encoded: int, count: int) -> int:
+    """Return how many bytes a chunk of elements that vary in length may become.
+
+    Parameters
+    ----------
+    n_encoded : int
+        Bytes of the chunk as it is stored.
+    count : int
+        Of its elements.
+    """
+    believed = _LEAST_TEXT_BYTES + _TEXT_PER_BYTE * n_encoded + _TEXT_PER_ELEMENT * count
+    return min(MOST_TEXT_CHUNK_BYTES, believed)
+
+
+def check_decoded_size(n_bytes: int, expected: int | None, most_text: int | None = None) -> None:
     """Raise `MetadataError` if what comes out of a compressor is more than there should be.
 
     Parameters
@@ -91,13 +111,22 @@ def check_decoded_size(n_bytes: int, expected: int | None) -> None:
         What the compressed bytes say that they become.
     expected : int or None
         What the elements of the chunk take; None where their sizes vary.
+    most_text : int, optional
+        What they may take in that case.
     """
-    # A compressor may follow another one, which made its bytes a little more.
-    most = MOST_TEXT_CHUNK_BYTES if expected is None else expected + expected // 16 + 2**16
+    most = most_decoded_bytes(expected, most_text)
     if n_bytes > most:
         raise MetadataError(
             f"the chunk becomes {n_bytes} bytes when it is decompressed, expected at most {most}"
         )
+
+
+def most_decoded_bytes(expected: int | None, most_text: int | None = None) -> int:
+    """Return how many bytes may come out of a compressor, see `check_decoded_size`."""
+    if expected is None:
+        return MOST_TEXT_CHUNK_BYTES if most_text is None else most_text
+    # A compressor may follow another one, which made its bytes a little more.
+    return expected + expected // 16 + 2**16
 
 
 def _inner_chunk(document: Mapping[str, Any]) -> list[int]:

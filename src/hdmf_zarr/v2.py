@@ -12,6 +12,7 @@ from zarr.abc.store import Store
 from hdmf_zarr.backend import READING_MODES, ZarrIO, _try_to_open
 from hdmf_zarr.errors import HDMFZarrError, ModeError
 from hdmf_zarr.nwb import NWBZarrIO
+from hdmf_zarr.stores.location import is_url
 from hdmf_zarr.utils import ZarrSpecReader
 
 __all__ = [
@@ -129,9 +130,16 @@ class NWBZarrV2IO(_ReadOnly, NWBZarrIO):
         write_args: Mapping[str, Any] | None = None,
         storage_options: dict[str, Any] | None = None,
     ) -> None:
-        """Export a file of Zarr format 2 to a store of format 3, see `export_to_v3`."""
-        with NWBZarrV2IO(source_path, "r") as io:
-            io.export_to_v3(dest_path, write_args=write_args, storage_options=storage_options)
+        """Export a file of Zarr format 2 to a store of format 3, see `export_to_v3`.
+
+        ``storage_options`` are for both where both are URLs, and for the one that is one.
+        """
+        is_remote = [isinstance(path, str) and is_url(path) for path in (source_path, dest_path)]
+        of_source = storage_options if is_remote[0] else None
+        # Where neither is a URL, the destination says that there is no use for options.
+        of_destination = None if is_remote == [True, False] else storage_options
+        with NWBZarrV2IO(source_path, "r", storage_options=of_source) as io:
+            io.export_to_v3(dest_path, write_args=write_args, storage_options=of_destination)
 
     @staticmethod
     def read_nwb(

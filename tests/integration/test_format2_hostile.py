@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import base64
+import bz2
+import gzip
 import json
+import lzma
 import pickle
 import time
 import tracemalloc
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -498,3 +502,59 @@ def test_reading_hostile_stores_changes_nothing_of_numcodecs(
     made.chunks["bad/0"] = compressed(hostile_pickles(tmp_path / "ran")["system"])
     check_only_bad_is_unreadable(save())
     assert numcodecs.registry.codec_registry == before
+
+
+# -- compressors -----------------------------------------------------------------------------------
+
+BOMB_PIECES = 160
+"""Of 64 MB: ten gigabytes, in some megabytes or less."""
+
+
+def zlib_bomb() -> bytes:
+    compressor = zlib.compressobj(9)
+    first, other = (
+        compressor.compress(bytes(2**26)) + compressor.flush(zlib.Z_FULL_FLUSH) for _ in range(2)
+    )
+    return first + other * BOMB_PIECES
+
+
+BOMBS = {
+    "zlib": zlib_bomb,
+    "gzip": lambda: gzip.compress(bytes(2**26)) * BOMB_PIECES,
+    "bz2": lambda: bz2.compress(bytes(2**26)) * BOMB_PIECES,
+    "lzma": lambda: lzma.compress(bytes(2**26)) * BOMB_PIECES,
+    "blosc": lambda: bytes(numcodecs.Blosc("zstd", 9).encode(bytes(2**31 - 2**20))),
+    "lz4": lambda: (2**31 - 1).to_bytes(4, "little") + bytes(100),
+    "zstd": lambda: bytes(numcodecs.Zstd(1).encode(bytes(2**31))),
+}
+
+
+@pytest.fixture(scope="module", params=BOMBS)
+def bomb(request: pytest.FixtureRequest) -> tuple[str, bytes]:
+    return request.param, BOMBS[request.param]()
+
+
+@pytest.mark.parametrize("kind", ["references", "text", "numbers", "native"])
+def test_a_compressor_that_becomes_gigabytes_costs_its_dataset_alone(
+    made: Format2Store, tmp_path: Path, bomb: tuple[str, bytes], kind: str
+) -> None:
+    """Whoever decodes the chunk: this package, zarr-python, or numcodecs for what only format 2 has."""
+    name, encoded = bomb
+    made.array("bad", np.arange(3, dtype="i4"), compressor=BLOSC)
+    metadata = made.documents["bad/.zarray"]
+    metadata["compressor"] = {"id": name}
+    if kind in ("references", "text"):
+        metadata |= {"dtype": "|O", "filters": [PICKLE if kind == "references" else VLEN_UTF8]}
+    elif kind == "native":
+        metadata["dtype"] = [["a", ">i4"]]
+    path = made.save(tmp_path / "made.zarr")
+    (path / "bad" / "0").write_bytes(encoded)
+    tracemalloc.start()
+    check_only_bad_is_unreadable(path, match="becomes")
+    with ZarrIO(path, "r") as io:
+        data = io.read_builder()["bad"].data
+        with pytest.raises(HDMFZarrError, match="becomes"):
+            data[0:3:2]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3 * 2**30

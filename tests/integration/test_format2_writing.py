@@ -8,14 +8,21 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
+from hdmf.backends.hdf5 import HDF5IO
 from hdmf.build import BuildManager, DatasetBuilder, GroupBuilder, LinkBuilder, ReferenceBuilder
+from hdmf.common import get_manager
 from pynwb import NWBHDF5IO, TimeSeries, validate
 from zarr.storage import MemoryStore
 
 from hdmf_zarr import NWBZarrIO, ZarrDataIO, ZarrIO, is_zarr_v2_file
+from hdmf_zarr.dtypes import element_type_from_numpy
 from hdmf_zarr.errors import LayoutError
+from hdmf_zarr.hdf5.writer import HDF5TreeWriter
+from hdmf_zarr.stores.array import HDMFZarrArray
+from hdmf_zarr.transfer import upgrade
 from tests.compare import assert_builders_equal, path_of
 from tests.rich import rich_manager, rich_nwbfile, rich_type_map
 
@@ -207,18 +214,143 @@ def test_a_scalar_compound_is_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("is_scalar", [True, False])
-def test_a_compound_of_text_and_references_is_one_row(tmp_path: Path, *, is_scalar: bool) -> None:
+def test_a_record_of_text_and_references_is_a_scalar_where_it_was_one(
+    tmp_path: Path, *, is_scalar: bool
+) -> None:
     target = DatasetBuilder("target", np.arange(3))
     fields = [{"name": "t", "dtype": "text"}, {"name": "r", "dtype": "object"}]
     row = np.empty((), dtype=[("t", object), ("r", object)])
     row["t"], row["r"] = "ä", ReferenceBuilder(target)
     one = DatasetBuilder("one", row[()] if is_scalar else [tuple(row[()])], dtype=fields)
     write_builders(tmp_path / "a.zarr", target, one)
-    with ZarrIO(tmp_path / "a.zarr", "r") as io:
-        builder = io.read_builder()
-        rows = builder["one"].data[:]
-        assert rows["t"].tolist() == ["ä"]
-        assert rows["r"][0] is builder["target"]
+    with ZarrIO(tmp_path / "a.zarr", "r") as source, h5py.File(tmp_path / "a.h5", "w") as file:
+        HDF5TreeWriter(file, lambda _count: None).write(source.read_builder())
+    with (
+        HDF5IO(str(tmp_path / "a.h5"), manager=get_manager(), mode="r") as hdf5_io,
+        ZarrIO(tmp_path / "b.zarr", "w", zarr_format=2) as io,
+    ):
+        io.export(hdf5_io)
+    with ZarrIO(tmp_path / "b.zarr", "r") as zarr_io, ZarrIO(tmp_path / "c.zarr", "w") as io:
+        io.export(zarr_io)
+    upgrade(tmp_path / "a.zarr", tmp_path / "d.zarr")
+    for name in ("a.zarr", "b.zarr", "c.zarr", "d.zarr"):
+        with ZarrIO(tmp_path / name, "r") as io:
+            builder = io.read_builder()
+            data = builder["one"].data
+            assert data.shape == (() if is_scalar else (1,))
+            record = data[()] if is_scalar else data[0]
+            assert record["t"] == "ä"
+            assert path_of(record["r"]) == "/target"
+            assert [str(field["dtype"]) for field in builder["one"].dtype] == ["utf", "object"]
+    # The releases before 0.14 know no record but as a row, and need its fields.
+    attributes = documents(tmp_path / "a.zarr", ".zattrs")["one"]
+    assert attributes["zarr_dtype"] == [
+        {"name": "t", "dtype": "str"},
+        {"name": "r", "dtype": "object"},
+    ]
+    assert attributes.get("_SCALAR") == (True if is_scalar else None)
+
+
+# What is text in the store of format 3 and bytes in that of format 2, by the name of its type.
+TEXTS: dict[str, Any] = {
+    "text": ["a", "ä"],
+    "ascii": [b"a", b"bc"],
+    "isodatetime": ["2024-01-01", "2024-01-02"],
+    "bytes": [b"a", b""],
+}
+
+
+def text_types(store: Path) -> dict[str, Any]:
+    """Kind of every dataset and field, and the values of the datasets."""
+    found: dict[str, Any] = {}
+    with ZarrIO(store, "r") as io:
+        for name, builder in io.read_builder().datasets.items():
+            data = builder.data
+            array = data if isinstance(data, HDMFZarrArray) else getattr(data, "dataset", None)
+            if array is None:
+                found[name] = (element_type_from_numpy(builder.dtype).kind, data)
+            else:
+                fields = [field.kind for _, field in array.element_type.fields]
+                found[name] = (fields or array.element_type.kind, array[:].tolist())
+    return found
+
+
+def test_types_of_text_are_kept_through_format_2(tmp_path: Path) -> None:
+    """In format 2 all but ``"text"`` are stored as bytes, with one word for them."""
+    rows = [("a", b"b", "2024-01-01", b"c"), ("ä", b"", "2024-01-02", b"")]
+    fields = [{"name": dtype[0], "dtype": dtype} for dtype in TEXTS]
+    scalars = {"ascii": b"a", "isodatetime": "2024-01-01", "bytes": b"a"}
+    datasets = [
+        *(DatasetBuilder(dtype, values, dtype=dtype) for dtype, values in TEXTS.items()),
+        *(DatasetBuilder(f"one {d}", value, dtype=d) for d, value in scalars.items()),
+        DatasetBuilder("rows", rows, dtype=fields),
+    ]
+    stores = {n: tmp_path / f"{n}.zarr" for n in ("three", "two", "again", "back", "up", "direct")}
+    root = GroupBuilder("root", source=str(stores["three"]))
+    for dataset in datasets:
+        root.set_dataset(dataset)
+    with ZarrIO(stores["three"], "w") as io:
+        io.write_builder(root)
+    expected = text_types(stores["three"])
+    assert expected["rows"][0] == list(TEXTS)
+    assert {name: expected[name][0] for name in TEXTS} == {name: name for name in TEXTS}
+    for source, target, zarr_format in (
+        ("three", "two", 2),
+        ("two", "again", 2),
+        ("again", "back", 3),
+    ):
+        with (
+            ZarrIO(stores[source], "r") as src_io,
+            ZarrIO(stores[target], "w", zarr_format=zarr_format) as io,
+        ):
+            io.export(src_io)
+    upgrade(stores["again"], stores["up"])
+    for name in ("two", "again", "back", "up"):
+        assert text_types(stores[name]) == expected, name
+    words = {
+        name: found["zarr_dtype"]
+        for name, found in documents(stores["again"], ".zattrs").items()
+        if "zarr_dtype" in found
+    }
+    assert words["ascii"] == words["isodatetime"] == words["bytes"] == "bytes"
+    assert words["one ascii"] == "scalar"
+    assert [field["dtype"] for field in words["rows"]] == ["str", "bytes_", "bytes_", "bytes_"]
+    arrays = documents(stores["again"], ".zarray")
+    for dtype in ("ascii", "isodatetime", "bytes"):
+        assert arrays[dtype]["filters"] == [{"id": "vlen-bytes"}]
+
+
+@pytest.mark.parametrize("dtype", ["ascii", "isodatetime"])
+def test_text_in_bytes_is_appended_to(tmp_path: Path, dtype: str) -> None:
+    store = tmp_path / "a.zarr"
+    write_builders(store, DatasetBuilder("data", TEXTS[dtype], dtype=dtype))
+    expected = [entry.encode() if isinstance(entry, str) else entry for entry in TEXTS[dtype]]
+    with ZarrIO(store, "r+") as io:
+        data = io.read_builder()["data"].data
+        data.append("2024-01-03")
+        data.append([b"2024-01-04"])
+        data[0] = "first"
+        assert data.element_type.kind == dtype
+    with ZarrIO(store, "r") as io:
+        data = io.read_builder()["data"].data
+        assert data.element_type.kind == dtype
+        assert data[:].tolist() == [b"first", *expected[1:], b"2024-01-03", b"2024-01-04"]
+
+
+def test_bytes_that_are_no_text_are_found_before_they_become_text(tmp_path: Path) -> None:
+    """Old stores, and this package for iterators, call all bytes the same."""
+    store = tmp_path / "a.zarr"
+    datasets = [DatasetBuilder(name, [b"a", b"b"], dtype="ascii") for name in ("text", "bytes")]
+    write_builders(store, *datasets)
+    with ZarrIO(store, "r+") as io:
+        io.read_builder()["bytes"].data.append([b"\xff"])
+    with ZarrIO(store, "r") as source, ZarrIO(tmp_path / "b.zarr", "w") as io:
+        io.export(source)
+    upgrade(store, tmp_path / "c.zarr")
+    for name in ("b.zarr", "c.zarr"):
+        found = text_types(tmp_path / name)
+        assert found["text"] == ("ascii", [b"a", b"b"])
+        assert found["bytes"] == ("bytes", [b"a", b"b", b"\xff"])
 
 
 def test_a_scalar_reference_is_kept(tmp_path: Path) -> None:
@@ -389,3 +521,70 @@ def test_an_append_leaves_what_it_does_not_change(store: Path) -> None:
         "acquisition",
         "specifications",
     }
+
+
+# -- ids of references -----------------------------------------------------------------------------
+
+
+def references_in(store: Path) -> dict[str, dict[str, Any]]:
+    """Every attribute that is a reference, by its node and name."""
+    return {
+        f"{path}@{name}": value["value"]
+        for path, attributes in documents(store, ".zattrs").items()
+        for name, value in attributes.items()
+        if isinstance(value, dict) and value.get("zarr_dtype") == "object"
+    }
+
+
+def test_ids_of_references_are_kept_and_written(store: Path) -> None:
+    """On append, where the attributes of every node are written anew, and of what is new."""
+    held = json.loads((store / ".zmetadata").read_text())["metadata"]
+    root_id = held[".zattrs"]["object_id"]
+    ids = {
+        key.rpartition("/")[0]: node.get("object_id")
+        for key, node in held.items()
+        if key.endswith(".zattrs")
+    }
+    before = references_in(store)
+    assert len(before) > 4
+    with NWBZarrIO(store, "r+") as io:
+        nwbfile = io.read()
+        group = nwbfile.electrode_groups["shank0"]
+        nwbfile.add_unit(spike_times=[0.25], electrodes=[1], electrode_group=group, quality="x")
+        series = nwbfile.acquisition["linked_ts"]
+        nwbfile.add_trial(start_time=9.0, stop_time=9.5, tag="x", timeseries=[series])
+        io.write(nwbfile)
+    after = references_in(store)
+    assert after.keys() == before.keys()
+    for name, reference in after.items():
+        target = reference["path"].strip("/")
+        assert reference["source_object_id"] == root_id, name
+        assert reference["object_id"] == ids[target], name
+        assert before[name]["object_id"] in (None, ids[target])
+        assert reference["path"] == before[name]["path"]
+    with NWBZarrIO(store, "r") as io:
+        root = io.read_builder()
+        element = root["units"]["electrode_group"].data.dataset[-1]
+        row = root["intervals"]["trials"]["timeseries"].data.dataset[-1]
+    for found in map(json.loads, (element, row["timeseries"])):
+        assert found["object_id"] == ids[found["path"].strip("/")]
+        assert found["source_object_id"] == root_id
+
+
+def test_ids_of_references_are_those_of_the_exported_objects(tmp_path: Path) -> None:
+    """From format 3, which records none."""
+    type_map = rich_type_map()
+    with NWBZarrIO(tmp_path / "3.zarr", "w", manager=BuildManager(type_map)) as io:
+        io.write(rich_nwbfile(type_map))
+    with (
+        NWBZarrIO(tmp_path / "3.zarr", "r", manager=rich_manager()) as source,
+        NWBZarrIO(tmp_path / "2.zarr", "w", manager=rich_manager(), zarr_format=2) as io,
+    ):
+        io.export(source)
+    attributes = documents(tmp_path / "2.zarr", ".zattrs")
+    found = references_in(tmp_path / "2.zarr")
+    assert len(found) > 4
+    for reference in found.values():
+        target = attributes[reference["path"].strip("/") or "."]
+        assert reference["object_id"] == target.get("object_id")
+        assert reference["source_object_id"] == attributes["."]["object_id"]

@@ -16,7 +16,7 @@ import pytest
 from hdmf.build import DatasetBuilder, GroupBuilder, LinkBuilder, ReferenceBuilder
 from pynwb import NWBHDF5IO, validate
 
-from hdmf_zarr import NWBZarrIO, NWBZarrV2IO, ZarrIO, ZarrV2IO, is_zarr_v2_file
+from hdmf_zarr import NWBZarrIO, NWBZarrV2IO, ZarrIO, ZarrV2IO, check, is_zarr_v2_file
 from hdmf_zarr.cli import main
 from hdmf_zarr.errors import (
     MetadataError,
@@ -28,6 +28,7 @@ from hdmf_zarr.errors import (
 from hdmf_zarr.stores import LocalByteStore
 from hdmf_zarr.transfer import upgrade
 from tests.compare import differences
+from tests.integration.test_format2_replaced import stop_after
 
 ARCHIVES = sorted((Path(__file__).parents[1] / "data").glob("v0.*.tar.gz"))
 OLD = [archive for archive in ARCHIVES if "0.14" not in archive.name]
@@ -126,6 +127,63 @@ def test_an_interrupted_upgrade_leaves_the_source_as_it_was(store, how, monkeypa
         assert [path.name for path in store.parent.iterdir() if path.name.startswith(".")] == []
     monkeypatch.undo()
     assert_equals_twin(do_upgrade(store, how)[0], twin)
+
+
+def small_tree(path: Path) -> GroupBuilder:
+    """One of each thing that an upgrade treats otherwise."""
+    root = GroupBuilder("root", source=str(path), attributes={"value": 1.5})
+    data = DatasetBuilder("data", np.arange(6.0))
+    group = GroupBuilder("group", datasets=[data], attributes={"to": ReferenceBuilder(data)})
+    group.set_link(LinkBuilder(data, name="link"))
+    root.set_group(group)
+    fields = [{"name": "n", "dtype": "int32"}, {"name": "r", "dtype": "object"}]
+    for name, values, dtype in (
+        ("text", ["a", "ä"], "text"),
+        ("bytes", [b"a", b"b"], "ascii"),
+        ("references", [ReferenceBuilder(data), ReferenceBuilder(group)], "object"),
+        ("rows", [(1, ReferenceBuilder(data))], fields),
+        ("one", 5, None),
+    ):
+        root.set_dataset(DatasetBuilder(name, values, dtype=dtype))
+    return root
+
+
+def write_small(path: Path) -> Path:
+    with ZarrIO(path, "w", zarr_format=2) as io:
+        io.write_builder(small_tree(path))
+    return path
+
+
+@pytest.mark.parametrize("how", ["copy", "link", "in place"])
+def test_an_upgrade_that_is_stopped_anywhere_changes_nothing_or_all(tmp_path, how, monkeypatch):
+    """After every change of the disk: the source reads as before, and can be upgraded."""
+    twin = ZarrIO(write_small(tmp_path / "twin.zarr"), "r")
+    expected = twin.read_builder()
+
+    def assert_is_twin(path: Path) -> None:
+        with ZarrIO(path, "r") as io:
+            assert not list(differences(expected, io.read_builder()))
+
+    for count in range(200):
+        store = write_small(tmp_path / str(count) / "old.zarr")
+        before = snapshot(store)
+        was_stopped = stop_after(count, monkeypatch, lambda store=store: do_upgrade(store, how))
+        assert_is_twin(store)
+        if how != "in place":
+            assert snapshot(store) == before
+            shutil.rmtree(store.with_name("upgraded.nwb.zarr"), ignore_errors=True)
+        assert {finding.severity for finding in check(store).findings} <= {"note", "warning"}
+        target = do_upgrade(store, how)[0] if is_zarr_v2_file(store) else store
+        with ZarrIO(target, "r+"):
+            pass
+        assert_is_twin(target)
+        assert check(target).findings == ()
+        if not was_stopped:
+            break
+    else:
+        pytest.fail("it has no end")
+    twin.close()
+    assert count > (20 if how == "in place" else 8)
 
 
 def test_a_killed_upgrade_in_place_leaves_a_store_that_reads_as_before(store, monkeypatch):
@@ -275,3 +333,20 @@ def test_the_classes_of_release_0_14_read_and_convert(store, tmp_path):
     with pytest.raises(ModeError, match="mode 'w'"):
         ZarrV2IO(tmp_path / "w.zarr", "w")
     shutil.rmtree(store)
+
+
+@pytest.mark.parametrize("to_url", [True, False])
+def test_options_of_storage_are_for_what_is_a_url(store, tmp_path, to_url):
+    fsspec = pytest.importorskip("fsspec")
+    remote = fsspec.filesystem("memory")
+    name = tmp_path.name
+    remote.put(str(store), f"/{name}.zarr", recursive=True)
+    target = f"memory://{name}-converted.zarr" if to_url else tmp_path / "converted.nwb.zarr"
+    options = {"listings_expiry_time": 1}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        NWBZarrV2IO.convert_to_v3(f"memory://{name}.zarr", target, storage_options=options)
+        assert_equals_twin(target, next(store.parent.glob("*.nwb")))
+        with pytest.raises(OptionError, match="are for URLs"):
+            NWBZarrV2IO.convert_to_v3(store, tmp_path / "other.zarr", storage_options=options)
+    remote.rm(f"/{name}.zarr", recursive=True)

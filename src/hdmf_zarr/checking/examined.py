@@ -147,6 +147,7 @@ def _own_documents(recovery: Recovery) -> dict[str, JSON]:
     return {
         key: {name: value for name, value in document.items() if name != "consolidated_metadata"}
         for key, document in recovery.restored.items()
+        if key.rpartition("/")[0] not in recovery.replaced
         if key != format2.CONSOLIDATED and isinstance(document, dict)
     }
 

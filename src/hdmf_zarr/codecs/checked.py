@@ -6,16 +6,29 @@ what it finds there for elements. And a few bytes can become gigabytes. Both are
 
 from __future__ import annotations
 
+import bz2
+import lzma
 import math
+import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any
 
+import numcodecs
+import numcodecs.compat
+import numpy as np
 import zarr.codecs
 from zarr.abc.codec import ArrayBytesCodec, BytesBytesCodec
+from zarr.registry import get_codec_class
 
 from hdmf_zarr.errors import ChunkError
-from hdmf_zarr.limits import check_decoded_size
+from hdmf_zarr.limits import (
+    MOST_TEXT_CHUNK_BYTES,
+    check_decoded_size,
+    most_decoded_bytes,
+    most_text_bytes,
+)
 
 _BLOSC_HEADER = 16
 """Bytes: four of versions and flags, then the sizes decoded, of a block, and encoded."""
@@ -23,7 +36,7 @@ _BLOSC_HEADER = 16
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
-def check_compressed(name: str, encoded: Any, expected: int | None) -> None:
+def check_compressed(name: str, encoded: Any, expected: int | None, count: int = 0) -> None:
     """Raise `ChunkError` if compressed bytes are cut off, or say that they become too many.
 
     Parameters
@@ -33,12 +46,66 @@ def check_compressed(name: str, encoded: Any, expected: int | None) -> None:
     encoded : bytes-like
     expected : int or None
         Bytes that the elements of the chunk take; None where their sizes vary.
+    count : int
+        Of the elements, where their sizes vary.
     """
-    if (known := _DECODED_SIZES.get(name)) is None:
-        return
-    said = known(memoryview(encoded).cast("B"))
-    if said is not None:
-        check_decoded_size(said, expected)
+    name = name.removeprefix("numcodecs.")
+    view = memoryview(encoded).cast("B")
+    most_text = most_text_bytes(len(view), count) if expected is None else None
+    if (known := _DECODED_SIZES.get(name)) is not None:
+        said = known(view)
+        if said is not None:
+            check_decoded_size(said, expected, most_text)
+    if (stream := _STREAMS.get(name)) is not None:
+        most = most_decoded_bytes(expected, most_text)
+        if len(view) * stream.ratio > max(most, MOST_TEXT_CHUNK_BYTES):
+            _check_stream(stream.open, view, most)
+
+
+@dataclass(frozen=True)
+class _Stream:
+    """A compressor whose chunks do not say, or not for sure, what they become.
+
+    Attributes
+    ----------
+    open : callable
+        Makes what decompresses one stream.
+    ratio : float
+        The most bytes that one byte becomes: what cannot become too much is not looked at.
+    """
+
+    open: Callable[[], Any]
+    ratio: float
+
+
+_STREAMS = {
+    "zlib": _Stream(zlib.decompressobj, 1032),
+    "gzip": _Stream(lambda: zlib.decompressobj(zlib.MAX_WBITS + 16), 1032),
+    "bz2": _Stream(bz2.BZ2Decompressor, math.inf),
+    "lzma": _Stream(lzma.LZMADecompressor, math.inf),
+}
+
+_PIECE = 2**20
+
+
+def _check_stream(open_stream: Callable[[], Any], encoded: memoryview, most: int) -> None:
+    """Raise `MetadataError` if streams become more than some bytes, without keeping them."""
+    total, rest = 0, bytes(encoded)
+    try:
+        while rest:
+            stream, given = open_stream(), rest
+            while not stream.eof:
+                piece = stream.decompress(given, _PIECE)
+                given = getattr(stream, "unconsumed_tail", b"")
+                total += len(piece)
+                check_decoded_size(total, None, most)
+                if not piece and not given and (stream.eof or getattr(stream, "needs_input", True)):
+                    break
+            rest = stream.unused_data
+            if not stream.eof:
+                return  # cut off, which the codec tells
+    except (zlib.error, OSError, EOFError, lzma.LZMAError):
+        return  # damaged, which the codec tells
 
 
 def decoded_size(name: str, encoded: bytes | memoryview) -> int | None:
@@ -84,10 +151,15 @@ def _zstd_size(encoded: memoryview) -> int | None:
     return size + 256 if n_bytes == 2 else size
 
 
+def _lz4_size(encoded: memoryview) -> int | None:
+    return int.from_bytes(encoded[:4], "little") if len(encoded) >= 4 else None
+
+
 _DECODED_SIZES: dict[str, Callable[[memoryview], int | None]] = {
     "blosc": _blosc_size,
     "gzip": _gzip_size,
     "zstd": _zstd_size,
+    "lz4": _lz4_size,
 }
 """Codec -> how many bytes a chunk says it becomes."""
 
@@ -105,13 +177,17 @@ class _Checked(BytesBytesCodec):
     plain: type[Any]
 
     def _decode_sync(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
-        check_compressed(self.codec_name, chunk_bytes.as_numpy_array(), _expected_size(chunk_spec))
+        self._check(chunk_bytes, chunk_spec)
         return super()._decode_sync(chunk_bytes, chunk_spec)  # type: ignore[misc]
 
     async def _decode_single(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
         # zarr-python 3.1.3 has no other way.
-        check_compressed(self.codec_name, chunk_bytes.as_numpy_array(), _expected_size(chunk_spec))
+        self._check(chunk_bytes, chunk_spec)
         return await super()._decode_single(chunk_bytes, chunk_spec)
+
+    def _check(self, chunk_bytes: Any, chunk_spec: Any) -> None:
+        encoded, count = chunk_bytes.as_numpy_array(), math.prod(chunk_spec.shape)
+        check_compressed(self.codec_name, encoded, _expected_size(chunk_spec), count)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, self.plain):
@@ -212,6 +288,93 @@ _CHECKED: dict[str, type[Any]] = {
 }
 
 
+_NAMED = frozenset(f"numcodecs.{name}" for name in (*_DECODED_SIZES, *_STREAMS))
+"""Codecs of numcodecs that zarr-python knows by these names."""
+
+
+@cache
+def _checked_class(name: str) -> type[Any]:
+    plain: Any = get_codec_class(name)
+
+    def check(codec: Any, chunk_bytes: Any, chunk_spec: Any) -> None:
+        encoded, count = chunk_bytes.as_numpy_array(), math.prod(chunk_spec.shape)
+        check_compressed(name, encoded, _expected_size(chunk_spec), count)
+
+    def decode_sync(self: Any, chunk_bytes: Any, chunk_spec: Any) -> Any:
+        check(self, chunk_bytes, chunk_spec)
+        return plain._decode_sync(self, chunk_bytes, chunk_spec)
+
+    async def decode_single(self: Any, chunk_bytes: Any, chunk_spec: Any) -> Any:
+        check(self, chunk_bytes, chunk_spec)
+        return await plain._decode_single(self, chunk_bytes, chunk_spec)
+
+    def equal(self: Any, other: object) -> bool:
+        return isinstance(other, plain) and self.to_dict() == other.to_dict()
+
+    # Versions of zarr-python that have the one call it in the other.
+    is_sync = hasattr(plain, "_decode_sync")
+    methods = {"_decode_sync": decode_sync} if is_sync else {"_decode_single": decode_single}
+    members = {**methods, "__eq__": equal, "__hash__": lambda _self: hash(name)}
+    return type(plain.__name__, (plain,), members)
+
+
+class CheckedNumcodec(numcodecs.abc.Codec):  # type: ignore[misc]
+    """A compressor of numcodecs that refuses a chunk that becomes too much.
+
+    Parameters
+    ----------
+    codec : numcodecs.abc.Codec
+    expected : int or None
+        Bytes of the elements of a chunk; None where their sizes vary.
+    count : int
+        Of these elements.
+    """
+
+    def __init__(self, codec: Any, expected: int | None, count: int) -> None:
+        self.codec_id = codec.codec_id
+        self._codec, self._expected, self._count = codec, expected, count
+
+    def encode(self, buf: Any) -> Any:
+        """Encode as the codec does."""
+        return self._codec.encode(buf)
+
+    def decode(self, buf: Any, out: Any = None) -> Any:
+        """Decode as the codec does, what does not become too much."""
+        encoded = numcodecs.compat.ensure_bytes(buf)
+        check_compressed(self.codec_id, encoded, self._expected, self._count)
+        return self._codec.decode(buf, out)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the settings of the codec."""
+        config: dict[str, Any] = self._codec.get_config()
+        return config
+
+
+def checked_format2(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a ``.zarray`` for zarr-python, with compressors that check what they are given."""
+    dtype = metadata["dtype"]
+    count = math.prod(metadata["chunks"])
+    # Several fields are spelled as a list.
+    fields_ = (
+        [(name, kind, *map(tuple, rest)) for name, kind, *rest in dtype]
+        if isinstance(dtype, list)
+        else dtype
+    )
+    expected = count * np.dtype(fields_).itemsize
+
+    def checked(codec: Any) -> Any:
+        if codec is None or codec.get("id") not in {*_DECODED_SIZES, *_STREAMS}:
+            return codec
+        return CheckedNumcodec(numcodecs.get_codec(dict(codec)), expected, count)
+
+    filters = metadata.get("filters")
+    return {
+        **metadata,
+        "filters": [checked(codec) for codec in filters] if filters else filters,
+        "compressor": checked(metadata.get("compressor")),
+    }
+
+
 def checked_codecs(codecs: Sequence[Any]) -> list[Any]:
     """Return the codecs of a document with those that check, in shards too."""
     return [_checked(codec) for codec in codecs]
@@ -223,6 +386,8 @@ def _checked(codec: Any) -> Any:
     configuration = codec.get("configuration") or {}
     if codec.get("name") in _CHECKED:
         return _CHECKED[codec["name"]].from_dict(dict(codec))
+    if codec.get("name") in _NAMED:
+        return _checked_class(codec["name"]).from_dict(dict(codec))
     if codec.get("name") == "sharding_indexed" and "codecs" in configuration:
         inner = checked_codecs(configuration["codecs"])
         return {**codec, "configuration": {**configuration, "codecs": inner}}

@@ -31,6 +31,7 @@ from hdmf_zarr.codecs.checked import check_count, decoded_size
 from hdmf_zarr.codecs.inflate import INFLATE_ERRORS, inflater
 from hdmf_zarr.codecs.objects import JSONObjectsCodec, PickledObjectsCodec
 from hdmf_zarr.errors import ChunkError, EncodingError, HDMFZarrError
+from hdmf_zarr.limits import most_text_bytes
 
 _BLOSC_SHUFFLE = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
 
@@ -177,7 +178,9 @@ class DirectChain:
             out[only] = self.decode(encoded)[only]
             return
         try:
-            for step, limit in zip(self._steps[:0:-1], self._limits()[:0:-1], strict=True):
+            for step, limit in zip(
+                self._steps[:0:-1], self._limits(len(encoded))[:0:-1], strict=True
+            ):
                 encoded = step.decode(encoded, limit)
             if rows is not None and isinstance(first, _Blosc):
                 first.decode_rows_into(encoded, out, rows)
@@ -188,16 +191,20 @@ class DirectChain:
         except _DECODING_ERRORS as error:
             raise ChunkError(f"the chunk of {len(encoded)} bytes is damaged: {error}") from error
 
-    def _limits(self) -> list[int | None]:
-        """The most bytes that each step is given to encode."""
-        limits = [self.nbytes]
+    def _limits(self, n_encoded: int) -> list[int]:
+        """The most bytes that each step was given to encode, of a chunk of ``n_encoded`` bytes."""
+        nbytes = self.nbytes
+        most = nbytes if nbytes is not None else most_text_bytes(n_encoded, math.prod(self.shape))
+        limits = [most]
         for step in self._steps[:-1]:
-            limits.append(None if limits[-1] is None else step.largest(limits[-1]))
+            limits.append(step.largest(limits[-1]))
         return limits
 
     def _decode(self, encoded: Buffer) -> npt.NDArray[Any]:
         for step, limit in zip(
-            reversed(self._steps), reversed(self._limits()[: len(self._steps)]), strict=True
+            reversed(self._steps),
+            reversed(self._limits(len(encoded))[: len(self._steps)]),
+            strict=True,
         ):
             encoded = step.decode(encoded, limit)
         if self._stored is None:

@@ -15,6 +15,10 @@ so that a lost one can be told.
 """
 
 
+FIELD_TYPES = "_FIELD_DTYPES"
+"""Of a compound: the fields whose type is not that of their storage."""
+
+
 class CommonConvention:
     """Links and reserved attributes, under the words of a convention.
 
@@ -58,6 +62,24 @@ class CommonConvention:
         return {name: value for name, value in attributes.items() if name not in self.reserved}
 
 
+def field_types(attributes: Mapping[str, JSON]) -> Mapping[str, str] | None:
+    """Return the recorded types of a compound's fields, or None where there are none.
+
+    Raises
+    ------
+    MetadataError
+        If they are no names.
+    """
+    recorded = attributes.get(FIELD_TYPES)
+    if recorded is not None and not (
+        isinstance(recorded, Mapping) and all(isinstance(name, str) for name in recorded.values())
+    ):
+        raise MetadataError(
+            f"attribute {FIELD_TYPES!r} must be an object of names, found {recorded!r:.200}"
+        )
+    return recorded
+
+
 def reference_from_object(entry: JSON) -> Reference:
     """Return the reference that an object with ``source`` and ``path`` is.
 
@@ -73,7 +95,13 @@ def reference_from_object(entry: JSON) -> Reference:
     source = entry.get("source") or SELF
     if not isinstance(source, str):
         raise MetadataError(f"the 'source' of a reference must be text, found {source!r:.200}")
-    return Reference(source=source, path=absolute(entry["path"]))
+    object_id, source_object_id = entry.get("object_id"), entry.get("source_object_id")
+    return Reference(
+        source=source,
+        path=absolute(entry["path"]),
+        object_id=object_id if isinstance(object_id, str) else None,
+        source_object_id=source_object_id if isinstance(source_object_id, str) else None,
+    )
 
 
 def absolute(path: str) -> str:

@@ -6,9 +6,11 @@ import json
 from collections.abc import Mapping
 
 from hdmf_zarr.convention.common import (
+    FIELD_TYPES,
     STORED_CHUNKS,
     CommonConvention,
     absolute,
+    field_types,
     reference_from_object,
 )
 from hdmf_zarr.convention.model import JSON, ArrayHeader, Reference
@@ -22,13 +24,22 @@ from hdmf_zarr.errors import MetadataError
 ELEMENT_TYPE = "zarr_dtype"
 LINKS = "zarr_link"
 OBJECT = "object"
+BYTES = "bytes"
+ASCII = "ascii"
 SCALAR = "scalar"
 VALUE = "value"
+RECORD = "_SCALAR"
+"""Of one record that holds text or references: earlier releases need its fields, and see one row."""
+BYTES_TYPE = "_DTYPE"
+"""Of what is stored as bytes and is no ASCII text, for which this convention has no word of its own."""
 
 RESERVED_ATTRIBUTES = frozenset(
     {
         ELEMENT_TYPE,
         LINKS,
+        RECORD,
+        BYTES_TYPE,
+        FIELD_TYPES,
         ARRAY_DIMENSIONS,
         ATTRIBUTE_TYPES,
         SPECIFICATION_LOCATION,
@@ -36,11 +47,9 @@ RESERVED_ATTRIBUTES = frozenset(
     }
 )
 
-_ELEMENT_TYPES = {
-    "object_reference": OBJECT,
-    "ascii": "bytes",
-    "isodatetime": "bytes",
-}
+RECORDED_TYPES = (BYTES, "isodatetime")
+
+_ELEMENT_TYPES = {"object_reference": OBJECT, ASCII: BYTES, "isodatetime": BYTES}
 """HDMF name -> spelling of this convention, where they differ."""
 
 
@@ -79,14 +88,19 @@ class LegacyConvention(CommonConvention):
     def encode_header(self, header: ArrayHeader) -> dict[str, JSON]:
         """Reserved attributes of an array."""
         attributes: dict[str, JSON] = {}
-        if header.scalar:
-            attributes[ELEMENT_TYPE] = SCALAR
-        elif header.fields is not None:
+        if header.fields is not None:
             attributes[ELEMENT_TYPE] = [
                 {"name": name, "dtype": _field_spelling(dtype)} for name, dtype in header.fields
             ]
+            attributes |= {RECORD: True} if header.scalar else {}
+        elif header.scalar:
+            attributes[ELEMENT_TYPE] = SCALAR
         elif header.element_type is not None:
             attributes[ELEMENT_TYPE] = _ELEMENT_TYPES.get(header.element_type, header.element_type)
+        if header.element_type in RECORDED_TYPES:
+            attributes[BYTES_TYPE] = header.element_type
+        if header.field_types:
+            attributes[FIELD_TYPES] = dict(header.field_types)
         if header.dimension_names is not None:
             attributes[ARRAY_DIMENSIONS] = list(header.dimension_names)
         return attributes
@@ -115,12 +129,20 @@ class LegacyConvention(CommonConvention):
             raise MetadataError(
                 f"attribute {ELEMENT_TYPE!r} must be a name or a list, found {spelled!r:.200}"
             )
+        element_type = spelled if isinstance(spelled, str) and spelled != SCALAR else None
+        recorded = attributes.get(BYTES_TYPE)
+        if element_type in (None, BYTES) and recorded in RECORDED_TYPES:
+            element_type = recorded
+        elif element_type == BYTES:
+            element_type = ASCII
         return ArrayHeader(
-            element_type=spelled if isinstance(spelled, str) and spelled != SCALAR else None,
+            element_type=element_type,
             fields=fields,
             reference_fields=tuple(name for name, dtype in fields or () if dtype == OBJECT),
             dimension_names=tuple(dimensions) if isinstance(dimensions, list) else None,
-            scalar=spelled == SCALAR,
+            field_types=field_types(attributes),
+            bytes_type=ASCII,
+            scalar=spelled == SCALAR or (fields is not None and attributes.get(RECORD) is True),
         )
 
 
@@ -128,8 +150,8 @@ def _object(reference: Reference) -> dict[str, JSON]:
     return {
         "source": reference.source,
         "path": reference.path,
-        "object_id": None,
-        "source_object_id": None,
+        "object_id": reference.object_id,
+        "source_object_id": reference.source_object_id,
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 JSON = Any
@@ -24,15 +24,22 @@ class Reference:
         store itself.
     path : str
         Absolute path of the target in its store, with a leading slash.
+    object_id : str or None
+        Of the target, where the convention records it; two references to one place are equal all
+        the same.
+    source_object_id : str or None
+        Of the root of the target's store.
     """
 
     source: str = SELF
     path: str
+    object_id: str | None = field(default=None, compare=False)
+    source_object_id: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Link:
-    """A named link from a group to an object, as `Reference` plus the name it has in the group."""
+    """A named link from a group to an object: its source, its path and its name in the group."""
 
     name: str
     source: str = SELF
@@ -58,6 +65,8 @@ class ArrayHeader:
         Names recorded in an attribute rather than in Zarr's own place.
     scalar : bool
         True where an array of one element stands for a scalar.
+    bytes_type : str
+        What elements that are stored as bytes are, where no more is recorded of them.
     """
 
     element_type: str | None = None
@@ -66,6 +75,7 @@ class ArrayHeader:
     field_types: Mapping[str, str] | None = None
     dimension_names: tuple[str | None, ...] | None = None
     scalar: bool = False
+    bytes_type: str = "bytes"
 
 
 class Convention(Protocol):

@@ -6,9 +6,11 @@ import json
 from collections.abc import Mapping
 
 from hdmf_zarr.convention.common import (
+    FIELD_TYPES,
     STORED_CHUNKS,
     CommonConvention,
     absolute,
+    field_types,
     reference_from_object,
 )
 from hdmf_zarr.convention.model import JSON, SELF, ArrayHeader, Reference
@@ -18,7 +20,6 @@ ELEMENT_TYPE = "_DTYPE"
 LINKS = "_LINKS"
 REFERENCE = "_REFERENCE"
 REFERENCE_FIELDS = "_REFERENCE_FIELDS"
-FIELD_TYPES = "_FIELD_DTYPES"
 SCALAR = "_SCALAR"
 COMPOUND_ELEMENT_TYPE = "_COMPOUND_DTYPE"
 ARRAY_DIMENSIONS = "_ARRAY_DIMENSIONS"
@@ -108,18 +109,10 @@ class UnifiedConvention(CommonConvention):
                 if isinstance(entry, Mapping) and entry.get("dtype") in (OBJECT_REFERENCE, "object")
             ]
             fields = fields or _names({COMPOUND_ELEMENT_TYPE: entries}, COMPOUND_ELEMENT_TYPE) or ()
-        field_types = attributes.get(FIELD_TYPES)
-        if field_types is not None and not (
-            isinstance(field_types, Mapping)
-            and all(isinstance(name, str) for name in field_types.values())
-        ):
-            raise MetadataError(
-                f"attribute {FIELD_TYPES!r} must be an object of names, found {field_types!r:.200}"
-            )
         return ArrayHeader(
             element_type=element_type if isinstance(element_type, str) else None,
             reference_fields=fields,
-            field_types=field_types,
+            field_types=field_types(attributes),
             dimension_names=_names(attributes, ARRAY_DIMENSIONS),
             scalar=bool(attributes.get(SCALAR, False)),
         )

@@ -8,6 +8,7 @@ from hdmf_zarr.hdf5.source import (
     convert_attribute,
     empty_attribute,
     is_h5py_dataset,
+    is_h5py_reference,
     is_hdf5_file,
     stored_dataset,
 )
@@ -19,6 +20,7 @@ __all__ = [
     "empty_attribute",
     "filter_pipeline",
     "is_h5py_dataset",
+    "is_h5py_reference",
     "is_hdf5_file",
     "read_specifications",
     "stored_dataset",

@@ -32,6 +32,11 @@ def is_h5py_dataset(obj: Any) -> bool:
     return isinstance(obj, h5py.Dataset)
 
 
+def is_h5py_reference(obj: Any) -> bool:
+    """Whether an object is a reference in an HDF5 file, not resolved."""
+    return isinstance(obj, h5py.Reference)
+
+
 def stored_dataset(dataset: Any) -> h5py.Dataset:
     """Return h5py's own dataset from the wrapper by which HDMF decodes text."""
     return dataset.dset if isinstance(dataset, StrDataset) else dataset

@@ -24,6 +24,8 @@ from hdmf_zarr.convention import ArrayHeader
 from hdmf_zarr.dtypes import (
     ASCII,
     BYTES,
+    BYTES_ELEMENT_KINDS,
+    BYTES_TYPE,
     ISODATETIME,
     REFERENCE,
     TEXT,
@@ -54,6 +56,10 @@ _TEXT_TYPES = {
 }
 
 
+_TYPES_IN_BYTES = {"ascii": ASCII, "isodatetime": ISODATETIME, "bytes": BYTES}
+"""What elements that are stored as bytes, or recorded as such in a compound, may be more than that."""
+
+
 def element_type_of_array(document: dict[str, Any], header: ArrayHeader) -> ElementType:
     """Return what the elements of an array are, from its document and its reserved attributes.
 
@@ -69,14 +75,14 @@ def element_type_of_array(document: dict[str, Any], header: ArrayHeader) -> Elem
         raise MetadataError(f"data type {name!r:.200} is not known")
     name = name.get("name") if isinstance(name, dict) else name
     if header.fields is not None and name == "string":
-        return _recorded_fields(header.fields)
+        return _recorded_fields(header)
     _check_recorded_type(document, str(name), header)
     if name == "string" and header.scalar and _holds_objects(document):
         return REFERENCE  # one text is stored as text
     if name == "string":
         return _TEXT_TYPES.get(header.element_type or "str", TEXT)
-    if name == "variable_length_bytes":
-        return BYTES
+    if name == BYTES_TYPE:
+        return _TYPES_IN_BYTES.get(header.element_type or header.bytes_type, BYTES)
     try:
         data_type = compat.readable_document(document)["data_type"]
         element = _element_of_data_type(json.dumps(data_type))
@@ -105,11 +111,13 @@ def _element_of_data_type(spelled: str) -> ElementType:
     return element_type_from_numpy(cast("np.dtype[Any]", dtype))
 
 
-def _recorded_fields(fields: tuple[tuple[str, str], ...]) -> ElementType:
+def _recorded_fields(header: ArrayHeader) -> ElementType:
     """The type of compounds whose rows are stored as objects, by what the store records of them."""
     types = []
-    for name, spelled in fields:
-        element = ASCII if spelled == "bytes_" else element_type_from_name(spelled)
+    for name, spelled in header.fields or ():
+        element = element_type_from_name(spelled) if spelled != "bytes_" else ASCII
+        if element is ASCII:
+            element = _TYPES_IN_BYTES.get((header.field_types or {}).get(name, "ascii"), ASCII)
         if element is None:
             raise MetadataError(
                 f"field {name!r} has the dtype {spelled!r}, which does not say its type"
@@ -120,7 +128,7 @@ def _recorded_fields(fields: tuple[tuple[str, str], ...]) -> ElementType:
 
 def _check_recorded_type(document: dict[str, Any], name: str, header: ArrayHeader) -> None:
     """Refuse a recorded type that the array cannot have: references in numbers, fields in none."""
-    holds_objects = name in ("string", "variable_length_bytes")
+    holds_objects = name in ("string", BYTES_TYPE)
     if header.element_type in ("object", "object_reference") and not holds_objects:
         raise MetadataError(
             f"references are recorded for an array of {document['data_type']!r:.100}"
@@ -590,7 +598,7 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
             fill_value=fill_value,
             codecs=_codecs_for(self.metadata.codecs, data_type),  # type: ignore[union-attr]
             dimension_names=old.get("dimension_names"),
-            chunk_key_encoding=self._hierarchy.keys_for_rewrite(self._node_path),
+            chunk_key_encoding=self._hierarchy.keys_for_rewrite(self._node_path, self.ndim),
         )
         document["attributes"] = dict(old.get("attributes") or {})
         header = self._hierarchy.convention.decode_header(document["attributes"])
@@ -602,7 +610,9 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
             )
         written = Hierarchy(self._hierarchy.bytestore, {"": {}, self._node_path: document})
         array = zarr.Array(written.async_array(self._node_path))
-        array[...] = encode_elements(values, element, _record_dtype(data_type))
+        array[...] = encode_elements(
+            values, _as_stored(element, data_type), _record_dtype(data_type)
+        )
         self.element_type = element
         self._take_document(document)
 
@@ -615,7 +625,9 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
         self.__dict__.pop("_made_array", None)
 
     def _encode(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return encode_elements(values, self.element_type, _record_dtype(self.metadata.dtype))
+        data_type = self.metadata.dtype
+        element = _as_stored(self.element_type, data_type)
+        return encode_elements(values, element, _record_dtype(data_type))
 
     def update_attributes(self, new_attributes: dict[str, Any]) -> HDMFZarrArray:
         """Change attributes of the node."""
@@ -767,6 +779,12 @@ def _record_dtype(data_type: Any) -> np.dtype[Any] | None:
     """Stored dtype of records; None where rows are stored as text, and for what is no record."""
     dtype = _native(data_type)
     return dtype if dtype.names is not None else None
+
+
+def _as_stored(element: ElementType, data_type: Any) -> ElementType:
+    """The type of elements as their array knows it: bytes, where text is stored as such."""
+    is_bytes = isinstance(data_type, zarr.dtype.VariableLengthBytes)
+    return BYTES if is_bytes and element.kind in BYTES_ELEMENT_KINDS else element
 
 
 def _native(data_type: Any) -> np.dtype[Any]:

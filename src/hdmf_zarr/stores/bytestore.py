@@ -43,6 +43,9 @@ class ByteStore(Protocol):
     def set(self, key: str, value: bytes | memoryview) -> None:
         """Store a value in one operation. The memory of a view is not looked at later."""
 
+    def copy(self, key: str, new_key: str) -> None:
+        """Store the value of a key under another one, in one operation; nothing if it has none."""
+
     def writer(self, key: str) -> AbstractContextManager[IO[bytes]]:
         """Return a file whose content is stored, in one operation, when it is closed without error."""
 
@@ -154,6 +157,23 @@ class LocalByteStore:
             Path(temporary).unlink(missing_ok=True)
             raise
 
+    def copy(self, key: str, new_key: str) -> None:
+        self._refuse_read_only(new_key)
+        source, path = self._file(key), self._file(new_key)
+        if not os.path.isfile(source):
+            return
+        temporary = f"{path}.{uuid.uuid4().hex}.partial"
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        try:
+            try:
+                os.link(source, temporary)  # both are only ever replaced, and take no more room
+            except OSError:
+                shutil.copyfile(source, temporary)
+            os.replace(temporary, path)
+        finally:
+            # A rename to another name of the same file does nothing.
+            Path(temporary).unlink(missing_ok=True)
+
     @contextmanager
     def writer(self, key: str) -> Iterator[IO[bytes]]:
         self._refuse_read_only(key)
@@ -263,6 +283,11 @@ class ZarrByteStore:
     def set(self, key: str, value: bytes | memoryview) -> None:
         # A store in memory keeps what it is given.
         compat.run(self._set(key, bytes(value) if isinstance(value, memoryview) else value))
+
+    def copy(self, key: str, new_key: str) -> None:
+        value = self.get(key)
+        if value is not None:
+            self.set(new_key, value)
 
     @contextmanager
     def writer(self, key: str) -> Iterator[IO[bytes]]:

@@ -17,11 +17,16 @@ CHUNK_KEYS: dict[str, Any] = {"name": "default", "configuration": {"separator": 
 FORMAT2_CHUNK_KEYS: dict[str, Any] = {"name": "v2", "configuration": {"separator": "."}}
 """Keys like ``0.0``, those of Zarr format 2."""
 
-_FORMS: tuple[dict[str, Any], ...] = (
+_NESTED: dict[str, Any] = {"name": "v2", "configuration": {"separator": "/"}}
+"""Keys like ``0/0``, which format 2 can have, too."""
+
+_STAGED: tuple[dict[str, Any], ...] = (
     CHUNK_KEYS,
-    FORMAT2_CHUNK_KEYS,
     {"name": "default", "configuration": {"separator": "/"}},
 )
+"""Forms that format 2 cannot spell: chunks that get their names at the commit."""
+
+_FORMS: tuple[dict[str, Any], ...] = (CHUNK_KEYS, FORMAT2_CHUNK_KEYS, *_STAGED[1:])
 """Forms that share no key: ``c.0.0``, ``0.0``, ``c/0/0``."""
 
 
@@ -74,14 +79,44 @@ def has_form(encoding: Mapping[str, Any], key: str) -> bool:
     """Whether a key in the folder of an array is one that an encoding gives to chunks."""
     if encoding["name"] == "default":
         return key == "c" or key.startswith("c" + _separator(encoding))
-    return key[:1].isdigit()
+    other = {".": "/", "/": "."}[_separator(encoding)]
+    return key[:1].isdigit() and other not in key
 
 
 def other_form(*taken: Mapping[str, Any]) -> dict[str, Any]:
     """Return the first encoding whose keys are those of none of at most two others."""
+    return _unlike(_FORMS, taken)
+
+
+def other_format2_form(n_dimensions: int, *taken: Mapping[str, Any]) -> dict[str, Any]:
+    """Return, for an array of format 2, an encoding whose keys are those of none of two others.
+
+    Keys of one dimension are the same with any separator: chunks get a form that format 2 cannot
+    spell then, and their names at the commit. So do those that are written anew twice.
+    """
+    forms = (FORMAT2_CHUNK_KEYS, _NESTED, *_STAGED) if n_dimensions > 1 else _STAGED
+    return _unlike(forms, taken)
+
+
+def is_staged(encoding: Mapping[str, Any]) -> bool:
+    """Whether format 2 cannot spell an encoding."""
+    return bool(encoding["name"] == "default")
+
+
+def toggled(encoding: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the encoding of format 2 with the other separator.
+
+    Of one dimension the keys are the same, and who has read the old metadata can tell.
+    """
+    return FORMAT2_CHUNK_KEYS if _separator(encoding) == "/" else _NESTED
+
+
+def _unlike(
+    forms: tuple[dict[str, Any], ...], taken: tuple[Mapping[str, Any], ...]
+) -> dict[str, Any]:
     sample = (0, 0)
     used = {chunk_key(encoding, sample) for encoding in taken}
-    return next(form for form in _FORMS if chunk_key(form, sample) not in used)
+    return next(form for form in forms if chunk_key(form, sample) not in used)
 
 
 def _separator(encoding: Mapping[str, Any]) -> str:

@@ -22,6 +22,7 @@ from hdmf_zarr.codecs.translate import to_zarr_codec
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.errors import HDMFZarrError, LayoutError, MetadataError
 from hdmf_zarr.stores import compat
+from hdmf_zarr.stores.chunk_keys import is_staged
 
 GROUP, ARRAY, ATTRIBUTES, CONSOLIDATED = ".zgroup", ".zarray", ".zattrs", ".zmetadata"
 NODE_DOCUMENTS = frozenset({GROUP, ARRAY, ATTRIBUTES})
@@ -42,6 +43,10 @@ OBJECT_CODECS: dict[str, tuple[str, ...]] = {
     "pickle": ("string", "vlen-utf8", "hdmf_zarr.pickle"),
 }
 """Filter that turns objects into bytes -> data type and codecs of format 3 that read its chunks."""
+
+
+BEING_REPLACED = "hdmf_zarr.being_replaced"
+"""Filter that no reader has, of an array whose new chunks are just taking the names of the old ones."""
 
 
 def node_documents(entries: Mapping[str, JSON]) -> dict[str, dict[str, JSON]]:
@@ -98,6 +103,11 @@ def array_document(metadata: Mapping[str, JSON]) -> dict[str, JSON]:
     if len(shape) != len(chunks):
         raise MetadataError(f"the chunks {chunks} do not have the rank of the shape {shape}")
     filters = list(metadata.get("filters") or [])
+    if any(f.get("id") == BEING_REPLACED for f in filters):
+        raise MetadataError(
+            "it was being written anew when an append was stopped; open the store with mode 'r+', "
+            "which goes back to what was there"
+        )
     object_filter = next((f for f in filters if f.get("id") in OBJECT_CODECS), None)
     if object_filter is not None:
         filters.remove(object_filter)
@@ -255,11 +265,24 @@ def documents_of_node(document: Mapping[str, JSON]) -> dict[str, dict[str, JSON]
     return {ARRAY: array_metadata(document), ATTRIBUTES: attributes}
 
 
+def being_replaced(metadata: Mapping[str, JSON]) -> dict[str, JSON]:
+    """Return a ``.zarray`` with which no reader reads any chunk."""
+    return {**metadata, "filters": [{"id": BEING_REPLACED}]}
+
+
 def array_metadata(document: Mapping[str, JSON]) -> dict[str, JSON]:
-    """Return the ``.zarray`` of an array; inverse of `array_document`."""
+    """Return the ``.zarray`` of an array; inverse of `array_document`.
+
+    Raises
+    ------
+    LayoutError
+        If the array has something that format 2 has not.
+    """
     if (original := document.get(ORIGINAL)) is not None:
         is_broken = BROKEN in document
         return dict(original) if is_broken else {**original, "shape": list(document["shape"])}
+    if is_staged(document["chunk_key_encoding"]):
+        raise LayoutError("Zarr format 2 has no chunks with names that begin with 'c'")
     order = "C"
     filters: list[JSON] = []
     compressors: list[JSON] = []

@@ -14,7 +14,7 @@ import zarr
 from zarr.storage import StorePath
 
 from hdmf_zarr import limits
-from hdmf_zarr.codecs.checked import checked_codecs
+from hdmf_zarr.codecs.checked import checked_codecs, checked_format2
 from hdmf_zarr.convention import (
     JSON,
     SELF,
@@ -33,8 +33,26 @@ from hdmf_zarr.errors import (
 from hdmf_zarr.stores import compat, format2
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore
 from hdmf_zarr.stores.cache import ChunkCache
-from hdmf_zarr.stores.chunk_keys import has_form, other_form
-from hdmf_zarr.stores.journal import JOURNAL, documents_before, encode_journal, recover
+from hdmf_zarr.stores.chunk_keys import (
+    chunk_key,
+    coordinates_of,
+    has_form,
+    is_staged,
+    other_form,
+    other_format2_form,
+    toggled,
+)
+from hdmf_zarr.stores.journal import (
+    JOURNAL,
+    SAVED,
+    documents_before,
+    documents_in,
+    documents_of_truth,
+    encode_journal,
+    put_back,
+    recover,
+    save_chunks,
+)
 from hdmf_zarr.stores.location import Location, resolve_source
 from hdmf_zarr.stores.names import DOCUMENT, METADATA_KEYS, is_node_path
 from hdmf_zarr.stores.system import make_durable
@@ -89,6 +107,9 @@ class Hierarchy:
         self.cache = ChunkCache(self)
         self._decoded_links: dict[str, tuple[dict[str, JSON], dict[str, Link]]] = {}
         self._committed_keys: dict[str, dict[str, JSON]] = {}
+        self._replaced: dict[str, list[str]] = {}
+        self._documents_on_failure: dict[str, bytes | None] = {}
+        self._is_committed = self._names_commit = False
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -168,6 +189,11 @@ class Hierarchy:
         if consolidated and isinstance(entries, dict):
             hierarchy.is_consolidated = True
         else:
+            if consolidated and hierarchy.was_consolidated and bytestore.get(JOURNAL) is not None:
+                raise MetadataError(
+                    f"{uri} has broken consolidated metadata, and what its nodes say is not complete: "
+                    "an append was stopped; open the store with mode 'r+', which undoes it"
+                )
             keys = bytestore.metadata_keys(format2.NODE_DOCUMENTS)
             _check_sizes(bytestore, keys)
             encoded = bytestore.get_many(keys)
@@ -436,7 +462,7 @@ class Hierarchy:
         try:
             document: Any = compat.readable_document(self.documents[path])
             if self.documents[path].get(format2.NATIVE):
-                document = dict(self.documents[path][format2.ORIGINAL])
+                document = checked_format2(self.documents[path][format2.ORIGINAL])
             with compat.without_specification_warnings():
                 if document.get("zarr_format") == 3:
                     document = {**document, "codecs": checked_codecs(document["codecs"])}
@@ -499,6 +525,7 @@ class Hierarchy:
 
         The consolidated metadata are the store as it was. Where there are none, the journal has them.
         """
+        self._is_committed = False
         if self._has_journal or not self.is_live:
             return
         self._has_journal = True
@@ -547,6 +574,8 @@ class Hierarchy:
         if self.zarr_format == 3:
             self.bytestore.set(prefix + DOCUMENT, encode_document(document))
             return
+        if self._is_staged(document):
+            return  # until its chunks have their names, the old one is there
         documents = format2.documents_of_node(document)
         for name in sorted(documents, reverse=True):  # .zgroup last: it makes a group of a folder
             self.bytestore.set(prefix + name, format2.encode(documents[name]))
@@ -557,44 +586,76 @@ class Hierarchy:
         self.documents[path.strip("/")] = document
         self.is_changed = True
 
-    def keys_for_rewrite(self, path: str) -> dict[str, JSON]:
+    def keys_for_rewrite(self, path: str, n_dimensions: int) -> dict[str, JSON]:
         """Return how to name the chunks of an array that is written anew beside its old ones.
 
         The chunks that the last commit, or the present document, names stay as they are; whatever
         else is there is removed now, the old ones at the commit.
+
+        Parameters
+        ----------
+        path : str
+        n_dimensions : int
+            Of the array as it will be.
         """
         path = path.strip("/")
         self.begin()
-        current: dict[str, JSON] = self.documents[path]["chunk_key_encoding"]
-        if self.zarr_format == 2:
-            # Format 2 has no second form of names: the chunks are replaced one by one.
-            return current
+        document = self.documents[path]
+        current: dict[str, JSON] = document["chunk_key_encoding"]
         committed = self._committed_keys.setdefault(path, current)
-        keys = other_form(current, committed)
+        if self.zarr_format == 2:
+            least = min(n_dimensions, len(document["shape"]))
+            keys = other_format2_form(least, current, committed)
+        else:
+            keys = other_form(current, committed)
         self._remove_chunks(path, lambda key: has_form(keys, key))
         return keys
 
     def _remove_chunks(self, path: str, is_obsolete: Callable[[str], bool]) -> None:
         for key in list(self.bytestore.list_prefix(path)):
             name = key.removeprefix(path + "/")
-            if name != DOCUMENT and is_obsolete(name):
+            if name not in METADATA_KEYS and is_obsolete(name):
                 self.bytestore.delete(key)
 
     def restore(self, before: dict[str, dict[str, JSON]]) -> None:
-        """Go back to earlier documents: remove nodes that are new, rewrite those that were changed."""
+        """Go back to earlier documents: remove nodes that are new, rewrite those that were changed.
+
+        What was committed stays: it is what readers see, whatever has failed after that.
+        """
+        if self._is_committed:
+            return
         self._has_failed = True  # there may be chunks of nodes that have no document yet
+        put_back(self.bytestore, self._replaced)
         for path in sorted(set(self.documents) - set(before)):
             self.bytestore.delete_prefix(path)
         for path, document in before.items():
             if path and self.documents.get(path) is not document:
                 self.cache.forget(path)
                 self._write_document(path, document)
+        self._put_documents_back()
         self.documents = dict(before)
         for path, committed in list(self._committed_keys.items()):
+            if path not in self.documents:
+                del self._committed_keys[path]
+                continue
             present = self.documents[path]["chunk_key_encoding"]
             self._remove_chunks(path, lambda key, keep=(committed, present): _has_none(keep, key))  # type: ignore[misc]
             if present == committed:
                 del self._committed_keys[path]
+
+    def _keep_on_failure(self, keys: Iterable[str]) -> None:
+        """Read the documents that the commit changes, for `restore`."""
+        wanted = [key for key in keys if key not in self._documents_on_failure]
+        found = self.bytestore.get_many(wanted)
+        self._documents_on_failure |= {key: found.get(key) for key in wanted}
+
+    def _put_documents_back(self) -> None:
+        for key, encoded in self._documents_on_failure.items():
+            if encoded is None:
+                self.bytestore.delete(key)
+            else:
+                self.bytestore.set(key, encoded)
+        self._documents_on_failure = {}
 
     def commit(self, *, consolidate: bool, durable: bool = False) -> None:
         """Write the root's document, with the documents of all nodes in it where asked to.
@@ -609,6 +670,12 @@ class Hierarchy:
         """
         if self.is_live:
             self.begin()
+        self._names_commit = False
+        self._name_staged_chunks(consolidate=consolidate, durable=durable)
+        if self._journal_is_enough:
+            # Until the journal says so, too, the commit is undone.
+            roots = [format2.CONSOLIDATED, format2.ATTRIBUTES, format2.GROUP]
+            self._keep_on_failure([DOCUMENT] if self.zarr_format == 3 else roots)
         if durable and isinstance(self.bytestore, LocalByteStore):
             make_durable(self.bytestore.root)
         if self.zarr_format == 2:
@@ -623,9 +690,84 @@ class Hierarchy:
                     "metadata": entries,
                 }
             self.bytestore.set(DOCUMENT, encode_document(root))
+        self._is_committed = self._names_commit or not self._journal_is_enough
         if durable and isinstance(self.bytestore, LocalByteStore):
             make_durable(self.bytestore.root)
         self._note_commit(consolidate=consolidate)
+
+    # -- names of chunks that format 2 has only once ---------------------------------------------
+
+    def _is_staged(self, document: dict[str, JSON]) -> bool:
+        """Whether the chunks of an array get the names of format 2 at the commit."""
+        keys = document.get("chunk_key_encoding")
+        return self.zarr_format == 2 and keys is not None and is_staged(keys)
+
+    def _name_staged_chunks(self, *, consolidate: bool, durable: bool) -> None:
+        """Let the chunks of arrays that were written anew take the names of the old ones.
+
+        The old chunks are saved before, and the journal tells of them; meanwhile no reader reads
+        these arrays.
+        """
+        staged = {
+            path: self.documents[path]["chunk_key_encoding"]
+            for path in self._committed_keys
+            if self._is_staged(self.documents[path])
+        }
+        for path in staged:
+            final = toggled(self._committed_keys[path])
+            self.documents[path] = {**self.documents[path], "chunk_key_encoding": final}
+        if staged and self.is_live:
+            self._save_before_renaming(list(staged), consolidate=consolidate, durable=durable)
+        for path, keys in staged.items():
+            self._name_chunks(path, keys)
+
+    def _save_before_renaming(self, paths: list[str], *, consolidate: bool, durable: bool) -> None:
+        before = documents_of_truth(
+            documents_in(self.bytestore, [format2.CONSOLIDATED]),
+            self.bytestore.get(JOURNAL) or b"{}",
+        )
+        for path in paths:
+            self._replaced[path] = self._chunk_names(path, self._committed_keys[path])
+            save_chunks(self.bytestore, path, self._replaced[path])
+        names = (format2.ARRAY, format2.ATTRIBUTES)
+        self._keep_on_failure(f"{path}/{name}" for path in paths for name in names)
+        self._keep_on_failure([format2.CONSOLIDATED])
+        commit = self._consolidated_format2() if consolidate else None
+        self.bytestore.set(JOURNAL, encode_journal(before, self._replaced, commit))
+        self._journal_is_enough = True
+        self._names_commit = consolidate
+        if durable and isinstance(self.bytestore, LocalByteStore):
+            make_durable(self.bytestore.root)
+        self._let_nobody_read(paths, before or {})
+
+    def _let_nobody_read(self, paths: list[str], before: dict[str, JSON]) -> None:
+        """Let every reader refuse arrays, and nothing else."""
+        keys = [f"{path}/{format2.ARRAY}" for path in paths]
+        marked = {key: format2.being_replaced(before[key]) for key in keys if key in before}
+        if (held := before.get(format2.CONSOLIDATED)) is not None:
+            entries = {key: marked.get(key, entry) for key, entry in held["metadata"].items()}
+            self.bytestore.set(format2.CONSOLIDATED, format2.encode({**held, "metadata": entries}))
+        for key, metadata in marked.items():
+            self.bytestore.set(key, format2.encode(metadata))
+
+    def _chunk_names(self, path: str, encoding: dict[str, JSON]) -> list[str]:
+        names = (key.removeprefix(path + "/") for key in self.bytestore.list_prefix(path))
+        return sorted(name for name in names if has_form(encoding, name))
+
+    def _name_chunks(self, path: str, staged: dict[str, JSON]) -> None:
+        """Give the staged chunks of an array their names, then write the document of these."""
+        document = self.documents[path]
+        final = document["chunk_key_encoding"]
+        obsolete = set(self._chunk_names(path, final))
+        for name in self._chunk_names(path, staged):
+            at = coordinates_of(staged, name, len(document["shape"]))
+            if at is not None:
+                new = chunk_key(final, at)
+                self.bytestore.copy(f"{path}/{name}", f"{path}/{new}")
+                obsolete.discard(new)
+        for name in obsolete:
+            self.bytestore.delete(f"{path}/{name}")
+        self._write_document(path, document)
 
     def _consolidated(self) -> dict[str, JSON]:
         """Return the documents of all nodes, as the consolidated metadata of the format have them."""
@@ -641,18 +783,22 @@ class Hierarchy:
             for name, document in format2.documents_of_node(self.documents[path]).items()
         }
 
+    def _consolidated_format2(self) -> dict[str, JSON]:
+        return {"metadata": self._consolidated(), "zarr_consolidated_format": 1}
+
     def _commit_format2(self, root: dict[str, JSON], *, consolidate: bool) -> None:
-        encoded = format2.encode({"metadata": self._consolidated(), "zarr_consolidated_format": 1})
-        if consolidate:
-            # What readers see changes in this one operation; the root's own documents follow.
-            self.bytestore.set(format2.CONSOLIDATED, encoded)
-            self._write_document("", root)
-            return
+        encoded = format2.encode(self._consolidated_format2())
         self._write_document("", root)
-        self.bytestore.delete(format2.CONSOLIDATED)
+        # What readers see changes in this one operation.
+        if consolidate:
+            self.bytestore.set(format2.CONSOLIDATED, encoded)
+        else:
+            self.bytestore.delete(format2.CONSOLIDATED)
 
     def _note_commit(self, *, consolidate: bool) -> None:
         self.settle()
+        self._is_committed = True
+        self._documents_on_failure = {}
         self.is_consolidated = self.was_consolidated = self._is_consolidated_true = consolidate
         self.is_changed = False
         self._remove_obsolete_chunks()
@@ -660,6 +806,9 @@ class Hierarchy:
 
     def _remove_obsolete_chunks(self) -> None:
         """Remove the chunks of rewritten arrays that the present documents do not name."""
+        if self._replaced:
+            self.bytestore.delete_prefix(SAVED)
+            self._replaced = {}
         for path in self._committed_keys:
             keys = self.documents[path]["chunk_key_encoding"]
             self._remove_chunks(path, lambda key, keys=keys: not has_form(keys, key))  # type: ignore[misc]

@@ -5,10 +5,14 @@ The journal is an object in the store from before the first change until after t
 when nobody writes, a writer was killed: what the consolidated metadata do not name is removed, and
 documents are put back to what they say there. A store whose consolidated metadata are missing, or say
 something else than its nodes, has the documents from before the append in the journal itself.
+
+Chunks of an array of format 2 that is written anew take the names of its old ones at the commit: format
+2 has no second set of names for one dimension. The old ones are saved first, and named in the journal.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import re
@@ -30,6 +34,9 @@ JOURNAL = ".append.partial"
 TEMPORARY = re.compile(r".+\.[0-9a-f]{32}\.partial")
 """The file that becomes an object when it is complete; zarr-python gives the same kind of names."""
 
+SAVED = ".replaced.partial"
+"""Below it are the chunks whose names others have taken; the journal says which."""
+
 _CHUNK = re.compile(r"(?:^|.*/)(?P<chunk>c(?:[./]\d+)*|\d+(?:[./]\d+)*)")
 """A key of a chunk, in any form."""
 
@@ -46,21 +53,41 @@ class Recovery:
         Keys that the store as it was does not have.
     restored : dict of str to JSON
         Documents that it has otherwise, by key.
+    replaced : dict of str to list of str
+        Path of each array whose chunks may be others -> names of those that it had, which are saved.
     """
 
     removed: tuple[str, ...] = ()
     restored: dict[str, JSON] = field(default_factory=dict)
+    replaced: dict[str, list[str]] = field(default_factory=dict)
 
 
-def encode_journal(before: Mapping[str, JSON] | None) -> bytes:
+def encode_journal(
+    before: Mapping[str, JSON] | None,
+    replaced: Mapping[str, list[str]] | None = None,
+    commit: JSON = None,
+) -> bytes:
     """Return the content of a journal.
 
     Parameters
     ----------
     before : mapping of str to JSON, or None
         All metadata documents by key; None where the consolidated metadata are enough.
+    replaced : mapping of str to list of str, optional
+        Arrays whose chunks are replaced, see `Recovery`.
+    commit : JSON, optional
+        Consolidated metadata of format 2: when they are in the store, nothing is undone.
     """
-    return json.dumps({"append": 1, "before": before}).encode("utf-8")
+    content: dict[str, JSON] = {"append": 1, "before": before}
+    if replaced:
+        content["replaced"] = replaced
+    if commit is not None:
+        content["commit"] = _digest(commit)
+    return json.dumps(content).encode("utf-8")
+
+
+def _digest(document: JSON) -> str:
+    return hashlib.sha256(_encode(document)).hexdigest()
 
 
 def documents_in(bytestore: ByteStore, keys: Iterable[str]) -> dict[str, JSON]:
@@ -89,13 +116,17 @@ def recover(bytestore: ByteStore) -> Recovery | None:
     keys = list(bytestore.list_prefix(""))
     found = documents_in(bytestore, [key for key in keys if _name(key) in METADATA_KEYS])
     recovery = plan_recovery(keys, found, journal)
+    put_back(bytestore, recovery.replaced)
     # Documents first: chunks that they name no longer are harmless.
     for key, document in recovery.restored.items():
         bytestore.set(
             key, format2.encode(document) if _name(key) != DOCUMENT else _encode(document)
         )
     for key in recovery.removed:
-        bytestore.delete(key)
+        if not key.startswith(SAVED + "/"):
+            bytestore.delete(key)
+    if any(key.startswith(SAVED + "/") for key in keys):
+        bytestore.delete_prefix(SAVED)
     bytestore.delete(JOURNAL)
     logger.warning(
         "%s: an append that was stopped has been undone (%d objects removed, %d put back)",
@@ -104,6 +135,19 @@ def recover(bytestore: ByteStore) -> Recovery | None:
         len(recovery.restored),
     )
     return recovery
+
+
+def save_chunks(bytestore: ByteStore, path: str, names: Iterable[str]) -> None:
+    """Keep chunks of an array for `put_back`."""
+    for name in names:
+        bytestore.copy(f"{path}/{name}", f"{SAVED}/{path}/{name}")
+
+
+def put_back(bytestore: ByteStore, replaced: Mapping[str, Iterable[str]]) -> None:
+    """Give saved chunks their names again; those that are not saved any more have them."""
+    for path, names in replaced.items():
+        for name in names:
+            bytestore.copy(f"{SAVED}/{path}/{name}", f"{path}/{name}")
 
 
 def plan_recovery(keys: Iterable[str], found: Mapping[str, JSON], journal: bytes) -> Recovery:
@@ -126,19 +170,44 @@ def plan_recovery(keys: Iterable[str], found: Mapping[str, JSON], journal: bytes
         if not is_settled and not _same(found.get(key), document)
     }
     arrays = _grids(documents)
+    replaced = {} if is_settled else _replaced(journal)
+    kept = {f"{path}/{name}" for path, names in replaced.items() for name in names}
     removed = []
     for key in keys:
         if key == JOURNAL:
             continue
         is_stray = _name(key) in METADATA_KEYS and key not in documents
-        if is_stray or TEMPORARY.fullmatch(_name(key)) or _is_stray_chunk(key, arrays):
+        is_stray |= key.startswith(SAVED + "/") or TEMPORARY.fullmatch(_name(key)) is not None
+        if is_stray or _is_stray_chunk(key, arrays) or _is_new_chunk(key, replaced, kept):
             removed.append(key)
-    return Recovery(tuple(removed), restored)
+    return Recovery(tuple(removed), restored, replaced)
+
+
+def _replaced(journal: bytes) -> dict[str, list[str]]:
+    replaced = (_parse(journal) or {}).get("replaced")
+    if not isinstance(replaced, dict):
+        return {}
+    return {
+        path: [name for name in names if isinstance(name, str) and is_inside(name)]
+        for path, names in replaced.items()
+        if isinstance(names, list) and path and is_inside(path)
+    }
+
+
+def _is_new_chunk(key: str, replaced: Mapping[str, list[str]], kept: set[str]) -> bool:
+    """Whether a chunk of an array whose chunks were being replaced is at the place of none."""
+    if not replaced or key in kept:
+        return False
+    match = _CHUNK.fullmatch(key)
+    return match is not None and any(key.startswith(path + "/") for path in replaced)
 
 
 def documents_of_truth(found: Mapping[str, JSON], journal: bytes) -> dict[str, JSON] | None:
     """Return the documents of the store as it was, by key; None where they are those of the nodes."""
-    before = (_parse(journal) or {}).get("before")
+    content = _parse(journal) or {}
+    before, held = content.get("before"), found.get(format2.CONSOLIDATED)
+    if held is not None and content.get("commit") == _digest(held):
+        return None
     if isinstance(before, dict):
         return {key: document for key, document in before.items() if is_inside(key)}
     root = found.get(DOCUMENT)
@@ -149,7 +218,6 @@ def documents_of_truth(found: Mapping[str, JSON], journal: bytes) -> dict[str, J
         nodes = {f"{path.strip('/')}/{DOCUMENT}": document for path, document in entries.items()}
         inside = {key: document for key, document in nodes.items() if is_inside(key)}
         return {DOCUMENT: root, **inside}
-    held = found.get(format2.CONSOLIDATED)
     entries = None if held is None else held.get("metadata")
     if not isinstance(entries, dict):
         return None

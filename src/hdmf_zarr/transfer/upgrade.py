@@ -23,8 +23,8 @@ from hdmf_zarr.convention.unified import (
     SPECIFICATION_GROUP,
     SPECIFICATION_LOCATION,
 )
-from hdmf_zarr.dtypes import ASCII, BYTES, TEXT, ElementType
-from hdmf_zarr.elements import field_widths, undecodable
+from hdmf_zarr.dtypes import BYTES_TYPE, TEXT, ElementType
+from hdmf_zarr.elements import bytes_where_not_text, field_widths
 from hdmf_zarr.errors import (
     HDMFZarrError,
     MetadataError,
@@ -287,7 +287,7 @@ class _Upgrader:
             return FILTER_WITHOUT_CODEC
         if any(codec["name"] in OBJECT_CODECS for codec in document["codecs"]):
             return "references or records stored as objects"
-        if array.element_type is BYTES:
+        if document["data_type"] == BYTES_TYPE:
             return "text stored as bytes"
         return None
 
@@ -315,12 +315,12 @@ class _Upgrader:
         header = self.old.convention.decode_header(self.old.attributes(path))
         source: Any = ZarrSource(array, self._retargeted)
         element, shape = array.element_type, () if header.scalar else array.shape
-        if header.scalar or element is BYTES:
+        if header.scalar or self.old.documents[path]["data_type"] == BYTES_TYPE:
             values = np.asarray(source.read((slice(None),) * len(array.shape))).reshape(shape)
-            element = ASCII if element is BYTES and not undecodable(values) else element
             if element is TEXT and header.scalar and str(values[()]).startswith("{"):
                 element, values = self._scalar_reference(values)
-            source = MemorySource(values, element)
+            source = MemorySource(values, bytes_where_not_text(element, values))
+            element = source.element
         widths = {}
         if element.kind == "compound":
             widths = field_widths(source.read((slice(None),) * len(shape)), element)

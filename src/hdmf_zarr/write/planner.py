@@ -68,6 +68,7 @@ from hdmf_zarr.hdf5 import (
     HDF5Source,
     convert_attribute,
     is_h5py_dataset,
+    is_h5py_reference,
     is_hdf5_file,
     stored_dataset,
 )
@@ -433,7 +434,7 @@ class _Planner:
             target = target.builder
         inside = self._path_inside(target)
         if inside is not None:
-            return Reference(path="/" + inside)
+            return identified(Reference(path="/" + inside), target, self._by_path.get(""))
         if target.source is not None:
             location = location_of_uri(target.source)
             is_own = location in (self.context.destination, self.context.export_source)
@@ -443,20 +444,28 @@ class _Planner:
             is_reachable = can_link(location, self.context.destination)
             if not is_own and is_reachable and not is_hdf5_file(location.uri):
                 source = relative_source(location, self.context.destination)
-                return Reference(source=source, path="/" + self._path_in_source(target))
+                reference = Reference(source=source, path="/" + self._path_in_source(target))
+                return identified(reference, target)
         raise BrokenLinkError(
             f"a reference to {target.name!r} of {target.source}, which is not part of what is "
             "written and cannot be reached from a Zarr store"
         )
 
     def _reference_text(self, target: Any) -> str:
+        if is_h5py_reference(target):
+            # Of one record; HDF5IO resolves those of columns and of attributes.
+            if not target:
+                return self.context.convention.encode_element(None)
+            if self.context.hdf5_file is None:
+                raise BrokenLinkError("a reference of an HDF5 file cannot be kept outside of it")
+            return self._hdf5_target_text(self.context.hdf5_file[target])
         return self.context.convention.encode_element(self._reference(target))
 
     def _hdf5_target_text(self, target: Any) -> str:
         """Return the element for an object of the HDF5 file that is exported."""
         path = target.name.strip("/")
         if path in self._by_path:
-            return self.context.convention.encode_element(Reference(path="/" + path))
+            return self._element_inside(path)
         # An object with several names may have been read under another one.
         if self.context.hdf5_builder is None:
             raise BrokenLinkError(
@@ -490,13 +499,21 @@ class _Planner:
                         f"a reference to {hierarchy.uri}:/{path}, which is not part of what is written"
                     )
             if is_own:
-                return convention.encode_element(Reference(path="/" + path))
+                return self._element_inside(path)
         location = hierarchy.locate_source(reference.source)
         copied = self._copied.get((location, reference.path.strip("/")))
         if copied is not None:
-            return convention.encode_element(Reference(path="/" + copied))
+            return self._element_inside(copied)
         source = relative_source(location, destination)
-        return convention.encode_element(Reference(source=source, path=reference.path))
+        return convention.encode_element(replace(reference, source=source))
+
+    def _element_inside(self, path: str) -> str:
+        """Return the element for an object that is written."""
+        reference = Reference(path="/" + path)
+        target = self._by_path.get(path)
+        if target is not None:
+            reference = identified(reference, target, self._by_path.get(""))
+        return self.context.convention.encode_element(reference)
 
     # -- groups ----------------------------------------------------------------------------------
 
@@ -883,7 +900,9 @@ class _Planner:
         names = _names_in_store(source) or self.dimension_names.of(builder, len(shape))
         attributes = {
             **self.attributes(builder),
-            **self._encoded_header(element, builder, source.shape, names if source.shape else None),
+            **self._encoded_header(
+                source.element, builder, source.shape, names if source.shape else None
+            ),
         }
         has_names = self.storage.has_dimension_names
         return ArrayPlan(
@@ -942,6 +961,22 @@ class _Choice:
     request: LayoutRequest
     decoded: str | None
     plugin: str | None = None
+
+
+def identified(
+    reference: Reference, target: BaseBuilder, root: BaseBuilder | None = None
+) -> Reference:
+    """Return a reference with the ids of the builder to which it leads, and of the root above it."""
+    if root is None:
+        root = target
+        while root.parent is not None:
+            root = root.parent
+    return replace(reference, object_id=_object_id(target), source_object_id=_object_id(root))
+
+
+def _object_id(builder: BaseBuilder) -> str | None:
+    object_id = builder.attributes.get("object_id")
+    return object_id if isinstance(object_id, str) else None
 
 
 # -- small decisions -------------------------------------------------------------------------------

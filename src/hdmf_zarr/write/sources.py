@@ -12,12 +12,22 @@ import numpy.typing as npt
 from hdmf.data_utils import AbstractDataChunkIterator
 
 from hdmf_zarr.convention import Reference
-from hdmf_zarr.dtypes import ElementType, element_type_from_numpy
-from hdmf_zarr.elements import to_memory
+from hdmf_zarr.dtypes import (
+    BYTES,
+    BYTES_TYPE,
+    TEXT_KINDS,
+    ElementType,
+    element_type_from_numpy,
+)
+from hdmf_zarr.elements import to_memory, undecodable
 from hdmf_zarr.hdf5.raw import ChunkTable
+from hdmf_zarr.hdf5.source import row_blocks
 from hdmf_zarr.stores.array import HDMFZarrArray
 
 Region = tuple[slice, ...]
+
+CHECKED_ROWS = 65536
+"""Rows of text stored as bytes that are held at once to find whether it is text."""
 
 
 class EncodedChunks(Protocol):
@@ -131,6 +141,15 @@ class ZarrSource:
         self.element = array.element_type
         self._retarget = retarget
         self._known: dict[str, str] = {}
+        if self.element.kind in TEXT_KINDS and self._is_no_text():
+            self.element = BYTES
+
+    def _is_no_text(self) -> bool:
+        """Whether what is recorded as ASCII text, and stored as bytes, holds others."""
+        if self.array.hierarchy.documents[self.array.node_path]["data_type"] != BYTES_TYPE:
+            return False
+        regions = row_blocks(self.shape, CHECKED_ROWS)
+        return any(undecodable(np.atleast_1d(self.read(region))) for region in regions)
 
     def read(self, region: Region) -> npt.NDArray[Any]:
         """Elements of a region."""

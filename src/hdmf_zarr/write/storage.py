@@ -18,6 +18,9 @@ from hdmf_zarr.codecs.objects import OBJECT_CODECS, JSONObjectsCodec
 from hdmf_zarr.convention import ArrayHeader
 from hdmf_zarr.dtypes import (
     BYTES,
+    BYTES_ELEMENT_KINDS,
+    BYTES_TYPE,
+    TEXT_KINDS,
     ElementType,
     field_dtype_name,
     header_name,
@@ -108,11 +111,7 @@ class Format3Storage:
             return ArrayHeader(element_type=header_name(element))
         return ArrayHeader(
             reference_fields=tuple(n for n, field in element.fields if field.kind == "reference"),
-            field_types={
-                name: field.kind
-                for name, field in element.fields
-                if field.kind in ("ascii", "isodatetime", "bytes")
-            },
+            field_types=_types_of_text_fields(element),
         )
 
     def check_shards(self, shards: Any) -> None:
@@ -121,6 +120,8 @@ class Format3Storage:
     def can_hold(self, document: Mapping[str, Any], element: ElementType) -> bool:
         """Whether the encoded chunks of an array can be kept as they are: all but objects."""
         names = [codec.get("name", "") for codec in document.get("codecs", ())]
+        if element.kind in TEXT_KINDS and document.get("data_type") == BYTES_TYPE:
+            return False
         return bool(names) and OBJECT_CODECS.isdisjoint(names)
 
 
@@ -134,7 +135,7 @@ class Format2Storage:
     def stored_type(self, element: ElementType, widths: Mapping[str, int]) -> StoredType:
         """How elements of a type are stored; ``widths`` are not needed."""
         if element.kind in ("ascii", "isodatetime"):
-            element = BYTES
+            element = BYTES  # what they are more than that, the header says
         has_objects = any(field.is_variable for _, field in element.fields)
         if element.kind == "reference" or has_objects:
             return StoredType(
@@ -155,10 +156,14 @@ class Format2Storage:
     ) -> ArrayHeader:
         """What the reserved attributes of an array say."""
         if element.kind == "compound":
-            fields = tuple((name, field_dtype_name(field)) for name, field in element.fields)
-            # Of a record that holds objects the fields must be known: it is a row then.
-            is_scalar = is_scalar and not any(field.is_variable for _, field in element.fields)
-            return ArrayHeader(fields=fields, scalar=is_scalar, dimension_names=names)
+            types = _types_of_text_fields(element)
+            return ArrayHeader(
+                fields=tuple((name, field_dtype_name(field)) for name, field in element.fields),
+                # The convention has a word for ASCII.
+                field_types={name: kind for name, kind in types.items() if kind != "ascii"},
+                scalar=is_scalar,
+                dimension_names=names,
+            )
         return ArrayHeader(
             element_type=header_name(element), scalar=is_scalar, dimension_names=names
         )
@@ -173,7 +178,8 @@ class Format2Storage:
 
     def can_hold(self, document: Mapping[str, Any], element: ElementType) -> bool:
         """Whether the encoded chunks of an array can be kept as they are."""
-        if not document.get("shape") or element.kind in ("ascii", "isodatetime"):
+        is_text = element.kind in ("ascii", "isodatetime")
+        if not document.get("shape") or (is_text and document.get("data_type") != BYTES_TYPE):
             return False
         if any(field.is_variable for _, field in element.fields):
             return False
@@ -182,6 +188,11 @@ class Format2Storage:
         except LayoutError:
             return False
         return True
+
+
+def _types_of_text_fields(element: ElementType) -> dict[str, str]:
+    """The fields of a compound whose type is not that of their storage."""
+    return {name: field.kind for name, field in element.fields if field.kind in BYTES_ELEMENT_KINDS}
 
 
 _STORAGES: dict[int, Storage] = {3: Format3Storage(), 2: Format2Storage()}

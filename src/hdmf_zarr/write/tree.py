@@ -154,7 +154,9 @@ class Execution:
     def _document(self, plan: ArrayPlan) -> dict[str, JSON]:
         document = dict(plan.document) if plan.document is not None else _made_document(plan)
         if plan.path in self.hierarchy:
-            document["chunk_key_encoding"] = self.hierarchy.keys_for_rewrite(plan.path)
+            document["chunk_key_encoding"] = self.hierarchy.keys_for_rewrite(
+                plan.path, len(plan.shape)
+            )
         return {**document, "attributes": plan.attributes}
 
     def _fill(self, plan: ArrayPlan, source: ArraySource, document: dict[str, JSON]) -> None:
