@@ -140,6 +140,11 @@ class GatheringByteStore:
             self.finish()
         self.inner.delete(key)
 
+    def copy(self, key: str, new_key: str) -> None:
+        """Store the value of a key under another one."""
+        self.finish()
+        self.inner.copy(key, new_key)
+
     def delete_prefix(self, prefix: str) -> None:
         """Remove every key below a prefix."""
         self.finish()
