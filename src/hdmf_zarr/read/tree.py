@@ -265,7 +265,8 @@ class TreeReader:
 
         async def read(path: str) -> Any:
             try:
-                return await compat.read_scalar(self.hierarchy.async_array(path))
+                present = self.hierarchy.documents[path]
+                return await compat.read_scalar(self.hierarchy.async_array(path, present=present))
             except (HDMFZarrError, ValueError, RuntimeError) as error:
                 return error
 

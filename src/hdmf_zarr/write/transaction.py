@@ -11,7 +11,7 @@ import os
 import shutil
 from pathlib import Path
 
-from hdmf_zarr.errors import StoreExistsError
+from hdmf_zarr.errors import LostWriteError, StoreExistsError
 from hdmf_zarr.stores import (
     DOCUMENT,
     ByteStore,
@@ -152,6 +152,12 @@ def _clear(bytestore: ByteStore) -> None:
     for key in (DOCUMENT, format2.CONSOLIDATED, format2.GROUP):
         bytestore.delete(key)
     bytestore.delete_prefix("")
+    left = next(bytestore.list_prefix(""), None)
+    if left is not None:
+        raise LostWriteError(
+            f"{bytestore.location.uri}:/{left} was removed and is still there: what is left of another "
+            "store would become a part of this one; empty it, or write to another place"
+        )
 
 
 def put_in_place(built: Path, target: Path) -> None:
