@@ -353,7 +353,7 @@ class Hierarchy:
             return
         if self.specification_path is None:
             written = self.bytestore.get(format2.ATTRIBUTES) or b"{}"
-            attributes = _parse_json(written, f"{self.uri}:/{format2.ATTRIBUTES}")
+            attributes = _parse_or_empty(written, f"{self.uri}:/{format2.ATTRIBUTES}")
             base = specification_path(attributes)
             root = self.documents[""]
             self.documents[""] = {**root, "attributes": {**attributes, **self.attributes("")}}

@@ -7,8 +7,10 @@ the root's document, written last, is the commit: without it nothing opens.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
+import time
 from pathlib import Path
 
 from hdmf_zarr.errors import LostWriteError, StoreExistsError
@@ -30,6 +32,11 @@ from hdmf_zarr.stores.lock import (
     staging_path,
 )
 from hdmf_zarr.stores.system import exchange, make_durable, sync_folder
+
+logger = logging.getLogger(__name__)
+
+SECONDS_UNTIL_OTHERS_ARE_WRITTEN = 0.02
+"""What comes later is a leftover, which the next write removes."""
 
 
 class NewStore:
@@ -92,10 +99,19 @@ class NewStore:
 
     def abandon(self) -> None:
         """Remove what was written; what was there before was not touched."""
-        if isinstance(self._bytestore, LocalByteStore):
-            shutil.rmtree(self._bytestore.root, ignore_errors=True)
-        else:
-            _clear(self._bytestore)
+        self._remove()
+        # Of chunks that are written at the same time one fails, and the others may still come.
+        time.sleep(SECONDS_UNTIL_OTHERS_ARE_WRITTEN)
+        self._remove()
+
+    def _remove(self) -> None:
+        try:
+            if isinstance(self._bytestore, LocalByteStore):
+                shutil.rmtree(self._bytestore.root, ignore_errors=True)
+            else:
+                _clear(self._bytestore)
+        except OSError as error:
+            logger.warning("%s: what was written is left: %s", self._bytestore.location.uri, error)
 
     def release(self) -> None:
         """Let others write to the store."""
