@@ -371,7 +371,8 @@ class TreeReader:
                 raise type(error)(
                     f"{self.hierarchy.uri}:/{path}: attribute {name!r}: {error}"
                 ) from error
-            if value in ("NaN", "Infinity", "-Infinity") and self._specified_as_float(user, name):
+            is_spelled = name not in recorded and value in ("NaN", "Infinity", "-Infinity")
+            if is_spelled and self._specified_as_float(user, name):
                 decoded[name] = float(value)
         return decoded
 
