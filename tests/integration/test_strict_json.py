@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -152,3 +154,32 @@ def test_tensorstore_opens_what_is_written_for_the_archive(tmp_path: Path) -> No
         kvstore = {"driver": "file", "path": str(tmp_path / name / "data") + "/"}
         data = tensorstore.open({"driver": driver, "kvstore": kvstore}).result().read().result()
         np.testing.assert_array_equal(data, np.arange(5.0))
+
+
+SCRIPT = """
+import * as zarr from "zarrita";
+import { FileSystemStore } from "@zarrita/storage";
+const root = zarr.root(new FileSystemStore(process.argv[1]));
+const group = await zarr.open(root, { kind: "group" });
+const array = await zarr.open(root.resolve("data"), { kind: "array" });
+const chunk = await zarr.get(array);
+console.log(JSON.stringify([Array.from(chunk.data), group.attrs.text, array.attrs.float]));
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("a.nwb.zarr", {"dandi": True}), ("a.zarr", {"strict_json": True})]
+)
+def test_zarrita_opens_what_is_written_for_the_archive(
+    tmp_path: Path, name: str, options: dict[str, Any]
+) -> None:
+    """Where ``HDMF_ZARR_ZARRITA`` names a folder in which ``npm install zarrita`` was run."""
+    folder = os.environ.get("HDMF_ZARR_ZARRITA")
+    if folder is None:
+        pytest.skip("HDMF_ZARR_ZARRITA names no folder with zarrita")
+    target = tmp_path / name
+    convert(hdf5_file(tmp_path / "a.h5"), target, **options)
+    command = ["node", "--input-type=module", "-e", SCRIPT, str(target)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [[0, 1, 2, 3, 4], "NaN", "NaN"]
