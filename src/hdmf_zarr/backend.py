@@ -362,6 +362,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         *,
         executor: Executor | None = None,
         checksum: bool = False,
+        strict_json: bool = False,
         durable: bool | None = None,
         progress: Progress | None = None,
     ) -> None:
@@ -384,6 +385,9 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             External resources to write to ``herd_path``.
         checksum : bool
             End each encoded chunk with its CRC-32C, so that one damaged byte is an error and no value.
+        strict_json : bool
+            Spell NaN and infinities in attributes as text, which other readers than Python's want; what is
+            read is the same.
         durable : bool, optional
             Return when everything of a local store is on the disk, so that a power failure does not
             undo or damage it. None does so where one call of the system is enough (Linux).
@@ -412,6 +416,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
                 number_of_jobs, max_threads_per_process, multiprocessing_context, executor
             ),
             checksum=checksum,
+            strict_json=strict_json,
             durable=durable,
             progress=progress,
         )
@@ -446,6 +451,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         verify: bool = False,
         external_links: ExternalLinks = "follow",
         checksum: bool = False,
+        strict_json: bool = False,
         durable: bool = False,
         on_plan: Callable[[Planned], None] | None = None,
         progress: Progress | None = None,
@@ -490,6 +496,8 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             ``.zarr`` at their ends.
         checksum : bool
             End each encoded chunk with its CRC-32C; those of HDF5 get it as they are moved.
+        strict_json : bool
+            As for `write`.
         durable : bool
             Return when everything of a local store is on the disk. An export does so only when asked to:
             its source is there still, and a large one would wait for the disk.
@@ -547,6 +555,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             layout=layout,
             external_links=external_links,
             checksum=checksum,
+            strict_json=strict_json,
             durable=durable,
             on_plan=on_plan,
             progress=progress,
@@ -622,6 +631,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         layout: LayoutOptions | None = None,
         external_links: ExternalLinks = "follow",
         checksum: bool = False,
+        strict_json: bool = False,
         durable: bool | None = None,
         on_plan: Callable[[Planned], None] | None = None,
         progress: Progress | None = None,
@@ -633,6 +643,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         context = self._plan_context(existing, link_data, export_source, src_io)
         layout = layout or LayoutOptions()
         context = replace(context, options=layout, external_links=external_links, checksum=checksum)
+        context = replace(context, strict_json=strict_json)
         unchanged = None
         if isinstance(src_io, HDF5IO):
             unchanged = UnchangedFile(src_io._file)

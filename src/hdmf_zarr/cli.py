@@ -147,10 +147,15 @@ def _add_convert(commands: Any, common: argparse.ArgumentParser) -> None:
         help="end each chunk with its checksum, so that a damaged byte is an error",
     )
     layout.add_argument(
+        "--strict-json",
+        action="store_true",
+        help="spell NaN and infinities in attributes as text, for readers other than Python's",
+    )
+    layout.add_argument(
         "--dandi",
         action="store_true",
-        help="write what the DANDI archive takes: Zarr format 2, codecs that every reader knows, few "
-        "files",
+        help="write what the DANDI archive takes: Zarr format 2, codecs and JSON that every reader "
+        "knows, few files",
     )
     layout.add_argument(
         "--external-links",
@@ -318,6 +323,7 @@ def _convert(options: argparse.Namespace) -> None:
             external_links=options.external_links,
             number_of_jobs=options.jobs,
             checksum=options.checksum,
+            strict_json=options.strict_json,
             dandi=options.dandi,
             durable=options.durable,
             on_plan=announce,

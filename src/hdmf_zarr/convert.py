@@ -93,6 +93,7 @@ def convert(
     external_links: ExternalLinks | None = None,
     number_of_jobs: int = 1,
     checksum: bool = False,
+    strict_json: bool = False,
     dandi: bool = False,
     durable: bool = False,
     on_plan: Callable[[Planned], None] | None = None,
@@ -116,8 +117,11 @@ def convert(
         How a new Zarr store is laid out, as for `ZarrIO.export`; an HDF5 file takes none of them.
     checksum : bool
         End each encoded chunk of a new Zarr store with its CRC-32C.
+    strict_json : bool
+        Spell NaN and infinities in attributes as text, as for `ZarrIO.write`.
     dandi : bool
-        Write what the DANDI archive takes: Zarr format 2, codecs that every reader knows, few files.
+        Write what the DANDI archive takes: Zarr format 2, codecs and JSON that every reader knows, few
+        files.
     durable : bool
         Return when a new Zarr store is on the disk, as for `ZarrIO.export`.
     on_plan : callable, optional
@@ -148,6 +152,7 @@ def convert(
         "number_of_jobs": None if number_of_jobs == 1 else number_of_jobs,
         "external_links": external_links,
         "checksum": checksum or None,
+        "strict_json": strict_json or None,
     }
     if dandi:
         zarr_format = _for_dandi(given, destination, zarr_format)
@@ -196,6 +201,7 @@ def _for_dandi(given: dict[str, Any], destination: str, zarr_format: int | None)
     if zarr_format in (None, 2) and given["shards"] is None:
         given["codecs"] = dandi_codecs if given["codecs"] is None else given["codecs"]
         given["chunks"] = dandi_chunks if given["chunks"] is None else given["chunks"]
+        given["strict_json"] = True
         return 2
     raise OptionError("the DANDI archive takes Zarr format 2, which has no shards")
 

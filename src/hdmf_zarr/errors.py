@@ -18,6 +18,7 @@ Each error is also the builtin (or HDMF) error that a caller would expect::
     ├── LayoutError               ValueError             chunks, shards or codecs that do not fit
     ├── OptionError               ValueError, TypeError  an option that has no meaning here
     ├── MissingExtraError         ImportError            an optional dependency is not installed
+    ├── LostWriteError            OSError                a store did not keep what it had confirmed
     └── WorkerError               RuntimeError           a worker that writes failed, or was ended
 """
 
@@ -33,6 +34,7 @@ __all__ = [
     "HDMFZarrError",
     "LayoutError",
     "LockedError",
+    "LostWriteError",
     "MetadataError",
     "MissingExtraError",
     "ModeError",
@@ -112,6 +114,10 @@ class OptionError(HDMFZarrError, ValueError, TypeError):
 
 class MissingExtraError(HDMFZarrError, ImportError):
     """An optional dependency is needed and not installed."""
+
+
+class LostWriteError(HDMFZarrError, OSError):
+    """A store has confirmed that it stored something, and does not have it."""
 
 
 class WorkerError(HDMFZarrError, RuntimeError):

@@ -1,4 +1,4 @@
-"""Stores that fail, tear or lose an operation: afterwards the old store or the new one, or an error."""
+"""Every change of every operation fails, tears, waits or is lost: the old store, the new one, or an error."""
 
 from __future__ import annotations
 
@@ -6,251 +6,325 @@ import errno
 import os
 import shutil
 import subprocess
+import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
+from hdmf.backends.hdf5 import HDF5IO
+from hdmf.build import DatasetBuilder, GroupBuilder, LinkBuilder, ReferenceBuilder
 from hdmf.common import get_manager
-from zarr.abc.store import Store
-from zarr.storage import LocalStore, MemoryStore, WrapperStore
+from zarr.storage import MemoryStore
 
-from hdmf_zarr import ZarrIO, check
-from hdmf_zarr.errors import HDMFZarrError, NotAStoreError
-from hdmf_zarr.stores.bytestore import LocalByteStore
+from hdmf_zarr import ZarrDataIO, ZarrIO, check
+from hdmf_zarr.errors import HDMFZarrError
 from hdmf_zarr.transfer.upgrade import upgrade
-from tests.integration.test_transactions import (
-    NEW,
-    OLD,
-    append,
-    content,
-    tree,
-    value_of,
-    write,
-)
+from tests.faults import FAULTS, Fault, FaultyStore, faulty_disk
+from tests.integration.test_transactions import OLD, append, content, tree, value_of, write
 
-PARTS = (
-    OLD,
-    (["group"], [1.0] * 50 + [2.0] * 3, [1.0] * 50, {"value": 1.0}),
-    (["group", "new"], [1.0] * 50 + [2.0] * 3, [1.0] * 50, {"value": 1.0}),
-    NEW,
-)
-"""An append of three steps that was given up after some, and closed."""
+ROWS = 30
 
-FAULTS = ("fail", "tear", "delay")
+Content = dict[str, Any]
 
 
-class FaultyStore(WrapperStore[Any]):
-    """A store whose n-th change fails, tears (half a value is there, and an error) or is slow."""
-
-    def __init__(self, store: Store, at: int, fault: str) -> None:
-        super().__init__(store)
-        self.at = at
-        self.fault = fault
-        self.count = 0
-
-    async def _change(self, key: str = "", value: Any = None) -> None:
-        self.count += 1
-        if self.count - 1 != self.at:
-            return
-        if self.fault == "delay":
-            import asyncio
-
-            await asyncio.sleep(0.02)
-            return
-        if self.fault == "tear" and value is not None:
-            await self._store.set(key, value[: len(value) // 2])
-        raise OSError(errno.EIO, "the store broke")
-
-    async def set(self, key: str, value: Any) -> None:
-        await self._change(key, value)
-        await super().set(key, value)
-
-    async def delete(self, key: str) -> None:
-        await self._change()
-        await super().delete(key)
-
-    async def delete_dir(self, prefix: str) -> None:
-        await self._change()
-        await super().delete_dir(prefix)
-
-    async def clear(self) -> None:
-        await self._change()
-        await super().clear()
+def small(value: int) -> GroupBuilder:
+    """A store of every kind of object that says everywhere which one it is."""
+    root = GroupBuilder("root", attributes={"value": value})
+    group = GroupBuilder("group", attributes={"text": f"text {value}"})
+    root.set_group(group)
+    numbers = DatasetBuilder(
+        "numbers", ZarrDataIO(np.full(ROWS, value), chunks=(20,)), attributes={"value": value}
+    )
+    group.set_dataset(numbers)
+    group.set_dataset(DatasetBuilder("texts", [f"text {value}"] * 3))
+    group.set_dataset(DatasetBuilder("scalar", float(value)))
+    reference = ReferenceBuilder(numbers)
+    group.set_dataset(DatasetBuilder("references", [reference] * 2, dtype="object"))
+    root.set_link(LinkBuilder(numbers, "link"))
+    return root
 
 
-def every_fault(work: Callable[[int], bool], limit: int = 120) -> int:
-    """Do something with a fault at each of its changes, until there is none at which it can be."""
-    for at in range(limit):
-        if not work(at):
-            return at
-    pytest.fail("it has no end")
+def expected(value: int, rows: int = 0, *, has_new: bool = False) -> Content:
+    """What reading such a store gives."""
+    groups = {"group": {"text": f"text {value}"}}
+    found = {
+        "value": value,
+        "link": "numbers",
+        "numbers": [value] * ROWS + [2] * rows,
+        "numbers.value": value,
+        "texts": [f"text {value}"] * 3,
+        "scalar": float(value),
+        "references": ["numbers"] * 2,
+    }
+    if has_new:
+        groups["new"] = {"value": 2}
+        found["new"] = [2] * 5
+    return {**found, "groups": groups}
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("zarr_format", [2, 3])
-def test_a_store_in_memory_is_whole_or_refused_after_any_fault(
-    fault: str, zarr_format: int
-) -> None:
-    def work(at: int) -> bool:
-        memory = MemoryStore()
-        faulty = FaultyStore(memory, at, fault)
-        try:
-            write(faulty, 1.0, zarr_format=zarr_format)
-        except OSError:
-            with pytest.raises(HDMFZarrError):
-                value_of(memory)
-        else:
-            assert value_of(memory) == 1.0
-            assert check(memory).findings == ()
-        return faulty.count > at
-
-    assert every_fault(work) > 5
-
-
-@pytest.mark.parametrize("fault", FAULTS)
-def test_an_append_in_memory_was_or_was_not(fault: str) -> None:
-    """The failed append undoes itself, or the next writer does; readers see the old view meanwhile."""
-
-    def work(at: int) -> bool:
-        memory = MemoryStore()
-        write(memory, 1.0)
-        faulty = FaultyStore(memory, at, fault)
-        try:
-            append(faulty, 2.0)
-        except OSError:
-            pass
-        else:
-            assert content(memory) == NEW
-        try:
-            assert content(memory) in PARTS
-            bad = {f.severity for f in check(memory).findings} - {"note"}
-            assert not bad, check(memory)
-        except HDMFZarrError:
-            assert fault == "tear"  # half of the root's document: refused, and told why
-            return faulty.count > at
-        with ZarrIO(memory, "r+", get_manager()):
-            pass
-        assert content(memory) in PARTS
-        assert check(memory).findings == ()
-        return faulty.count > at
-
-    assert every_fault(work) > 5
+def read(target: Any) -> Content:
+    """Everything in a store."""
+    with ZarrIO(target, "r", get_manager()) as io:
+        root = io.read_builder()
+        group = root["group"]
+        found = {
+            "value": root.attributes["value"],
+            "link": root.links["link"].builder.name,
+            "numbers": group["numbers"].data[:].tolist(),
+            "numbers.value": group["numbers"].attributes["value"],
+            "texts": list(group["texts"].data[:]),
+            "scalar": float(np.asarray(group["scalar"].data)),
+            "references": [getattr(one, "name", None) for one in group["references"].data[:]],
+            "groups": {name: dict(one.attributes) for name, one in root.groups.items()},
+        }
+        if "new" in root.groups:
+            found["new"] = root["new"]["x"].data[:].tolist()
+    return found
 
 
-@pytest.fixture
-def failing_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int, str], None]]:
-    """Let the n-th change of local stores, and all after it (a full disk), fail or tear."""
-    plain = {name: getattr(LocalByteStore, name) for name in ("set", "delete")}
-    plain_zarr = LocalStore.set
-
-    def arm(at: int, fault: str) -> None:
-        count = 0
-
-        def hit() -> bool:
-            nonlocal count
-            count += 1
-            return count > at >= 0
-
-        def set_(self: LocalByteStore, key: str, value: bytes) -> None:
-            if hit():
-                if fault == "tear" and self.is_unseen:  # elsewhere a value comes by a rename
-                    plain["set"](self, key, value[: len(value) // 2])
-                raise OSError(errno.ENOSPC, "No space left on device")
-            plain["set"](self, key, value)
-
-        async def set_zarr(self: LocalStore, key: str, value: Any) -> None:
-            if hit():
-                raise OSError(errno.ENOSPC, "No space left on device")
-            await plain_zarr(self, key, value)
-
-        monkeypatch.setattr(LocalByteStore, "set", set_)
-        monkeypatch.setattr(LocalStore, "set", set_zarr)
-
-    yield arm
-    monkeypatch.undo()
+def read_numbers(target: Any) -> Content:
+    with ZarrIO(target, "r", get_manager()) as io:
+        root = io.read_builder()
+        return {"numbers": root["numbers"].data[:].tolist(), **root.attributes}
 
 
-@pytest.mark.parametrize("fault", ["fail", "tear"])
-@pytest.mark.parametrize("zarr_format", [2, 3])
-def test_a_full_disk_leaves_the_old_store(
-    tmp_path: Path, failing_disk: Any, fault: str, zarr_format: int
-) -> None:
-    target = write(tmp_path / "file.zarr", 1.0, zarr_format=zarr_format)
-
-    def work(at: int) -> bool:
-        failing_disk(at, fault)
-        try:
-            write(target, 2.0, zarr_format=zarr_format)
-        except OSError:
-            failed = True
-        else:
-            failed = False
-        failing_disk(-1, fault)
-        assert value_of(target) == (1.0 if failed else 2.0)
-        assert check(target).findings == ()
-        assert [path.name for path in tmp_path.iterdir()] == ["file.zarr"]
-        return failed
-
-    assert every_fault(work) > 5
+# -- operations ------------------------------------------------------------------------------------
 
 
-def test_an_append_to_a_full_disk_never_was(tmp_path: Path, failing_disk: Any) -> None:
-    def work(at: int) -> bool:
-        target = write(tmp_path / f"{at}.zarr", 1.0)
-        failing_disk(at, "fail")
-        try:
-            append(target, 2.0)
-        except OSError:
-            failed = True
-        else:
-            failed = False
-        failing_disk(-1, "fail")
-        assert content(target) in ((OLD, NEW) if failed else (NEW,))
-        assert {f.severity for f in check(target).findings} <= {"note"}
-        with ZarrIO(target, "r+", get_manager()):
-            pass
-        assert content(target) in (OLD, NEW)
-        assert check(target).findings == ()
-        return failed
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """What is done to a store.
 
-    assert every_fault(work) > 5
+    Attributes
+    ----------
+    prepare : callable
+        Makes what is there before, in a folder or in memory, and returns what `act` is given beside the
+        target.
+    act : callable
+    before, after : tuple of contents
+        What may be there, as ``read`` gives it: if it failed, if it did not. None is: nothing opens.
+    """
 
-
-def test_an_upgrade_on_a_full_disk_leaves_a_store_of_either_format(
-    tmp_path: Path, failing_disk: Any
-) -> None:
-    def work(at: int) -> bool:
-        target = write(tmp_path / f"{at}.zarr", 1.0, zarr_format=2)
-        failing_disk(at, "fail")
-        try:
-            upgrade(target)
-        except OSError:
-            failed = True
-        else:
-            failed = False
-        failing_disk(-1, "fail")
-        assert value_of(target) == 1.0
-        assert {f.severity for f in check(target).findings} <= {"note"}
-        return failed
-
-    assert every_fault(work) > 3
+    prepare: Callable[[Any, Path, int], Any]
+    act: Callable[[Any, Any, int], None]
+    before: tuple[Content | None, ...]
+    after: tuple[Content, ...]
+    read: Callable[[Any], Content] = read
+    places: tuple[str, ...] = ("memory", "disk")
+    zarr_formats: tuple[int, ...] = (2, 3)
 
 
-def test_an_export_whose_source_breaks_leaves_the_old_store(tmp_path: Path) -> None:
-    target, memory = write(tmp_path / "file.zarr", 1.0), MemoryStore()
-    write(memory, 2.0)
-    del memory._store_dict["group/b/c.0"]
-    memory._store_dict["group/a/c.0"] = memory._store_dict["zarr.json"]
+def write_small(target: Any, value: int, zarr_format: int) -> Any:
+    with ZarrIO(target, "w", get_manager(), zarr_format=zarr_format) as io:
+        io.write_builder(small(value), durable=False)
+    return target
+
+
+def append_small(target: Any, _source: Any, _zarr_format: int) -> None:
+    """Rows into a chunk that is there, a group, more rows into new chunks, an attribute."""
+    with ZarrIO(target, "r+", get_manager()) as io:
+        data = io.read_builder()["group"]["numbers"].data
+        data.append(np.full(3, 2))
+        new = GroupBuilder("new", attributes={"value": 2})
+        new.set_dataset(DatasetBuilder("x", np.full(5, 2)))
+        io.write_group("", new)
+        data.append(np.full(20, 2))
+
+
+def export_zarr(target: Any, source: Any, zarr_format: int) -> None:
     with (
-        ZarrIO(memory, "r", get_manager()) as source,
-        ZarrIO(target, "w", get_manager()) as io,
-        pytest.raises(HDMFZarrError),
+        ZarrIO(source, "r", get_manager()) as src_io,
+        ZarrIO(target, "w", get_manager(), zarr_format=zarr_format) as io,
     ):
-        io.export(source, codecs="default")
-    assert value_of(target) == 1.0
-    assert [path.name for path in tmp_path.iterdir()] == ["file.zarr"]
+        io.export(src_io)
+
+
+def export_hdf5(shards: Any) -> Callable[[Any, Any, int], None]:
+    def act(target: Any, source: Any, zarr_format: int) -> None:
+        with (
+            HDF5IO(str(source), "r", manager=get_manager()) as src_io,
+            ZarrIO(target, "w", get_manager(), zarr_format=zarr_format) as io,
+        ):
+            io.export(src_io, cache_spec=False, shards=shards)
+
+    return act
+
+
+def old_store(target: Any, _folder: Path, zarr_format: int) -> None:
+    write_small(target, 1, zarr_format)
+
+
+def old_store_and_source(target: Any, _folder: Path, zarr_format: int) -> Any:
+    write_small(target, 1, zarr_format)
+    return write_small(MemoryStore(), 2, zarr_format)
+
+
+def old_numbers_and_hdf5(target: Any, folder: Path, zarr_format: int) -> Path:
+    root = GroupBuilder("root", attributes={"value": 1})
+    root.set_dataset(DatasetBuilder("numbers", np.full(ROWS, 1)))
+    with ZarrIO(target, "w", get_manager(), zarr_format=zarr_format) as io:
+        io.write_builder(root, durable=False)
+    with h5py.File(folder / "source.h5", "w") as file:
+        file.attrs["value"] = 2
+        file.create_dataset("numbers", data=np.full(ROWS, 2), chunks=(8,), compression="gzip")
+    return folder / "source.h5"
+
+
+def source_of_format_2(_target: Any, folder: Path, _zarr_format: int) -> Path:
+    return write_small(folder / "source.zarr", 2, 2)
+
+
+HDF5_CONTENTS = ({"value": 1, "numbers": [1] * ROWS}, {"value": 2, "numbers": [2] * ROWS})
+
+OPERATIONS: dict[str, Operation] = {
+    "write": Operation(
+        prepare=old_store,
+        act=lambda target, _source, zarr_format: write_small(target, 2, zarr_format),
+        before=(expected(1), None),
+        after=(expected(2),),
+    ),
+    "append": Operation(
+        prepare=old_store,
+        act=append_small,
+        before=(
+            expected(1),
+            expected(1, 3),
+            expected(1, 3, has_new=True),  # given up after some steps, and closed
+            expected(1, 23, has_new=True),
+        ),
+        after=(expected(1, 23, has_new=True),),
+    ),
+    "export": Operation(
+        prepare=old_store_and_source,
+        act=export_zarr,
+        before=(expected(1), None),
+        after=(expected(2),),
+    ),
+    "export HDF5": Operation(
+        prepare=old_numbers_and_hdf5,
+        act=export_hdf5(None),
+        before=(HDF5_CONTENTS[0], None),
+        after=(HDF5_CONTENTS[1],),
+        read=read_numbers,
+    ),
+    "export HDF5 into shards": Operation(
+        prepare=old_numbers_and_hdf5,
+        act=export_hdf5({"numbers": (16,)}),
+        before=(HDF5_CONTENTS[0], None),
+        after=(HDF5_CONTENTS[1],),
+        read=read_numbers,
+        zarr_formats=(3,),
+    ),
+    "upgrade": Operation(
+        prepare=source_of_format_2,
+        act=lambda target, source, _zarr_format: upgrade(source, target, overwrite=True),
+        before=(None,),
+        after=(expected(2),),
+        zarr_formats=(3,),
+    ),
+    "upgrade by links": Operation(
+        prepare=source_of_format_2,
+        act=lambda target, source, _zarr_format: upgrade(source, target, way="link"),
+        before=(None,),
+        after=(expected(2),),
+        places=("disk",),
+        zarr_formats=(3,),
+    ),
+    "upgrade in place": Operation(
+        prepare=lambda target, _folder, _zarr_format: write_small(target, 2, 2),
+        act=lambda target, _source, _zarr_format: upgrade(target),
+        before=(expected(2),),
+        after=(expected(2),),
+        places=("disk",),
+        zarr_formats=(2,),
+    ),
+}
+
+ROWS_OF_TABLE = [
+    pytest.param(name, place, zarr_format, fault, id=f"{name}, {place}, {zarr_format}, {fault}")
+    for name, operation in OPERATIONS.items()
+    for place in operation.places
+    for zarr_format in operation.zarr_formats
+    for fault in (FAULTS if place == "memory" else ("fail", "tear", "lose", "full"))
+]
+
+
+# -- the table -------------------------------------------------------------------------------------
+
+
+def try_reading(operation: Operation, target: Any) -> tuple[Content | None, list[str]]:
+    """What a store holds, None where it is refused; and what reading it was warned of."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        try:
+            found = operation.read(target)
+        except (HDMFZarrError, OSError):
+            found = None
+    return found, [str(one.message) for one in said]
+
+
+def problems(target: Any) -> set[str] | None:
+    """Codes of what a check finds beside notes; None where there is no store."""
+    try:
+        found = check(target).findings
+    except HDMFZarrError:
+        return None
+    return {one.code for one in found if one.severity != "note"}
+
+
+def one_fault(
+    operation: Operation, place: str, zarr_format: int, fault: Fault, folder: Path
+) -> None:
+    folder.mkdir()
+    target: Any = MemoryStore() if place == "memory" else folder / "file.zarr"
+    source = operation.prepare(target, folder, zarr_format)
+    error = None
+    try:
+        if place == "memory":
+            operation.act(FaultyStore(target, fault), source, zarr_format)
+        else:
+            with faulty_disk(fault):
+                operation.act(target, source, zarr_format)
+    except OSError as caught:
+        error = caught
+    found, said = try_reading(operation, target)
+    bad = problems(target)
+    what = f"change {fault.at} ({fault.struck}): {error!r}, {bad}, {said}, {found}"
+    lost = [text for text in said if "the chunk is not there" in text]
+    if found is None:
+        assert bad is None or bad, f"refused, and nothing is found; {what}"
+        assert error is not None or fault.kind == "lose", what
+        assert None in operation.before or fault.kind in ("lose", "tear"), what
+    elif lost:  # of Zarr format 2, which cannot tell
+        assert zarr_format == 2, what
+        assert "missing-chunk" in (bad or ()), what
+    else:
+        allowed = operation.after if error is None else operation.before + operation.after
+        assert found in allowed, what
+        # Of what was written at the same time some may come after the failed write has tidied up; half
+        # a document is there only where a store does not put it in its place at once.
+        torn = (
+            {"broken-document", "broken-consolidated-metadata"} if fault.kind == "tear" else set()
+        )
+        assert fault.kind == "lose" or bad <= {"leftover"} | torn, what
+
+
+@pytest.mark.parametrize(("name", "place", "zarr_format", "fault"), ROWS_OF_TABLE)
+def test_the_old_store_or_the_new_one_or_an_error(
+    name: str, place: str, zarr_format: int, fault: str, tmp_path: Path
+) -> None:
+    for at in range(200):
+        here = Fault(at, fault)
+        one_fault(OPERATIONS[name], place, zarr_format, here, tmp_path / str(at))
+        if here.count <= at:
+            break
+    else:
+        pytest.fail("it has no end")
+    assert at > 3
 
 
 # -- real disks ------------------------------------------------------------------------------------
@@ -271,8 +345,6 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_disk_that_is_really_full(small_disk: Path) -> None:
     target = write(small_disk / "file.zarr", 1.0)
     builder = tree(2.0)
-    from hdmf.build import DatasetBuilder
-
     data = np.random.default_rng(0).random(300_000)
     builder["group"].set_dataset(DatasetBuilder("large", data))
     io = ZarrIO(target, "w", get_manager())
@@ -332,12 +404,3 @@ def test_permissions_that_are_lost_half_way(tmp_path: Path, immutable: Any) -> N
         append(target, 2.0)
     assert content(target) == OLD
     assert {f.severity for f in check(target).findings} <= {"note"}
-
-
-def test_a_lost_chunk_is_found(tmp_path: Path) -> None:
-    """A store that loses what it said it has stored: nothing can help but a check."""
-    target = write(tmp_path / "file.zarr", 1.0)
-    (target / "group" / "a" / "c.0").unlink()
-    assert [f.code for f in check(target).findings] == ["missing-chunk"]
-    with pytest.raises(NotAStoreError):
-        value_of(tmp_path / "file.zarr" / "group" / "a")

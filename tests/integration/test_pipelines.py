@@ -14,7 +14,7 @@ from hdmf.build import DatasetBuilder, GroupBuilder
 from zarr.storage import MemoryStore
 
 from hdmf_zarr import ZarrDataIO, ZarrIO
-from hdmf_zarr.errors import HDMFZarrError
+from hdmf_zarr.errors import ChunkError, HDMFZarrError
 from hdmf_zarr.stores.array import HDMFZarrArray
 
 HAS_ZARRS = importlib.util.find_spec("zarrs") is not None
@@ -42,7 +42,8 @@ def opened(store: Any, mode: str = "r") -> HDMFZarrArray:
 
 
 def pipeline_of(array: HDMFZarrArray) -> str:
-    return type(array._async_array.codec_pipeline).__name__
+    pipeline = array._async_array.codec_pipeline
+    return type(getattr(pipeline, "_pipeline", pipeline)).__name__
 
 
 def test_shards_of_a_folder(tmp_path: Path) -> None:
@@ -50,6 +51,19 @@ def test_shards_of_a_folder(tmp_path: Path) -> None:
     assert pipeline_of(array) == ("ZarrsCodecPipeline" if HAS_ZARRS else FUSED_OR_DEFAULT)
     for selection in (..., 5, slice(3, 70), (slice(None), 4), [1, 30, 70], DATA[:, 0] > 300):
         np.testing.assert_array_equal(array[selection], DATA[selection])
+
+
+def test_a_shard_that_is_missing_is_no_fill_value(tmp_path: Path) -> None:
+    shards = sorted((write(tmp_path / "a.zarr") / "data").glob("c.*"))
+    assert len(shards) > 1
+    shards[-1].unlink()
+    array = opened(tmp_path / "a.zarr")
+    np.testing.assert_array_equal(array[:3, :2], DATA[:3, :2])
+    for selection in (..., [-1], (slice(None), -1)):
+        with pytest.raises(
+            ChunkError, match=r":/data/c\..*: the chunk was written and is not there"
+        ):
+            array[selection]
 
 
 @pytest.mark.parametrize("dtype", ["bool", ">i4", "<f2", "<u8"])

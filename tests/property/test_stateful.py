@@ -1,4 +1,4 @@
-"""Writes, appends, failures and reopenings in any order, against a model in memory."""
+"""Writes, appends, deletions, failures and reopenings in any order, against a model in memory."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import zarr
 from hdmf.build import DatasetBuilder, GroupBuilder
 from hdmf.common import get_manager
 from hypothesis import settings
@@ -27,8 +28,11 @@ class Files(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp())
         self.path = self.folder / "file.zarr"
         self.model: dict[str, list[int]] = {}
+        self.n_groups = 0
+        self.reader: tuple[ZarrIO, Any] | None = None
 
     def teardown(self) -> None:
+        self.stop_reading()
         shutil.rmtree(self.folder)
 
     @initialize(values=numbers, zarr_format=st.sampled_from([2, 3]))
@@ -55,10 +59,57 @@ class Files(RuleBasedStateMachine):
 
     @rule(values=numbers)
     def add_a_group(self, values: list[int]) -> None:
-        name = f"group{len(self.model)}"
+        self.n_groups += 1
+        name = f"group{self.n_groups}"
         with ZarrIO(self.path, "r+", get_manager()) as io:
             io.write_group("", self._group(name, values))
         self.model[name] = list(values)
+
+    @rule(which=st.integers(0, 5), values=numbers)
+    def delete_a_group(self, which: int, values: list[int]) -> None:
+        """With zarr, which has what HDMF has not; the next append takes it over."""
+        name = sorted(self.model)[which % len(self.model)]
+        del zarr.open_group(self.path, mode="r+", use_consolidated=False)[name]
+        del self.model[name]
+        self.add_a_group(values)
+
+    @rule(values=numbers, mode=st.sampled_from(["w", "w-", "x", "a"]))
+    def delete_the_store(self, values: list[int], mode: str) -> None:
+        self.stop_reading()
+        shutil.rmtree(self.path)
+        with ZarrIO(self.path, mode, get_manager(), zarr_format=self.zarr_format) as io:
+            io.write_builder(self._root({"first": values}))
+        self.model = {"first": list(values)}
+
+    @rule()
+    def start_reading(self) -> None:
+        """A reader that stays open while others write."""
+        self.stop_reading()
+        io = ZarrIO(self.path, "r", get_manager())
+        root = io.read_builder()
+        self.reader = (
+            io,
+            {name: (root[name]["data"].data, self.model[name][:]) for name in self.model},
+        )
+
+    @rule()
+    def go_on_reading(self) -> None:
+        """It reads what was there when it was opened, or is told that this is gone."""
+        if self.reader is None:
+            return
+        for data, expected in self.reader[1].values():
+            try:
+                found = data[:].tolist()
+            except (ValueError, RuntimeError, OSError):
+                continue
+            if not self.is_assigned:
+                assert found == expected
+
+    def stop_reading(self) -> None:
+        if self.reader is not None:
+            self.reader[0].close()
+        self.reader = None
+        self.is_assigned = False
 
     @rule(values=numbers, which=st.integers(0, 5), mode=st.sampled_from(["r+", "a"]))
     def add_rows(self, values: list[int], which: int, mode: str) -> None:
@@ -75,6 +126,7 @@ class Files(RuleBasedStateMachine):
             data.resize((size,))
             if size > len(self.model[name]):
                 data[len(self.model[name]) :] = 7
+        self.is_assigned = True
         kept = self.model[name][:size]
         self.model[name] = kept + [7] * (size - len(kept))
 
@@ -85,6 +137,7 @@ class Files(RuleBasedStateMachine):
             with ZarrIO(self.path, "r+", get_manager()) as io:
                 io.read_builder()[name]["data"].data[0] = value
             self.model[name][0] = value
+            self.is_assigned = True  # elements that are overwritten are seen at once
 
     @rule(values=numbers, mode=st.sampled_from(["r+", "w"]))
     def fail(self, values: list[int], mode: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import uuid
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,12 +25,22 @@ from tests.property.strategies import node_names, number_arrays, text
 Model = dict[str, Any]
 """Name -> a model (a group), an array, a list of text, ``("link", path)`` or ``("references", paths)``."""
 
-values = number_arrays(max_dims=2, min_dims=1, max_side=4) | st.lists(text, min_size=1, max_size=3)
+values = (
+    number_arrays(max_dims=2, min_dims=1, max_side=4)
+    | st.lists(text, min_size=1, max_size=3)
+    | number_arrays(max_dims=0)
+    | text
+)
 
 attributes = st.dictionaries(
     # Those that begin so may be reserved, which is an error and has its own tests.
     node_names.filter(lambda name: not name.startswith(("_", ".", "zarr"))),
-    st.integers(-(2**31), 2**31) | st.floats() | text | st.booleans(),
+    st.integers(-(2**31), 2**31)
+    | st.floats()
+    | text
+    | st.booleans()
+    | number_arrays(max_dims=2, min_dims=1, max_side=3)
+    | st.lists(text, min_size=1, max_size=3).map(lambda texts: np.array(texts, dtype=object)),
     max_size=3,
 )
 
@@ -61,7 +72,9 @@ def build(model: Any, pointers: list[tuple[str, int]]) -> GroupBuilder:
         for name, (kind, content, attrs) in children.items():
             builder: Any
             if kind == "group":
-                builder = GroupBuilder(name, attributes=dict(attrs))
+                # HDMF has one name for one thing of a group.
+                own = {key: value for key, value in attrs.items() if key not in content}
+                builder = GroupBuilder(name, attributes=own)
                 group.set_group(builder)
                 fill(builder, content)
             else:
@@ -111,7 +124,10 @@ def described(group: GroupBuilder) -> Any:
             found[name] = [path_of(getattr(target, "builder", target)) for target in targets]
             continue
         # As text of a fixed width numpy would drop the NULs at its end.
-        array = np.array(data, dtype=object) if isinstance(data, list) else np.asarray(data[:])
+        if isinstance(data, (list, str)):
+            array = np.array(data, dtype=object)
+        else:
+            array = np.asarray(data[...] if np.shape(data) else data)
         kind = "text" if array.dtype.kind in "OUT" else array.dtype.str
         attrs = {
             key: repr(value.item() if isinstance(value, np.generic) else value)
@@ -125,6 +141,10 @@ def described(group: GroupBuilder) -> Any:
 def a_store(kind: str) -> Iterator[Any]:
     if kind == "memory":
         yield MemoryStore()
+        return
+    if kind == "url":
+        pytest.importorskip("fsspec")
+        yield f"memory://trees/{uuid.uuid4().hex}.zarr"
         return
     folder = Path(tempfile.mkdtemp())
     try:
@@ -143,7 +163,7 @@ def zipped(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("zarr_format", [2, 3])
-@pytest.mark.parametrize("kind", ["local", "memory", "zip"])
+@pytest.mark.parametrize("kind", ["local", "memory", "zip", "url"])
 @given(
     model=roots,
     pointers=st.lists(

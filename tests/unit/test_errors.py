@@ -19,6 +19,7 @@ BUILTINS = {
     "UnsupportedFormatError": (NotImplementedError,),
     "MetadataError": (ValueError,),
     "BrokenLinkError": (KeyError, ValueError),
+    "LostWriteError": (OSError,),
     "ChunkError": (errors.MetadataError, RuntimeError),
     "DtypeError": (TypeError, ValueError),
     "EncodingError": (ValueError,),

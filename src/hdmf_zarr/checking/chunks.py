@@ -21,14 +21,14 @@ from hdmf_zarr.checking.metadata import itemsize_of
 from hdmf_zarr.checking.report import Finding
 from hdmf_zarr.codecs.checked import check_compressed, checked_codecs, decoded_size
 from hdmf_zarr.convention import JSON
-from hdmf_zarr.convention.common import STORED_CHUNKS
 from hdmf_zarr.errors import HDMFZarrError, MetadataError
 from hdmf_zarr.stores import compat, format2
-from hdmf_zarr.stores.chunk_keys import (
-    CHUNK_KEYS,
-    FORMAT2_CHUNK_KEYS,
-    chunk_key,
-    coordinates_of,
+from hdmf_zarr.stores.chunk_keys import FORMAT2_CHUNK_KEYS, chunk_key, coordinates_of
+from hdmf_zarr.stores.presence import (
+    grid_of,
+    meaning_of_missing,
+    stored_chunks,
+    writes_every_chunk,
 )
 
 LISTED_MISSING = 100
@@ -75,12 +75,6 @@ class Decoded:
     n_bytes: int = 0
 
 
-def grid_of(document: Mapping[str, JSON]) -> tuple[int, ...]:
-    """Number of chunks (or shards) along each dimension."""
-    unit = document["chunk_grid"]["configuration"]["chunk_shape"]
-    return tuple(-(-size // step) for size, step in zip(document["shape"], unit, strict=True))
-
-
 def _places(grid: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
     """Every place in a grid, in order; `itertools.product` would hold each range in memory."""
     if not grid:
@@ -89,16 +83,6 @@ def _places(grid: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
     for first in range(grid[0]):
         for others in _places(grid[1:]):
             yield first, *others
-
-
-def writes_every_chunk(document: Mapping[str, JSON]) -> bool:
-    """Whether the writer of an array leaves no chunk out unsaid, so that a missing one is lost.
-
-    This package does so, whose keys are like ``c.0.0``, and so did hdmf-zarr up to 0.13, which wrote
-    Zarr format 2. Zarr-python 3, and with it hdmf-zarr 0.14, leaves chunks out that hold only the fill
-    value; its keys are like ``c/0/0``.
-    """
-    return format2.ORIGINAL in document or document["chunk_key_encoding"] == CHUNK_KEYS
 
 
 # -- which chunks are there ------------------------------------------------------------------------
@@ -118,12 +102,12 @@ def check_presence(examined: Examined, chunks: Mapping[str, ArrayChunks]) -> Ite
         missing = math.prod(grid) - len(present)
         if missing == 0:
             continue
-        stored = (document.get("attributes") or {}).get(STORED_CHUNKS)
-        if isinstance(stored, int) and len(present) < stored:
+        stored = stored_chunks(document)
+        if stored is not None and len(present) < stored:
             message = f"{len(present)} chunks are there of {stored} that were written"
             yield Finding.of(kinds.MISSING_CHUNK, path, message)
             continue
-        if not writes_every_chunk(document) or isinstance(stored, int):
+        if stored is not None or not writes_every_chunk(document):
             message = (
                 f"{missing} of {math.prod(grid)} chunks are not there and read as the fill value"
             )
@@ -322,7 +306,8 @@ def _check_chunk(
     except OSError as error:
         return 0, [Finding.of(kinds.UNREADABLE_OBJECT, task.path, error, key=key)]
     if encoded is None:
-        kind = kinds.MISSING_CHUNK if writes_every_chunk(task.document) else kinds.ABSENT_CHUNKS
+        is_absent = meaning_of_missing(task.document) == "absent"
+        kind = kinds.ABSENT_CHUNKS if is_absent else kinds.MISSING_CHUNK
         return 0, [Finding.of(kind, task.path, f"the chunk at {list(at)} is missing", key=key)]
     try:
         _check_native(task, encoded)

@@ -14,6 +14,7 @@ from hdmf_zarr.checking import kinds
 from hdmf_zarr.checking.examined import Examined
 from hdmf_zarr.checking.report import Finding
 from hdmf_zarr.convention import JSON
+from hdmf_zarr.convention.attributes import holds_not_finite
 from hdmf_zarr.stores import format2
 
 TENSORSTORE, ZARRITA, MATLAB = "TensorStore", "zarrita.js", "MATLAB"
@@ -82,7 +83,8 @@ FORMAT2_CODECS: dict[str, Obstacle] = {
 """Filter or compressor of Zarr format 2 -> who cannot open it."""
 
 NAN_TOKEN = Obstacle(
-    _ALL, "JSON has no NaN and no infinity: leave the attribute out, or store text or a dataset."
+    _ALL,
+    "JSON has no NaN and no infinity: convert with --strict-json (or --dandi), which spells them out.",
 )
 
 
@@ -111,7 +113,7 @@ def _listed(names: list[str]) -> str:
 
 def _obstacles(examined: Examined, path: str) -> Iterator[tuple[str, Obstacle]]:
     document = examined.hierarchy.documents[path]
-    if _holds_nan(examined.hierarchy.attributes(path)):
+    if holds_not_finite(examined.hierarchy.attributes(path)):
         yield "metadata with NaN or infinity in an attribute", NAN_TOKEN
     if document["node_type"] != "array" or format2.BROKEN in document:
         return
@@ -146,11 +148,3 @@ def _format2_obstacles(metadata: Mapping[str, JSON]) -> Iterator[tuple[str, Obst
     for codec in codecs:
         if codec.get("id") in FORMAT2_CODECS:
             yield f"the codec {codec['id']}", FORMAT2_CODECS[codec["id"]]
-
-
-def _holds_nan(value: JSON) -> bool:
-    if isinstance(value, float):
-        return value != value or value in (float("inf"), float("-inf"))
-    if isinstance(value, dict):
-        return any(map(_holds_nan, value.values()))
-    return isinstance(value, list) and any(map(_holds_nan, value))

@@ -8,6 +8,7 @@ in the node's reserved attribute ``_ATTRIBUTE_DTYPES``.
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import date, datetime
@@ -50,6 +51,51 @@ def encode_attribute(value: Any) -> tuple[JSON, str | None]:
         array = _as_array(list(value) if isinstance(value, AbstractSet) else value)
         return _encode_scalar(array[()]) if array.ndim == 0 else _encode_array(array)
     return _encode_scalar(value)
+
+
+def spell_out(value: JSON, dtype: str | None) -> tuple[JSON, str | None]:
+    """Return an encoded attribute in which NaN and infinities are text, as strict JSON wants it.
+
+    The dtype, which is recorded then, tells them from text that reads the same.
+
+    Raises
+    ------
+    EncodingError
+        If they are in an object, or beside text.
+    """
+    if not holds_not_finite(value):
+        return value, dtype
+    if not _is_numeric(value):
+        raise EncodingError(
+            f"{value!r:.200} has NaN or infinity in an object or beside text, which strict JSON cannot tell "
+            "from text; make it numbers alone, or write without strict_json"
+        )
+    return _spelled(value), dtype or "float64"
+
+
+def holds_not_finite(value: JSON) -> bool:
+    """Whether there is a NaN or infinity, for which JSON has no number, anywhere in a value."""
+    if isinstance(value, float):
+        return not math.isfinite(value)
+    if isinstance(value, dict):
+        return any(map(holds_not_finite, value.values()))
+    return isinstance(value, list) and any(map(holds_not_finite, value))
+
+
+def _is_numeric(value: JSON) -> bool:
+    if isinstance(value, list):
+        return all(map(_is_numeric, value))
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _spelled(value: JSON) -> JSON:
+    if isinstance(value, list):
+        return [_spelled(entry) for entry in value]
+    if not isinstance(value, float) or math.isfinite(value):
+        return value
+    if math.isnan(value):
+        return "NaN"
+    return "Infinity" if value > 0 else "-Infinity"
 
 
 def decode_attribute(
@@ -99,7 +145,10 @@ def decode_attribute(
 def _of_dtype(value: JSON, dtype: np.dtype[Any]) -> Any:
     if dtype.kind in "iu" and np.any(np.asarray(value) % 1):
         raise ValueError("a fraction is no integer")
-    return np.array(value, dtype=dtype) if isinstance(value, list) else dtype.type(value)
+    if isinstance(value, list):
+        return np.array(value, dtype=dtype)
+    # As JSON gives it, where its NaN is not spelled out.
+    return float(value) if dtype == np.float64 and isinstance(value, str) else dtype.type(value)
 
 
 def _encode_scalar(value: Any) -> tuple[JSON, str | None]:

@@ -265,7 +265,8 @@ class TreeReader:
 
         async def read(path: str) -> Any:
             try:
-                return await compat.read_scalar(self.hierarchy.async_array(path))
+                present = self.hierarchy.documents[path]
+                return await compat.read_scalar(self.hierarchy.async_array(path, present=present))
             except (HDMFZarrError, ValueError, RuntimeError) as error:
                 return error
 
@@ -370,7 +371,8 @@ class TreeReader:
                 raise type(error)(
                     f"{self.hierarchy.uri}:/{path}: attribute {name!r}: {error}"
                 ) from error
-            if value in ("NaN", "Infinity", "-Infinity") and self._specified_as_float(user, name):
+            is_spelled = name not in recorded and value in ("NaN", "Infinity", "-Infinity")
+            if is_spelled and self._specified_as_float(user, name):
                 decoded[name] = float(value)
         return decoded
 

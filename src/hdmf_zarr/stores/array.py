@@ -15,7 +15,9 @@ import numpy.typing as npt
 import zarr
 import zarr.dtype
 from zarr.abc.codec import BytesBytesCodec
+from zarr.abc.store import Store
 from zarr.codecs import BloscCodec, BytesCodec, ShardingCodec
+from zarr.storage import StorePath
 
 from hdmf_zarr.codecs import chain_from_codecs
 from hdmf_zarr.codecs.chain import default_compressor
@@ -35,7 +37,14 @@ from hdmf_zarr.dtypes import (
     stored_dtype,
 )
 from hdmf_zarr.elements import decode_elements, encode_elements, field_widths, to_memory
-from hdmf_zarr.errors import DtypeError, HDMFZarrError, MetadataError, ModeError, OptionError
+from hdmf_zarr.errors import (
+    DtypeError,
+    HDMFZarrError,
+    LostWriteError,
+    MetadataError,
+    ModeError,
+    OptionError,
+)
 from hdmf_zarr.stores import compat, format2
 from hdmf_zarr.stores.blocks import BlockReader
 from hdmf_zarr.stores.bytestore import open_bytestore
@@ -43,6 +52,7 @@ from hdmf_zarr.stores.cache import memory_index
 from hdmf_zarr.stores.chunk_keys import chunk_key
 from hdmf_zarr.stores.hierarchy import Hierarchy
 from hdmf_zarr.stores.location import Location
+from hdmf_zarr.stores.presence import resized, with_count
 
 GROWN_CHUNK_BYTES = 512 * 1024
 """Up to this size the chunk of a small column grows with it, instead of one chunk a few rows."""
@@ -220,7 +230,9 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
     def _async_array(self) -> zarr.AsyncArray[Any]:
         made = self.__dict__.get("_made_array")
         if made is None:
-            made = self.__dict__["_made_array"] = self._hierarchy.async_array(self._node_path)
+            made = self.__dict__["_made_array"] = self._hierarchy.async_array(
+                self._node_path, present=self._document
+            )
         return made
 
     @_async_array.setter
@@ -262,6 +274,16 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
     def size(self) -> int:
         """Number of elements."""
         return math.prod(self.shape)
+
+    @property
+    def store(self) -> Store:
+        """The store as zarr-python takes it."""
+        return self._hierarchy.bytestore.zarr_store
+
+    @property
+    def store_path(self) -> StorePath:
+        """The store, and the path in it."""
+        return StorePath(self.store, self._node_path)
 
     @property
     def maxshape(self) -> tuple[None, ...]:
@@ -325,6 +347,7 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
             self._hierarchy.check_unchanged(self._node_path)
             return values
         except HDMFZarrError as error:
+            self._hierarchy.check_unchanged(self._node_path)
             if where in str(error):
                 raise
             raise type(error)(f"{where}: {error}") from error
@@ -452,11 +475,11 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
             raise OptionError(
                 f"{self._where} has {self.ndim} dimensions and keeps them, found the shape {new_shape}"
             )
-        if all(new >= old for new, old in zip(new_shape, self.shape, strict=True)):
-            self._take_document({**self._document, "shape": [int(size) for size in new_shape]})
-            return
-        self._remove_chunks_outside(new_shape)
-        self._take_document({**self._document, "shape": [int(size) for size in new_shape]})
+        if any(new < old for new, old in zip(new_shape, self.shape, strict=True)):
+            self._remove_chunks_outside(new_shape)
+        self._hierarchy.count_later(self._node_path)
+        shape = [int(size) for size in new_shape]
+        self._take_document(resized(self._document, shape, is_written=False))
 
     def _remove_chunks_outside(self, new_shape: tuple[int, ...]) -> None:
         unit = self._document["chunk_grid"]["configuration"]["chunk_shape"]
@@ -518,11 +541,30 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
             )
             return
         start = self.shape[0]
-        document = {**self._document, "shape": [count, *self.shape[1:]]}
+        document = resized(self._document, [count, *self.shape[1:]], is_written=True)
         # Chunks first, then the document: a reader of the old one never sees half a row.
         grown = Hierarchy(self._hierarchy.bytestore, {"": {}, self._node_path: document})
-        zarr.Array(grown.async_array(self._node_path))[start:count] = self._encode(rows)
+        array = grown.async_array(self._node_path, present=self._document)
+        zarr.Array(array)[start:count] = self._encode(rows)
+        self._check_last_chunk(grown, rows)
         self._take_document(document)
+
+    def _check_last_chunk(self, grown: Hierarchy, rows: npt.NDArray[Any]) -> None:
+        """Raise `LostWriteError` unless the chunk that had rows has the new ones, too.
+
+        A new chunk that is lost is missing; this one would still be there, with fill values in it.
+        """
+        start, unit = self.shape[0], self._document["chunk_grid"]["configuration"]["chunk_shape"][0]
+        inside = rows[: -start % unit]
+        if inside.size == 0:
+            return
+        kept = HDMFZarrArray.of_node(grown, self._node_path, self.element_type)
+        found = np.asarray(kept[start : start + len(inside)])
+        if not _is_same(self._encode(found), self._encode(inside)):
+            raise LostWriteError(
+                f"{self._where}: rows were added, and the store does not have them; what was there before "
+                "is kept: look at the store and its disk, and write again"
+            )
 
     def _widened(self, rows: npt.NDArray[Any]) -> tuple[ElementType, Any]:
         """Element type and, where the stored one is too narrow for the rows, new data type."""
@@ -614,7 +656,7 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
             values, _as_stored(element, data_type), _record_dtype(data_type)
         )
         self.element_type = element
-        self._take_document(document)
+        self._take_document(with_count(document, None))
 
     @property
     def _document(self) -> dict[str, Any]:
@@ -748,6 +790,13 @@ def _own(values: Any) -> Any:
     if isinstance(values, np.ndarray):
         return values.copy() if values.ndim else values[()]
     return values.copy() if isinstance(values, np.void) else values
+
+
+def _is_same(found: npt.NDArray[Any], expected: npt.NDArray[Any]) -> bool:
+    """Whether elements are the same as they are stored; NaN is NaN."""
+    if expected.dtype.hasobject:
+        return bool(found.tolist() == expected.tolist())
+    return found.astype(expected.dtype).tobytes() == expected.tobytes()
 
 
 def _objects(values: Any) -> npt.NDArray[Any]:

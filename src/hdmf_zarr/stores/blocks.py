@@ -23,6 +23,7 @@ from hdmf_zarr.errors import ChunkError
 from hdmf_zarr.stores import compat
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore
 from hdmf_zarr.stores.chunk_keys import chunk_key, is_known_form
+from hdmf_zarr.stores.presence import tell_missing
 
 MOST_THREADS = 8
 
@@ -111,6 +112,7 @@ class BlockReader:
         key = f"{self.path}/{chunk_key(self.document['chunk_key_encoding'], at)}"
         encoded = self.bytestore.get_into(key, _room)
         if encoded is None:
+            tell_missing(self.document, f"{self.bytestore.location.uri}:/{key}")
             target[...] = self._fill_value
             return
         is_whole = target.shape == self.chain.shape and target.flags.c_contiguous

@@ -306,6 +306,9 @@ class ZarrByteStore:
             compat.run(self.zarr_store.delete_dir(prefix))
         else:
             compat.run(self.zarr_store.clear())
+        # zarr's own give up at the first object that went with its folder already.
+        for key in list(self.list_prefix(prefix)):
+            self.delete(key)
 
     def list_prefix(self, prefix: str) -> Iterator[str]:
         async def collect() -> list[str]:

@@ -260,7 +260,7 @@ class ChunkCache:
         if encoded is None:
             encoded = self._hierarchy.bytestore.get(key)
         if encoded is None:
-            return None
+            return None  # which zarr finds out, too, and tells where it is no fill value
         try:
             chunk = chain.decode(encoded)
         except ChunkError as error:

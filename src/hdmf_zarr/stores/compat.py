@@ -19,6 +19,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import os
 import warnings
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -189,7 +190,10 @@ def _zarrs_pipeline(array: Any) -> Any:
     dtype = array.metadata.dtype.to_native_dtype()
     if not _are_known(array.metadata.codecs) or dtype.kind not in "iuf" or not dtype.isnative:
         return None
-    if not isinstance(array.store_path.store, LocalStore):
+    given = array.store_path.store
+    watched = given if hasattr(given, "look") else None
+    store = given if watched is None else watched._store
+    if not isinstance(store, LocalStore):
         return None
     pipeline = _zarrs_class()
     if pipeline is None:
@@ -197,10 +201,30 @@ def _zarrs_pipeline(array: Any) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            return pipeline.from_array_metadata_and_store(array.metadata, array.store_path.store)
+            made = pipeline.from_array_metadata_and_store(array.metadata, store)
     except (UserWarning, ValueError, TypeError, RuntimeError) as error:
         logger.debug("%s is left to zarr-python: %s", array.store_path, error)
         return None
+    return made if watched is None else _LookingPipeline(made, watched)
+
+
+class _LookingPipeline:
+    """A pipeline that reads past the store of its array, which is asked first what must be there."""
+
+    def __init__(self, pipeline: Any, store: Any) -> None:
+        self._pipeline = pipeline
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pipeline, name)
+
+    async def read(self, batch_info: Any, *args: Any, **kwargs: Any) -> Any:
+        """Read chunks."""
+        batch, folder = list(batch_info), f"{self._store._store.root}/"
+        self._store.look(
+            [chunk[0].path for chunk in batch], lambda key: os.path.exists(folder + key)
+        )
+        return await self._pipeline.read(batch, *args, **kwargs)
 
 
 def _are_known(codecs: Sequence[Any]) -> bool:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -25,6 +26,7 @@ from hdmf_zarr.convention import (
 )
 from hdmf_zarr.errors import (
     BrokenLinkError,
+    LostWriteError,
     MetadataError,
     NotAStoreError,
     StoreNotFoundError,
@@ -55,6 +57,14 @@ from hdmf_zarr.stores.journal import (
 )
 from hdmf_zarr.stores.location import Location, resolve_source
 from hdmf_zarr.stores.names import DOCUMENT, METADATA_KEYS, is_node_path
+from hdmf_zarr.stores.presence import (
+    count_chunks,
+    grid_of,
+    meaning_of_missing,
+    stored_chunks,
+    watched,
+    with_count,
+)
 from hdmf_zarr.stores.system import make_durable
 
 logger = logging.getLogger(__name__)
@@ -110,6 +120,8 @@ class Hierarchy:
         self._replaced: dict[str, list[str]] = {}
         self._documents_on_failure: dict[str, bytes | None] = {}
         self._is_committed = self._names_commit = False
+        self._uncounted: set[str] = set()
+        self._changed_paths: set[str] = set()
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -169,8 +181,28 @@ class Hierarchy:
         """
         recover(bytestore)
         hierarchy = cls.load(bytestore, consolidated=False)
+        hierarchy.refuse_lost_documents()
         hierarchy.is_live = True
         return hierarchy
+
+    def refuse_lost_documents(self) -> None:
+        """Raise where the consolidated metadata alone have a document of which the rest is there.
+
+        For metadata that were read node by node: what is written from them would forget it. Who removes a
+        node removes what is below it, too.
+        """
+        if self._is_consolidated_true or not self.was_consolidated:
+            return
+        known = type(self).load(self.bytestore, consolidated=True)
+        for path, document in known.documents.items():
+            lost = set(known._encoded(path, document)) if path else set()
+            lost -= set(self._encoded(path, self.documents[path]) if path in self.documents else ())
+            if lost and any(self.bytestore.list_prefix(path)):
+                raise MetadataError(
+                    f"{self.uri}:/{min(lost)} is missing, and is in the consolidated metadata only: nothing "
+                    "can be added to the store without losing it. Export the store to another place, or "
+                    "bring the document back from a copy"
+                )
 
     @classmethod
     def _load_format2(cls, bytestore: ByteStore, *, consolidated: bool) -> Hierarchy:
@@ -347,7 +379,7 @@ class Hierarchy:
             return
         if self.specification_path is None:
             written = self.bytestore.get(format2.ATTRIBUTES) or b"{}"
-            attributes = _parse_json(written, f"{self.uri}:/{format2.ATTRIBUTES}")
+            attributes = _parse_or_empty(written, f"{self.uri}:/{format2.ATTRIBUTES}")
             base = specification_path(attributes)
             root = self.documents[""]
             self.documents[""] = {**root, "attributes": {**attributes, **self.attributes("")}}
@@ -454,8 +486,17 @@ class Hierarchy:
 
     # -- zarr's objects --------------------------------------------------------------------------
 
-    def async_array(self, path: str) -> zarr.AsyncArray[Any]:
-        """Return zarr's array of a node, made from the document without a request."""
+    def async_array(
+        self, path: str, *, present: dict[str, JSON] | None = None
+    ) -> zarr.AsyncArray[Any]:
+        """Return zarr's array of a node, made from the document without a request.
+
+        Parameters
+        ----------
+        path : str
+        present : dict, optional
+            The document whose chunks must be there: one that is missing is not read as the fill value.
+        """
         if format2.BROKEN in self.documents[path]:
             raise MetadataError(f"{self.uri}:/{path}: {self.documents[path][format2.BROKEN]}")
         config: Any = {"write_empty_chunks": True}
@@ -467,8 +508,11 @@ class Hierarchy:
                 if document.get("zarr_format") == 3:
                     document = {**document, "codecs": checked_codecs(document["codecs"])}
                 # A chunk that was written is there: a missing one can then be told from an empty one.
+                store = self.bytestore.zarr_store
+                if present is not None:
+                    store = watched(store, self.uri, path, present)
                 array: zarr.AsyncArray[Any] = zarr.AsyncArray(
-                    document, StorePath(self.bytestore.zarr_store, path), config
+                    document, StorePath(store, path), config
                 )
         except (ValueError, KeyError, TypeError) as error:
             raise MetadataError(
@@ -564,21 +608,74 @@ class Hierarchy:
             return
         self.begin()
         if path:
+            self._changed_paths.add(path)
             with self.attempt():
                 self._write_document(path, document)
         self.documents[path] = document
         self.is_changed = True
 
     def _write_document(self, path: str, document: dict[str, JSON]) -> None:
-        prefix = path + "/" if path else ""
-        if self.zarr_format == 3:
-            self.bytestore.set(prefix + DOCUMENT, encode_document(document))
-            return
         if self._is_staged(document):
             return  # until its chunks have their names, the old one is there
+        for key, encoded in self._encoded(path, document).items():
+            self.bytestore.set(key, encoded)
+
+    def _encoded(self, path: str, document: dict[str, JSON]) -> dict[str, bytes]:
+        """Return the objects of a node's metadata, in the order in which they are written."""
+        prefix = path + "/" if path else ""
+        if self.zarr_format == 3:
+            return {prefix + DOCUMENT: encode_document(document)}
         documents = format2.documents_of_node(document)
-        for name in sorted(documents, reverse=True):  # .zgroup last: it makes a group of a folder
-            self.bytestore.set(prefix + name, format2.encode(documents[name]))
+        # .zgroup last: it makes a group of a folder.
+        names = sorted(documents, reverse=True)
+        return {prefix + name: format2.encode(documents[name]) for name in names}
+
+    def _settle_documents(self, paths: list[str]) -> None:
+        """See to it that the store has the documents of nodes; what a failure has torn is put right."""
+        if self._has_failed:
+            for path in paths:
+                encoded = self._encoded(path, self.documents[path])
+                if self.bytestore.get_many(encoded) != encoded:
+                    self._write_document(path, self.documents[path])
+        self.check_kept(paths)
+
+    def check_kept(self, paths: Iterable[str]) -> None:
+        """Raise `LostWriteError` unless the store has the documents of nodes as they were written."""
+        expected: dict[str, bytes] = {}
+        for path in paths:
+            expected |= self._encoded(path, self.documents[path])
+        self._check_objects(expected)
+
+    def check_chunks(self, path: str) -> None:
+        """Raise `LostWriteError` unless an array has the chunks that it should have."""
+        document = self.documents[path]
+        count, grid = count_chunks(self.bytestore, path, document), grid_of(document)
+        if count < math.prod(grid) and meaning_of_missing(document) != "absent":
+            raise LostWriteError(
+                f"{self.uri}:/{path} was written anew, and the store has {count} of its {math.prod(grid)} "
+                "chunks; its old ones are kept: look at the store and its disk, and write again"
+            )
+
+    def _check_objects(self, expected: Mapping[str, bytes | None]) -> None:
+        found = self.bytestore.get_many(expected)
+        for key, encoded in expected.items():
+            if found.get(key) != encoded:
+                raise LostWriteError(
+                    f"{self.uri}:/{key} was written, and the store does not have it; what was there before "
+                    "is kept where there was something: look at the store and its disk, and write again"
+                )
+
+    def count_later(self, path: str) -> None:
+        """Note that an array may have chunks that are never written; the commit counts the others."""
+        self._uncounted.add(path.strip("/"))
+
+    def _count_chunks(self) -> None:
+        for path in sorted(self._uncounted & set(self.documents)):
+            document = self.documents[path]
+            if stored_chunks(document) is not None:
+                n_chunks = count_chunks(self.bytestore, path, document)
+                self.set_document(path, with_count(document, n_chunks))
+        self._uncounted.clear()
 
     def note_document(self, path: str, document: dict[str, JSON]) -> None:
         """Take over a document that zarr has written itself."""
@@ -670,6 +767,7 @@ class Hierarchy:
         """
         if self.is_live:
             self.begin()
+        self._count_chunks()
         self._names_commit = False
         self._name_staged_chunks(consolidate=consolidate, durable=durable)
         if self._journal_is_enough:
@@ -678,22 +776,32 @@ class Hierarchy:
             self._keep_on_failure([DOCUMENT] if self.zarr_format == 3 else roots)
         if durable and isinstance(self.bytestore, LocalByteStore):
             make_durable(self.bytestore.root)
-        if self.zarr_format == 2:
-            self._commit_format2(dict(self.documents[""]), consolidate=consolidate)
-        else:
-            root = dict(self.documents[""])
-            if consolidate:
-                entries = self._consolidated()
-                root["consolidated_metadata"] = {
-                    "kind": "inline",
-                    "must_understand": False,
-                    "metadata": entries,
-                }
-            self.bytestore.set(DOCUMENT, encode_document(root))
+        if self.is_live:
+            # What is obsolete then goes, and who writes next goes by the nodes' own documents.
+            self._check_rewritten()
+            self._settle_documents(sorted(self._changed_paths & set(self.documents)))
+        self._write_root(consolidate=consolidate)
         self._is_committed = self._names_commit or not self._journal_is_enough
         if durable and isinstance(self.bytestore, LocalByteStore):
             make_durable(self.bytestore.root)
         self._note_commit(consolidate=consolidate)
+
+    def _write_root(self, *, consolidate: bool) -> None:
+        """Write the root's documents, and see to it that the store has them."""
+        if self.zarr_format == 2:
+            self._commit_format2(dict(self.documents[""]), consolidate=consolidate)
+            return
+        root = dict(self.documents[""])
+        if consolidate:
+            entries = self._consolidated()
+            root["consolidated_metadata"] = {
+                "kind": "inline",
+                "must_understand": False,
+                "metadata": entries,
+            }
+        encoded = encode_document(root)
+        self.bytestore.set(DOCUMENT, encoded)
+        self._check_objects({DOCUMENT: encoded})
 
     # -- names of chunks that format 2 has only once ---------------------------------------------
 
@@ -789,11 +897,14 @@ class Hierarchy:
     def _commit_format2(self, root: dict[str, JSON], *, consolidate: bool) -> None:
         encoded = format2.encode(self._consolidated_format2())
         self._write_document("", root)
+        self._check_objects(self._encoded("", root))
         # What readers see changes in this one operation.
         if consolidate:
             self.bytestore.set(format2.CONSOLIDATED, encoded)
+            self._check_objects({format2.CONSOLIDATED: encoded})
         else:
             self.bytestore.delete(format2.CONSOLIDATED)
+            self._check_objects({format2.CONSOLIDATED: None})
 
     def _note_commit(self, *, consolidate: bool) -> None:
         self.settle()
@@ -801,8 +912,14 @@ class Hierarchy:
         self._documents_on_failure = {}
         self.is_consolidated = self.was_consolidated = self._is_consolidated_true = consolidate
         self.is_changed = False
+        self._changed_paths.clear()
         self._remove_obsolete_chunks()
         self.end()
+
+    def _check_rewritten(self) -> None:
+        """Raise `LostWriteError` unless arrays that were written anew have all of their chunks."""
+        for path in self._committed_keys:
+            self.check_chunks(path)
 
     def _remove_obsolete_chunks(self) -> None:
         """Remove the chunks of rewritten arrays that the present documents do not name."""

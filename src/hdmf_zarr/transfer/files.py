@@ -50,8 +50,8 @@ class ChunkMover:
         destination: ByteStore,
         path: str,
         is_chunk: Callable[[str], bool],
-    ) -> None:
-        """Start to bring the chunks of the array at a path."""
+    ) -> list[str]:
+        """Start to bring the chunks of the array at a path, and return their keys."""
         keys = [key for key in source.list_prefix(path) if is_chunk(key.removeprefix(path + "/"))]
         if isinstance(source, LocalByteStore) and isinstance(destination, LocalByteStore):
             for folder in {(destination.root / key).parent for key in keys}:
@@ -59,10 +59,11 @@ class ChunkMover:
             for key in keys:
                 files = (source.root / key, destination.root / key)
                 self._moving.append(self._pool.submit(self._move_file, *files))
-            return
+            return keys
         for first in range(0, len(keys), COPIED_TOGETHER):
             batch = keys[first : first + COPIED_TOGETHER]
             self._moving.append(self._pool.submit(_move_values, source, destination, batch))
+        return keys
 
     def finish(self) -> Iterator[int]:
         """Wait for what was started, and yield the bytes that each step has brought.

@@ -8,8 +8,10 @@ root document is written, and that one is the commit.
 
 from __future__ import annotations
 
+import math
 import os
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +28,7 @@ from hdmf_zarr.convention.unified import (
 from hdmf_zarr.dtypes import BYTES_TYPE, TEXT, ElementType
 from hdmf_zarr.elements import bytes_where_not_text, field_widths
 from hdmf_zarr.errors import (
+    ChunkError,
     HDMFZarrError,
     MetadataError,
     OptionError,
@@ -47,6 +50,7 @@ from hdmf_zarr.stores import (
 from hdmf_zarr.stores.array import HDMFZarrArray
 from hdmf_zarr.stores.format2 import BROKEN, CONSOLIDATED, NATIVE, NODE_DOCUMENTS
 from hdmf_zarr.stores.lock import WriterLock
+from hdmf_zarr.stores.presence import count_chunks, count_keys, grid_of, stored_chunks, with_count
 from hdmf_zarr.stores.together import stored_together
 from hdmf_zarr.transfer.files import ChunkMover, Way
 from hdmf_zarr.write.layout import LayoutRequest, decide_layout
@@ -129,6 +133,7 @@ def upgrade(
     hierarchy = Hierarchy.load(bytestore, consolidated=False)
     if hierarchy.zarr_format != 2:
         raise OptionError(f"{location.uri} is of Zarr format 3 already")
+    hierarchy.refuse_lost_documents()
     if is_in_place:
         return _upgrade_in_place(hierarchy)
     target = locate(destination)  # type: ignore[arg-type]
@@ -173,6 +178,7 @@ def _upgrade_locked(hierarchy: Hierarchy) -> Upgraded:
     upgrader = _Upgrader(hierarchy, new, hierarchy.location, None, None)
     try:
         upgrader.run()
+        _check_kept(new, upgrader.report.rewritten)
         new.commit(consolidate=True)
     except BaseException:
         _remove_new(hierarchy)
@@ -182,6 +188,14 @@ def _upgrade_locked(hierarchy: Hierarchy) -> Upgraded:
     _remove_old(hierarchy, upgrader.report.rewritten)
     hierarchy.end()
     return upgrader.report
+
+
+def _check_kept(new: Hierarchy, rewritten: Mapping[str, str]) -> None:
+    """Raise `LostWriteError` unless everything new is in the store: the old goes now."""
+    new.check_kept(path for path in new.documents if path)
+    for path in rewritten:
+        if path in new.documents:
+            new.check_chunks(path)
 
 
 def _remove_new(hierarchy: Hierarchy) -> None:
@@ -304,12 +318,32 @@ class _Upgrader:
         }
         if header.dimension_names and len(header.dimension_names) == len(shape):
             new["dimension_names"] = list(header.dimension_names)
-        if self.mover is not None:
-            self.mover.start(
+        n_chunks = self._keep_chunks(path, document)
+        if stored_chunks(document) is None and n_chunks < math.prod(grid_of(document)):
+            message = (
+                f"{self.old.uri}:/{path} has {n_chunks} of {math.prod(grid_of(document))} chunks; the others "
+                "read as the fill value, since Zarr format 2 does not tell whether they were lost"
+            )
+            warnings.warn(message, UserWarning, stacklevel=2)
+        self.report.n_kept += 1
+        self.new.set_document(path, with_count(new, n_chunks))
+
+    def _keep_chunks(self, path: str, document: Mapping[str, Any]) -> int:
+        """Bring the chunks of an array to their place, and return how many there are."""
+        if self.mover is None:
+            n_chunks = count_chunks(self.old.bytestore, path, document)
+        else:
+            keys = self.mover.start(
                 self.old.bytestore, self.new.bytestore, path, lambda name: name[:1].isdigit()
             )
-        self.report.n_kept += 1
-        self.new.set_document(path, new)
+            n_chunks = count_keys(keys, path, document)
+        stored = stored_chunks(document)
+        if stored is not None and n_chunks < stored:
+            raise ChunkError(
+                f"{n_chunks} chunks are there of {stored} that were written; bring the others back from a "
+                "copy, or write the store anew from its source"
+            )
+        return n_chunks
 
     def _rewrite(self, path: str, array: HDMFZarrArray) -> None:
         header = self.old.convention.decode_header(self.old.attributes(path))

@@ -11,7 +11,9 @@ import numpy.typing as npt
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.dtypes import ElementType
 from hdmf_zarr.stores import Hierarchy
+from hdmf_zarr.stores.presence import count_chunks, grid_of
 from hdmf_zarr.write.arrays import ArrayWriter, as_elements
+from hdmf_zarr.write.regions import Coverage
 
 Progress = Callable[[int], None]
 
@@ -51,6 +53,7 @@ class GrowingArray:
         self._writer: ArrayWriter | None = None
         self._waiting: list[npt.NDArray[Any]] = []
         self._start = self._stop = 0
+        self._coverage = Coverage(self.write_unit)
 
     @property
     def document(self) -> dict[str, JSON]:
@@ -78,6 +81,17 @@ class GrowingArray:
         """The document without attributes; rows may still wait."""
         return {**self._document, "attributes": {}}
 
+    def note_written(self, selection: Any) -> None:
+        """Note that others write a selection."""
+        self._coverage.note(selection, self.shape)
+
+    def count_chunks(self) -> int:
+        """Write units that were written: an iterator may leave some out."""
+        count = self._coverage.count(grid_of(self._document))
+        if count is not None:
+            return count
+        return count_chunks(self.hierarchy.bytestore, self.path, self._document)
+
     def resize(self, shape: tuple[int, ...]) -> None:
         """Grow to a shape; nothing is written yet."""
         if tuple(shape[1:]) != self.shape[1:]:
@@ -86,6 +100,7 @@ class GrowingArray:
 
     def __setitem__(self, selection: Any, data: Any) -> None:
         values = as_elements(data, self.element)
+        self._coverage.note(selection, self.shape)
         rows = self._whole_rows(selection)
         if rows is None:
             self.flush()

@@ -33,7 +33,7 @@ from hdmf_zarr.codecs import CodecRequest, chain_from_codecs
 from hdmf_zarr.codecs.hdf5_filters import LOSSY_CODECS
 from hdmf_zarr.codecs.translate import to_zarr_codec
 from hdmf_zarr.convention import JSON, Convention, Link, Reference
-from hdmf_zarr.convention.attributes import encode_attribute
+from hdmf_zarr.convention.attributes import encode_attribute, spell_out
 from hdmf_zarr.convention.unified import ATTRIBUTE_TYPES
 from hdmf_zarr.dtypes import (
     ASCII,
@@ -147,6 +147,8 @@ class PlanContext:
         these are converted to.
     checksum : bool
         Whether each encoded chunk of every array ends with its CRC-32C.
+    strict_json : bool
+        Whether NaN and infinities in attributes are spelled as text.
     """
 
     destination: Location
@@ -162,6 +164,7 @@ class PlanContext:
     options: LayoutOptions = field(default_factory=LayoutOptions)
     external_links: ExternalLinks = "follow"
     checksum: bool = False
+    strict_json: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -582,6 +585,8 @@ class _Planner:
                 raise EncodingError(f"attribute {name!r} has a name that the format reserves")
             try:
                 encoded[name], dtype = self._encode_attribute(value)
+                if self.context.strict_json:
+                    encoded[name], dtype = spell_out(encoded[name], dtype)
             except (DtypeError, EncodingError) as error:
                 raise type(error)(f"attribute {name!r}: {error}") from error
             if dtype is not None:

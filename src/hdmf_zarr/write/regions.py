@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 Region = tuple[slice, ...]
 Shape = tuple[int, ...]
 
@@ -219,3 +221,58 @@ def _is_plain(part: Any) -> bool:
         and part.stop is not None
         and 0 <= part.start <= part.stop
     )
+
+
+def _units(part: Any, size: int, unit: int) -> Sequence[int]:
+    """Write units along one dimension of which a slice or number selects something, in order."""
+    rows = range(size)[part if isinstance(part, slice) else slice(part, part + 1 or None)]
+    if not rows or abs(rows.step) <= unit:
+        return range(min(rows) // unit, max(rows) // unit + 1) if rows else ()
+    return sorted({row // unit for row in rows})
+
+
+class Coverage:
+    """Which write units of an array were written; a bit each, however many there are.
+
+    Parameters
+    ----------
+    unit : tuple of int
+        Shape of a write unit.
+    """
+
+    def __init__(self, unit: tuple[int, ...]) -> None:
+        self._unit = unit
+        self._is_written = np.zeros((0,) * len(unit), dtype=bool)
+        self._is_known = True
+
+    def note(self, selection: Any, shape: tuple[int, ...]) -> None:
+        """Note that a selection of an array of a shape is written."""
+        parts = list(selection) if isinstance(selection, tuple) else [selection]
+        parts += [slice(None)] * (len(shape) - len(parts))
+        if len(parts) != len(shape) or not all(
+            isinstance(p, (int, np.integer, slice)) for p in parts
+        ):
+            self._is_known = False
+            return
+        units = [_units(*along) for along in zip(parts, shape, self._unit, strict=True)]
+        if all(map(len, units)):
+            self._make_room([along[-1] + 1 for along in units])
+            self._is_written[np.ix_(*units)] = True
+
+    def _make_room(self, needed: list[int]) -> None:
+        held = self._is_written.shape
+        if all(size <= room for size, room in zip(needed, held, strict=True)):
+            return
+        # Twice as much, so that an array that grows row by row is not copied for each.
+        grown = [
+            room if n <= room else max(n, 2 * room) for n, room in zip(needed, held, strict=True)
+        ]
+        written = np.zeros(grown, dtype=bool)
+        written[tuple(map(slice, held))] = self._is_written
+        self._is_written = written
+
+    def count(self, grid: tuple[int, ...]) -> int | None:
+        """Return how many units of a grid were written; None where a selection was not understood."""
+        if not self._is_known:
+            return None
+        return int(np.count_nonzero(self._is_written[tuple(map(slice, grid))]))

@@ -7,11 +7,13 @@ the root's document, written last, is the commit: without it nothing opens.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
+import time
 from pathlib import Path
 
-from hdmf_zarr.errors import StoreExistsError
+from hdmf_zarr.errors import LostWriteError, StoreExistsError
 from hdmf_zarr.stores import (
     DOCUMENT,
     ByteStore,
@@ -30,6 +32,11 @@ from hdmf_zarr.stores.lock import (
     staging_path,
 )
 from hdmf_zarr.stores.system import exchange, make_durable, sync_folder
+
+logger = logging.getLogger(__name__)
+
+SECONDS_UNTIL_OTHERS_ARE_WRITTEN = 0.02
+"""What comes later is a leftover, which the next write removes."""
 
 
 class NewStore:
@@ -92,10 +99,19 @@ class NewStore:
 
     def abandon(self) -> None:
         """Remove what was written; what was there before was not touched."""
-        if isinstance(self._bytestore, LocalByteStore):
-            shutil.rmtree(self._bytestore.root, ignore_errors=True)
-        else:
-            _clear(self._bytestore)
+        self._remove()
+        # Of chunks that are written at the same time one fails, and the others may still come.
+        time.sleep(SECONDS_UNTIL_OTHERS_ARE_WRITTEN)
+        self._remove()
+
+    def _remove(self) -> None:
+        try:
+            if isinstance(self._bytestore, LocalByteStore):
+                shutil.rmtree(self._bytestore.root, ignore_errors=True)
+            else:
+                _clear(self._bytestore)
+        except OSError as error:
+            logger.warning("%s: what was written is left: %s", self._bytestore.location.uri, error)
 
     def release(self) -> None:
         """Let others write to the store."""
@@ -152,6 +168,12 @@ def _clear(bytestore: ByteStore) -> None:
     for key in (DOCUMENT, format2.CONSOLIDATED, format2.GROUP):
         bytestore.delete(key)
     bytestore.delete_prefix("")
+    left = next(bytestore.list_prefix(""), None)
+    if left is not None:
+        raise LostWriteError(
+            f"{bytestore.location.uri}:/{left} was removed and is still there: what is left of another "
+            "store would become a part of this one; empty it, or write to another place"
+        )
 
 
 def put_in_place(built: Path, target: Path) -> None:

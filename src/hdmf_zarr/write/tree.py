@@ -10,12 +10,12 @@ from typing import Any
 
 from hdmf_zarr.codecs.direct import DirectChain
 from hdmf_zarr.convention import JSON
-from hdmf_zarr.convention.common import STORED_CHUNKS
 from hdmf_zarr.elements import encode_elements
-from hdmf_zarr.errors import HDMFZarrError
+from hdmf_zarr.errors import ChunkError, HDMFZarrError
 from hdmf_zarr.hdf5 import HDF5Source
 from hdmf_zarr.stores import Hierarchy, compat, group_document
 from hdmf_zarr.stores.chunk_keys import chunk_key
+from hdmf_zarr.stores.presence import stored_chunks, tell_missing, with_count
 from hdmf_zarr.write.ahead import ReadAhead
 from hdmf_zarr.write.arrays import ArrayWriter
 from hdmf_zarr.write.growing import GrowingArray
@@ -122,7 +122,8 @@ class Execution:
                 self.write_array(node)
         self.queue.exhaust_queue()
         for array_plan, array in growing:
-            self.hierarchy.set_document(array_plan.path, array.document)
+            document = array.document
+            self.hierarchy.set_document(array_plan.path, with_count(document, array.count_chunks()))
 
     def write_array(self, plan: ArrayPlan) -> None:
         """Write an array: its chunks first, then the document that names them."""
@@ -145,7 +146,7 @@ class Execution:
             raise type(error)(f"{where}: {error}") from error
         if self.after_array is not None:
             self.after_array(plan.path)
-        self.hierarchy.set_document(plan.path, _with_count(document, n_written))
+        self.hierarchy.set_document(plan.path, with_count(document, n_written))
 
     def _write_attributes(self, plan: AttributesPlan) -> None:
         document = self.hierarchy.documents[plan.path]
@@ -282,7 +283,8 @@ class Execution:
         origin = source.array.hierarchy
         unit = document["chunk_grid"]["configuration"]["chunk_shape"]
         grid = [range(-(-size // step)) for size, step in zip(source.shape, unit, strict=True)]
-        old_keys = origin.documents[source.array.node_path]["chunk_key_encoding"]
+        old = origin.documents[source.array.node_path]
+        old_keys = old["chunk_key_encoding"]
         new_keys = document["chunk_key_encoding"]
         coordinates = itertools.product(*grid)
         while batch := list(itertools.islice(coordinates, COPIED_TOGETHER)):
@@ -290,22 +292,28 @@ class Execution:
                 f"{source.array.node_path}/{chunk_key(old_keys, at)}": f"{path}/{chunk_key(new_keys, at)}"
                 for at in batch
             }
-            for key, encoded in self._ahead.get_many(origin, renamed).items():
-                self.hierarchy.bytestore.set(renamed[key], encoded)
-                self.progress(len(encoded))
+            found = self._ahead.get_many(origin, renamed)
+            for key, new_key in renamed.items():
+                if key not in found:
+                    tell_missing(old, f"{origin.uri}:/{key}")
+                    continue
+                self.hierarchy.bytestore.set(new_key, found[key])
+                self.progress(len(found[key]))
                 n_copied += 1
+        _check_count(n_copied, old, f"{origin.uri}:/{source.array.node_path}")
         if self.verify and source.shape:
             ZarrChunks(source.array).decode_all()
         return n_copied
 
 
-def _with_count(document: dict[str, JSON], n_written: int | None) -> dict[str, JSON]:
-    """Return the document of an array, which tells of how many chunks there are if some are not."""
-    unit = document["chunk_grid"]["configuration"]["chunk_shape"]
-    sizes = zip(document["shape"], unit, strict=True)
-    if n_written is None or n_written >= math.prod(-(-size // step) for size, step in sizes):
-        return document
-    return {**document, "attributes": {**document["attributes"], STORED_CHUNKS: n_written}}
+def _check_count(n_copied: int, document: dict[str, JSON], where: str) -> None:
+    """Raise where an array has fewer chunks than it says."""
+    stored = stored_chunks(document)
+    if stored is not None and n_copied < stored:
+        raise ChunkError(
+            f"{where}: {n_copied} chunks are there of {stored} that were written; bring the others back "
+            "from a copy, or write the store anew from its source"
+        )
 
 
 def _made_document(plan: ArrayPlan) -> dict[str, JSON]:

@@ -14,6 +14,7 @@ from hdmf_zarr.errors import HDMFZarrError, MetadataError
 from hdmf_zarr.hdf5.raw import ChunkTable
 from hdmf_zarr.stores.array import HDMFZarrArray
 from hdmf_zarr.stores.chunk_keys import chunk_key
+from hdmf_zarr.stores.presence import tell_missing
 
 READ_TOGETHER = 16
 """Encoded chunks that are read concurrently."""
@@ -82,7 +83,13 @@ class ZarrChunks:
         """Nothing has to be undone."""
 
     def read_many(self, table: ChunkTable, indices: Sequence[int]) -> Iterator[bytes | None]:
-        """Encoded chunks as they are; None for one that was never written."""
+        """Encoded chunks as they are; None for one that was never written.
+
+        Raises
+        ------
+        ChunkError
+            If one was written and is not there any more.
+        """
         hierarchy, path = self.array.hierarchy, self.array.node_path
         for batch in _batches(indices):
             keys = [
@@ -90,7 +97,10 @@ class ZarrChunks:
                 for index in batch
             ]
             found = hierarchy.bytestore.get_many(keys)
-            yield from map(found.get, keys)
+            for key in keys:
+                if key not in found:
+                    tell_missing(hierarchy.documents[path], f"{hierarchy.uri}:/{key}")
+                yield found.get(key)
 
     def decode_all(self) -> None:
         """Decode every chunk once, to see that it can be.

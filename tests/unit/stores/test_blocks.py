@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hdmf_zarr import ZarrDataIO, ZarrIO
+from hdmf_zarr.convention.common import STORED_CHUNKS
 from hdmf_zarr.errors import ChunkError
 from hdmf_zarr.stores import blocks, cache
 from hdmf_zarr.stores.array import HDMFZarrArray
@@ -173,9 +174,14 @@ def test_any_block(case: tuple[Any, Any, Any]) -> None:
 def test_a_chunk_that_is_not_there_is_fill_value(tmp_path: Path, read: list[Any]) -> None:
     write(tmp_path / "a.zarr", DATA.astype("f4"), chunks=(8, 7), fillvalue=np.nan)
     (tmp_path / "a.zarr" / "data" / "c.1.2").unlink()
+    with pytest.raises(ChunkError, match=r"a\.zarr:/data/c\.1\.2: the chunk was written"):
+        opened(tmp_path / "a.zarr")[...]
+    read.clear()
+    array = opened(tmp_path / "a.zarr")
+    array._document["attributes"][STORED_CHUNKS] = 31
     expected = DATA.astype("f4")
     expected[8:16, 14:21] = np.nan
-    np.testing.assert_array_equal(opened(tmp_path / "a.zarr")[...], expected)
+    np.testing.assert_array_equal(array[...], expected)
     assert len(read) == 1
 
 

@@ -252,10 +252,13 @@ def test_what_is_too_large_is_left_to_zarr(
     assert not array.hierarchy.cache._kept
 
 
-def test_a_chunk_that_is_missing_is_fill_value(make_array: MakeArray) -> None:
+def test_a_chunk_that_is_missing_is_no_fill_value(make_array: MakeArray) -> None:
     array = make_array(np.arange(7, dtype="int16"), INT16, chunks=(3,))
     array.hierarchy.bytestore.delete("group/data/c.1")
-    assert rows(array) == [0, 1, 2, 0, 0, 0, 6]
+    assert rows(array[:3]) == [0, 1, 2]
+    for selection in (..., 4, slice(2, 5), [0, 5]):
+        with pytest.raises(ChunkError, match=r":/group/data/c\.1: the chunk was written and is"):
+            array[selection]
 
 
 def test_a_damaged_chunk_is_named(make_array: MakeArray) -> None:

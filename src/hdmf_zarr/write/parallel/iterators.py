@@ -92,6 +92,9 @@ def _begin_pull(
     ]
     if tuple(grown) != tuple(dataset.shape):
         dataset.resize(tuple(grown))
+    if isinstance(dataset, GrowingArray):
+        for selection in selections:
+            dataset.note_written(selection)
     itemsize = np.dtype(data.dtype).itemsize
     feed.n_bytes = sum(map(size_of, selections)) * itemsize
     cuts = cut(
