@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
@@ -38,7 +39,8 @@ from hdmf_zarr.errors import (
 )
 from hdmf_zarr.hdf5 import read_specifications as read_hdf5_specifications
 from hdmf_zarr.hdf5.names import lost_names
-from hdmf_zarr.hdf5.source import UnchangedFile
+from hdmf_zarr.hdf5.reading import reading
+from hdmf_zarr.hdf5.source import UnchangedFiles
 from hdmf_zarr.read.appendable import make_appendable
 from hdmf_zarr.read.lazy import ZarrDataset
 from hdmf_zarr.read.specifications import (
@@ -522,6 +524,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         self._require_writable()
         require_bool("checksum", checksum)
         require_bool("durable", durable)
+        require_bool("strict_json", strict_json)
         options = _checked_write_args(write_args)
         layout = LayoutOptions(
             codecs=codecs, chunks=chunks, shards=shards, strict=strict, verify=verify
@@ -568,7 +571,8 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         if container is None and clear_cache:
             container = src_io.read()
         if container is None:
-            return src_io.read_builder(), False
+            with reading(str(src_io.source)) if isinstance(src_io, HDF5IO) else nullcontext():
+                return src_io.read_builder(), False
         manager = src_io.manager
         if manager is None:
             raise OptionError("a container can be exported only by a src_io with a manager")
@@ -646,10 +650,14 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         context = replace(context, strict_json=strict_json)
         unchanged = None
         if isinstance(src_io, HDF5IO):
-            unchanged = UnchangedFile(src_io._file)
+            unchanged = UnchangedFiles(src_io._file)
             if not is_modified:
-                context = replace(context, child_names=lost_names(src_io, builder))
+                with reading(str(src_io.source)):
+                    context = replace(context, child_names=lost_names(src_io, builder))
         plan = plan_tree(builder, context)
+        if unchanged is not None:
+            for node in plan.nodes:
+                unchanged.watch_source(getattr(node, "source", None))
         to_cache = specifications()
         if on_plan is not None:
             on_plan(summarize(plan, context.convention.zarr_format, to_cache))

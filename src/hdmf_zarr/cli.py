@@ -40,6 +40,17 @@ INTERRUPTED = 130
 """As a shell reports a program that was stopped with Ctrl-C."""
 
 
+LAYOUT_SWITCHES = {
+    "--strict": "fail where an HDF5 filter has no Zarr codec, rather than encode anew",
+    "--verify": "decode every chunk once, to see that it can be",
+    "--checksum": "end each chunk with its checksum, so that a damaged byte is an error",
+    "--strict-json": "spell NaN and infinities in attributes as text, for readers other than Python's",
+    "--dandi": "write what the DANDI archive takes: Zarr format 2, codecs and JSON that every reader knows, "
+    "few files",
+}
+"""Options of a new Zarr store that are on or off."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status.
 
@@ -104,15 +115,31 @@ def _add_convert(commands: Any, common: argparse.ArgumentParser) -> None:
     )
     command.add_argument("destination", metavar="DST", help="file or store to write")
     command.add_argument("--overwrite", action="store_true", help="replace a file or store at DST")
+    _add_layout(command)
     command.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="jobs that write (default: %(default)s)"
+    )
+    command.add_argument(
+        "--durable",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="end when a new Zarr store is on the disk, rather than on its way to it",
+    )
+    command.add_argument("--quiet", action="store_true", help="show no progress bar")
+    command.set_defaults(run=_convert)
+
+
+def _add_layout(command: argparse.ArgumentParser) -> None:
+    """Options of a new Zarr store: which chunks it has, how they are encoded, how they are checked."""
+    layout = command.add_argument_group(
+        "layout of a new Zarr store",
+        "By default chunks and codecs are those of the source, and encoded chunks move as they are.",
+    )
+    layout.add_argument(
         "--zarr-format",
         type=int,
         metavar="N",
         help="Zarr format of a new store (default: 3; 2 with --dandi)",
-    )
-    layout = command.add_argument_group(
-        "layout of a new Zarr store",
-        "By default chunks and codecs are those of the source, and encoded chunks move as they are.",
     )
     layout.add_argument(
         "--codecs",
@@ -134,47 +161,14 @@ def _add_convert(commands: Any, common: argparse.ArgumentParser) -> None:
         help="pack chunks into files of about 64 MB (Zarr format 3)",
     )
     layout.add_argument(
-        "--strict",
-        action="store_true",
-        help="fail where an HDF5 filter has no Zarr codec, rather than encode anew",
-    )
-    layout.add_argument(
-        "--verify", action="store_true", help="decode every chunk once, to see that it can be"
-    )
-    layout.add_argument(
-        "--checksum",
-        action="store_true",
-        help="end each chunk with its checksum, so that a damaged byte is an error",
-    )
-    layout.add_argument(
-        "--strict-json",
-        action="store_true",
-        help="spell NaN and infinities in attributes as text, for readers other than Python's",
-    )
-    layout.add_argument(
-        "--dandi",
-        action="store_true",
-        help="write what the DANDI archive takes: Zarr format 2, codecs and JSON that every reader "
-        "knows, few files",
-    )
-    layout.add_argument(
         "--external-links",
         metavar="follow|keep",
         choices=("follow", "keep"),
         help="copy what the source links to in other files (follow, the default), or link to the "
         "stores of their names with .zarr at the end (keep)",
     )
-    command.add_argument(
-        "--jobs", type=int, default=1, metavar="N", help="jobs that write (default: %(default)s)"
-    )
-    command.add_argument(
-        "--durable",
-        action=argparse.BooleanOptionalAction,
-        default=False,
-        help="end when a new Zarr store is on the disk, rather than on its way to it",
-    )
-    command.add_argument("--quiet", action="store_true", help="show no progress bar")
-    command.set_defaults(run=_convert)
+    for name, text in LAYOUT_SWITCHES.items():
+        layout.add_argument(name, action="store_true", help=text)
 
 
 def _path_and_sizes(text: str) -> tuple[str, tuple[int, ...]]:

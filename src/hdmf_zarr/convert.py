@@ -32,12 +32,14 @@ from hdmf_zarr.hdf5 import is_h5py_dataset, is_hdf5_file, write_specifications
 from hdmf_zarr.hdf5 import read_specifications as read_hdf5_specifications
 from hdmf_zarr.hdf5.names import lost_names
 from hdmf_zarr.hdf5.raw import filter_chain
+from hdmf_zarr.hdf5.reading import reading
 from hdmf_zarr.hdf5.unreadable import unreadable_objects
 from hdmf_zarr.hdf5.writer import HDF5TreeWriter
 from hdmf_zarr.nwb import NWBZarrIO
 from hdmf_zarr.read.specifications import read_specifications
 from hdmf_zarr.stores import Hierarchy, locate, open_bytestore
 from hdmf_zarr.write.layout import default_chunks
+from hdmf_zarr.write.options import require_bool
 from hdmf_zarr.write.plan import Planned
 from hdmf_zarr.write.planner import ExternalLinks
 from hdmf_zarr.write.transaction import check_replaceable, put_in_place, store_exists
@@ -142,52 +144,72 @@ def convert(
         If the suffix of the destination is unknown, or source and destination overlap.
     """
     source, destination = os.fspath(source), os.fspath(destination)
-    kind = kind_of_destination(destination)
+    for name, value in (("overwrite", overwrite), ("dandi", dandi)):
+        require_bool(name, value)
     given = {
+        "zarr_format": zarr_format,
         "codecs": codecs,
         "chunks": chunks,
         "shards": shards,
-        "strict": strict or None,
-        "verify": verify or None,
-        "number_of_jobs": None if number_of_jobs == 1 else number_of_jobs,
+        "strict": strict,
+        "verify": verify,
         "external_links": external_links,
-        "checksum": checksum or None,
-        "strict_json": strict_json or None,
+        "number_of_jobs": number_of_jobs,
+        "checksum": checksum,
+        "strict_json": strict_json,
+        "dandi": dandi,
+        "durable": durable,
     }
-    if dandi:
-        zarr_format = _for_dandi(given, destination, zarr_format)
-    zarr_format = 3 if zarr_format is None else zarr_format
-    layout = {name: value for name, value in given.items() if value is not None}
-    if layout and kind == "hdf5":
-        raise OptionError(
-            f"{next(iter(layout))} is for Zarr; {destination!r} is to be an HDF5 file"
-        )
+    kind = kind_of_destination(destination)
+    options = _zarr_options(given, destination) if kind == "zarr" else {}
+    if kind == "hdf5":
+        _refuse_zarr_options(given, destination)
     _check_apart(source, destination)
     _check_destination(destination, overwrite=overwrite)
     with open_source(source) as src_io:
-        builder = src_io.read_builder()
-        _check_complete(src_io, builder, kind)
+        builder = _read_all(src_io, kind)
         if kind == "hdf5":
-            _write_hdf5(
-                src_io, destination, progress(expected_bytes(builder)) if progress else _no_progress
-            )
+            total = expected_bytes(builder)
+            _write_hdf5(src_io, destination, progress(total) if progress else _no_progress)
             return _measure(destination, None)
         reporter = _Reporter(on_plan, progress)
-        with ZarrIO(
-            destination,
-            "w" if overwrite else "w-",
-            src_io.manager,
-            force_overwrite=overwrite,
-            zarr_format=zarr_format,
-        ) as io:
-            io.export(
-                src_io,
-                durable=durable,
-                on_plan=reporter.start,
-                progress=reporter.advance,
-                **layout,
-            )
+        _write_zarr(src_io, destination, options, reporter, overwrite=overwrite)
         return _measure(destination, reporter.planned)
+
+
+def _refuse_zarr_options(given: dict[str, Any], destination: str) -> None:
+    for name, value in given.items():
+        is_left_out = value is None or value is False
+        if name == "number_of_jobs":
+            is_left_out = value == 1 and not isinstance(value, bool)
+        if not is_left_out:
+            raise OptionError(f"{name} is for Zarr; {destination!r} is to be an HDF5 file")
+
+
+def _zarr_options(given: dict[str, Any], destination: str) -> dict[str, Any]:
+    """Return what a new Zarr store and its export are given; what is left out has their defaults."""
+    options = dict(given)
+    if options.pop("dandi"):
+        options["zarr_format"] = _for_dandi(options, destination, options["zarr_format"])
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _write_zarr(
+    src_io: HDMFIO,
+    destination: str,
+    options: dict[str, Any],
+    reporter: _Reporter,
+    *,
+    overwrite: bool,
+) -> None:
+    with ZarrIO(
+        destination,
+        "w" if overwrite else "w-",
+        src_io.manager,
+        force_overwrite=overwrite,
+        zarr_format=options.pop("zarr_format", 3),
+    ) as io:
+        io.export(src_io, on_plan=reporter.start, progress=reporter.advance, **options)
 
 
 def _for_dandi(given: dict[str, Any], destination: str, zarr_format: int | None) -> int:
@@ -309,6 +331,11 @@ def open_source(path: str) -> HDMFIO:
 
 
 def _open_hdf5(path: str) -> HDMFIO:
+    with reading(path):
+        return _opened_hdf5(path)
+
+
+def _opened_hdf5(path: str) -> HDMFIO:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         is_nwb = NWBHDF5IO.can_read(path)
@@ -326,10 +353,19 @@ def _open_hdf5(path: str) -> HDMFIO:
     raise NoDataError(f"{path} is an HDF5 file, but holds no HDMF data: its root has no data type")
 
 
-def _check_complete(src_io: HDMFIO, builder: GroupBuilder, kind: Kind) -> None:
-    """Raise if a part of an HDF5 file cannot be read, which HDF5IO would leave out."""
+def _read_all(src_io: HDMFIO, kind: Kind) -> GroupBuilder:
+    """Return the builder of a file of which nothing is left out."""
     if not isinstance(src_io, HDF5IO):
-        return
+        builder: GroupBuilder = src_io.read_builder()
+        return builder
+    with reading(str(src_io.source)):
+        builder = src_io.read_builder()
+        _check_complete(src_io, builder, kind)
+    return builder
+
+
+def _check_complete(src_io: HDF5IO, builder: GroupBuilder, kind: Kind) -> None:
+    """Raise if a part of an HDF5 file cannot be read, which HDF5IO would leave out."""
     added = lost_names(src_io, builder).added if kind == "zarr" else {}
     known = {f"/{path}/{link.name}".replace("//", "/") for path in added for link in added[path]}
     missing = [path for path in unreadable_objects(src_io._file, builder) if path not in known]

@@ -23,7 +23,7 @@ from pynwb import NWBHDF5IO
 from hdmf_zarr import NWBZarrIO, ZarrDataIO, ZarrIO, __version__
 from hdmf_zarr.cli import main
 from hdmf_zarr.convert import convert, open_source
-from hdmf_zarr.errors import BrokenLinkError
+from hdmf_zarr.errors import BrokenLinkError, OptionError
 from hdmf_zarr.hdf5 import read_specifications as read_hdf5_specifications
 from hdmf_zarr.hdf5 import writer
 from hdmf_zarr.info import describe, render
@@ -144,6 +144,9 @@ def test_layouts(
         (["s.nwb", "--shards", "auto"], "shards is for Zarr"),
         (["s.nwb", "--strict"], "strict is for Zarr"),
         (["s.nwb", "--jobs", "2"], "number_of_jobs is for Zarr"),
+        (["s.nwb", "--zarr-format", "2"], "zarr_format is for Zarr"),
+        (["s.nwb", "--durable"], "durable is for Zarr"),
+        (["s.nwb", "--external-links", "follow"], "external_links is for Zarr"),
         (["s.zarr", "--jobs", "0"], "number_of_jobs"),
     ],
 )
@@ -153,6 +156,37 @@ def test_layouts_without_sense(
     name, *options = arguments
     assert message in failure(capsys, "convert", SAMPLE, tmp_path / name, *options)
     assert content(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"overwrite": "no"}, {"dandi": 1}, {"strict": ""}, {"verify": "no"}, {"checksum": 0}],
+    ids=str,
+)
+def test_what_is_on_or_off_is_true_or_false(options: dict[str, object], tmp_path: Path) -> None:
+    (name,) = options
+    with pytest.raises(OptionError, match=f"{name} must be True or False, found"):
+        convert(SAMPLE, tmp_path / "s.zarr", **options)
+    with pytest.raises(OptionError, match="number_of_jobs must be a positive integer, found True"):
+        convert(SAMPLE, tmp_path / "s.zarr", number_of_jobs=True)
+    assert content(tmp_path) == {}
+
+
+def test_what_a_reader_needs_is_said_once(tmp_path: Path) -> None:
+    hdf5plugin = pytest.importorskip("hdf5plugin")
+    with h5py.File(tmp_path / "s.h5", "w") as file:
+        file.attrs["data_type"] = "Container"
+        filters = {
+            "a": hdf5plugin.LZ4(),
+            "b": hdf5plugin.Bitshuffle(),
+            "c": hdf5plugin.Bitshuffle(),
+        }
+        for name, options in filters.items():
+            file.create_dataset(name, data=np.arange(100), chunks=(50,), **options)
+    done = run("convert", tmp_path / "s.h5", tmp_path / "s.zarr", "--quiet")
+    first, second = done.stdout.splitlines()
+    assert "; 3 datasets moved raw" in first
+    assert second == "to read /b and 1 more with zarr, install hdmf-zarr[hdf5-filters]"
 
 
 def test_quiet_shows_no_progress(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import shutil
 import subprocess
 import sys
 import warnings
@@ -698,6 +699,45 @@ def test_a_file_that_changes_while_it_is_read(source: Path, target: Path) -> Non
         MetadataError, match=r"source\.h5:/a: the file was changed while it was read"
     ):
         export(source, target, progress=touch)
+    assert not target.exists()
+
+
+def test_a_linked_file_that_changes_while_it_is_read(tmp_path: Path, target: Path) -> None:
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file.create_dataset("data", data=NUMBERS, chunks=(300, 4))
+    with h5py.File(tmp_path / "source.h5", "w") as file:
+        file.create_dataset("own", data=NUMBERS, chunks=(300, 4))
+        file["linked"] = h5py.ExternalLink("other.h5", "/data")
+
+    def touch(_count: int) -> None:
+        os.utime(tmp_path / "other.h5", ns=(0, 0))
+
+    with pytest.raises(MetadataError, match=r"other\.h5 \(by way of /\w+\): the file was changed"):
+        export(tmp_path / "source.h5", target, progress=touch)
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("change", ["grown", "rewritten", "replaced", "removed"])
+def test_a_file_that_is_another_one_at_the_end(source: Path, target: Path, change: str) -> None:
+    with file_with(source, NUMBERS, chunks=(300, 4), maxshape=(None, 7), compression="gzip"):
+        pass
+
+    def alter(_count: int) -> None:
+        copy = source.with_suffix(".copy")
+        shutil.copyfile(source, copy)
+        if change in ("grown", "rewritten"):
+            with h5py.File(copy, "r+", locking=False) as file:
+                if change == "grown":
+                    file["data"].resize((1300, 7))
+                file["data"][-300:] = 5
+            source.write_bytes(copy.read_bytes())
+        elif change == "replaced":
+            copy.replace(source)
+        else:
+            source.unlink()
+
+    with pytest.raises(MetadataError, match=r"source\.h5:/data: .* changed"):
+        export(source, target, progress=alter)
     assert not target.exists()
 
 

@@ -198,38 +198,56 @@ class HDF5Regions:
         return self._source.read(region)
 
 
-class UnchangedFile:
+class UnchangedFiles:
     """Notices that a file that is being read was changed by somebody else.
 
     Parameters
     ----------
     file : h5py.File
-        One that is open for writing may be changed by its owner, and is not looked at.
     """
 
     def __init__(self, file: h5py.File) -> None:
-        self._path = file.filename if file.mode == "r" else None
-        self._before = self._state()
+        self._main = file.filename
+        self._before: dict[str, _FileState | None] = {}
+        self.watch(file)
+
+    def watch(self, file: h5py.File) -> None:
+        """Remember what a file is now; one that is open for writing may be changed by its owner."""
+        if file.mode == "r":
+            self._before.setdefault(file.filename, _state_of(file.filename))
+
+    def watch_source(self, source: Any) -> None:
+        """Likewise the file of a dataset that will be read, which may be another one."""
+        dataset: Any = getattr(getattr(source, "chunks", source), "dataset", None)
+        if is_h5py_dataset(dataset):
+            self.watch(dataset.file)
 
     def check(self, path: str) -> None:
-        """Raise `MetadataError` if the file is another than when this object was made.
+        """Raise `MetadataError` if a file is another than when it was first seen.
 
         Parameters
         ----------
         path : str
             Of the dataset that was just read, for the message.
         """
-        if self._state() != self._before:
-            raise MetadataError(
-                f"{self._path}:/{path}: the file was changed while it was read; what was read is not "
-                "written. Try again when nobody writes to it"
-            )
+        for filename, before in self._before.items():
+            if _state_of(filename) != before:
+                place = f":/{path}" if filename == self._main else f" (by way of /{path})"
+                raise MetadataError(
+                    f"{filename}{place}: the file was changed while it was read; what was read is not "
+                    "written. Try again when nobody writes to it"
+                )
 
-    def _state(self) -> tuple[int, int, int] | None:
-        if self._path is None or not os.path.exists(self._path):
-            return None
-        found = os.stat(self._path)
-        return found.st_ino, found.st_size, found.st_mtime_ns
+
+_FileState = tuple[int, int, int]
+"""Its number, its bytes, and when it was changed."""
+
+
+def _state_of(filename: str) -> _FileState | None:
+    if not os.path.exists(filename):
+        return None
+    found = os.stat(filename)
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def row_blocks(shape: tuple[int, ...], rows: int) -> list[tuple[slice, ...]]:

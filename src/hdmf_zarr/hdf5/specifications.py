@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import h5py
 
 from hdmf_zarr.convention.unified import SPECIFICATION_GROUP, SPECIFICATION_LOCATION
+from hdmf_zarr.hdf5.reading import reading
 
 Specifications = dict[str, dict[str, dict[str, str]]]
 """Namespace -> version -> source -> JSON text."""
@@ -17,14 +18,14 @@ def read_specifications(file: h5py.File) -> Specifications:
     location = file.attrs.get(SPECIFICATION_LOCATION)
     if location is None:
         return {}
-    group = file[location]
-    return {
-        namespace: {
-            version: {source: _text(dataset) for source, dataset in _leaves(versions[version])}
-            for version in versions
+    with reading(f"{file.filename}: the cached specifications"):
+        return {
+            namespace: {
+                version: {source: _text(dataset) for source, dataset in _leaves(versions[version])}
+                for version in versions
+            }
+            for namespace, versions in file[location].items()
         }
-        for namespace, versions in group.items()
-    }
 
 
 def write_specifications(
