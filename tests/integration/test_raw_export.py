@@ -494,6 +494,20 @@ def test_progress_counts_the_encoded_bytes(source: Path, target: Path) -> None:
     assert planned.n_files == n_files
 
 
+def test_compounds_are_never_in_shards(source: Path, target: Path) -> None:
+    """Which zarr-python could not read."""
+    values = np.array([(n, n / 2) for n in range(100)], dtype=[("a", "<i4"), ("b", "<f8")])
+    with file_with(source, values, chunks=(10,)):
+        pass
+    export(source, target, chunks={"/data": (10,)}, shards="auto")
+    array = opened(target, "data")
+    assert (array.chunks, array.shards) == ((10,), None)
+    np.testing.assert_array_equal(array[...], values)
+    assert check(target).is_clean
+    with pytest.raises(LayoutError, match=r"no shards of compounds: leave shards=\(20,\) out"):
+        export(source, target, chunks={"/data": (10,)}, shards={"/data": (20,)})
+
+
 # -- bad input -------------------------------------------------------------------------------------
 
 
