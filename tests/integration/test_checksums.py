@@ -195,6 +195,6 @@ def test_codecs_that_every_reader_knows_are_kept(tmp_path: Path) -> None:
 def test_what_the_archive_does_not_take_is_refused(
     tmp_path: Path, name: str, options: dict[str, Any]
 ) -> None:
-    with pytest.raises(OptionError, match="DANDI archive takes"):
+    with pytest.raises(OptionError, match="DANDI archive takes|dandi is for Zarr"):
         convert(SAMPLE, tmp_path / name, dandi=True, **options)
     assert list(tmp_path.iterdir()) == []
