@@ -10,7 +10,6 @@ import errno
 import json
 import shutil
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from hdmf_zarr.errors import HDMFZarrError, MetadataError
 from hdmf_zarr.stores.bytestore import LocalByteStore
 from hdmf_zarr.stores.journal import JOURNAL, SAVED
 from tests.faults import FAULTS, Fault, FaultyStore
-from tests.integration.test_transactions import Stopped
+from tests.integration.test_transactions import Stopped, open_until_stopped, stop_after
 
 State = dict[str, tuple[str, list[Any]]]
 
@@ -58,19 +57,14 @@ def make(target: Any, *, consolidated: bool = True) -> Any:
 
 def widen(target: Any) -> None:
     """Append what needs other dtypes, and replace the numbers by fewer others of the same dtype."""
-    io = ZarrIO(target, "r+", get_manager())
-    try:
+    with open_until_stopped(target) as io:
         group = io.read_builder()["group"]
         group["index"].data.append(np.array([300, 301], dtype="uint16"))
         group["index"].data.append(np.array([302], dtype="uint16"))
         group["text"].data.append(np.array([b"longer"]))
         group["matrix"].data.append(np.array([[1000, 1, 2]], dtype="uint16"))
-        io.write_dataset("group", DatasetBuilder("numbers", ZarrDataIO(OTHER_NUMBERS, chunks=(2,))))
-        io.close()
-    except Stopped:
-        io._release_locks()
-        io._is_open = False
-        raise
+        numbers = ZarrDataIO(OTHER_NUMBERS, chunks=(2,))
+        io.write_dataset("group", DatasetBuilder("numbers", numbers))
 
 
 OLD: State = {
@@ -119,31 +113,6 @@ def view(target: Any, mode: str = "r") -> str:
     of_new = all(NEW[name] == state for name, state in found.items())
     assert of_old or of_new
     return "refused"
-
-
-def stop_after(count: int, monkeypatch: pytest.MonkeyPatch, work: Callable[[], None]) -> bool:
-    """Do something until the ``count``-th change of the disk; return whether it was stopped."""
-    left = count
-    with monkeypatch.context() as patch:
-
-        def stopping(plain: Any) -> Any:
-            def changed(*args: Any, **kwargs: Any) -> Any:
-                nonlocal left
-                if left == 0:
-                    raise Stopped
-                left -= 1
-                return plain(*args, **kwargs)
-
-            return changed
-
-        for name in ("set", "copy", "delete", "delete_prefix"):
-            patch.setattr(LocalByteStore, name, stopping(getattr(LocalByteStore, name)))
-        patch.setattr(LocalStore, "set", stopping(LocalStore.set))
-        try:
-            work()
-        except Stopped:
-            return True
-    return False
 
 
 def assert_whole(target: Any, states: tuple[State, ...]) -> None:

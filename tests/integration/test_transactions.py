@@ -12,7 +12,8 @@ import sys
 import textwrap
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -329,8 +330,8 @@ class Stopped(BaseException):
     """Stands for the end of the process: nothing of ours runs after it."""
 
 
-def stop_append_after(target: Any, count: int, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Append until the ``count``-th change of the disk; return whether it was stopped."""
+def stop_after(count: int, monkeypatch: pytest.MonkeyPatch, work: Callable[[], None]) -> bool:
+    """Do something until the ``count``-th change of the disk; return whether it was stopped."""
     from zarr.storage import LocalStore
 
     from hdmf_zarr.stores.bytestore import LocalByteStore
@@ -348,23 +349,42 @@ def stop_append_after(target: Any, count: int, monkeypatch: pytest.MonkeyPatch) 
 
             return changed
 
-        for name in ("set", "delete", "delete_prefix"):
+        for name in ("set", "copy", "delete", "delete_prefix"):
             patch.setattr(LocalByteStore, name, stopping(getattr(LocalByteStore, name)))
         patch.setattr(LocalStore, "set", stopping(LocalStore.set))
         try:
-            io = ZarrIO(target, "r+", get_manager())
+            work()
+        except Stopped:
+            return True
+    return False
+
+
+@contextmanager
+def open_until_stopped(target: Any) -> Iterator[ZarrIO]:
+    """Open a store for appending; where the process "ends", the system takes its lock away."""
+    io = ZarrIO(target, "r+", get_manager())
+    try:
+        yield io
+        io.close()
+    except Stopped:
+        io._release_locks()
+        io._is_open = False
+        raise
+
+
+def stop_append_after(target: Any, count: int, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Append until the ``count``-th change of the disk; return whether it was stopped."""
+
+    def work() -> None:
+        with open_until_stopped(target) as io:
             data = io.read_builder()["group"]["a"].data
             data.append(np.full(3, 2.0))
             new = GroupBuilder("new", attributes={"value": 2.0})
             new.set_dataset(_dataset("x", np.full(5, 2.0)))
             io.write_group("", new)
             data.append(np.full(100, 2.0))
-            io.close()
-        except Stopped:
-            io._release_locks()
-            io._is_open = False
-            return True
-    return False
+
+    return stop_after(count, monkeypatch, work)
 
 
 def content(target: Path) -> tuple[Any, ...]:

@@ -28,7 +28,7 @@ from hdmf_zarr.errors import (
 from hdmf_zarr.stores import LocalByteStore
 from hdmf_zarr.transfer import upgrade
 from tests.compare import differences
-from tests.integration.test_format2_replaced import stop_after
+from tests.integration.test_transactions import stop_after
 
 ARCHIVES = sorted((Path(__file__).parents[1] / "data").glob("v0.*.tar.gz"))
 OLD = [archive for archive in ARCHIVES if "0.14" not in archive.name]
