@@ -16,6 +16,7 @@ BUILTINS = {
     "NoDataError": (UnsupportedOperation, ValueError),
     "ModeError": (UnsupportedOperation, ValueError),
     "LockedError": (BlockingIOError, OSError),
+    "LostWriteError": (OSError,),
     "UnsupportedFormatError": (NotImplementedError,),
     "MetadataError": (ValueError,),
     "BrokenLinkError": (KeyError, ValueError),
