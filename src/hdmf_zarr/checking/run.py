@@ -17,7 +17,7 @@ from hdmf_zarr.checking.repair import locked, writable
 from hdmf_zarr.checking.repair import repair as repair_store
 from hdmf_zarr.checking.report import Finding, Report, in_order
 from hdmf_zarr.errors import OptionError
-from hdmf_zarr.stores import locate
+from hdmf_zarr.stores import Location, locate
 
 Advance = Callable[[int], None]
 
@@ -135,26 +135,32 @@ def check(
     if dandi:
         archive.needed_packages()
     location = locate(path, storage_options)
-    done: list[str] = []
-    kept: list[Finding] = []
-    if repair:
-        writable(location)
-        with locked(location) as removed:
-            examined = examine(location)
-            before = run(prepare(examined, fast=True, jobs=jobs), fast=True)
-            done, kept = repair_store(examined, before)
-        done += removed
+    done, kept = _repair(location, jobs) if repair else ([], [])
     examined = examine(location)
     checking = prepare(examined, fast=fast, jobs=jobs, progress=progress)
     report = run(checking, fast=fast)
-    findings = [*report.findings, *kept]
-    facts: dict[str, Any] = {}
-    if dandi:
-        for one in CHECKS_OF_ARCHIVE:
-            findings += one(checking)
-        findings = archive.as_the_archive_sees(findings)
-        facts = archive.archive_facts(examined)
-    return replace(report, repaired=tuple(done), findings=in_order(findings), archive=facts)
+    report = replace(report, repaired=tuple(done), findings=in_order([*report.findings, *kept]))
+    return _with_archive(report, checking) if dandi else report
+
+
+def _repair(location: Location, jobs: int) -> tuple[list[str], list[Finding]]:
+    """Return what was done, and what was not for its risk."""
+    writable(location)
+    with locked(location) as removed:
+        examined = examine(location)
+        before = run(prepare(examined, fast=True, jobs=jobs), fast=True)
+        done, kept = repair_store(examined, before)
+    return [*done, *removed], kept
+
+
+def _with_archive(report: Report, checking: Checking) -> Report:
+    """Return a report with what the DANDI archive needs."""
+    findings = list(report.findings)
+    for one in CHECKS_OF_ARCHIVE:
+        findings += one(checking)
+    findings = archive.as_the_archive_sees(findings)
+    facts = archive.archive_facts(checking.examined)
+    return replace(report, findings=in_order(findings), archive=facts)
 
 
 def prepare(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore, open_bytestore
-from hdmf_zarr.stores.hierarchy import Hierarchy, encode_document, group_document
+from hdmf_zarr.stores.documents import encode_document, group_document
+from hdmf_zarr.stores.hierarchy import Hierarchy
 from hdmf_zarr.stores.location import (
     SUPPORTED_ZARR_STORES,
     Location,

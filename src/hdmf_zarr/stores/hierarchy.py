@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import os
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -30,7 +28,6 @@ from hdmf_zarr.errors import (
     MetadataError,
     NotAStoreError,
     StoreNotFoundError,
-    UnsupportedFormatError,
 )
 from hdmf_zarr.stores import compat, format2
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore
@@ -43,6 +40,18 @@ from hdmf_zarr.stores.chunk_keys import (
     other_form,
     other_format2_form,
     toggled,
+)
+from hdmf_zarr.stores.documents import (
+    check_document,
+    check_node,
+    comparable,
+    encode_document,
+    group_document,
+    inside,
+    layout_of,
+    parse,
+    parse_or_empty,
+    public_document,
 )
 from hdmf_zarr.stores.journal import (
     JOURNAL,
@@ -165,8 +174,8 @@ class Hierarchy:
     def _compare_with(self, entries: JSON) -> None:
         """Note whether the consolidated metadata say what the nodes do."""
         self._is_consolidated_true = isinstance(entries, dict) and (
-            {path.strip("/"): _known(document) for path, document in entries.items()}
-            == {path: _known(document) for path, document in self.documents.items() if path}
+            {path.strip("/"): comparable(document) for path, document in entries.items()}
+            == {path: comparable(document) for path, document in self.documents.items() if path}
         )
 
     @classmethod
@@ -214,7 +223,7 @@ class Hierarchy:
         if format2.ARRAY in found:
             raise NotAStoreError(f"{uri} holds a Zarr array at its root, not a group")
         held = found.get(format2.CONSOLIDATED, b"{}")
-        entries = _parse_or_empty(held, f"{uri}:/{format2.CONSOLIDATED}").get("metadata")
+        entries = parse_or_empty(held, f"{uri}:/{format2.CONSOLIDATED}").get("metadata")
         hierarchy = cls(bytestore, {}, zarr_format=2)
         hierarchy._stamp = stamp
         hierarchy.was_consolidated = format2.CONSOLIDATED in found
@@ -230,13 +239,13 @@ class Hierarchy:
             _check_sizes(bytestore, keys)
             encoded = bytestore.get_many(keys)
             found_entries = {
-                key: _parse_or_empty(encoded[key], f"{uri}:/{key}") for key in sorted(encoded)
+                key: parse_or_empty(encoded[key], f"{uri}:/{key}") for key in sorted(encoded)
             }
             hierarchy._is_consolidated_true = entries == found_entries
             entries = found_entries
-        hierarchy.documents = format2.node_documents(_inside(entries, uri, is_key=True))
+        hierarchy.documents = format2.node_documents(inside(entries, uri, is_key=True))
         for path, document in hierarchy.documents.items():
-            _check_node(path, document, f"{uri}:/{path}")
+            check_node(path, document, f"{uri}:/{path}")
         if "" not in hierarchy.documents:
             raise MetadataError(
                 f"{uri} is a store of Zarr format 2 whose root group is not in its metadata; if its "
@@ -265,28 +274,28 @@ class Hierarchy:
             encoded = bytestore.get_many([key for key in keys if key.endswith("/" + DOCUMENT)])
             hierarchy._add_all(
                 {
-                    key.removesuffix("/" + DOCUMENT): _parse(encoded[key], f"{uri}:/{key}")
+                    key.removesuffix("/" + DOCUMENT): parse(encoded[key], f"{uri}:/{key}")
                     for key in sorted(encoded)
                 }
             )
             return hierarchy
         encoded = bytestore.get_many(keys)
-        entries = {key: _parse_or_empty(encoded[key], f"{uri}:/{key}") for key in sorted(encoded)}
+        entries = {key: parse_or_empty(encoded[key], f"{uri}:/{key}") for key in sorted(encoded)}
         hierarchy.zarr_format = 2
-        hierarchy.documents |= format2.node_documents(_inside(entries, uri, is_key=True))
+        hierarchy.documents |= format2.node_documents(inside(entries, uri, is_key=True))
         return hierarchy
 
     @staticmethod
     def _parse_root(bytestore: ByteStore, encoded: bytes) -> dict[str, JSON]:
         uri = bytestore.location.uri
-        root = _parse(encoded, f"{uri}:/{DOCUMENT}")
+        root = parse(encoded, f"{uri}:/{DOCUMENT}")
         if root.get("node_type") != "group":
             raise NotAStoreError(
                 f"{uri} holds a Zarr {root.get('node_type', 'document of no type')} at its root, not "
                 "a group"
             )
-        _check_document(root, f"{uri}:/")
-        _check_node("", root, f"{uri}:/")
+        check_document(root, f"{uri}:/")
+        check_node("", root, f"{uri}:/")
         return root
 
     def _discover(self) -> None:
@@ -303,7 +312,7 @@ class Hierarchy:
         where = self.bytestore.location.uri
         self._add_all(
             {
-                key.removesuffix("/" + DOCUMENT): _parse(encoded, f"{where}:/{key}")
+                key.removesuffix("/" + DOCUMENT): parse(encoded, f"{where}:/{key}")
                 for key, encoded in sorted(found.items())
             }
         )
@@ -311,14 +320,14 @@ class Hierarchy:
     def _add_all(self, entries: JSON) -> None:
         if not isinstance(entries, dict):
             raise MetadataError(f"{self.uri}:/ has consolidated metadata that are no object")
-        for path, document in _inside(entries, self.uri, is_key=False).items():
+        for path, document in inside(entries, self.uri, is_key=False).items():
             if not isinstance(document, dict) or document.get("node_type") not in (
                 "group",
                 "array",
             ):
                 raise MetadataError(f"{self.uri}:/{path} is neither a group nor an array")
-            _check_document(document, f"{self.uri}:/{path}")
-            _check_node(path, document, f"{self.uri}:/{path}")
+            check_document(document, f"{self.uri}:/{path}")
+            check_node(path, document, f"{self.uri}:/{path}")
             document.pop("consolidated_metadata", None)
             self.documents[path.strip("/")] = document
 
@@ -379,7 +388,7 @@ class Hierarchy:
             return
         if self.specification_path is None:
             written = self.bytestore.get(format2.ATTRIBUTES) or b"{}"
-            attributes = _parse_or_empty(written, f"{self.uri}:/{format2.ATTRIBUTES}")
+            attributes = parse_or_empty(written, f"{self.uri}:/{format2.ATTRIBUTES}")
             base = specification_path(attributes)
             root = self.documents[""]
             self.documents[""] = {**root, "attributes": {**attributes, **self.attributes("")}}
@@ -395,7 +404,7 @@ class Hierarchy:
         keys = [key for key in listed if key.rpartition("/")[2] in format2.NODE_DOCUMENTS]
         encoded = self.bytestore.get_many(keys)
         entries = {
-            key: _parse_or_empty(encoded[key], f"{self.uri}:/{key}") for key in sorted(encoded)
+            key: parse_or_empty(encoded[key], f"{self.uri}:/{key}") for key in sorted(encoded)
         }
         self.documents.update(format2.node_documents(entries))
 
@@ -476,7 +485,7 @@ class Hierarchy:
                 f"{self.uri} was replaced while it was read; open it again to read what is there now"
             )
         now = type(self).load(self.bytestore, consolidated=self.is_consolidated)
-        if _layout(now.documents.get(path)) != _layout(self.documents.get(path)):
+        if layout_of(now.documents.get(path)) != layout_of(self.documents.get(path)):
             raise MetadataError(
                 f"{self.uri}:/{path} was written anew while it was read; open the file again to read "
                 "what is there now"
@@ -936,55 +945,6 @@ def _has_none(encodings: Iterable[dict[str, JSON]], key: str) -> bool:
     return not any(has_form(encoding, key) for encoding in encodings)
 
 
-def group_document(attributes: dict[str, JSON]) -> dict[str, JSON]:
-    """Return the ``zarr.json`` of a group."""
-    return {"zarr_format": 3, "node_type": "group", "attributes": attributes}
-
-
-def encode_document(document: dict[str, JSON]) -> bytes:
-    """Return a document as the bytes of a ``zarr.json``; NaN and infinities as bare tokens."""
-    public = public_document(document)
-    return json.dumps(public, separators=(",", ":"), allow_nan=True).encode("utf-8")
-
-
-def public_document(document: dict[str, JSON]) -> dict[str, JSON]:
-    """Return a document without what this package keeps beside the metadata."""
-    if not any(key.startswith("_") for key in document):
-        return document
-    return {key: value for key, value in document.items() if not key.startswith("_")}
-
-
-def _check_document(document: dict[str, JSON], where: str) -> None:
-    """Raise `MetadataError` unless a document has what every reader of it counts on."""
-    if not isinstance(document.get("attributes") or {}, dict):
-        raise MetadataError(f"{where} has attributes that are no object")
-    if document["node_type"] == "array" and not (
-        _is_shape(document.get("shape")) and "data_type" in document
-    ):
-        raise MetadataError(f"{where} is an array without a shape and a data type")
-
-
-def _is_shape(value: JSON) -> bool:
-    return isinstance(value, list) and all(type(size) is int and size >= 0 for size in value)
-
-
-def _check_node(path: str, document: dict[str, JSON], where: str) -> None:
-    """Raise `MetadataError` if a node asks for more than its readers can do."""
-    limits.check_path_depth(path, where)
-    limits.check_json_depth(document.get("attributes") or {}, where)
-
-
-def _known(document: JSON) -> JSON:
-    """A document without what stands for nothing, to compare it with another."""
-    if not isinstance(document, dict):
-        return document
-    return {
-        key: value
-        for key, value in document.items()
-        if key != "consolidated_metadata" and not (key == "attributes" and not value)
-    }
-
-
 def _stamp_of(bytestore: ByteStore) -> tuple[Any, ...] | None:
     """Return what tells whether a local store is the one that it was: two system calls.
 
@@ -1008,17 +968,6 @@ def _stamp_of(bytestore: ByteStore) -> tuple[Any, ...] | None:
     return (folder.st_dev, folder.st_ino), *documents
 
 
-def _layout(document: dict[str, JSON] | None) -> JSON:
-    """What of an array's document says where its elements are; not how many rows there are."""
-    if document is None:
-        return None
-    names = ("data_type", "chunk_grid", "chunk_key_encoding", "codecs", format2.ORIGINAL)
-    found = {name: document.get(name) for name in names}
-    if isinstance(original := found[format2.ORIGINAL], dict):
-        found[format2.ORIGINAL] = {k: v for k, v in original.items() if k != "shape"}
-    return [found, document.get("shape", [])[1:]]
-
-
 def _is_read_only(bytestore: ByteStore) -> bool:
     if isinstance(bytestore, LocalByteStore):
         return bytestore.read_only
@@ -1035,46 +984,6 @@ def _check_sizes(bytestore: ByteStore, keys: Iterable[str]) -> None:
         except OSError:
             continue  # which is told where it is read
         limits.check_document_size(n_bytes, f"{bytestore.location.uri}:/{key}")
-
-
-def _inside(entries: dict[str, JSON], uri: str, *, is_key: bool) -> dict[str, JSON]:
-    """The entries of consolidated metadata without those whose names lead out of the store."""
-    kept = {}
-    for key, document in entries.items():
-        path = key.rpartition("/")[0] if is_key else key.strip("/")
-        if is_node_path(path):
-            kept[key] = document
-        else:
-            message = f"{uri}: {path!r:.200} is no path of an object in a store; it is left out"
-            warnings.warn(message, UserWarning, stacklevel=3)
-    return kept
-
-
-def _parse(encoded: bytes, where: str) -> dict[str, JSON]:
-    document = _parse_json(encoded, where)
-    zarr_format = document.get("zarr_format")
-    if zarr_format != 3:
-        raise UnsupportedFormatError(f"{where} has the Zarr format {zarr_format!r}, expected 3")
-    return document
-
-
-def _parse_json(encoded: bytes, where: str) -> dict[str, JSON]:
-    try:
-        document = json.loads(encoded)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise MetadataError(f"{where} is not valid JSON: {error}") from error
-    if not isinstance(document, dict):
-        raise MetadataError(f"{where} must be a JSON object, found {type(document).__name__}")
-    return document
-
-
-def _parse_or_empty(encoded: bytes, where: str) -> dict[str, JSON]:
-    """One document that is no JSON costs its node alone."""
-    try:
-        return _parse_json(encoded, where)
-    except MetadataError as error:
-        logger.warning("%s", error)
-        return {}
 
 
 def missing_store_error(location: Location) -> StoreNotFoundError:

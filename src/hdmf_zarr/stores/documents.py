@@ -1,0 +1,115 @@
+"""Metadata documents by themselves: parsed, checked, encoded; no store."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+
+from hdmf_zarr import limits
+from hdmf_zarr.convention import JSON
+from hdmf_zarr.errors import MetadataError, UnsupportedFormatError
+from hdmf_zarr.stores import format2
+from hdmf_zarr.stores.names import is_node_path
+
+logger = logging.getLogger(__name__)
+
+
+def group_document(attributes: dict[str, JSON]) -> dict[str, JSON]:
+    """Return the ``zarr.json`` of a group."""
+    return {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+
+
+def encode_document(document: dict[str, JSON]) -> bytes:
+    """Return a document as the bytes of a ``zarr.json``; NaN and infinities as bare tokens."""
+    public = public_document(document)
+    return json.dumps(public, separators=(",", ":"), allow_nan=True).encode("utf-8")
+
+
+def public_document(document: dict[str, JSON]) -> dict[str, JSON]:
+    """Return a document without what this package keeps beside the metadata."""
+    if not any(key.startswith("_") for key in document):
+        return document
+    return {key: value for key, value in document.items() if not key.startswith("_")}
+
+
+def check_document(document: dict[str, JSON], where: str) -> None:
+    """Raise `MetadataError` unless a document has what every reader of it counts on."""
+    if not isinstance(document.get("attributes") or {}, dict):
+        raise MetadataError(f"{where} has attributes that are no object")
+    if document["node_type"] == "array" and not (
+        _is_shape(document.get("shape")) and "data_type" in document
+    ):
+        raise MetadataError(f"{where} is an array without a shape and a data type")
+
+
+def _is_shape(value: JSON) -> bool:
+    return isinstance(value, list) and all(type(size) is int and size >= 0 for size in value)
+
+
+def check_node(path: str, document: dict[str, JSON], where: str) -> None:
+    """Raise `MetadataError` if a node asks for more than its readers can do."""
+    limits.check_path_depth(path, where)
+    limits.check_json_depth(document.get("attributes") or {}, where)
+
+
+def comparable(document: JSON) -> JSON:
+    """A document without what stands for nothing, to compare it with another."""
+    if not isinstance(document, dict):
+        return document
+    return {
+        key: value
+        for key, value in document.items()
+        if key != "consolidated_metadata" and not (key == "attributes" and not value)
+    }
+
+
+def layout_of(document: dict[str, JSON] | None) -> JSON:
+    """What of an array's document says where its elements are; not how many rows there are."""
+    if document is None:
+        return None
+    names = ("data_type", "chunk_grid", "chunk_key_encoding", "codecs", format2.ORIGINAL)
+    found = {name: document.get(name) for name in names}
+    if isinstance(original := found[format2.ORIGINAL], dict):
+        found[format2.ORIGINAL] = {k: v for k, v in original.items() if k != "shape"}
+    return [found, document.get("shape", [])[1:]]
+
+
+def inside(entries: dict[str, JSON], uri: str, *, is_key: bool) -> dict[str, JSON]:
+    """The entries of consolidated metadata without those whose names lead out of the store."""
+    kept = {}
+    for key, document in entries.items():
+        path = key.rpartition("/")[0] if is_key else key.strip("/")
+        if is_node_path(path):
+            kept[key] = document
+        else:
+            message = f"{uri}: {path!r:.200} is no path of an object in a store; it is left out"
+            warnings.warn(message, UserWarning, stacklevel=3)
+    return kept
+
+
+def parse(encoded: bytes, where: str) -> dict[str, JSON]:
+    document = parse_json(encoded, where)
+    zarr_format = document.get("zarr_format")
+    if zarr_format != 3:
+        raise UnsupportedFormatError(f"{where} has the Zarr format {zarr_format!r}, expected 3")
+    return document
+
+
+def parse_json(encoded: bytes, where: str) -> dict[str, JSON]:
+    try:
+        document = json.loads(encoded)
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise MetadataError(f"{where} is not valid JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise MetadataError(f"{where} must be a JSON object, found {type(document).__name__}")
+    return document
+
+
+def parse_or_empty(encoded: bytes, where: str) -> dict[str, JSON]:
+    """One document that is no JSON costs its node alone."""
+    try:
+        return parse_json(encoded, where)
+    except MetadataError as error:
+        logger.warning("%s", error)
+        return {}
