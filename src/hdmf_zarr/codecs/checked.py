@@ -331,7 +331,6 @@ class CheckedNumcodec(numcodecs.abc.Codec):  # type: ignore[misc]
     """
 
     def __init__(self, codec: Any, expected: int | None, count: int) -> None:
-        self.codec_id = codec.codec_id
         self._codec, self._expected, self._count = codec, expected, count
 
     def encode(self, buf: Any) -> Any:
@@ -350,6 +349,12 @@ class CheckedNumcodec(numcodecs.abc.Codec):  # type: ignore[misc]
         return config
 
 
+@cache
+def _checked_numcodec(codec_id: str) -> type[CheckedNumcodec]:
+    # zarr-python looks for the id in the class.
+    return type("CheckedNumcodec", (CheckedNumcodec,), {"codec_id": codec_id})
+
+
 def checked_format2(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Return a ``.zarray`` for zarr-python, with compressors that check what they are given."""
     dtype = metadata["dtype"]
@@ -365,7 +370,8 @@ def checked_format2(metadata: Mapping[str, Any]) -> dict[str, Any]:
     def checked(codec: Any) -> Any:
         if codec is None or codec.get("id") not in {*_DECODED_SIZES, *_STREAMS}:
             return codec
-        return CheckedNumcodec(numcodecs.get_codec(dict(codec)), expected, count)
+        plain = numcodecs.get_codec(dict(codec))
+        return _checked_numcodec(plain.codec_id)(plain, expected, count)
 
     filters = metadata.get("filters")
     return {
