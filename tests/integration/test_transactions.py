@@ -471,6 +471,24 @@ def test_what_others_have_added_survives_an_append_that_is_stopped(
         np.testing.assert_array_equal(io.read_builder()["group"]["foreign"].data[:], [0, 1, 2])
 
 
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_a_document_that_is_in_the_consolidated_metadata_alone_is_not_forgotten(
+    tmp_path: Path, zarr_format: int
+) -> None:
+    store = write(tmp_path / "file.zarr", 1.0, zarr_format=zarr_format)
+    names = ("zarr.json",) if zarr_format == 3 else (".zattrs", ".zarray")
+    for name in names:
+        lost = (store / "group" / "a" / name).read_bytes()
+        (store / "group" / "a" / name).unlink()
+        assert value_of(store) == 1.0
+        assert not check(store).is_clean
+        with pytest.raises(ValueError, match=rf"/group/a/{name} is missing, and is in the consol"):
+            ZarrIO(store, "r+", get_manager())
+        (store / "group" / "a" / name).write_bytes(lost)
+    append(store, 2.0)
+    assert content(store) == NEW
+
+
 # -- processes that are killed ---------------------------------------------------------------------
 
 

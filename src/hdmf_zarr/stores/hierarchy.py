@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -202,16 +203,34 @@ class Hierarchy:
         """
         if self._is_consolidated_true or not self.was_consolidated:
             return
-        known = type(self).load(self.bytestore, consolidated=True)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of names that nobody uses
+                known = type(self).load(self.bytestore, consolidated=True)
+        except MetadataError as error:
+            logger.debug("%s: its consolidated metadata say nothing: %s", self.uri, error)
+            return
         for path, document in known.documents.items():
-            lost = set(known._encoded(path, document)) if path else set()
-            lost -= set(self._encoded(path, self.documents[path]) if path in self.documents else ())
-            if lost and any(self.bytestore.list_prefix(path)):
+            key = self._lost_document(path, document) if path else None
+            if key is not None:
                 raise MetadataError(
-                    f"{self.uri}:/{min(lost)} is missing, and is in the consolidated metadata only: nothing "
-                    "can be added to the store without losing it. Export the store to another place, or "
-                    "bring the document back from a copy"
+                    f"{self.uri}:/{key} is missing, and is in the consolidated metadata only: nothing can be "
+                    "added to the store without losing it. Export the store to another place, or bring the "
+                    "document back from a copy"
                 )
+
+    def _lost_document(self, path: str, known: dict[str, JSON]) -> str | None:
+        """Key of a document of a node that is missing, while others of its objects are there."""
+        if path not in self.documents:
+            name = DOCUMENT
+            if self.zarr_format == 2:
+                name = format2.ARRAY if known["node_type"] == "array" else format2.GROUP
+            is_there = next(self.bytestore.list_prefix(path), None) is not None
+            return f"{path}/{name}" if is_there else None
+        key = f"{path}/{format2.ATTRIBUTES}"
+        if self.zarr_format == 3 or not known.get("attributes") or self.attributes(path):
+            return None
+        return key if self.bytestore.get(key) is None else None
 
     @classmethod
     def _load_format2(cls, bytestore: ByteStore, *, consolidated: bool) -> Hierarchy:
