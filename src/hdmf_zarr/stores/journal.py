@@ -117,13 +117,18 @@ def plan_recovery(keys: Iterable[str], found: Mapping[str, JSON], journal: bytes
         Its metadata documents by key.
     journal : bytes
     """
+    keys = list(keys)
+    there = _folders(keys)
     truth = documents_of_truth(found, journal)
     is_settled = truth is None  # committed: only what the documents do not name is left
     documents = dict(found if truth is None else truth)
     restored = {
         key: document
         for key, document in documents.items()
-        if not is_settled and not _same(found.get(key), document)
+        if not is_settled
+        and not _same(found.get(key), document)
+        # An append removes no node: of one that is gone with everything in it others have disposed.
+        and (key in found or "/" not in key or key.rpartition("/")[0] in there)
     }
     arrays = _grids(documents)
     removed = []
@@ -134,6 +139,15 @@ def plan_recovery(keys: Iterable[str], found: Mapping[str, JSON], journal: bytes
         if is_stray or TEMPORARY.fullmatch(_name(key)) or _is_stray_chunk(key, arrays):
             removed.append(key)
     return Recovery(tuple(removed), restored)
+
+
+def _folders(keys: Iterable[str]) -> set[str]:
+    """Every folder in which there is something."""
+    folders: set[str] = set()
+    for key in keys:
+        while (key := key.rpartition("/")[0]) and key not in folders:
+            folders.add(key)
+    return folders
 
 
 def documents_of_truth(found: Mapping[str, JSON], journal: bytes) -> dict[str, JSON] | None:
