@@ -472,6 +472,28 @@ def test_what_others_have_added_survives_an_append_that_is_stopped(
 
 
 @pytest.mark.parametrize("zarr_format", [2, 3])
+def test_what_others_have_removed_stays_removed_when_an_append_is_undone(
+    tmp_path: Path, zarr_format: int
+) -> None:
+    import zarr
+
+    store = write(tmp_path / "file.zarr", 1.0, zarr_format=zarr_format)
+    io = ZarrIO(store, "r+", get_manager())
+    io.write_group("", GroupBuilder("lost"))
+    io._release_locks()
+    io._is_open = False  # as if the process had ended
+    del zarr.open_group(store, mode="r+", use_consolidated=False)["group"]["b"]
+    with ZarrIO(store, "r+", get_manager()) as io:
+        assert set(io.read_builder()["group"].datasets) == {"a"}
+        io.write_group("", GroupBuilder("new"))
+    with ZarrIO(store, "r", get_manager()) as io:
+        root = io.read_builder()
+        assert set(root.groups) == {"group", "new"}
+        np.testing.assert_array_equal(root["group"]["a"].data[:], np.full(50, 1.0))
+    assert check(store).findings == ()
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
 def test_a_document_that_is_in_the_consolidated_metadata_alone_is_not_forgotten(
     tmp_path: Path, zarr_format: int
 ) -> None:
@@ -482,7 +504,9 @@ def test_a_document_that_is_in_the_consolidated_metadata_alone_is_not_forgotten(
         (store / "group" / "a" / name).unlink()
         assert value_of(store) == 1.0
         assert not check(store).is_clean
-        with pytest.raises(ValueError, match=rf"/group/a/{name} is missing, and is in the consol"):
+        with pytest.raises(
+            ValueError, match=rf"/group/a/{name} is missing, and is in the consolidated"
+        ):
             ZarrIO(store, "r+", get_manager())
         (store / "group" / "a" / name).write_bytes(lost)
     append(store, 2.0)

@@ -161,13 +161,18 @@ def plan_recovery(keys: Iterable[str], found: Mapping[str, JSON], journal: bytes
         Its metadata documents by key.
     journal : bytes
     """
+    keys = list(keys)
+    there = _folders(keys)
     truth = documents_of_truth(found, journal)
     is_settled = truth is None  # committed: only what the documents do not name is left
     documents = dict(found if truth is None else truth)
     restored = {
         key: document
         for key, document in documents.items()
-        if not is_settled and not _same(found.get(key), document)
+        if not is_settled
+        and not _same(found.get(key), document)
+        # An append removes no node: of one that is gone with everything in it others have disposed.
+        and (key in found or "/" not in key or key.rpartition("/")[0] in there)
     }
     arrays = _grids(documents)
     replaced = {} if is_settled else _replaced(journal)
@@ -200,6 +205,15 @@ def _is_new_chunk(key: str, replaced: Mapping[str, list[str]], kept: set[str]) -
         return False
     match = _CHUNK.fullmatch(key)
     return match is not None and any(key.startswith(path + "/") for path in replaced)
+
+
+def _folders(keys: Iterable[str]) -> set[str]:
+    """Every folder in which there is something."""
+    folders: set[str] = set()
+    for key in keys:
+        while (key := key.rpartition("/")[0]) and key not in folders:
+            folders.add(key)
+    return folders
 
 
 def documents_of_truth(found: Mapping[str, JSON], journal: bytes) -> dict[str, JSON] | None:
