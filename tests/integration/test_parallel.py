@@ -28,6 +28,7 @@ import zarr
 from hdmf.backends.hdf5.h5_utils import H5DataIO
 from hdmf.build import DatasetBuilder, GroupBuilder
 from hdmf.data_utils import DataChunkIterator
+from packaging.version import Version
 from pynwb import NWBHDF5IO, NWBFile, TimeSeries
 from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore
 
@@ -560,8 +561,10 @@ def test_a_worker_needs_two_buffers_and_a_unit(tmp_path, buffer, chunk, unit, en
     assert (found > 0).all()
     bound = 2 * buffer + unit
     if chunk > buffer:
-        # A codec has a whole chunk before itself and behind.
-        bound = max(bound, buffer + chunk + encoded)
+        # A codec has a whole chunk before itself and behind; numcodecs 0.15 has room for one that
+        # does not become smaller.
+        behind = encoded if Version(numcodecs.__version__) >= Version("0.16") else chunk
+        bound = max(bound, buffer + chunk + behind)
     for worker in np.unique(found[:, 0]):
         peaks = found[found[:, 0] == worker, 1]
         # Eight megabytes for what is loaded once, and for what the allocator keeps.
