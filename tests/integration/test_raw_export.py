@@ -494,6 +494,35 @@ def test_progress_counts_the_encoded_bytes(source: Path, target: Path) -> None:
     assert planned.n_files == n_files
 
 
+@pytest.mark.parametrize(
+    ("options", "at_least", "at_most"),
+    [({}, 300, 1000), ({"chunks": (65_536, 64), "compression": "gzip"}, 1, 20)],
+    ids=["contiguous", "chunks that were never written"],
+)
+def test_files_of_100_gigabytes_are_planned_in_the_hundreds(
+    source: Path, target: Path, options: dict[str, Any], at_least: int, at_most: int
+) -> None:
+    with h5py.File(source, "w") as file:
+        file.create_dataset("data", shape=(800_000_000, 64), dtype="i2", **options)
+
+    class StopError(Exception):
+        """Nothing is to be written."""
+
+    planned: list[Planned] = []
+
+    def stop(plan: Planned) -> None:
+        planned.append(plan)
+        raise StopError
+
+    with (
+        HDF5IO(str(source), "r", manager=get_manager()) as src_io,
+        ZarrIO(target, "w", get_manager()) as io,
+        pytest.raises(StopError),
+    ):
+        io.export(src_io, shards="auto", on_plan=stop, cache_spec=False)
+    assert at_least <= planned[0].n_files <= at_most
+
+
 def test_compounds_are_never_in_shards(source: Path, target: Path) -> None:
     """Which zarr-python could not read."""
     values = np.array([(n, n / 2) for n in range(100)], dtype=[("a", "<i4"), ("b", "<f8")])
