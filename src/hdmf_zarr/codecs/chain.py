@@ -14,6 +14,7 @@ from zarr.codecs import (
     ShardingCodec,
     VLenBytesCodec,
     VLenUTF8Codec,
+    ZstdCodec,
 )
 
 from hdmf_zarr.codecs.translate import ZarrCodec, to_zarr_codec
@@ -28,6 +29,9 @@ BITSHUFFLE_UP_TO = 2
 Codec, level and shuffle are chosen by measurement (``benchmarks/codec_level.py``); the figures are in
 ``docs/architecture.md``.
 """
+
+TEXT_CODEC = ZstdCodec(level=3)
+"""Of elements that vary in length: to shuffle their bytes costs time and makes them no smaller."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,7 +104,7 @@ def complete_chain(
             )
         serializers += given
     if request.compressors is True or (request.compressors is None and not is_scalar):
-        compressors.append(default_compressor(itemsize))
+        compressors.append(TEXT_CODEC if dtype is None else default_compressor(itemsize))
     elif request.compressors not in (None, False):
         more_filters, more_serializers, more = _sorted_by_kind(
             _as_sequence(request.compressors, "compressor"), itemsize
@@ -125,7 +129,7 @@ def chain_from_codecs(codecs: Sequence[ZarrCodec]) -> CodecChain:
 
 
 def default_compressor(itemsize: int) -> BloscCodec:
-    """Return the default codec for elements of a size in bytes."""
+    """Return the default codec for numbers of a size in bytes."""
     return BloscCodec(
         cname=DEFAULT_CODEC,  # type: ignore[arg-type]
         clevel=DEFAULT_LEVEL,

@@ -37,7 +37,7 @@ class _JSONTexts:
 
 _COMPRESSORS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
     "blosc": lambda c: numcodecs.Blosc(c["cname"], c["clevel"], _BLOSC_SHUFFLE[c["shuffle"]]),
-    "zstd": lambda c: numcodecs.Zstd(level=c["level"]),
+    "zstd": lambda c: numcodecs.Zstd(c["level"], bool(c.get("checksum"))),
     "gzip": lambda c: numcodecs.GZip(level=c["level"]),
     "hdmf_zarr.json2": lambda c: _JSONTexts(JSONObjectsCodec(**c)),
 }

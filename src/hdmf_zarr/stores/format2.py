@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, cast
 
 import numpy as np
@@ -102,6 +103,32 @@ def array_document(metadata: Mapping[str, JSON]) -> dict[str, JSON]:
     shape, chunks = _sizes(metadata, "shape"), _sizes(metadata, "chunks")
     if len(shape) != len(chunks):
         raise MetadataError(f"the chunks {chunks} do not have the rank of the shape {shape}")
+    said = json.dumps({name: metadata.get(name) for name in _ENCODING})
+    encoding_of = _kept_encoding if len(said) <= MOST_KEPT_CHARACTERS else _encoding
+    return {
+        "zarr_format": 3,
+        "node_type": "array",
+        "shape": shape,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunks}},
+        "chunk_key_encoding": {
+            "name": "v2",
+            "configuration": {"separator": metadata.get("dimension_separator") or "."},
+        },
+        "storage_transformers": [],
+        **json.loads(encoding_of(said, len(shape))),
+    }
+
+
+_ENCODING = ("dtype", "filters", "compressor", "fill_value", "order")
+"""What of a ``.zarray`` says how a chunk is encoded."""
+
+
+MOST_KEPT_CHARACTERS = 4096
+
+
+def _encoding(said: str, n_dimensions: int) -> str:
+    """Return what the document of format 3 says of the same, as JSON for JSON."""
+    metadata: dict[str, JSON] = json.loads(said)
     filters = list(metadata.get("filters") or [])
     if any(f.get("id") == BEING_REPLACED for f in filters):
         raise MetadataError(
@@ -141,25 +168,21 @@ def array_document(metadata: Mapping[str, JSON]) -> dict[str, JSON]:
     if _has_big_endian_field(dtype):
         # Format 3 knows one order of bytes for all fields, and zarr-python forgets it.
         before, after, codecs, is_native = [], [], [], True
-    if metadata.get("order") == "F" and len(shape) > 1:
-        order = list(range(len(shape)))[::-1]
+    if metadata.get("order") == "F" and n_dimensions > 1:
+        order = list(range(n_dimensions))[::-1]
         # The filters are given the elements in the order in which they lie in memory.
         before.insert(0, {"name": "transpose", "configuration": {"order": order}})
-    return {
-        "zarr_format": 3,
-        "node_type": "array",
-        "shape": shape,
+    encoding = {
         "data_type": data_type,
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunks}},
-        "chunk_key_encoding": {
-            "name": "v2",
-            "configuration": {"separator": metadata.get("dimension_separator") or "."},
-        },
         "fill_value": fill_value,
         "codecs": [*before, *codecs, *after],
-        "storage_transformers": [],
         **({NATIVE: True} if is_native else {}),
     }
+    return json.dumps(encoding)
+
+
+_kept_encoding = lru_cache(maxsize=1000)(_encoding)
+"""The arrays of a file have few kinds of chunks, and zarr-python takes a millisecond for each."""
 
 
 def _sizes(metadata: Mapping[str, JSON], name: str) -> list[int]:

@@ -999,7 +999,7 @@ def _check_sizes(bytestore: ByteStore, keys: Iterable[str]) -> None:
         return
     for key in keys:
         try:
-            n_bytes = (bytestore.root / key).stat().st_size
+            n_bytes = os.stat(f"{bytestore.root}/{key}").st_size
         except OSError:
             continue  # which is told where it is read
         limits.check_document_size(n_bytes, f"{bytestore.location.uri}:/{key}")

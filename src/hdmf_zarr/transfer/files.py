@@ -8,7 +8,6 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Literal
 
 from hdmf_zarr.stores import ByteStore, LocalByteStore
@@ -54,10 +53,10 @@ class ChunkMover:
         """Start to bring the chunks of the array at a path, and return their keys."""
         keys = [key for key in source.list_prefix(path) if is_chunk(key.removeprefix(path + "/"))]
         if isinstance(source, LocalByteStore) and isinstance(destination, LocalByteStore):
-            for folder in {(destination.root / key).parent for key in keys}:
-                folder.mkdir(parents=True, exist_ok=True)
+            for folder in {key.rpartition("/")[0] for key in keys}:
+                os.makedirs(f"{destination.root}/{folder}", exist_ok=True)
             for key in keys:
-                files = (source.root / key, destination.root / key)
+                files = (f"{source.root}/{key}", f"{destination.root}/{key}")
                 self._moving.append(self._pool.submit(self._move_file, *files))
             return keys
         for first in range(0, len(keys), COPIED_TOGETHER):
@@ -83,17 +82,17 @@ class ChunkMover:
         """Begin nothing more, and wait for what has begun."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _move_file(self, source: Path, target: Path) -> int:
+    def _move_file(self, source: str, target: str) -> int:
         if self.way == "link":
             os.link(source, target)
         elif not (self._can_clone and self._clone(source, target)):
             shutil.copyfile(source, target)
-        return source.stat().st_size
+        return os.stat(source).st_size
 
-    def _clone(self, source: Path, target: Path) -> bool:
+    def _clone(self, source: str, target: str) -> bool:
         import fcntl
 
-        with source.open("rb") as old, target.open("wb") as new:
+        with open(source, "rb") as old, open(target, "wb") as new:
             try:
                 fcntl.ioctl(new.fileno(), _FICLONE, old.fileno())
             except OSError as error:

@@ -13,7 +13,7 @@ from hdmf.spec import NamespaceCatalog, SpecWriter
 
 from hdmf_zarr.codecs import CodecRequest
 from hdmf_zarr.codecs.objects import JSONObjectsCodec
-from hdmf_zarr.convention import JSON, ArrayHeader, convention_for_format
+from hdmf_zarr.convention import ArrayHeader, convention_for_format
 from hdmf_zarr.convention.unified import SPECIFICATION_GROUP, SPECIFICATION_LOCATION
 from hdmf_zarr.dtypes import TEXT, stored_dtype
 from hdmf_zarr.stores import group_document
@@ -65,18 +65,20 @@ def write_specifications(
     hierarchy = execution.hierarchy
     base = hierarchy.specification_path or SPECIFICATION_GROUP
     _ensure_group(execution, base)
-    template: dict[str, JSON] | None = None
-    for namespace, versions in specifications.items():
-        for version, sources in versions.items():
-            if f"{base}/{namespace}/{version}" in hierarchy:
-                continue
-            for source, text in sources.items():
-                path = f"{base}/{namespace}/{version}/{source}"
-                _ensure_group(execution, path.rpartition("/")[0])
-                plan = _text_plan(path, text, hierarchy.zarr_format)
-                # Every text has the same document: it is made once.
-                execution.write_array(replace(plan, document=template))
-                template = template or {**hierarchy.documents[path], "attributes": {}}
+    texts = {
+        f"{base}/{namespace}/{version}/{source}": text
+        for namespace, versions in specifications.items()
+        for version, sources in versions.items()
+        if f"{base}/{namespace}/{version}" not in hierarchy
+        for source, text in sources.items()
+    }
+    # Every text has the same layout and the same document: they are made once.
+    plan = _text_plan(hierarchy.zarr_format)
+    for path, text in texts.items():
+        _ensure_group(execution, path.rpartition("/")[0])
+        execution.write_array(replace(plan, path=path, source=_text_source(text)))
+        if plan.document is None:
+            plan = replace(plan, document={**hierarchy.documents[path], "attributes": {}})
     root = hierarchy.documents[""]
     attributes = dict(root.get("attributes") or {})
     attributes.setdefault(SPECIFICATION_LOCATION, SPECIFICATION_GROUP)
@@ -91,10 +93,14 @@ def _ensure_group(execution: Execution, path: str) -> None:
             execution.hierarchy.set_document(parent, group_document({}))
 
 
-def _text_plan(path: str, text: str, zarr_format: int) -> ArrayPlan:
-    """A scalar text; in format 2 as the JSON of hdmf-zarr 0.13, which is not compressed."""
+def _text_source(text: str) -> MemorySource:
     value = np.empty((), dtype=object)
     value[()] = text
+    return MemorySource(value, TEXT)
+
+
+def _text_plan(zarr_format: int) -> ArrayPlan:
+    """Of a scalar text; in format 2 as the JSON of hdmf-zarr 0.13, which is not compressed."""
     is_format2 = zarr_format == 2
     storage = storage_of_format(zarr_format)
     layout = decide_layout(
@@ -102,12 +108,12 @@ def _text_plan(path: str, text: str, zarr_format: int) -> ArrayPlan:
         element=TEXT,
         stored_dtype=None,
         shape=storage.scalar_shape,
-        itemsize=len(text),
+        itemsize=1,
         fill_value="",
     )
     header = storage.header(TEXT, is_scalar=True, names=None) if is_format2 else ArrayHeader()
     return ArrayPlan(
-        path=path,
+        path="",
         element=TEXT,
         data_type=stored_dtype(TEXT),
         shape=storage.scalar_shape,
@@ -115,5 +121,5 @@ def _text_plan(path: str, text: str, zarr_format: int) -> ArrayPlan:
         attributes=convention_for_format(zarr_format).encode_header(header),
         dimension_names=None,
         chunk_keys=storage.chunk_keys,
-        source=MemorySource(value, TEXT),
+        source=_text_source(""),
     )

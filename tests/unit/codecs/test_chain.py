@@ -92,6 +92,12 @@ def test_elements_have_their_serializer(element: ElementType, dtype: Any, serial
     assert len(made.compressors) == 1
 
 
+@pytest.mark.parametrize("element", [TEXT, ASCII, REFERENCE, BYTES])
+def test_what_varies_in_length_is_compressed_without_a_shuffle(element: ElementType) -> None:
+    made = complete_chain(CodecRequest(), element, None, is_scalar=False)
+    assert [codec.to_dict()["name"] for codec in made.compressors] == ["zstd"]
+
+
 @pytest.mark.parametrize(
     ("itemsize", "typesize"), [(1, 1), (2, 2), (8, 8), (255, 255), (256, 255), (4096, 255)]
 )

@@ -47,6 +47,18 @@ def test_a_document_says_what_the_metadata_say() -> None:
     assert document["fill_value"] == 0
 
 
+def test_documents_of_arrays_that_are_encoded_alike_are_apart() -> None:
+    first = array_document(ARRAY)
+    other = array_document({**ARRAY, "shape": [7, 4]})
+    first["codecs"].clear()
+    assert other["shape"] == [7, 4]
+    assert other["codecs"] == array_document(ARRAY)["codecs"] != []
+    assert array_document({**ARRAY, "fill_value": 3})["fill_value"] == 3
+    assert array_document({**ARRAY, "dtype": ">i4"})["codecs"][0]["configuration"] == {
+        "endian": "big"
+    }
+
+
 def test_the_separator_is_that_of_the_keys() -> None:
     document = array_document({**ARRAY, "dimension_separator": "/"})
     assert document["chunk_key_encoding"]["configuration"] == {"separator": "/"}
