@@ -12,7 +12,7 @@ from zarr.abc.store import Store
 from hdmf_zarr.backend import READING_MODES, ZarrIO, _try_to_open
 from hdmf_zarr.errors import HDMFZarrError, ModeError
 from hdmf_zarr.nwb import NWBZarrIO
-from hdmf_zarr.stores.location import is_url
+from hdmf_zarr.stores.location import options_of_each
 from hdmf_zarr.utils import ZarrSpecReader
 
 __all__ = [
@@ -134,10 +134,7 @@ class NWBZarrV2IO(_ReadOnly, NWBZarrIO):
 
         ``storage_options`` are for both where both are URLs, and for the one that is one.
         """
-        is_remote = [isinstance(path, str) and is_url(path) for path in (source_path, dest_path)]
-        of_source = storage_options if is_remote[0] else None
-        # Where neither is a URL, the destination says that there is no use for options.
-        of_destination = None if is_remote == [True, False] else storage_options
+        of_source, of_destination = options_of_each((source_path, dest_path), storage_options)
         with NWBZarrV2IO(source_path, "r", storage_options=of_source) as io:
             io.export_to_v3(dest_path, write_args=write_args, storage_options=of_destination)
 

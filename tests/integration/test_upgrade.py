@@ -307,6 +307,35 @@ def test_what_an_upgrade_refuses(tmp_path):
         np.testing.assert_array_equal(io.read_builder()["data"].data[:], [1, 2, 3])
 
 
+@pytest.mark.parametrize("is_remote", [(True, True), (True, False), (False, True)])
+def test_an_upgrade_takes_options_of_storage(store, tmp_path, is_remote):
+    """The file system is one that makes no folders without its option."""
+    pytest.importorskip("fsspec")
+    options = {"auto_mkdir": True}
+    shutil.copytree(store, tmp_path / "old.zarr")
+    before = snapshot(tmp_path / "old.zarr")
+    source, target = (
+        f"local://{tmp_path / name}" if is_url else tmp_path / name
+        for name, is_url in zip(("old.zarr", "new.zarr"), is_remote, strict=True)
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if is_remote[1]:
+            with pytest.raises(FileNotFoundError):
+                upgrade(source, target)
+        upgrade(source, target, storage_options=options)
+        assert_equals_twin(tmp_path / "new.zarr", next(store.parent.glob("*.nwb")))
+    assert snapshot(tmp_path / "old.zarr") == before
+
+
+def test_an_upgrade_refuses_options_that_nothing_takes(store, tmp_path):
+    before = snapshot(store)
+    for paths in ([store], [store, tmp_path / "new.zarr"]):
+        with pytest.raises(OptionError, match="are for URLs"):
+            upgrade(*paths, storage_options={"auto_mkdir": True})
+    assert snapshot(store) == before
+
+
 # -- the names of release 0.14 ----------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ from hdmf_zarr.stores.location import (
     is_url,
     locate,
     normalized_path,
+    options_of_each,
     relative_source,
     resolve_source,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "locate",
     "normalized_path",
     "open_bytestore",
+    "options_of_each",
     "relative_source",
     "resolve_source",
 ]

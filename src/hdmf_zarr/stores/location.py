@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,19 @@ def is_url(path: str) -> bool:
     """Whether a path is a URL that fsspec opens (``s3://``, ``https://``, ``memory://``)."""
     scheme, separator, _ = path.partition("://")
     return bool(separator) and scheme != "file" and len(scheme) > 1
+
+
+def options_of_each(
+    paths: Sequence[Any], storage_options: dict[str, Any] | None
+) -> list[dict[str, Any] | None]:
+    """Return for each of several paths the options that are for all URLs among them.
+
+    Where none is a URL, the last one has them: its `locate` says that there is no use for them.
+    """
+    are_urls = [isinstance(path, str) and is_url(path) for path in paths]
+    if not any(are_urls):
+        are_urls[-1] = True
+    return [storage_options if is_one else None for is_one in are_urls]
 
 
 def normalized_path(path: str | os.PathLike[str]) -> str:

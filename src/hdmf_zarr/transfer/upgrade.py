@@ -45,6 +45,7 @@ from hdmf_zarr.stores import (
     group_document,
     locate,
     open_bytestore,
+    options_of_each,
     relative_source,
 )
 from hdmf_zarr.stores.array import HDMFZarrArray
@@ -99,6 +100,7 @@ def upgrade(
     *,
     way: Way = "copy",
     overwrite: bool = False,
+    storage_options: dict[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Upgraded:
     """Turn a store of Zarr format 2 into one of format 3, without touching the chunks of numbers.
@@ -114,6 +116,8 @@ def upgrade(
         links: both stores share their files then, and neither may be written to.
     overwrite : bool
         Replace what is at ``destination``.
+    storage_options : dict, optional
+        Options for fsspec; for both paths where both are URLs, else for the one that is one.
     progress : callable, optional
         Told the bytes of chunks that were just brought.
 
@@ -125,10 +129,12 @@ def upgrade(
     MetadataError
         If an array cannot be read; the source is what it was.
     """
-    location = locate(source)
+    is_in_place = destination is None
+    paths = (source,) if destination is None else (source, destination)
+    of_source, *of_destination = options_of_each(paths, storage_options)
+    location = locate(source, of_source)
     if location.is_local and not store_exists(location):
         raise StoreNotFoundError(f"{location.uri} does not exist; check the path")
-    is_in_place = destination is None
     bytestore = open_bytestore(location, read_only=not is_in_place)
     hierarchy = Hierarchy.load(bytestore, consolidated=False)
     if hierarchy.zarr_format != 2:
@@ -136,7 +142,7 @@ def upgrade(
     hierarchy.refuse_lost_documents()
     if is_in_place:
         return _upgrade_in_place(hierarchy)
-    target = locate(destination)  # type: ignore[arg-type]
+    target = locate(destination, *of_destination)  # type: ignore[arg-type]
     if target == location:
         raise OptionError(
             f"{location.uri} is both source and destination; leave DST out to upgrade it"

@@ -17,6 +17,7 @@ from hdmf_zarr.stores.location import (
     locate,
     location_of_uri,
     normalized_path,
+    options_of_each,
     relative_source,
     resolve_source,
 )
@@ -282,3 +283,21 @@ def test_options_are_given_to_the_same_service_only(
         assert not is_kept
         return
     assert location.storage_options == (options if is_kept else None)
+
+
+@pytest.mark.parametrize(
+    ("paths", "expected"),
+    [
+        (["s3://a/b"], [True]),
+        (["s3://a/b", "/c"], [True, False]),
+        (["/c", "s3://a/b"], [False, True]),
+        (["s3://a/b", "s3://a/c"], [True, True]),
+        ([Path("/c"), MemoryStore()], [False, True]),
+        (["/c"], [True]),
+    ],
+)
+def test_options_are_for_every_url_of_several_paths(paths: list[Any], expected: list[bool]) -> None:
+    options = {"anon": True}
+    found = options_of_each(paths, options)
+    assert [given is options for given in found] == expected
+    assert [given is None for given in found] == [not is_given for is_given in expected]
