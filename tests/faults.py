@@ -159,14 +159,14 @@ def _async(fault: Fault, plain: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _moved(fault: Fault, plain: Callable[..., int]) -> Callable[..., int]:
-    def moved(self: ChunkMover, source: Path, target: Path) -> int:
-        what = fault.next(target.name)
+    def moved(self: ChunkMover, source: str, target: str) -> int:
+        what = fault.next(Path(target).name)
         if what is None:
             return plain(self, source, target)
         if what == "tear":
-            target.write_bytes(source.read_bytes()[:5])
+            Path(target).write_bytes(Path(source).read_bytes()[:5])
         if what != "lose":
             raise broken()
-        return source.stat().st_size
+        return Path(source).stat().st_size
 
     return moved
