@@ -557,7 +557,10 @@ def leftovers(store: Path) -> list[Path]:
     shutil.copytree(store, beside)
     old = store.with_name(f".{store.name}.{'b' * 12}.old")
     old.mkdir()
-    return [inside, beside, old]
+    saved = store / ".replaced.partial" / "group" / "number"
+    saved.mkdir(parents=True)
+    (saved / "0.0").write_bytes(b"a chunk that has other names now")
+    return [inside, beside, old, saved / "0.0"]
 
 
 def test_leftovers_are_listed_and_removed(store: Path) -> None:
@@ -567,11 +570,11 @@ def test_leftovers_are_listed_and_removed(store: Path) -> None:
     make_old(*left, other)
     report = check(store)
     assert codes(report) == {"leftover"}
-    assert len(report.findings) == 3
+    assert len(report.findings) == len(left)
     assert all(path.exists() for path in left)
     repaired = check(store, repair=True)
     assert repaired.findings == ()
-    assert len(repaired.repaired) == 3
+    assert len(repaired.repaired) == len(left)
     assert not any(path.exists() for path in left)
     assert other.exists()
 

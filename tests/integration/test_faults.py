@@ -162,6 +162,7 @@ def read_index(target: Any) -> Content:
 
 
 OLD_INDEX = {"numbers": [0, 1, 2]}
+MIDDLE_INDEX = {"numbers": [0, 1, 2, 300]}  # given up before the group, and closed
 NEW_INDEX = {"numbers": [0, 1, 2, 300], "new": [2] * 5}
 
 
@@ -231,9 +232,19 @@ OPERATIONS: dict[str, Operation] = {
     "append at once": Operation(
         prepare=old_index,
         act=append_at_once,
-        before=(OLD_INDEX, {"numbers": [0, 1, 2, 300]}, NEW_INDEX),
+        before=(OLD_INDEX, MIDDLE_INDEX, NEW_INDEX),
         after=(NEW_INDEX,),
         read=read_index,
+        zarr_formats=(3,),
+    ),
+    "append at once to format 2": Operation(
+        prepare=old_index,
+        act=append_at_once,
+        # Names of chunks are the same before and after: while they are given, readers are refused.
+        before=(OLD_INDEX, MIDDLE_INDEX, NEW_INDEX, None),
+        after=(NEW_INDEX,),
+        read=read_index,
+        zarr_formats=(2,),
     ),
     "export": Operation(
         prepare=old_store_and_source,

@@ -9,7 +9,7 @@ from hdmf_zarr.checking import kinds
 from hdmf_zarr.checking.examined import Examined
 from hdmf_zarr.checking.report import Finding
 from hdmf_zarr.stores import DOCUMENT, LocalByteStore, format2, names
-from hdmf_zarr.stores.journal import TEMPORARY
+from hdmf_zarr.stores.journal import SAVED, TEMPORARY
 from hdmf_zarr.stores.lock import leftovers_beside as beside
 from hdmf_zarr.stores.lock import writer_of
 
@@ -25,8 +25,9 @@ def is_metadata(examined: Examined, key: str) -> bool:
 
 
 def is_temporary(key: str) -> bool:
-    """Whether a key is that of a temporary file, which is never read."""
-    return TEMPORARY.fullmatch(key.rpartition("/")[2]) is not None
+    """Whether a key is that of a temporary file, or of a chunk that was saved: neither is read."""
+    is_saved = key.startswith(SAVED + "/")
+    return is_saved or TEMPORARY.fullmatch(key.rpartition("/")[2]) is not None
 
 
 def leftovers_beside(examined: Examined) -> list[Path]:
