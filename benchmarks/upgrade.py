@@ -47,8 +47,8 @@ def make_store(path: Path, megabytes: int) -> None:
 def main() -> None:
     """Print a table with a row for each size."""
     sizes = [int(size) for size in sys.argv[1:]] or [50, 200, 800]
-    print("| store | files | copy | `--link` | in place | memory added |")
-    print("|---|---|---|---|---|---|")
+    print("| store | files | bytes in chunks | copy | `--link` | in place | memory added |")
+    print("|---|---|---|---|---|---|---|")
     for megabytes in sizes:
         with tempfile.TemporaryDirectory() as folder:
             print(measure(Path(folder), megabytes), flush=True)
@@ -80,10 +80,18 @@ def measure(folder: Path, megabytes: int) -> str:
     copy, link, in_place = (
         statistics.median(times[n]) / base for n in ("copy", "link", "in place")
     )
-    files = sum(path.is_file() for path in store.rglob("*"))
+    sizes = {path: path.stat().st_size for path in store.rglob("*") if path.is_file()}
+    in_chunks = sum(size for path, size in sizes.items() if is_chunk_of_numbers(store, path))
+    share = in_chunks / sum(sizes.values())
     return (
-        f"| {megabytes} MB | {files} | {copy:.2f} | {link:.2f} | {in_place:.2f} | {added:.0f} MB |"
+        f"| {megabytes} MB | {len(sizes)} | {share:.1%} | {copy:.2f} | {link:.2f} | {in_place:.2f} "
+        f"| {added:.0f} MB |"
     )
+
+
+def is_chunk_of_numbers(store: Path, path: Path) -> bool:
+    """Whether a file is neither metadata nor a specification."""
+    return not path.name.startswith(".") and "specifications" not in path.relative_to(store).parts
 
 
 if __name__ == "__main__":

@@ -129,20 +129,17 @@ def upgrade(
     MetadataError
         If an array cannot be read; the source is what it was.
     """
-    is_in_place = destination is None
     paths = (source,) if destination is None else (source, destination)
     of_source, *of_destination = options_of_each(paths, storage_options)
     location = locate(source, of_source)
     if location.is_local and not store_exists(location):
         raise StoreNotFoundError(f"{location.uri} does not exist; check the path")
-    bytestore = open_bytestore(location, read_only=not is_in_place)
-    hierarchy = Hierarchy.load(bytestore, consolidated=False)
-    if hierarchy.zarr_format != 2:
-        raise OptionError(f"{location.uri} is of Zarr format 3 already")
+    if destination is None:
+        return _upgrade_in_place(location)
+    hierarchy = Hierarchy.load(open_bytestore(location, read_only=True), consolidated=False)
+    _refuse_format3(hierarchy)
     hierarchy.refuse_lost_documents()
-    if is_in_place:
-        return _upgrade_in_place(hierarchy)
-    target = locate(destination, *of_destination)  # type: ignore[arg-type]
+    target = locate(destination, *of_destination)
     if target == location:
         raise OptionError(
             f"{location.uri} is both source and destination; leave DST out to upgrade it"
@@ -167,19 +164,26 @@ def upgrade(
     return upgrader.report
 
 
-def _upgrade_in_place(hierarchy: Hierarchy) -> Upgraded:
+def _refuse_format3(hierarchy: Hierarchy) -> None:
+    if hierarchy.zarr_format != 2:
+        raise OptionError(f"{hierarchy.uri} is of Zarr format 3 already")
+
+
+def _upgrade_in_place(location: Location) -> Upgraded:
     """Write the new metadata beside the old; the new root document is the commit."""
-    if not isinstance(hierarchy.bytestore, LocalByteStore):
-        raise OptionError(f"{hierarchy.uri} is not a folder of this machine; give a destination")
-    with WriterLock.acquire(hierarchy.bytestore.root):
+    bytestore = open_bytestore(location, read_only=False)
+    if not isinstance(bytestore, LocalByteStore):
+        raise OptionError(f"{location.uri} is not a folder of this machine; give a destination")
+    with WriterLock.acquire(bytestore.root):
+        # What an earlier upgrade that was stopped has left goes first.
+        hierarchy = Hierarchy.load_for_writing(bytestore)
+        _refuse_format3(hierarchy)
         return _upgrade_locked(hierarchy)
 
 
 def _upgrade_locked(hierarchy: Hierarchy) -> Upgraded:
-    # What an earlier upgrade that was stopped has left goes first; the journal tells of this one.
-    hierarchy = Hierarchy.load_for_writing(hierarchy.bytestore)
     _remove_new(hierarchy)
-    hierarchy.begin()
+    hierarchy.begin()  # a journal that tells of this upgrade
     new = Hierarchy(hierarchy.bytestore, {"": group_document({})})
     upgrader = _Upgrader(hierarchy, new, hierarchy.location, None, None)
     try:
