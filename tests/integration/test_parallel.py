@@ -43,6 +43,7 @@ from tests.iterators import (
     PeakMemory,
     SeveralWhereWritten,
     ThreadsOfProcess,
+    ThreadsOfZarrs,
     WhereWritten,
     WithoutPickling,
     WrongDtype,
@@ -190,6 +191,33 @@ def test_threads_of_the_workers_are_limited(tmp_path):
         are_started=True,
     )
     assert set(map(tuple, read(tmp_path / "f.zarr").tolist())) == {(1, 1, 1, 1)}
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
+@pytest.mark.parametrize("limit", [1, 3])
+@pytest.mark.parametrize("context", [None, "spawn"])
+def test_threads_that_zarrs_starts_in_the_workers_are_limited(tmp_path, limit, context):
+    pytest.importorskip("zarrs")
+    chunks = np.random.default_rng(0).random((200, 200))
+    zarr.create_array(tmp_path / "other.zarr", data=chunks, chunks=(10, 10))
+    data = ThreadsOfZarrs(
+        np.zeros((40, 2), dtype=np.int64),
+        str(tmp_path / "other.zarr"),
+        buffer_shape=(10, 2),
+        chunk_shape=(10, 2),
+    )
+    write(
+        tmp_path / "f.zarr",
+        {"data": data},
+        number_of_jobs=2,
+        max_threads_per_process=limit,
+        multiprocessing_context=context,
+        are_started=True,
+    )
+    found = read(tmp_path / "f.zarr")
+    assert os.getpid() not in found[:, 0]
+    for worker in np.unique(found[:, 0]):
+        assert found[found[:, 0] == worker, 1].max() == limit
 
 
 def test_this_process_writes_while_the_workers_start(tmp_path):
