@@ -145,6 +145,15 @@ class Failing(ArrayIterator):
         return super()._get_data(selection)
 
 
+class Leaving(ArrayIterator):
+    """Leaves Python in the middle."""
+
+    def _get_data(self, selection: tuple[slice, ...]) -> np.ndarray:
+        if selection[0].start <= len(self.array) // 2 < selection[0].stop:
+            raise SystemExit(3)
+        return super()._get_data(selection)
+
+
 class Killed(ArrayIterator):
     """Kills the worker that reads the middle."""
 

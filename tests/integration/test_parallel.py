@@ -39,6 +39,7 @@ from tests.iterators import (
     ArrayIterator,
     Failing,
     Killed,
+    Leaving,
     OpenFile,
     PeakMemory,
     SeveralWhereWritten,
@@ -465,6 +466,17 @@ def test_a_failure_leaves_the_store_that_was_there(tmp_path):
         write(tmp_path / "f.zarr", {"data": iterator(Failing)}, number_of_jobs=2)
     np.testing.assert_array_equal(read(tmp_path / "f.zarr"), RECORDING)
     assert [path.name for path in tmp_path.iterdir()] == ["f.zarr"]
+
+
+def test_a_worker_that_leaves_python_is_a_failure(tmp_path):
+    with pytest.raises(WorkerError, match=r"region \[2000:2100, 0:6\] failed .*SystemExit: 3"):
+        write(
+            tmp_path / "f.zarr",
+            {"data": iterator(Leaving)},
+            number_of_jobs=2,
+            are_started=True,
+        )
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("context", [None, "spawn"])
