@@ -11,6 +11,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import zarr
 from hdmf.build import DatasetBuilder, GroupBuilder
 from hdmf.data_utils import AbstractDataChunkIterator, DataChunk, GenericDataChunkIterator
 
@@ -60,7 +61,6 @@ class ThreadsOfProcess(ArrayIterator):
     """Gives the limits of threads of the process that reads."""
 
     def _get_data(self, selection: tuple[slice, ...]) -> np.ndarray:
-        import zarr
         from numcodecs import blosc
         from threadpoolctl import threadpool_info
 
@@ -73,6 +73,33 @@ class ThreadsOfProcess(ArrayIterator):
         return data
 
 
+class ThreadsOfZarrs(ArrayIterator):
+    """Gives the process that reads, and how many threads zarrs has started in it.
+
+    Reads an array of many chunks with zarr's own pipeline before, whose threads do not count.
+    """
+
+    def __init__(self, array: np.ndarray, other: str, **options: Any) -> None:
+        self.other = other
+        super().__init__(array, **options)
+
+    def _get_data(self, selection: tuple[slice, ...]) -> np.ndarray:
+        data = np.zeros_like(self.array[selection])
+        data[:, 0] = os.getpid()
+        data[:, 1] = self._n_started(zarr.open_array(self.other, mode="r"))
+        return data
+
+    def _n_started(self, array: zarr.Array) -> int:
+        array[...]
+        before = len(list(Path("/proc/self/task").iterdir()))
+        with zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"}):
+            zarr.open_array(array.store, mode="r")[...]
+        return len(list(Path("/proc/self/task").iterdir())) - before
+
+    def _to_dict(self) -> dict[str, Any]:
+        return {"array": self.array, "other": self.other, **self.options}
+
+
 class PeakMemory(GenericDataChunkIterator):
     """Gives pairs of the process that reads and the most kilobytes it has had so far.
 
@@ -80,6 +107,7 @@ class PeakMemory(GenericDataChunkIterator):
     """
 
     NOISE_BITS = 20
+    NOISE, SHUFFLED = 0.64, 0.38  # what Blosc's lz4 leaves of them
 
     def __init__(self, rows: int, **options: Any) -> None:
         self.rows, self.options = rows, options
@@ -114,6 +142,15 @@ class Failing(ArrayIterator):
     def _get_data(self, selection: tuple[slice, ...]) -> np.ndarray:
         if selection[0].start <= len(self.array) // 2 < selection[0].stop:
             raise RuntimeError("the amplifier is off")
+        return super()._get_data(selection)
+
+
+class Leaving(ArrayIterator):
+    """Leaves Python in the middle."""
+
+    def _get_data(self, selection: tuple[slice, ...]) -> np.ndarray:
+        if selection[0].start <= len(self.array) // 2 < selection[0].stop:
+            raise SystemExit(3)
         return super()._get_data(selection)
 
 

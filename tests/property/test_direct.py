@@ -12,6 +12,7 @@ import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+from packaging.version import Version
 from zarr.codecs import (
     BloscCodec,
     BytesCodec,
@@ -140,6 +141,27 @@ def test_elements_of_fixed_size(drawn: Any, chain: Any, endian: Any, data: Any) 
     with compat.without_specification_warnings():
         data_type = parse_dtype(dtype, zarr_format=3)
     check_both_ways(document_of(data_type, values.shape, codecs), values)
+
+
+@pytest.mark.parametrize("shuffle", ["noshuffle", "shuffle", "bitshuffle"])
+@pytest.mark.parametrize("dtype", ["<i2", "<i4", ">f8", "S3", "<i4,<i2"])
+def test_blosc_shuffles_whole_elements(dtype: str, shuffle: Any) -> None:
+    """As what zarr writes: of elements that are taken for bytes nothing is shuffled."""
+    values = np.arange(60_000).astype(dtype)
+    size = values.dtype.itemsize
+    codecs = [BytesCodec(), BloscCodec(cname="zstd", shuffle=shuffle, typesize=size)]
+    with compat.without_specification_warnings():
+        document = document_of(parse_dtype(values.dtype, zarr_format=3), values.shape, codecs)
+    store = MemoryStore()
+    zarrs_array(document, store)[...] = values
+    chain = DirectChain.for_document(document)
+    assert chain is not None
+    encoded = chain.encode(values)
+    assert encoded[3] == size
+    np.testing.assert_array_equal(chain.decode(encoded), values)
+    # Before, zarr takes elements for bytes, too.
+    if Version(numcodecs.__version__) >= Version("0.16"):
+        assert bytes(encoded) == store._store_dict["0"].to_bytes()
 
 
 @given(sides, chains, st.data())

@@ -1,4 +1,5 @@
-"""What Python has no function for: two names exchanged at once, a whole tree made durable, cores counted.
+"""What Python has no function for: two names exchanged at once, a whole tree made durable, unused memory
+given back, cores counted.
 
 The only place that calls the C library. Every function says whether it could; where a system or a
 file system has no such call, the caller does it the long way.
@@ -106,6 +107,16 @@ def sync_folder(path: Path) -> None:
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def give_back_memory() -> None:
+    """Have the C library hand memory that is in no use back to the system, where it has a call for that.
+
+    It keeps what it may need again: of a buffer of up to 32 MB all of it.
+    """
+    call = _function("malloc_trim") if sys.platform == "linux" else None
+    if call is not None:
+        call(ctypes.c_size_t(0))
 
 
 def n_cores() -> int:

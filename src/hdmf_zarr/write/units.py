@@ -24,6 +24,7 @@ from hdmf_zarr.codecs.direct import Buffer, DirectChain
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.stores import ByteStore, LocalByteStore, compat
 from hdmf_zarr.stores.chunk_keys import chunk_key
+from hdmf_zarr.stores.system import give_back_memory
 from hdmf_zarr.write.regions import (
     Region,
     Shape,
@@ -34,6 +35,9 @@ from hdmf_zarr.write.regions import (
     size_of,
 )
 from hdmf_zarr.write.shards import ShardIndex, inner_document
+
+WORTH_GIVING_BACK = 1 << 20
+"""Bytes of a piece that should not be kept beside a larger chunk and what it is encoded to."""
 
 REQUESTS = 8
 """Chunks that are on their way to a store that is not a folder, if they fit in the memory of a task."""
@@ -151,6 +155,7 @@ class _Filling:
         is_local = isinstance(writer.bytestore, LocalByteStore)
         self._requests = _InOrder(1 if is_local else REQUESTS, lambda _done, _result: None)
         self._room = math.prod(writer.unit) * self._itemsize
+        self._piece_bytes = 0
 
     def finish(self) -> None:
         """Wait until everything is stored."""
@@ -174,7 +179,8 @@ class _Filling:
         """Encode the chunks that a piece fills, and keep the other parts of it."""
         if self._chain.dtype is not None and values.dtype != self._chain.dtype:
             values = values.astype(self._chain.dtype)
-        self._room = max(self._room, values.size * self._itemsize)
+        self._piece_bytes = values.size * self._itemsize
+        self._room = max(self._room, self._piece_bytes)
         for at in itertools.product(*cells_of(piece, self._chain.shape)):
             cell = self._cell(at)
             part = intersection(cell, piece)
@@ -193,6 +199,9 @@ class _Filling:
     def encode_complete(self) -> None:
         """Encode the chunks whose last part has come."""
         is_alone = len(self._complete) == 1
+        largest = max((chunk.values.nbytes for _, chunk in self._complete), default=0)
+        if largest > self._piece_bytes >= WORTH_GIVING_BACK:
+            give_back_memory()
         while self._complete:
             at, chunk = self._complete.pop(0)
             self._encode(at, chunk.values, is_alone=is_alone)

@@ -332,8 +332,17 @@ def forget() -> None:
     _arrays.clear()
 
 
-def run_task(task: RegionTask) -> Outcome:
-    """Carry a task out in this process; a failure is a result, too."""
+def run_task(
+    task: RegionTask, failures: tuple[type[BaseException], ...] = (Exception, SystemExit)
+) -> Outcome:
+    """Carry a task out in this process; a failure is a result, too.
+
+    Parameters
+    ----------
+    task : RegionTask
+    failures : tuple of classes
+        What is one. A worker whose iterator leaves Python would have its parent leave, too, in silence.
+    """
     try:
         limit_threads_once(task.max_threads)
         source = _find_source(task)
@@ -343,7 +352,7 @@ def run_task(task: RegionTask) -> Outcome:
         if array is None:
             array = _arrays.keep(task.target.key, task.target.open())
         return Written(_write(task, array, source))
-    except Exception as error:
+    except failures as error:
         return Failed(
             f"{type(error).__name__}: {error}",
             "".join(traceback.format_exception(error)),

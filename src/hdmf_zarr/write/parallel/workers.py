@@ -199,8 +199,8 @@ class Workers:
         if task.source is not None:
             held = self._sources[task.source.key].held
             task = replace(task, source=SourceName(key=task.source.key, held=held))
-        # The limits of threads are those of workers.
-        outcome = _checked(run_task(replace(task, max_threads=None)), task)
+        # The limits of threads are those of workers; who ends this process means it.
+        outcome = _checked(run_task(replace(task, max_threads=None), (Exception,)), task)
         assert isinstance(outcome, Written)
         self._on_written(feed, outcome.n_bytes)
 
@@ -268,9 +268,9 @@ def _checked(outcome: Outcome, task: RegionTask) -> Written | SourceWanted:
 
 def _ended(task: RegionTask, error: BaseException) -> WorkerError:
     return WorkerError(
-        f"{task.target.where}: region {_spelled(task.region)}: the worker that wrote it was ended "
-        f"from outside ({type(error).__name__}: {error}); it may have been killed, or have run out of "
-        "memory"
+        f"{task.target.where}: region {_spelled(task.region)} was not written: a worker "
+        f"was ended from outside ({type(error).__name__}: {error}); it may have been killed, or have run "
+        "out of memory"
     )
 
 
