@@ -660,7 +660,8 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
                 unchanged.watch_source(getattr(node, "source", None))
         to_cache = specifications()
         if on_plan is not None:
-            on_plan(summarize(plan, context.convention.zarr_format, to_cache))
+            zarr_format = context.convention.zarr_format
+            on_plan(summarize(plan, zarr_format, to_cache, verify=layout.verify))
         if self._hierarchy is None:
             self._start_new_store()
         assert self._hierarchy is not None

@@ -348,7 +348,12 @@ def _moved(planned: Planned) -> str:
     reasons = Counter(planned.decoded.values())
     others = ", ".join(f"{reason}: {count}" for reason, count in reasons.most_common())
     moved = f"{len(planned.raw)} dataset{'s' if len(planned.raw) != 1 else ''} moved raw"
-    return f"{moved}, {len(planned.decoded)} not ({others})" if reasons else moved
+    if reasons:
+        moved += f", {len(planned.decoded)} not ({others})"
+    if not planned.n_unverified:
+        return moved
+    chunks = f"{planned.n_unverified} chunk{'s' if planned.n_unverified != 1 else ''}"
+    return f"{moved}; {chunks} undecoded and unverified (--verify decodes each)"
 
 
 def _count_files(source: str) -> int:

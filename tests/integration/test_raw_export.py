@@ -682,7 +682,7 @@ sys.exit(main(["convert", "--quiet", sys.argv[1], sys.argv[2], *sys.argv[4:]]))
         ("without", [], None),
         ("without", ["--shards", "auto"], None),
         ("without", ["--codecs", "default"], "has to be decoded"),
-        ("without", ["--verify"], "has to be decoded"),
+        ("without", ["--verify"], None),
         ("without", ["--chunks", "/data=100,7"], "has to be decoded"),
     ],
 )
