@@ -488,7 +488,8 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         chunks : mapping or callable, optional
             Likewise the shape of chunks; None keeps that of the source.
         shards : "auto", mapping or callable, optional
-            Likewise the shape of shards; ``"auto"`` packs chunks into files of about 64 MB.
+            Likewise the shape of shards; ``"auto"`` packs chunks into files of about 64 MB, all but those of
+            compounds, whose shards zarr-python 3.1 does not read.
         strict : bool
             Raise where a dataset's HDF5 filters have no Zarr codec, rather than encode it anew.
         verify : bool

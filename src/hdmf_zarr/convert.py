@@ -60,6 +60,8 @@ DANDI_CHUNK_BYTES = 16 * 1024**2
 SUFFIXES: dict[str, Kind] = {".zarr": "zarr", ".nwb": "hdf5", ".h5": "hdf5", ".hdf5": "hdf5"}
 """The kind of file that a suffix stands for."""
 
+KIND_NAMES: dict[Kind, str] = {"hdf5": "HDF5", "zarr": "Zarr"}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Written:
@@ -293,7 +295,7 @@ def kind_of_destination(destination: str) -> Kind:
     """
     suffix = Path(destination.rstrip("/")).suffix.lower()
     if suffix not in SUFFIXES:
-        known = ", ".join(f"{suffix} ({kind.upper()})" for suffix, kind in SUFFIXES.items())
+        known = ", ".join(f"{suffix} ({KIND_NAMES[kind]})" for suffix, kind in SUFFIXES.items())
         raise OptionError(
             f"destination {destination!r} has the suffix {suffix!r}, neither of HDF5 nor of Zarr; "
             f"known suffixes: {known}"
