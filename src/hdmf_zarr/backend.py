@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
@@ -64,7 +65,7 @@ from hdmf_zarr.stores.lock import WriterLock, check_not_locked
 from hdmf_zarr.stores.system import can_sync_at_once
 from hdmf_zarr.stores.together import stored_together
 from hdmf_zarr.write.options import LayoutOptions, require_bool
-from hdmf_zarr.write.plan import Planned, summarize
+from hdmf_zarr.write.plan import Planned, TreePlan, summarize
 from hdmf_zarr.write.planner import (
     ExternalLinks,
     PlanContext,
@@ -488,7 +489,8 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         chunks : mapping or callable, optional
             Likewise the shape of chunks; None keeps that of the source.
         shards : "auto", mapping or callable, optional
-            Likewise the shape of shards; ``"auto"`` packs chunks into files of about 64 MB.
+            Likewise the shape of shards; ``"auto"`` packs chunks into files of about 64 MB, all but those of
+            compounds, whose shards zarr-python 3.1 does not read.
         strict : bool
             Raise where a dataset's HDF5 filters have no Zarr codec, rather than encode it anew.
         verify : bool
@@ -517,39 +519,27 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         MetadataError
             If the source cannot be read, or was changed meanwhile; nothing is written then.
         """
-        if self.mode not in CREATING_MODES:
-            raise ModeError(
-                f"cannot export to {self.source} in mode {self.mode!r}; use mode 'w', 'w-' or 'x'"
-            )
-        self._require_writable()
-        require_bool("checksum", checksum)
-        require_bool("durable", durable)
-        require_bool("strict_json", strict_json)
         options = _checked_write_args(write_args)
+        link_data = bool(options.get("link_data", False))
+        self._check_exportable(src_io, link_data=link_data)
+        for name, value in (
+            ("checksum", checksum),
+            ("durable", durable),
+            ("strict_json", strict_json),
+        ):
+            require_bool(name, value)
+        _check_external_links(external_links)
         layout = LayoutOptions(
             codecs=codecs, chunks=chunks, shards=shards, strict=strict, verify=verify
         )
-        if external_links not in get_args(ExternalLinks):
-            raise OptionError(
-                f"external_links must be 'follow' or 'keep', found {external_links!r:.100}"
-            )
-        link_data = bool(options.get("link_data", False))
-        if link_data and not isinstance(src_io, ZarrIO):
-            raise ModeError(
-                f"a Zarr store cannot link to the data of {src_io.source} ("
-                f"{type(src_io).__name__}); export it with link_data=False"
-            )
         builder, is_modified = self._builder_to_export(src_io, container, clear_cache=clear_cache)
+        cached = partial(_specifications_to_export, src_io, is_modified=is_modified)
         self._write_tree(
             builder,
             link_data=link_data,
             exhaust_dci=options.get("exhaust_dci", True),
             consolidate_metadata=options.get("consolidate_metadata", consolidate_metadata),
-            specifications=(
-                (lambda: _specifications_to_export(src_io, is_modified=is_modified))
-                if cache_spec
-                else dict
-            ),
+            specifications=cached if cache_spec else dict,
             queue=ZarrIODataChunkIteratorQueue(
                 number_of_jobs, max_threads_per_process, multiprocessing_context, executor
             ),
@@ -563,6 +553,18 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             on_plan=on_plan,
             progress=progress,
         )
+
+    def _check_exportable(self, src_io: HDMFIO, *, link_data: bool) -> None:
+        if self.mode not in CREATING_MODES:
+            raise ModeError(
+                f"cannot export to {self.source} in mode {self.mode!r}; use mode 'w', 'w-' or 'x'"
+            )
+        self._require_writable()
+        if link_data and not isinstance(src_io, ZarrIO):
+            raise ModeError(
+                f"a Zarr store cannot link to the data of {src_io.source} ("
+                f"{type(src_io).__name__}); export it with link_data=False"
+            )
 
     def _builder_to_export(
         self, src_io: HDMFIO, container: Container | None, *, clear_cache: bool
@@ -643,36 +645,55 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         """Decide everything, then write it, the root's document last."""
         if src_io is not None:
             export_source = _location_of_io(src_io)
-        existing = None if self._new_store is not None else self._hierarchy
-        context = self._plan_context(existing, link_data, export_source, src_io)
         layout = layout or LayoutOptions()
-        context = replace(context, options=layout, external_links=external_links, checksum=checksum)
-        context = replace(context, strict_json=strict_json)
-        unchanged = None
-        if isinstance(src_io, HDF5IO):
-            unchanged = UnchangedFiles(src_io._file)
-            if not is_modified:
-                with reading(str(src_io.source)):
-                    context = replace(context, child_names=lost_names(src_io, builder))
+        existing = None if self._new_store is not None else self._hierarchy
+        context = replace(
+            self._plan_context(existing, link_data, export_source, src_io),
+            options=layout,
+            external_links=external_links,
+            checksum=checksum,
+            strict_json=strict_json,
+        )
+        unchanged = UnchangedFiles(src_io._file) if isinstance(src_io, HDF5IO) else None
+        if isinstance(src_io, HDF5IO) and not is_modified:
+            with reading(str(src_io.source)):
+                context = replace(context, child_names=lost_names(src_io, builder))
         plan = plan_tree(builder, context)
         if unchanged is not None:
             for node in plan.nodes:
                 unchanged.watch_source(getattr(node, "source", None))
         to_cache = specifications()
         if on_plan is not None:
-            on_plan(summarize(plan, context.convention.zarr_format, to_cache))
+            zarr_format = context.convention.zarr_format
+            on_plan(summarize(plan, zarr_format, to_cache, verify=layout.verify))
         if self._hierarchy is None:
             self._start_new_store()
         assert self._hierarchy is not None
-        execution = Execution(hierarchy=self._hierarchy, queue=queue, exhaust_dci=exhaust_dci)
-        execution.verify = layout.verify
-        if progress is not None:
-            execution.progress = progress
-        if unchanged is not None:
-            execution.after_array = unchanged.check
-        before = dict(self._hierarchy.documents)
+        execution = Execution(
+            hierarchy=self._hierarchy,
+            queue=queue,
+            exhaust_dci=exhaust_dci,
+            progress=progress or no_progress,
+            verify=layout.verify,
+            after_array=None if unchanged is None else unchanged.check,
+        )
+        self._carry_out(
+            execution, plan, to_cache, consolidate=consolidate_metadata, durable=durable
+        )
+
+    def _carry_out(
+        self,
+        execution: Execution,
+        plan: TreePlan,
+        to_cache: Specifications,
+        *,
+        consolidate: bool,
+        durable: bool | None,
+    ) -> None:
+        """Write what is planned and commit it; what was there before is kept where that fails."""
+        before = dict(execution.hierarchy.documents)
         try:
-            with stored_together(self._hierarchy):
+            with stored_together(execution.hierarchy):
                 execution.carry_out(plan)
                 execution.progress = no_progress
                 if to_cache:
@@ -680,7 +701,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             for written in plan.builders:
                 self._written_builders.set_written(written)
             self._flush_pending(warn=False)
-            self._commit(consolidate=consolidate_metadata, durable=durable)
+            self._commit(consolidate=consolidate, durable=durable)
         except BaseException:
             self._undo(before)
             raise
@@ -1199,6 +1220,13 @@ def _refuse_hdf5_options(driver: str | None, aws_region: str | None) -> None:
                 f"{name}={value!r} is an option for HDF5 files; for a Zarr store on S3 give its URL and "
                 "storage_options"
             )
+
+
+def _check_external_links(external_links: str) -> None:
+    if external_links not in get_args(ExternalLinks):
+        raise OptionError(
+            f"external_links must be 'follow' or 'keep', found {external_links!r:.100}"
+        )
 
 
 def _checked_write_args(write_args: Mapping[str, Any] | None) -> dict[str, Any]:

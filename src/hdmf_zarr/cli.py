@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from hdmf_zarr.checking import check
 from hdmf_zarr.checking.report import render as render_report
-from hdmf_zarr.convert import SUFFIXES, convert
+from hdmf_zarr.convert import KIND_NAMES, SUFFIXES, convert
 from hdmf_zarr.errors import HDMFZarrError, OptionError
 from hdmf_zarr.info import describe, format_bytes, render
 from hdmf_zarr.transfer.upgrade import FILTER_WITHOUT_CODEC, upgrade
@@ -77,6 +77,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except (HDMFZarrError, OSError) as error:
             _report(error, debug=options.debug)
             return getattr(options, "status_of_errors", FAILED)
+        except Exception as error:
+            # Of a library that reaches a store, mostly: credentials, names of hosts.
+            _report(error, debug=options.debug, is_foreign=True)
+            return getattr(options, "status_of_errors", FAILED)
         except KeyboardInterrupt:
             print(f"{PROGRAM}: stopped; nothing was written", file=sys.stderr)
             return INTERRUPTED
@@ -102,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_convert(commands: Any, common: argparse.ArgumentParser) -> None:
-    suffixes = ", ".join(f"{suffix} ({kind.upper()})" for suffix, kind in SUFFIXES.items())
+    suffixes = ", ".join(f"{suffix} ({KIND_NAMES[kind]})" for suffix, kind in SUFFIXES.items())
     command = commands.add_parser(
         "convert",
         parents=[common],
@@ -117,7 +121,11 @@ def _add_convert(commands: Any, common: argparse.ArgumentParser) -> None:
     command.add_argument("--overwrite", action="store_true", help="replace a file or store at DST")
     _add_layout(command)
     command.add_argument(
-        "--jobs", type=int, default=1, metavar="N", help="jobs that write (default: %(default)s)"
+        "--jobs",
+        type=_positive,
+        default=1,
+        metavar="N",
+        help="jobs that write (default: %(default)s)",
     )
     command.add_argument(
         "--durable",
@@ -169,6 +177,16 @@ def _add_layout(command: argparse.ArgumentParser) -> None:
     )
     for name, text in LAYOUT_SWITCHES.items():
         layout.add_argument(name, action="store_true", help=text)
+
+
+def _positive(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a positive integer: {text!r}")
+    return number
 
 
 def _path_and_sizes(text: str) -> tuple[str, tuple[int, ...]]:
@@ -237,7 +255,7 @@ def _add_check(commands: Any, common: argparse.ArgumentParser) -> None:
     command.add_argument("--fast", action="store_true", help="read no chunk")
     command.add_argument(
         "--jobs",
-        type=int,
+        type=_positive,
         default=1,
         metavar="N",
         help="threads that decode chunks (default: %(default)s)",
@@ -348,7 +366,12 @@ def _moved(planned: Planned) -> str:
     reasons = Counter(planned.decoded.values())
     others = ", ".join(f"{reason}: {count}" for reason, count in reasons.most_common())
     moved = f"{len(planned.raw)} dataset{'s' if len(planned.raw) != 1 else ''} moved raw"
-    return f"{moved}, {len(planned.decoded)} not ({others})" if reasons else moved
+    if reasons:
+        moved += f", {len(planned.decoded)} not ({others})"
+    if not planned.n_unverified:
+        return moved
+    chunks = f"{planned.n_unverified} chunk{'s' if planned.n_unverified != 1 else ''}"
+    return f"{moved}; {chunks} undecoded and unverified (--verify decodes each)"
 
 
 def _count_files(source: str) -> int:
@@ -414,10 +437,14 @@ def _brief_warnings() -> Iterator[None]:
         yield
 
 
-def _report(error: BaseException, *, debug: bool) -> None:
+def _report(error: BaseException, *, debug: bool, is_foreign: bool = False) -> None:
+    """Print an error as one line; one that is not ours with its type, and how to see more of it."""
     if debug:
         traceback.print_exception(error)
-    print(f"{PROGRAM}: error: {_one_line(error)}", file=sys.stderr)
+    text = _one_line(error)
+    if is_foreign:
+        text = f"{type(error).__name__}: {text} (--debug shows where it comes from)"
+    print(f"{PROGRAM}: error: {text}", file=sys.stderr)
 
 
 def _one_line(message: object) -> str:

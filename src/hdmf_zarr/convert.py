@@ -60,6 +60,8 @@ DANDI_CHUNK_BYTES = 16 * 1024**2
 SUFFIXES: dict[str, Kind] = {".zarr": "zarr", ".nwb": "hdf5", ".h5": "hdf5", ".hdf5": "hdf5"}
 """The kind of file that a suffix stands for."""
 
+KIND_NAMES: dict[Kind, str] = {"hdf5": "HDF5", "zarr": "Zarr"}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Written:
@@ -168,13 +170,10 @@ def convert(
     _check_destination(destination, overwrite=overwrite)
     with open_source(source) as src_io:
         builder = _read_all(src_io, kind)
-        if kind == "hdf5":
-            total = expected_bytes(builder)
-            _write_hdf5(src_io, destination, progress(total) if progress else _no_progress)
-            return _measure(destination, None)
-        reporter = _Reporter(on_plan, progress)
-        _write_zarr(src_io, destination, options, reporter, overwrite=overwrite)
-        return _measure(destination, reporter.planned)
+        if kind == "zarr":
+            reporter = _Reporter(on_plan, progress)
+            return _to_zarr(src_io, destination, options, reporter, overwrite=overwrite)
+        return _to_hdf5(src_io, builder, destination, progress)
 
 
 def _refuse_zarr_options(given: dict[str, Any], destination: str) -> None:
@@ -194,14 +193,14 @@ def _zarr_options(given: dict[str, Any], destination: str) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _write_zarr(
+def _to_zarr(
     src_io: HDMFIO,
     destination: str,
     options: dict[str, Any],
     reporter: _Reporter,
     *,
     overwrite: bool,
-) -> None:
+) -> Written:
     with ZarrIO(
         destination,
         "w" if overwrite else "w-",
@@ -210,6 +209,18 @@ def _write_zarr(
         zarr_format=options.pop("zarr_format", 3),
     ) as io:
         io.export(src_io, on_plan=reporter.start, progress=reporter.advance, **options)
+    return _measure(destination, reporter.planned)
+
+
+def _to_hdf5(
+    src_io: HDMFIO,
+    builder: GroupBuilder,
+    destination: str,
+    progress: Callable[[int], Progress] | None,
+) -> Written:
+    advance = progress(expected_bytes(builder)) if progress else _no_progress
+    _write_hdf5(src_io, destination, advance)
+    return _measure(destination, None)
 
 
 def _for_dandi(given: dict[str, Any], destination: str, zarr_format: int | None) -> int:
@@ -293,7 +304,7 @@ def kind_of_destination(destination: str) -> Kind:
     """
     suffix = Path(destination.rstrip("/")).suffix.lower()
     if suffix not in SUFFIXES:
-        known = ", ".join(f"{suffix} ({kind.upper()})" for suffix, kind in SUFFIXES.items())
+        known = ", ".join(f"{suffix} ({KIND_NAMES[kind]})" for suffix, kind in SUFFIXES.items())
         raise OptionError(
             f"destination {destination!r} has the suffix {suffix!r}, neither of HDF5 nor of Zarr; "
             f"known suffixes: {known}"

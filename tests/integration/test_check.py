@@ -721,7 +721,9 @@ def test_the_command_has_an_exit_status_for_scripts(store: Path, tmp_path: Path,
     assert "broken-chunk" in capsys.readouterr().out
     assert main(["check", str(tmp_path / "none"), "--quiet"]) == 2
     assert "does not exist" in capsys.readouterr().err
-    assert main(["check", str(store), "--jobs", "0"]) == 2
+    with pytest.raises(SystemExit, match="2"):
+        main(["check", str(store), "--jobs", "0"])
+    assert "--jobs: expected a positive integer: '0'" in capsys.readouterr().err
 
 
 def test_the_command_shows_how_far_it_is(store: Path, capsys) -> None:

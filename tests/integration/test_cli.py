@@ -147,7 +147,6 @@ def test_layouts(
         (["s.nwb", "--zarr-format", "2"], "zarr_format is for Zarr"),
         (["s.nwb", "--durable"], "durable is for Zarr"),
         (["s.nwb", "--external-links", "follow"], "external_links is for Zarr"),
-        (["s.zarr", "--jobs", "0"], "number_of_jobs"),
     ],
 )
 def test_layouts_without_sense(
@@ -203,6 +202,29 @@ def test_an_error_is_one_line_without_a_traceback(tmp_path: Path) -> None:
     )
 
 
+def test_an_error_of_a_library_is_one_line_with_its_type(tmp_path: Path) -> None:
+    done = run("convert", SAMPLE, "nowhere://s.zarr", "--quiet")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("hdmf-zarr: error: ValueError: ")
+    assert "nowhere" in line
+    assert line.endswith("(--debug shows where it comes from)")
+    done = run("convert", SAMPLE, "nowhere://s.zarr", "--quiet", "--debug")
+    assert "Traceback" in done.stderr
+
+
+def test_chunks_that_nobody_has_looked_at_are_counted(tmp_path: Path) -> None:
+    source = tmp_path / "s.h5"
+    with h5py.File(source, "w") as file:
+        file.attrs["data_type"] = "Container"
+        file.create_dataset("a", data=np.arange(100), chunks=(50,), compression="gzip")
+        file.create_dataset("b", data=np.arange(100), chunks=(50,), fletcher32=True)
+    last = "; 2 datasets moved raw; 2 chunks undecoded and unverified (--verify decodes each)\n"
+    assert run("convert", source, tmp_path / "s.zarr", "--quiet").stdout.endswith(last)
+    done = run("convert", source, tmp_path / "t.zarr", "--quiet", "--verify")
+    assert done.stdout.endswith("; 2 datasets moved raw\n")
+
+
 def test_debug_shows_where_an_error_comes_from(tmp_path: Path) -> None:
     done = run("convert", tmp_path / "none.nwb", tmp_path / "s.zarr", "--debug")
     assert done.returncode == 1
@@ -212,7 +234,16 @@ def test_debug_shows_where_an_error_comes_from(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["convert"], ["convert", "a"], ["unknown"], ["convert", "a", "b", "--zarr-format", "x"]],
+    [
+        [],
+        ["convert"],
+        ["convert", "a"],
+        ["unknown"],
+        ["convert", "a", "b", "--zarr-format", "x"],
+        ["convert", "a", "b", "--jobs", "0"],
+        ["convert", "a", "b", "--jobs", "two"],
+        ["check", "a", "--jobs", "-1"],
+    ],
 )
 def test_a_command_line_without_sense_exits_with_2(arguments: list[str], capsys) -> None:
     with pytest.raises(SystemExit) as stopped:

@@ -524,7 +524,7 @@ def test_files_of_100_gigabytes_are_planned_in_the_hundreds(
 
 
 def test_compounds_are_never_in_shards(source: Path, target: Path) -> None:
-    """Which zarr-python could not read."""
+    """Which zarr-python 3.1 cannot read, whatever the version is that writes."""
     values = np.array([(n, n / 2) for n in range(100)], dtype=[("a", "<i4"), ("b", "<f8")])
     with file_with(source, values, chunks=(10,)):
         pass
@@ -682,7 +682,7 @@ sys.exit(main(["convert", "--quiet", sys.argv[1], sys.argv[2], *sys.argv[4:]]))
         ("without", [], None),
         ("without", ["--shards", "auto"], None),
         ("without", ["--codecs", "default"], "has to be decoded"),
-        ("without", ["--verify"], "has to be decoded"),
+        ("without", ["--verify"], None),
         ("without", ["--chunks", "/data=100,7"], "has to be decoded"),
     ],
 )

@@ -19,6 +19,7 @@ from zarr.registry import get_codec_class
 from zarr.storage import MemoryStore
 
 from hdmf_zarr.codecs import to_zarr_codec
+from hdmf_zarr.codecs.frames import Blosc2Framing, ZFPFraming
 from hdmf_zarr.codecs.framings import (
     BitshuffleFraming,
     Framing,
@@ -28,17 +29,21 @@ from hdmf_zarr.codecs.framings import (
 )
 from hdmf_zarr.codecs.hdf5_codecs import (
     BitshuffleCodec,
+    Blosc2Codec,
     LZ4Codec,
     LZFCodec,
     NumcodecsBitshuffle,
+    NumcodecsBlosc2,
     NumcodecsLZ4,
     NumcodecsLZF,
     NumcodecsSzip,
+    NumcodecsZFP,
     SzipCodec,
+    ZFPCodec,
 )
 from hdmf_zarr.errors import EncodingError, LayoutError, MetadataError
 
-pytest.importorskip("imagecodecs")
+imagecodecs = pytest.importorskip("imagecodecs")
 
 NAMES = ["lzf", "lz4", "bitshuffle", "szip"]
 
@@ -156,6 +161,121 @@ def test_noise_is_no_chunk(framing: Framing, noise: bytes) -> None:
         assert len(framing.decode_bytes(noise, 1000)) <= 1000
 
 
+# -- those that know the shape of a chunk ----------------------------------------------------------
+
+SHAPES = st.lists(st.integers(1, 9), min_size=1, max_size=4).map(tuple)
+CUTS = st.floats(0, 1, exclude_max=True)
+
+
+needs_blosc2 = pytest.mark.skipif(
+    not Blosc2Framing((1,), 1).is_usable, reason="blosc2 is not installed"
+)
+
+
+@st.composite
+def frames(draw: Any) -> tuple[Blosc2Framing, bytes]:
+    """A framing of Blosc2 and the bytes of a chunk."""
+    framing = Blosc2Framing(
+        shape=draw(SHAPES),
+        typesize=draw(st.sampled_from([1, 2, 4, 8, 16])),
+        cname=draw(st.sampled_from(["blosclz", "lz4", "lz4hc", "zlib", "zstd"])),
+        clevel=draw(st.integers(0, 9)),
+        shuffle=draw(st.sampled_from(["none", "byte", "bit", "delta"])),
+    )
+    generator = np.random.default_rng(draw(st.integers(0, 9)))
+    size = int(np.prod(framing.shape)) * framing.typesize
+    return framing, generator.integers(0, draw(st.sampled_from([1, 3, 256])), size, "u1").tobytes()
+
+
+def header_of(values: np.ndarray[Any, Any], mode: str, level: float | None) -> ZFPFraming:
+    """The framing that HDF5's filter would have for a chunk."""
+    whole = imagecodecs.zfp_encode(values, level, mode=imagecodecs.ZFP.MODE[mode], header=True)
+    return ZFPFraming(header=whole[:12].hex())
+
+
+@st.composite
+def streams(draw: Any) -> tuple[ZFPFraming, bytes, bool]:
+    """A framing of ZFP, the bytes of a chunk, and whether all of it is kept."""
+    dtype = np.dtype(draw(st.sampled_from(["<i4", "<i8", "<f4", "<f8"])))
+    generator = np.random.default_rng(draw(st.integers(0, 9)))
+    # Dimensions of length 1 are none of ZFP.
+    shape = draw(st.lists(st.integers(2, 9), min_size=1, max_size=4).map(tuple))
+    values = (generator.normal(size=shape) * 1000).astype(dtype)
+    modes: list[tuple[str, float | None]] = [
+        ("REVERSIBLE", None),
+        ("FIXED_RATE", 8.0),
+        ("FIXED_PRECISION", 20),
+    ]
+    if dtype.kind == "f":
+        modes.append(("FIXED_ACCURACY", 0.25))
+    mode, level = draw(st.sampled_from(modes))
+    return header_of(values, mode, level), values.tobytes(), mode == "REVERSIBLE"
+
+
+@needs_blosc2
+@given(case=frames())
+def test_frames_come_back(case: tuple[Blosc2Framing, bytes]) -> None:
+    framing, data = case
+    encoded = framing.encode_bytes(data)
+    for most in (None, len(data), 10**7):
+        assert bytes(framing.decode_bytes(encoded, most)) == data
+    with pytest.raises(MetadataError, match="filter blosc2"):
+        framing.decode_bytes(encoded, len(data) // 2**4 - 1)
+
+
+@given(case=streams())
+def test_streams_of_zfp_come_back(case: tuple[ZFPFraming, bytes, bool]) -> None:
+    framing, data, is_whole = case
+    encoded = framing.encode_bytes(data)
+    decoded = bytes(framing.decode_bytes(encoded, len(data)))
+    assert len(decoded) == len(data)
+    if is_whole:
+        assert decoded == data
+    # What was decoded once is not told from the stream: it decodes to the same again.
+    assert bytes(framing.decode_bytes(bytearray(encoded))) == decoded
+    with pytest.raises(MetadataError, match="filter zfp"):
+        framing.decode_bytes(encoded, len(data) - 1)
+
+
+@needs_blosc2
+@given(case=frames(), cut=CUTS)
+def test_a_frame_that_was_cut_off_is_refused(case: tuple[Blosc2Framing, bytes], cut: float) -> None:
+    framing, data = case
+    encoded = bytes(framing.encode_bytes(data))
+    with pytest.raises(MetadataError, match="filter blosc2"):
+        framing.decode_bytes(encoded[: int(len(encoded) * cut)], len(data))
+
+
+@given(case=streams(), cut=CUTS)
+def test_a_stream_of_zfp_that_was_cut_off_is_refused_or_whole(
+    case: tuple[ZFPFraming, bytes, bool], cut: float
+) -> None:
+    framing, data, _ = case
+    encoded = bytes(framing.encode_bytes(data))
+    decoded = framing.decode_bytes(encoded, len(data))
+    try:
+        found = framing.decode_bytes(encoded[: int(len(encoded) * cut)], len(data))
+    except MetadataError:
+        return
+    assert found == decoded  # only the bits that fill up the last word were missing
+
+
+CHANGES = st.lists(st.tuples(CUTS, st.integers(0, 255)), max_size=4)
+
+
+@needs_blosc2
+@given(case=st.one_of(frames(), streams()), changes=CHANGES)
+def test_changed_frames_and_streams_cost_no_more_than_an_error(
+    case: tuple[Any, ...], changes: list[tuple[float, int]]
+) -> None:
+    framing, data = case[:2]
+    encoded = bytearray(framing.encode_bytes(data))
+    for place, value in changes:
+        encoded[int(place * len(encoded))] = value
+    with suppress(MetadataError):
+        assert len(framing.decode_bytes(encoded, len(data))) <= len(data)
+
+
 def bombs() -> list[Any]:
     huge = struct.Struct(">QI")
     zstd = BitshuffleFraming(1, cname="zstd")
@@ -264,8 +384,15 @@ FACES = [
     (SzipCodec(141, 16, 32, 24), NumcodecsSzip(141, 16, 32, 24)),
 ]
 
+# A chunk of 4 by 24 int32, kept whole.
+ZFP_HEADER = "7a6670057401003000000088"
+SHAPED_FACES = [
+    (Blosc2Codec((4, 24), 4), NumcodecsBlosc2((4, 24), 4)),
+    (ZFPCodec(ZFP_HEADER), NumcodecsZFP(ZFP_HEADER)),
+]
 
-@pytest.mark.parametrize(("codec", "other"), FACES, ids=NAMES)
+
+@pytest.mark.parametrize(("codec", "other"), [*FACES, *SHAPED_FACES], ids=[*NAMES, "blosc2", "zfp"])
 def test_both_faces_are_found_by_name(codec: Any, other: Any) -> None:
     document = codec.to_dict()
     assert get_codec_class(document["name"]).from_dict(document) == codec

@@ -9,6 +9,7 @@ numbers; text varies in length and has no such bound.
 
 from __future__ import annotations
 
+import bz2
 import json
 import math
 import warnings
@@ -28,9 +29,11 @@ from zarr.errors import UnstableSpecificationWarning
 
 from hdmf_zarr.codecs.blosc_blocks import part_of_blosc
 from hdmf_zarr.codecs.checked import check_count, decoded_size
+from hdmf_zarr.codecs.framings import Framing
+from hdmf_zarr.codecs.hdf5_codecs import ZARR_CODECS
 from hdmf_zarr.codecs.inflate import INFLATE_ERRORS, inflater
 from hdmf_zarr.codecs.objects import JSONObjectsCodec, PickledObjectsCodec
-from hdmf_zarr.errors import ChunkError, EncodingError, HDMFZarrError
+from hdmf_zarr.errors import ChunkError, EncodingError, HDMFZarrError, MetadataError
 from hdmf_zarr.limits import most_text_bytes
 
 _BLOSC_SHUFFLE = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
@@ -44,7 +47,7 @@ _KINDS_OF_FIXED_SIZE = "biufcSU"
 
 Buffer = bytes | memoryview
 
-_DECODING_ERRORS: tuple[type[Exception], ...] = (
+DECODING_ERRORS: tuple[type[Exception], ...] = (
     ValueError,
     TypeError,
     RuntimeError,
@@ -139,7 +142,7 @@ class DirectChain:
             return self._decode(encoded)
         except HDMFZarrError:
             raise
-        except _DECODING_ERRORS as error:
+        except DECODING_ERRORS as error:
             raise ChunkError(f"the chunk of {len(encoded)} bytes is damaged: {error}") from error
 
     @property
@@ -188,7 +191,7 @@ class DirectChain:
                 first.decode_into(encoded, out)
         except ChunkError:
             raise
-        except _DECODING_ERRORS as error:
+        except DECODING_ERRORS as error:
             raise ChunkError(f"the chunk of {len(encoded)} bytes is damaged: {error}") from error
 
     def _limits(self, n_encoded: int) -> list[int]:
@@ -423,23 +426,26 @@ class _Blosc(_Compressor):
             self._codec.decode(part.encoded, out=place)
 
 
-class _Inflated(_Compressor):
-    """zlib and gzip, whose headers name no size: decoded up to the limit."""
+class _Streams(_Compressor):
+    """zlib, gzip and bzip2, whose headers name no size: decoded up to the limit."""
 
     fills = False
 
-    def __init__(self, codec: Any, window_bits: int) -> None:
+    def __init__(
+        self, codec: Any, start: Callable[[], Any], *, everything: int, has_members: bool
+    ) -> None:
         super().__init__(codec, lambda _encoded: None)
-        self._window_bits = window_bits
+        self._start = start
+        self._everything = everything
+        self._has_members = has_members
 
     def decode(self, encoded: Buffer, limit: int | None) -> Buffer:
-        # A gzip file may have several members.
         parts: list[bytes] = []
         room = limit
         rest: Buffer = encoded
         while rest:
-            stream = inflater(self._window_bits)
-            part = stream.decompress(rest, 0 if room is None else room + 1)
+            stream = self._start()
+            part = stream.decompress(rest, self._everything if room is None else room + 1)
             if room is not None:
                 room -= len(part)
                 if room < 0:
@@ -447,8 +453,29 @@ class _Inflated(_Compressor):
             if not stream.eof:
                 raise ChunkError(f"the chunk of {len(encoded)} bytes is cut off")
             parts.append(part)
-            rest = stream.unused_data if self._window_bits > zlib.MAX_WBITS else b""
+            rest = stream.unused_data if self._has_members else b""
         return b"".join(parts)
+
+
+class _Framed:
+    """One of our codecs for what HDF5 frames in its own way."""
+
+    def __init__(self, framing: Framing) -> None:
+        self._framing = framing
+
+    def encode(self, given: Buffer) -> bytes:
+        return bytes(self._framing.encode_bytes(given))
+
+    def decode(self, encoded: Buffer, limit: int | None) -> Buffer:
+        try:
+            return bytes(self._framing.decode_bytes(encoded, limit))
+        except ChunkError:
+            raise
+        except MetadataError as error:
+            raise ChunkError(str(error)) from error
+
+    def largest(self, size: int) -> int:
+        return size + size // 8 + _GROWTH_OF_COMPRESSORS
 
 
 class _Checksum:
@@ -553,12 +580,27 @@ def _zstd(configuration: Mapping[str, Any], _itemsize: int | None) -> _Step:
     return _Compressor(codec, _declared("zstd"))
 
 
+def _start_zlib() -> Any:
+    return inflater(zlib.MAX_WBITS)
+
+
+def _start_gzip() -> Any:
+    return inflater(zlib.MAX_WBITS + 16)
+
+
 def _gzip(configuration: Mapping[str, Any], _itemsize: int | None) -> _Step:
-    return _Inflated(numcodecs.GZip(configuration.get("level", 5)), zlib.MAX_WBITS + 16)
+    codec = numcodecs.GZip(configuration.get("level", 5))
+    return _Streams(codec, _start_gzip, everything=0, has_members=True)
 
 
 def _zlib(configuration: Mapping[str, Any], _itemsize: int | None) -> _Step:
-    return _Inflated(numcodecs.Zlib(configuration.get("level", 1)), zlib.MAX_WBITS)
+    codec = numcodecs.Zlib(configuration.get("level", 1))
+    return _Streams(codec, _start_zlib, everything=0, has_members=False)
+
+
+def _bz2(configuration: Mapping[str, Any], _itemsize: int | None) -> _Step:
+    codec = numcodecs.BZ2(configuration.get("level", 1))
+    return _Streams(codec, bz2.BZ2Decompressor, everything=-1, has_members=True)
 
 
 def _shuffle(configuration: Mapping[str, Any], itemsize: int | None) -> _Step:
@@ -588,6 +630,7 @@ _STEPS: dict[str, Callable[[Mapping[str, Any], int | None], _Step]] = {
     "numcodecs.zstd": _zstd,
     "numcodecs.gzip": _gzip,
     "numcodecs.zlib": _zlib,
+    "numcodecs.bz2": _bz2,
     "numcodecs.shuffle": _shuffle,
     "numcodecs.crc32": _numcodecs_checksum("crc32"),
     "numcodecs.adler32": _numcodecs_checksum("adler32"),
@@ -605,6 +648,8 @@ def _step(codec: Mapping[str, Any], shape: tuple[int, ...], itemsize: int | None
     name, configuration = codec["name"], codec.get("configuration") or {}
     if name in _OBJECT_CODECS and itemsize is None:
         return _Objects(_OBJECT_CODECS[name](**configuration), shape)
+    if name in ZARR_CODECS:
+        return _Framed(ZARR_CODECS[name](**configuration))
     if name not in _STEPS:
         raise _UnknownError
     return _STEPS[name](configuration, itemsize)

@@ -140,6 +140,13 @@ class ZFPCodec(ZFPFraming, _ZarrFace):
     name = PREFIX + "zfp"
 
 
+ZARR_CODECS: dict[str, type[_ZarrFace]] = {
+    codec.name: codec
+    for codec in (LZFCodec, LZ4Codec, BitshuffleCodec, SzipCodec, Blosc2Codec, ZFPCodec)
+}
+"""Name on disk -> codec of Zarr format 3."""
+
+
 class _NumcodecsFace(Framing, Codec):  # type: ignore[misc]
     """A framing as a codec of numcodecs."""
 

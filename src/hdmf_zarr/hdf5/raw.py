@@ -118,6 +118,11 @@ class RawChunks:
         """Bytes of the encoded chunks."""
         return int(self.dataset.id.get_storage_size())
 
+    @property
+    def is_checked(self) -> bool:
+        """Whether each chunk ends with a checksum, which is compared when it is read."""
+        return bool(self._codecs) and self._codecs[-1].codec_id == "fletcher32"
+
     def table(self) -> ChunkTable:
         """Return where all chunks are, in one pass."""
         count, rank = self.n_chunks, len(self.shape)
@@ -189,16 +194,14 @@ class RawChunks:
             encoded = pread(self._descriptor, size, int(table.addresses[index]))
         if len(encoded) != size:
             raise MetadataError(
-                f"{self.where}: the chunk at {self._offset(table, index)} has {len(encoded)} bytes in "
+                f"{self.name_of(table, index)} has {len(encoded)} bytes in "
                 f"place of {size}; the file is truncated, or was changed meanwhile"
             )
         if table.is_whole[index]:
             try:
                 check_encoded(self._codecs, encoded, self._chunk_bytes)
             except ChunkError as error:
-                raise MetadataError(
-                    f"{self.where}: the chunk at {self._offset(table, index)} is damaged: {error}"
-                ) from error
+                raise MetadataError(f"{self.name_of(table, index)} is damaged: {error}") from error
         return encoded
 
     def read_many(self, table: ChunkTable, indices: Sequence[int]) -> Iterator[bytes | None]:
@@ -228,18 +231,18 @@ class RawChunks:
         try:
             values[inside] = self.dataset[region]
         except OSError as error:
-            raise MetadataError(
-                f"{self.where}: the chunk at {start} does not decode: {error}"
-            ) from error
+            raise MetadataError(f"{self.name_of(table, index)} does not decode: {error}") from error
         return values
 
     def _through_hdf5(self, table: ChunkTable, index: int) -> bytes:
         try:
             return bytes(self.dataset.id.read_direct_chunk(self._offset(table, index))[1])
         except OSError as error:
-            raise MetadataError(
-                f"{self.where}: the chunk at {self._offset(table, index)} cannot be read: {error}"
-            ) from error
+            raise MetadataError(f"{self.name_of(table, index)} cannot be read: {error}") from error
+
+    def name_of(self, table: ChunkTable, index: int) -> str:
+        """Return file, dataset and place of a chunk."""
+        return f"{self.where}: the chunk at {self._offset(table, index)}"
 
     def _offset(self, table: ChunkTable, index: int) -> tuple[int, ...]:
         coordinates: Sequence[int] = table.coordinates[index].tolist()

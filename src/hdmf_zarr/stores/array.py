@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, cast
@@ -21,6 +21,7 @@ from zarr.storage import StorePath
 
 from hdmf_zarr.codecs import chain_from_codecs
 from hdmf_zarr.codecs.chain import default_compressor
+from hdmf_zarr.codecs.direct import DECODING_ERRORS
 from hdmf_zarr.codecs.objects import OBJECT_CODECS, JSONObjectsCodec, PickledObjectsCodec
 from hdmf_zarr.convention import ArrayHeader
 from hdmf_zarr.dtypes import (
@@ -38,6 +39,7 @@ from hdmf_zarr.dtypes import (
 )
 from hdmf_zarr.elements import decode_elements, encode_elements, field_widths, to_memory
 from hdmf_zarr.errors import (
+    ChunkError,
     DtypeError,
     HDMFZarrError,
     LostWriteError,
@@ -350,12 +352,32 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
             self._hierarchy.check_unchanged(self._node_path)
             if where in str(error):
                 raise
+            if isinstance(error, MetadataError):
+                self._tell_damage(selection)
             raise type(error)(f"{where}: {error}") from error
         except Exception as error:
             self._hierarchy.check_unchanged(self._node_path)
-            # Of a codec, or of zarr: its type tells the caller more than one of ours.
+            self._tell_damage(selection)
+            # Of zarr, which did not like the selection, or of the store.
             error.add_note(f"while {where} was read")
             raise
+
+    def _tell_damage(self, selection: Any) -> None:
+        """Raise `ChunkError` for the first chunk of a selection whose codecs fail on it.
+
+        zarr-python lets errors of any kind out of them, and none names the chunk.
+        """
+        index = memory_index(self._plain(selection), self.shape)
+        for region in _chunk_regions(index, self.shape, self.chunks) if index is not None else ():
+            try:
+                super().__getitem__(region)
+            except DECODING_ERRORS as error:  # with those of ours
+                if getattr(error, "errno", None) is not None:  # of the store
+                    raise
+                at = tuple(part.start for part in region)
+                raise ChunkError(
+                    f"{self._where}: the chunk at {at} does not decode: {error}"
+                ) from error
 
     def _read(self, selection: Any) -> Any:
         plain = self._plain(selection)
@@ -724,6 +746,30 @@ class ExpandedCompoundArray(HDMFZarrArray):
         raise ModeError(
             f"{self._where} is a compound that was stored wrongly; export the file to write to it"
         )
+
+
+def _chunk_regions(
+    index: tuple[Any, ...], shape: tuple[int, ...], chunks: tuple[int, ...]
+) -> Iterator[tuple[slice, ...]]:
+    """Chunks of which an index selects something, as slices of the array."""
+    whole = (slice(None),) * (len(shape) - len(index))
+    return itertools.product(
+        *(
+            [slice(n * step, min((n + 1) * step, size)) for n in _chunk_numbers(entry, size, step)]
+            for entry, size, step in zip((*index, *whole), shape, chunks, strict=True)
+        )
+    )
+
+
+def _chunk_numbers(entry: Any, size: int, step: int) -> Iterable[int]:
+    """Along one dimension."""
+    if isinstance(entry, slice):
+        start, stop, _ = entry.indices(size)
+        return range(start // step, -(-stop // step))
+    if isinstance(entry, np.ndarray):
+        places = np.flatnonzero(entry) if entry.dtype.kind == "b" else entry % size
+        return cast("list[int]", np.unique(places // step).tolist())
+    return (entry % size // step,)
 
 
 def _row_of_cells(cells: list[str], fields: tuple[tuple[str, ElementType], ...]) -> list[Any]:

@@ -109,6 +109,9 @@ class Planned:
         Path of each other dataset of a file -> why it is not.
     plugins : dict of str to str
         Path of each dataset whose readers need something installed -> what.
+    n_unverified : int
+        Chunks that move undecoded, and of which neither ``verify`` nor a checksum of the source tells whether
+        they can be decoded.
     """
 
     n_files: int
@@ -116,10 +119,15 @@ class Planned:
     raw: tuple[str, ...]
     decoded: dict[str, str]
     plugins: dict[str, str]
+    n_unverified: int = 0
 
 
 def summarize(
-    plan: TreePlan, zarr_format: int, specifications: Mapping[str, Mapping[str, Any]]
+    plan: TreePlan,
+    zarr_format: int,
+    specifications: Mapping[str, Mapping[str, Any]],
+    *,
+    verify: bool = False,
 ) -> Planned:
     """Return what carrying out a plan means.
 
@@ -129,6 +137,8 @@ def summarize(
     zarr_format : int
     specifications : mapping
         Namespace -> version -> source -> text, written besides.
+    verify : bool
+        Whether chunks that move as they are get decoded once.
     """
     documents_of_node = 1 if zarr_format == 3 else 2
     versions = [texts for namespace in specifications.values() for texts in namespace.values()]
@@ -148,7 +158,15 @@ def summarize(
             if node.decoded is not None and node.source.shape and not is_raw[id(node)]
         },
         plugins={"/" + node.path: node.plugin for node in arrays if node.plugin is not None},
+        n_unverified=0 if verify else sum(map(_unverified_chunks, arrays)),
     )
+
+
+def _unverified_chunks(plan: ArrayPlan) -> int:
+    """Chunks of an array that move undecoded and without a checksum that is looked at."""
+    if isinstance(plan.source, RawSource):
+        return 0 if plan.source.chunks.is_checked else plan.source.chunks.n_chunks
+    return _chunk_files(plan) if isinstance(plan.source, ChunkCopySource) else 0
 
 
 def _chunk_files(plan: ArrayPlan) -> int:

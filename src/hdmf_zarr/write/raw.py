@@ -12,15 +12,19 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+from hdmf_zarr.codecs.direct import DirectChain
 from hdmf_zarr.convention import JSON
+from hdmf_zarr.errors import ChunkError, MetadataError, MissingExtraError
 from hdmf_zarr.hdf5.raw import ChunkTable
 from hdmf_zarr.stores import ByteStore, compat
+from hdmf_zarr.stores.blocks import scratch
 from hdmf_zarr.stores.chunk_keys import chunk_key
-from hdmf_zarr.write.shards import ShardIndex, crc32c
+from hdmf_zarr.write.shards import ShardIndex, crc32c, inner_document
 from hdmf_zarr.write.sources import EncodedChunks
 
 THREADS = 2
@@ -181,6 +185,30 @@ class RawMove:
                     compat.encode_chunk(self.document, self.chunks.decoded(table, index)),
                 )
                 continue
+            written = encoded + crc32c(encoded) if self.checksum else encoded
             if self.verify:
-                self.chunks.decoded(table, index)
-            yield index, encoded + crc32c(encoded) if self.checksum else encoded
+                self._verify(table, index, written)
+            yield index, written
+
+    def _verify(self, table: ChunkTable, index: int, written: bytes) -> None:
+        """Decode a chunk as its readers will: HDF5's own filters hang or crash on some damage."""
+        chain = self._chain
+        if chain is None:
+            self.chunks.decoded(table, index)
+            return
+        try:
+            if chain.dtype is None:
+                chain.decode(written)
+            else:
+                chain.decode_into(written, scratch(chain))
+        except MissingExtraError:
+            self.chunks.decoded(table, index)
+        except ChunkError as error:
+            name = self.chunks.name_of(table, index)
+            raise MetadataError(f"{name} does not decode: {error}") from error
+
+    @cached_property
+    def _chain(self) -> DirectChain | None:
+        """What decodes the chunks; None for codecs that are left to others."""
+        chain = DirectChain.for_document(inner_document(self.document) or self.document)
+        return chain if chain is not None and chain.shape == tuple(self.chunks.chunks) else None

@@ -57,8 +57,15 @@ class EncodedChunks(Protocol):
     def n_bytes(self) -> int:
         """Bytes of the encoded chunks, about."""
 
+    @property
+    def is_checked(self) -> bool:
+        """Whether each chunk ends with a checksum that is compared when it is read."""
+
     def table(self) -> ChunkTable:
         """Where all chunks are, in one pass."""
+
+    def name_of(self, table: ChunkTable, index: int) -> str:
+        """A chunk, as errors name it."""
 
     def open_file(self, table: ChunkTable) -> None:
         """Prepare for being read by several threads."""

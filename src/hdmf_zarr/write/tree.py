@@ -16,6 +16,7 @@ from hdmf_zarr.hdf5 import HDF5Source
 from hdmf_zarr.stores import Hierarchy, compat, group_document
 from hdmf_zarr.stores.chunk_keys import chunk_key
 from hdmf_zarr.stores.presence import stored_chunks, tell_missing, with_count
+from hdmf_zarr.stores.system import n_cores
 from hdmf_zarr.write.ahead import ReadAhead
 from hdmf_zarr.write.arrays import ArrayWriter
 from hdmf_zarr.write.growing import GrowingArray
@@ -273,9 +274,14 @@ class Execution:
             shards=plan.layout.shards,
             verify=self.verify,
             checksum=has_checksum(plan.layout.chain.compressors) and not source.has_checksum,
-            # The jobs of an executor are those of other machines.
-            n_threads=THREADS if self.queue.executor else max(THREADS, self.queue.number_of_jobs),
+            n_threads=self._threads_that_move(),
         ).run(self.progress)
+
+    def _threads_that_move(self) -> int:
+        # The jobs of an executor are those of other machines.
+        jobs = 1 if self.queue.executor else self.queue.number_of_jobs
+        # Who decodes is busy, and leaves Python to others meanwhile.
+        return max(THREADS, jobs, n_cores() if self.verify else 1)
 
     def _copy_chunks(self, source: ChunkCopySource, path: str, document: dict[str, JSON]) -> int:
         """Copy encoded chunks; one that is missing stays missing. Return how many there are."""

@@ -62,6 +62,11 @@ class ZarrChunks:
         return hierarchy.bytestore.size(self.array.node_path)[1]
 
     @property
+    def is_checked(self) -> bool:
+        """Whether a checksum is compared: not of what another store has."""
+        return False
+
+    @property
     def _grid(self) -> list[int]:
         return [-(-size // step) for size, step in zip(self.shape, self.chunks, strict=True)]
 
@@ -75,6 +80,14 @@ class ZarrChunks:
             sizes=np.full(count, self._chunk_bytes, dtype=np.int64),
             is_whole=np.ones(count, dtype=np.bool_),
         )
+
+    def name_of(self, table: ChunkTable, index: int) -> str:
+        """Return store and key of a chunk."""
+        return f"{self.array.hierarchy.uri}:/{self._key(table, index)}: the chunk"
+
+    def _key(self, table: ChunkTable, index: int) -> str:
+        at = tuple(table.coordinates[index].tolist())
+        return f"{self.array.node_path}/{chunk_key(self._keys, at)}"
 
     def open_file(self, table: ChunkTable) -> None:
         """Nothing has to be prepared."""
@@ -92,10 +105,7 @@ class ZarrChunks:
         """
         hierarchy, path = self.array.hierarchy, self.array.node_path
         for batch in _batches(indices):
-            keys = [
-                f"{path}/{chunk_key(self._keys, tuple(table.coordinates[index].tolist()))}"
-                for index in batch
-            ]
+            keys = [self._key(table, index) for index in batch]
             found = hierarchy.bytestore.get_many(keys)
             for key in keys:
                 if key not in found:
