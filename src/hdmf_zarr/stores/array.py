@@ -52,7 +52,7 @@ from hdmf_zarr.stores.cache import memory_index
 from hdmf_zarr.stores.chunk_keys import chunk_key
 from hdmf_zarr.stores.hierarchy import Hierarchy
 from hdmf_zarr.stores.location import Location
-from hdmf_zarr.stores.presence import resized, with_count
+from hdmf_zarr.stores.presence import meaning_of_missing, resized, with_count
 
 GROWN_CHUNK_BYTES = 512 * 1024
 """Up to this size the chunk of a small column grows with it, instead of one chunk a few rows."""
@@ -477,9 +477,10 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
             )
         if any(new < old for new, old in zip(new_shape, self.shape, strict=True)):
             self._remove_chunks_outside(new_shape)
-        self._hierarchy.count_later(self._node_path)
-        shape = [int(size) for size in new_shape]
-        self._take_document(resized(self._document, shape, is_written=False))
+        document = self._resized([int(size) for size in new_shape], is_written=False)
+        if "absent" in (meaning_of_missing(self._document), meaning_of_missing(document)):
+            self._hierarchy.count_later(self._node_path)
+        self._take_document(document)
 
     def _remove_chunks_outside(self, new_shape: tuple[int, ...]) -> None:
         unit = self._document["chunk_grid"]["configuration"]["chunk_shape"]
@@ -541,7 +542,7 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
             )
             return
         start = self.shape[0]
-        document = resized(self._document, [count, *self.shape[1:]], is_written=True)
+        document = self._resized([count, *self.shape[1:]], is_written=True)
         # Chunks first, then the document: a reader of the old one never sees half a row.
         grown = Hierarchy(self._hierarchy.bytestore, {"": {}, self._node_path: document})
         array = grown.async_array(self._node_path, present=self._document)
@@ -656,11 +657,16 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
             values, _as_stored(element, data_type), _record_dtype(data_type)
         )
         self.element_type = element
-        self._take_document(with_count(document, None))
+        zarr_format = self._hierarchy.zarr_format
+        self._take_document(with_count(document, None, zarr_format=zarr_format))
 
     @property
     def _document(self) -> dict[str, Any]:
         return self._hierarchy.documents[self._node_path]
+
+    def _resized(self, shape: list[int], *, is_written: bool) -> dict[str, Any]:
+        zarr_format = self._hierarchy.zarr_format
+        return resized(self._document, shape, is_written=is_written, zarr_format=zarr_format)
 
     def _take_document(self, document: dict[str, Any]) -> None:
         self._hierarchy.set_document(self._node_path, document)

@@ -71,7 +71,6 @@ from hdmf_zarr.stores.presence import (
     count_chunks,
     grid_of,
     meaning_of_missing,
-    stored_chunks,
     watched,
     with_count,
 )
@@ -700,9 +699,9 @@ class Hierarchy:
     def _count_chunks(self) -> None:
         for path in sorted(self._uncounted & set(self.documents)):
             document = self.documents[path]
-            if stored_chunks(document) is not None:
-                n_chunks = count_chunks(self.bytestore, path, document)
-                self.set_document(path, with_count(document, n_chunks))
+            n_chunks = count_chunks(self.bytestore, path, document)
+            counted = with_count(document, n_chunks, zarr_format=self.zarr_format)
+            self.set_document(path, counted)
         self._uncounted.clear()
 
     def note_document(self, path: str, document: dict[str, JSON]) -> None:

@@ -122,8 +122,7 @@ class Execution:
                 self.write_array(node)
         self.queue.exhaust_queue()
         for array_plan, array in growing:
-            document = array.document
-            self.hierarchy.set_document(array_plan.path, with_count(document, array.count_chunks()))
+            self._set_counted(array_plan.path, array.document, array.count_chunks())
 
     def write_array(self, plan: ArrayPlan) -> None:
         """Write an array: its chunks first, then the document that names them."""
@@ -146,7 +145,11 @@ class Execution:
             raise type(error)(f"{where}: {error}") from error
         if self.after_array is not None:
             self.after_array(plan.path)
-        self.hierarchy.set_document(plan.path, with_count(document, n_written))
+        self._set_counted(plan.path, document, n_written)
+
+    def _set_counted(self, path: str, document: dict[str, JSON], n_written: int | None) -> None:
+        zarr_format = self.hierarchy.zarr_format
+        self.hierarchy.set_document(path, with_count(document, n_written, zarr_format=zarr_format))
 
     def _write_attributes(self, plan: AttributesPlan) -> None:
         document = self.hierarchy.documents[plan.path]
