@@ -22,6 +22,7 @@ from hdmf.common import get_manager
 from zarr.storage import MemoryStore
 
 from hdmf_zarr import ZarrDataIO, ZarrIO, check
+from hdmf_zarr.checking import repair
 from hdmf_zarr.errors import HDMFZarrError
 from hdmf_zarr.transfer.upgrade import upgrade
 from tests.faults import FAULTS, Fault, FaultyStore, faulty_disk
@@ -313,12 +314,27 @@ def one_fault(
             {"broken-document", "broken-consolidated-metadata"} if fault.kind == "tear" else set()
         )
         assert fault.kind == "lose" or bad <= {"leftover"} | torn, what
+        assert_repair_keeps(operation, target, found, what)
+
+
+def assert_repair_keeps(operation: Operation, target: Any, found: Content, what: str) -> None:
+    """A repair removes what nobody uses, and changes nothing that is read."""
+    report = check(target, repair=True)
+    assert try_reading(operation, target)[0] == found, f"{report.repaired}; {what}"
+    left = {one.code for one in report.findings}
+    assert "stale-chunk" not in left or left & {"missing-chunk", "broken-document"}, what
 
 
 @pytest.mark.parametrize(("name", "place", "zarr_format", "fault"), ROWS_OF_TABLE)
 def test_the_old_store_or_the_new_one_or_an_error(
-    name: str, place: str, zarr_format: int, fault: str, tmp_path: Path
+    name: str,
+    place: str,
+    zarr_format: int,
+    fault: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(repair, "QUIET_SECONDS", 0)
     for at in range(200):
         here = Fault(at, fault)
         one_fault(OPERATIONS[name], place, zarr_format, here, tmp_path / str(at))

@@ -135,8 +135,8 @@ UNREADABLE_OBJECT = Kind(
 STALE_CHUNK = Kind(
     "stale-chunk",
     "warning",
-    "No reader uses it: it lies outside of the shape, or has a name of another form. Nothing removes "
-    "it unasked.",
+    "No reader uses it: it lies outside of the shape, or has a name of another form. 'hdmf-zarr check "
+    "--repair' removes it where the array has all of its chunks, and its metadata are the same everywhere.",
 )
 
 # -- links, references, specifications -------------------------------------------------------------
