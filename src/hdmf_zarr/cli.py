@@ -246,7 +246,8 @@ def _add_check(commands: Any, common: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--repair",
         action="store_true",
-        help="rebuild the consolidated metadata and remove what stopped writes left; nothing else",
+        help="rebuild the consolidated metadata and remove what stopped writes left, and chunks that nobody "
+        "uses; nothing else",
     )
     command.add_argument(
         "--accept-missing",

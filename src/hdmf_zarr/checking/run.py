@@ -103,8 +103,9 @@ def check(
     jobs : int
         Threads that decode chunks.
     repair : bool
-        Rebuild the consolidated metadata and remove what stopped writes left behind, where that loses
-        nothing; nothing else. What was done is in the report, which is of the store afterwards.
+        Rebuild the consolidated metadata and remove what stopped writes left behind and chunks that
+        nobody uses, where that loses nothing; nothing else. What was done is in the report, which is of
+        the store afterwards.
     dandi : bool
         Check also what an upload to the DANDI archive needs, and what readers outside of Python cannot
         open; needs the packages of ``hdmf-zarr[dandi]``.
