@@ -48,6 +48,9 @@ ONE_CHUNK_BYTES = 32 * 1024**2
 PARALLEL_BYTES = 8 * 1024**2
 """Bytes of elements from which on several jobs write them: processes take time to start."""
 
+MOST_UNDOUBTED = 2**30
+"""Elements of a chunk from which on its array is looked at, also where nothing is decoded."""
+
 COPIED_TOGETHER = 16
 """Encoded chunks that are read concurrently when an array is copied chunk by chunk."""
 
@@ -285,6 +288,8 @@ class Execution:
         n_copied = 0
         origin = source.array.hierarchy
         unit = document["chunk_grid"]["configuration"]["chunk_shape"]
+        if math.prod(unit) > MOST_UNDOUBTED:
+            origin.async_array(source.array.node_path)  # refuses what is beyond the limits
         grid = [range(-(-size // step)) for size, step in zip(source.shape, unit, strict=True)]
         old = origin.documents[source.array.node_path]
         old_keys = old["chunk_key_encoding"]
