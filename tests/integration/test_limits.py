@@ -465,3 +465,24 @@ def test_a_deep_value_is_refused_by_every_face(tmp_path: Path, zarr_format: int)
     assert all("values nested more than 64 deep" in text for text in said.values()), said
     assert said["check"].startswith("1: ")
     assert [left.name for left in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("kind", ["loop", "chain"])
+def test_ten_thousand_links_are_left_out_by_every_face(
+    tmp_path: Path, zarr_format: int, kind: str
+) -> None:
+    path = write_nwb(tmp_path / "file.nwb.zarr", zarr_format)
+    links = [{**link, "path": "/analysis" + link["path"]} for link in loop(10_000)]
+    links[-1]["path"] = "/analysis/l0" if kind == "loop" else "/" + SERIES
+    word = {2: "zarr_link", 3: "_LINKS"}[zarr_format]
+    edit_node(
+        path, "analysis", lambda node: node.setdefault("attributes", {}).update({word: links})
+    )
+    said = faces_of(path)
+    assert said["check"].startswith("1: ")
+    assert ("10000 errors" if kind == "loop" else "9968 errors") in said["check"]
+    assert said["info"].startswith("0: ")
+    assert "10000 links" in said["info"]
+    for name in ("to HDF5", "to Zarr"):
+        assert said[name].startswith("0: "), said

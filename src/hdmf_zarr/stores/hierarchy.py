@@ -121,13 +121,7 @@ class Hierarchy:
 
     @classmethod
     def load(cls, bytestore: ByteStore, *, consolidated: bool) -> Hierarchy:
-        """Read the metadata of a store: one request, or one listing and one request a node.
-
-        Parameters
-        ----------
-        bytestore : ByteStore
-        consolidated : bool
-            Use the consolidated metadata where there are any.
+        """Read the metadata of a store, consolidated where there are such and they are wanted.
 
         Raises
         ------
