@@ -264,7 +264,16 @@ def _add_check(commands: Any, common: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--repair",
         action="store_true",
-        help="rebuild the consolidated metadata and remove what stopped writes left; nothing else",
+        help="rebuild the consolidated metadata and remove what stopped writes left, and chunks that nobody "
+        "uses; nothing else",
+    )
+    command.add_argument(
+        "--accept-missing",
+        metavar="ARRAY",
+        action="append",
+        default=[],
+        help="write fill values where chunks of an array are missing, which you have looked at: "
+        "zarr-python leaves out what holds only the fill value; repeatable",
     )
     command.add_argument(
         "--dandi",
@@ -283,6 +292,7 @@ def _check(options: argparse.Namespace) -> int:
             jobs=options.jobs,
             repair=options.repair,
             dandi=options.dandi,
+            accept_missing=options.accept_missing,
             progress=progress,
         )
     print(json.dumps(report.to_json(), indent=2) if options.json else render_report(report))

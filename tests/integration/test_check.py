@@ -306,6 +306,79 @@ def test_chunks_outside_of_the_grid_and_unknown_keys_are_listed(store: Path) -> 
     assert report.is_clean
 
 
+STALE = ("3.0", "0", "0.2")
+"""Outside of the grid of 3 by 2, and of another rank."""
+
+
+def put_stale(store: Path) -> set[Path]:
+    other = "0/0" if (store / "zarr.json").exists() else "c.0.0"
+    stale = {chunk_of(store, at) for at in STALE} | {store / "group" / "number" / other}
+    for path in stale:
+        path.parent.mkdir(exist_ok=True)
+        shutil.copy(chunk_of(store, "0.0"), path)
+    return stale
+
+
+def values_of_number(store: Path) -> Any:
+    with ZarrIO(store, "r") as io:
+        return io.read_builder()["group/number"].data[:].tolist()
+
+
+def test_repair_removes_chunks_that_nobody_uses(store: Path) -> None:
+    before = {path for path in store.rglob("*") if path.is_file()}
+    stale = put_stale(store)
+    assert len([f for f in check(store).findings if f.code == "stale-chunk"]) == 4
+    report = check(store, repair=True)
+    assert codes(report) == {
+        "stale-chunk",
+        "not-repaired",
+    }  # who knows who has written them just now
+    make_old(store)
+    report = check(store, repair=True)
+    assert report.findings == ()
+    assert set(report.repaired) == {
+        f"removed /{path.relative_to(store).as_posix()}" for path in stale
+    }
+    assert {path for path in store.rglob("*") if path.is_file()} == before
+    assert values_of_number(store) == np.arange(50.0).reshape(10, 5).tolist()
+
+
+def test_no_chunk_is_removed_from_an_array_that_lacks_one(store: Path) -> None:
+    """It may be under the other name."""
+    stale = put_stale(store)
+    chunk_of(store, "1.0").unlink()
+    make_old(store)
+    assert check(store, repair=True).repaired == ()
+    assert all(path.exists() for path in stale)
+
+
+def test_no_chunk_is_removed_that_the_metadata_of_the_node_name(store: Path) -> None:
+    """zarr-python has added rows, and not consolidated the metadata: who is right is not known."""
+    group = zarr.open_group(store, mode="r+", use_consolidated=False)
+    array: Any = group["group/number"]
+    with zarr.config.set({"array.write_empty_chunks": True}):
+        array.append(np.full((4, 5), 7.0))
+    broken = store / "scalar" / ("zarr.json" if (store / "zarr.json").exists() else ".zarray")
+    whole = broken.read_bytes()
+    broken.write_text("{")  # so that the consolidated metadata are not rebuilt
+    make_old(store)
+    assert chunk_of(store, "3.1") in set((store / "group/number").iterdir())
+    assert not any("c.3" in done or "/3." in done for done in check(store, repair=True).repaired)
+    assert chunk_of(store, "3.1").exists()
+    # Once they are rebuilt the rows are everybody's.
+    broken.write_bytes(whole)
+    assert check(store, repair=True).is_clean
+    assert values_of_number(store)[10:] == [[7.0] * 5] * 4
+
+
+def test_rows_of_an_append_that_failed_are_not_seen_in_a_larger_array(store: Path) -> None:
+    shutil.copy(chunk_of(store, "2.0"), chunk_of(store, "3.0"))
+    with ZarrIO(store, "r+") as io:
+        io.read_builder()["group/number"].data.resize((16, 5))
+    assert values_of_number(store)[12:] == [[0.0] * 5] * 4
+    assert codes(check(store)) == {"absent-chunks"}
+
+
 def test_more_threads_find_the_same(store: Path) -> None:
     for at in ("0.0", "1.1", "2.0"):
         chunk_of(store, at).write_bytes(b"broken")

@@ -6,6 +6,7 @@ error, and the next writer goes back to the one or the other.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import shutil
@@ -83,7 +84,7 @@ NEW: State = {
 
 
 LEFT_OVER = {"not-consolidated", "stale-chunk"}
-"""What may be found afterwards: nothing that a reader sees. Old chunks go after the commit."""
+"""What may be found afterwards: nothing that a reader sees. `check --repair` removes it."""
 
 
 def read(target: Any, mode: str = "r") -> tuple[State, list[str]]:
@@ -231,9 +232,39 @@ def test_an_append_in_memory_was_or_was_not(fault: str, *, consolidated: bool) -
             assert state in (OLD[name], NEW[name]) or name == "index"
         assert found["index"][1][:5] == OLD["index"][1]
         assert {f.code for f in check(memory).findings} <= LEFT_OVER
+        assert {f.code for f in check(memory, repair=True).findings} == set()
+        assert read(memory) == (found, [])
         return struck.count > at
 
     assert every_fault(work, limit=200) > 30
+
+
+@pytest.mark.parametrize("consolidated", [True, False])
+def test_an_old_chunk_that_has_stayed_is_removed_by_a_repair(*, consolidated: bool) -> None:
+    """Of each change that a store has confirmed, and not made: none that is in use is removed."""
+    n_removed = 0
+
+    def work(at: int) -> bool:
+        nonlocal n_removed
+        memory = make(MemoryStore(), consolidated=consolidated)
+        struck = Fault(at, "lose")
+        with contextlib.suppress(OSError, HDMFZarrError):
+            widen(FaultyStore(memory, struck))
+        with ZarrIO(memory, "r+", get_manager()):
+            pass
+        before = check(memory)
+        found = read(memory)
+        report = check(memory, repair=True)
+        assert read(memory) == found
+        is_whole = before.is_clean
+        if is_whole:
+            assert report.findings == ()
+        stale = [f.key for f in before.findings if f.code == "stale-chunk"]
+        n_removed += len(stale) if is_whole else 0
+        return struck.count > at
+
+    assert every_fault(work, limit=200) > 30
+    assert n_removed > 3
 
 
 def test_an_append_to_a_full_disk_never_was(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,9 @@ import numcodecs
 import numpy as np
 import pytest
 from hdmf.build import DatasetBuilder, GroupBuilder
+from pynwb import NWBFile, TimeSeries
 
-from hdmf_zarr import ZarrIO, check, limits
+from hdmf_zarr import NWBZarrIO, ZarrIO, check, limits
 from hdmf_zarr.errors import MetadataError
 from tests.format2 import Format2Store
 
@@ -324,3 +327,162 @@ def test_an_array_of_10_to_the_15_chunks_is_checked(tmp_path: Path) -> None:
     edit_data(path, change)
     assert use(path)[1] == ["missing-chunk"]
     assert len(check(path).findings) < 200
+
+
+# -- through every face ----------------------------------------------------------------------------
+
+FACES = """
+import contextlib, io, json, sys, time, warnings
+warnings.simplefilter("ignore")
+import numpy as np
+import pynwb
+import hdmf_zarr.convert
+from hdmf_zarr import NWBZarrIO
+from hdmf_zarr.cli import main
+
+def peak():
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) / 1024
+
+def nwb():
+    with NWBZarrIO(path, "r") as io:
+        io.read().acquisition["series"].data[:2]
+    return "read"
+
+def command(*arguments):
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        status = main(list(arguments))
+    return f"{status}: {said.getvalue()[-1500:]}"
+
+path = sys.argv[1]
+faces = {
+    "nwb": nwb,
+    "info": lambda: command("info", path),
+    "check": lambda: command("check", "--quiet", path),
+    "to HDF5": lambda: command("convert", "--quiet", path, path + ".nwb"),
+    "to Zarr": lambda: command("convert", "--quiet", path, path + ".copy.zarr"),
+}
+results = {}
+for name, face in faces.items():
+    before, start = peak(), time.process_time()
+    try:
+        said = face()
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}"
+    results[name] = [time.process_time() - start, peak() - before, said[-1600:]]
+print(json.dumps(results))
+"""
+
+
+def faces_of(path: Path) -> dict[str, str]:
+    """What every way into a store says of it, within the limits."""
+    for _attempt in range(5):
+        done = subprocess.run(
+            [sys.executable, "-c", FACES, str(path)],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        results = json.loads(done.stdout)
+        assert all(megabytes < MEGABYTES for _, megabytes, _ in results.values()), results
+        if all(seconds < SECONDS for seconds, _, _ in results.values()):
+            return {name: said for name, (_, _, said) in results.items()}
+        for left in path.parent.glob(path.name + ".*"):
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+    raise AssertionError(results)
+
+
+def write_nwb(path: Path, zarr_format: int) -> Path:
+    start = datetime(2024, 1, 1, tzinfo=UTC)
+    nwbfile = NWBFile(session_description="s", identifier="i", session_start_time=start)
+    series = TimeSeries(name="series", data=np.arange(10), unit="V", rate=1.0)
+    nwbfile.add_acquisition(series)
+    with NWBZarrIO(path, "w", zarr_format=zarr_format) as io:
+        io.write(nwbfile)
+    return path
+
+
+def edit_node(path: Path, node: str, change: Callable[[dict[str, Any]], Any]) -> None:
+    """Change the metadata of a node as one object, in both places and either format."""
+    if (path / "zarr.json").exists():
+        for document, of in ((path / "zarr.json", held), (path / node / "zarr.json", None)):
+            root = json.loads(document.read_text())
+            change(root if of is None else of(root)[node])
+            document.write_text(json.dumps(root))
+        return
+    consolidated = json.loads((path / ".zmetadata").read_text())
+    for name in (".zarray", ".zattrs"):
+        key = f"{node}/{name}"
+        if key in consolidated["metadata"]:
+            entry = consolidated["metadata"][key]
+            found = {"attributes": entry} if name == ".zattrs" else entry
+            change(found)
+            (path / key).write_text(json.dumps(entry))
+    (path / ".zmetadata").write_text(json.dumps(consolidated))
+
+
+SERIES = "acquisition/series"
+
+
+def one_huge_chunk(document: dict[str, Any]) -> None:
+    if "chunks" in document:
+        document.update(shape=[10**15], chunks=[10**15])
+    elif "chunk_grid" in document:
+        grid = {"name": "regular", "configuration": {"chunk_shape": [10**15]}}
+        document.update(shape=[10**15], chunk_grid=grid)
+
+
+def deep_value(document: dict[str, Any]) -> None:
+    value: Any = 1
+    for _ in range(500):
+        value = [value]
+    document.setdefault("attributes", {})["deep"] = value
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_one_huge_chunk_is_refused_by_every_face(tmp_path: Path, zarr_format: int) -> None:
+    path = write_nwb(tmp_path / "file.nwb.zarr", zarr_format)
+    edit_node(path, f"{SERIES}/data", one_huge_chunk)
+    said = faces_of(path)
+    assert "would take 8e+15 bytes" in said["nwb"]
+    assert said["info"].startswith("0: ")
+    assert "1 error" in said["check"]
+    assert said["check"].startswith("1: ")
+    for name in ("to HDF5", "to Zarr"):
+        assert said[name].startswith("1: hdmf-zarr: error: ")
+        assert "would take 8e+15 bytes" in said[name]
+    assert [left.name for left in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_a_deep_value_is_refused_by_every_face(tmp_path: Path, zarr_format: int) -> None:
+    path = write_nwb(tmp_path / "file.nwb.zarr", zarr_format)
+    edit_node(path, SERIES, deep_value)
+    said = faces_of(path)
+    assert all("values nested more than 64 deep" in text for text in said.values()), said
+    assert said["check"].startswith("1: ")
+    assert [left.name for left in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("kind", ["loop", "chain"])
+def test_ten_thousand_links_are_left_out_by_every_face(
+    tmp_path: Path, zarr_format: int, kind: str
+) -> None:
+    path = write_nwb(tmp_path / "file.nwb.zarr", zarr_format)
+    links = [{**link, "path": "/analysis" + link["path"]} for link in loop(10_000)]
+    links[-1]["path"] = "/analysis/l0" if kind == "loop" else "/" + SERIES
+    word = {2: "zarr_link", 3: "_LINKS"}[zarr_format]
+    edit_node(
+        path, "analysis", lambda node: node.setdefault("attributes", {}).update({word: links})
+    )
+    said = faces_of(path)
+    assert said["check"].startswith("1: ")
+    assert ("10000 errors" if kind == "loop" else "9968 errors") in said["check"]
+    assert said["info"].startswith("0: ")
+    assert "10000 links" in said["info"]
+    for name in ("to HDF5", "to Zarr"):
+        assert said[name].startswith("0: "), said

@@ -28,7 +28,6 @@ from hdmf_zarr.stores.presence import (
     grid_of,
     meaning_of_missing,
     stored_chunks,
-    writes_every_chunk,
 )
 
 LISTED_MISSING = 100
@@ -75,13 +74,13 @@ class Decoded:
     n_bytes: int = 0
 
 
-def _places(grid: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
-    """Every place in a grid, in order; `itertools.product` would hold each range in memory."""
+def places(grid: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    """Yield every place in a grid, in order; `itertools.product` would hold each range in memory."""
     if not grid:
         yield ()
         return
     for first in range(grid[0]):
-        for others in _places(grid[1:]):
+        for others in places(grid[1:]):
             yield first, *others
 
 
@@ -103,18 +102,19 @@ def check_presence(examined: Examined, chunks: Mapping[str, ArrayChunks]) -> Ite
         if missing == 0:
             continue
         stored = stored_chunks(document)
-        if stored is not None and len(present) < stored:
+        is_absent = meaning_of_missing(document) == "absent"
+        if is_absent and stored is not None and len(present) < stored:
             message = f"{len(present)} chunks are there of {stored} that were written"
             yield Finding.of(kinds.MISSING_CHUNK, path, message)
             continue
-        if stored is not None or not writes_every_chunk(document):
+        if is_absent:
             message = (
                 f"{missing} of {math.prod(grid)} chunks are not there and read as the fill value"
             )
             yield Finding.of(kinds.ABSENT_CHUNKS, path, message)
             continue
         held = set(present.values())
-        lost = (at for at in _places(grid) if at not in held)
+        lost = (at for at in places(grid) if at not in held)
         for at in itertools.islice(lost, LISTED_MISSING):
             key = f"{path}/{chunk_key(document['chunk_key_encoding'], at)}"
             message = f"the chunk at {list(at)} of the grid {list(grid)} is missing"
@@ -268,7 +268,7 @@ def _tasks(
             continue
         if math.prod(grid_of(task.document)) > MOST_ASKED:
             continue
-        for at in _places(grid_of(task.document)):
+        for at in places(grid_of(task.document)):
             yield task, f"{path}/{chunk_key(task.document['chunk_key_encoding'], at)}", at
 
 

@@ -113,7 +113,8 @@ NOT_REPAIRED = Kind(
 MISSING_CHUNK = Kind(
     "missing-chunk",
     "error",
-    "Bring the chunk back from a copy of the store: what is read in its place is the fill value.",
+    "Bring the chunk back from a copy of the store. If it held nothing but fill values, which zarr-python "
+    "leaves out when it writes to a store, 'hdmf-zarr check --accept-missing ARRAY' writes them.",
 )
 ABSENT_CHUNKS = Kind(
     "absent-chunks",
@@ -134,8 +135,8 @@ UNREADABLE_OBJECT = Kind(
 STALE_CHUNK = Kind(
     "stale-chunk",
     "warning",
-    "No reader uses it: it lies outside of the shape, or has a name of another form. Nothing removes "
-    "it unasked.",
+    "No reader uses it: it lies outside of the shape, or has a name of another form. 'hdmf-zarr check "
+    "--repair' removes it where the array has all of its chunks, and its metadata are the same everywhere.",
 )
 
 # -- links, references, specifications -------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The two things that can be put right without a doubt: consolidated metadata, and leftovers."""
+"""What can be put right without a doubt: consolidated metadata, leftovers, chunks that nobody uses."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from hdmf_zarr.checking import kinds
 from hdmf_zarr.checking.examined import Examined
 from hdmf_zarr.checking.keys import is_temporary
 from hdmf_zarr.checking.report import Finding, Report
+from hdmf_zarr.checking.stale import unused_chunks
 from hdmf_zarr.errors import ModeError
 from hdmf_zarr.stores import (
     DOCUMENT,
@@ -90,7 +91,10 @@ def repair(examined: Examined, report: Report) -> tuple[list[str], list[Finding]
         else:
             message = f"the consolidated metadata were not rebuilt: {reason}"
             kept.append(Finding.of(kinds.NOT_REPAIRED, "", message))
-    for name, error in _remove_leftovers(examined, bytestore):
+    removed = [*_remove_leftovers(examined, bytestore)]
+    if not any(found.code in _UNSOUND for found in report.findings):
+        removed += _remove_unused(bytestore)
+    for name, error in removed:
         if error is None:
             done.append(f"removed {name}")
         else:
@@ -179,6 +183,16 @@ def _rebuild(examined: Examined, bytestore: ByteStore) -> int:
 
 
 # -- leftovers -------------------------------------------------------------------------------------
+
+
+def _remove_unused(bytestore: ByteStore) -> Iterator[tuple[str, str | None]]:
+    """Yield each chunk that nobody uses and, where it was kept, why."""
+    for key in unused_chunks(bytestore):
+        path = bytestore.root / key if isinstance(bytestore, LocalByteStore) else None
+        error = None if path is None else _why_kept(path)
+        if error is None:
+            bytestore.delete(key)
+        yield f"/{key}", error
 
 
 def _remove_leftovers(examined: Examined, bytestore: ByteStore) -> Iterator[tuple[str, str | None]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from zarr.abc.store import Store
 
 from hdmf_zarr.checking import chunks, keys, links, metadata, specifications
 from hdmf_zarr.checking import dandi as archive
+from hdmf_zarr.checking.accept import accept_missing as accept
 from hdmf_zarr.checking.examined import Examined, examine
 from hdmf_zarr.checking.other_readers import check_other_readers
 from hdmf_zarr.checking.repair import locked, writable
@@ -84,6 +85,7 @@ def check(
     jobs: int = 1,
     repair: bool = False,
     dandi: bool = False,
+    accept_missing: Iterable[str] = (),
     storage_options: dict[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Report:
@@ -101,11 +103,15 @@ def check(
     jobs : int
         Threads that decode chunks.
     repair : bool
-        Rebuild the consolidated metadata and remove what stopped writes left behind, where that loses
-        nothing; nothing else. What was done is in the report, which is of the store afterwards.
+        Rebuild the consolidated metadata and remove what stopped writes left behind and chunks that
+        nobody uses, where that loses nothing; nothing else. What was done is in the report, which is of
+        the store afterwards.
     dandi : bool
         Check also what an upload to the DANDI archive needs, and what readers outside of Python cannot
         open; needs the packages of ``hdmf-zarr[dandi]``.
+    accept_missing : iterable of str
+        Paths of arrays whose missing chunks you have looked at: fill values are written in their place,
+        in what zarr-python has left out, or what is lost for good.
     storage_options : dict, optional
         Options for fsspec, of a URL.
     progress : callable, optional
@@ -122,20 +128,25 @@ def check(
     StoreNotFoundError, NotAStoreError
         If there is no store to check.
     ModeError
-        If the store is to be repaired and cannot be written to.
+        If the store is to be changed and cannot be written to.
     LockedError
-        If the store is to be repaired and somebody is writing to it.
+        If the store is to be changed and somebody is writing to it.
     MissingExtraError
         If packages that the check for the archive needs are not installed.
     OptionError
-        If an option makes no sense.
+        If an option makes no sense, or there is no array of which chunks are to be accepted.
     """
     if jobs < 1:
         raise OptionError(f"jobs must be at least 1, found {jobs}")
     if dandi:
         archive.needed_packages()
     location = locate(path, storage_options)
+    accepted = (accept_missing,) if isinstance(accept_missing, str) else tuple(accept_missing)
     done, kept = _repair(location, jobs) if repair else ([], [])
+    if accepted:
+        bytestore = writable(location)
+        with locked(location):
+            done += accept(bytestore, accepted)
     examined = examine(location)
     checking = prepare(examined, fast=fast, jobs=jobs, progress=progress)
     report = run(checking, fast=fast)

@@ -11,8 +11,12 @@ STORED_CHUNKS = "_STORED_CHUNKS"
 """Of an array that was written with chunks left out: how many there are (shards, where it has any).
 
 Those that are not there read as the fill value. Of an array without this attribute every chunk is there,
-so that a lost one can be told.
+so that a lost one can be told. In Zarr format 2 it is `EVERY_CHUNK` then, since earlier releases, which may
+leave some out, say nothing.
 """
+
+EVERY_CHUNK = "all"
+"""What `STORED_CHUNKS` is of an array of format 2 that has every chunk."""
 
 
 FIELD_TYPES = "_FIELD_DTYPES"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -51,10 +50,10 @@ from hdmf_zarr.stores import compat, format2
 from hdmf_zarr.stores.blocks import BlockReader
 from hdmf_zarr.stores.bytestore import open_bytestore
 from hdmf_zarr.stores.cache import memory_index
-from hdmf_zarr.stores.chunk_keys import chunk_key
+from hdmf_zarr.stores.chunk_keys import coordinates_of
 from hdmf_zarr.stores.hierarchy import Hierarchy
 from hdmf_zarr.stores.location import Location
-from hdmf_zarr.stores.presence import resized, with_count
+from hdmf_zarr.stores.presence import grid_of, meaning_of_missing, resized, with_count
 
 GROWN_CHUNK_BYTES = 512 * 1024
 """Up to this size the chunk of a small column grows with it, instead of one chunk a few rows."""
@@ -497,20 +496,24 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
             raise OptionError(
                 f"{self._where} has {self.ndim} dimensions and keeps them, found the shape {new_shape}"
             )
-        if any(new < old for new, old in zip(new_shape, self.shape, strict=True)):
-            self._remove_chunks_outside(new_shape)
-        self._hierarchy.count_later(self._node_path)
-        shape = [int(size) for size in new_shape]
-        self._take_document(resized(self._document, shape, is_written=False))
+        self._remove_chunks_outside(new_shape)
+        document = self._resized([int(size) for size in new_shape], is_written=False)
+        if "absent" in (meaning_of_missing(self._document), meaning_of_missing(document)):
+            self._hierarchy.count_later(self._node_path)
+        self._take_document(document)
 
     def _remove_chunks_outside(self, new_shape: tuple[int, ...]) -> None:
-        unit = self._document["chunk_grid"]["configuration"]["chunk_shape"]
-        kept = [-(-size // step) for size, step in zip(new_shape, unit, strict=True)]
-        grid = [range(-(-size // step)) for size, step in zip(self.shape, unit, strict=True)]
-        for at in itertools.product(*grid):
-            if any(index >= count for index, count in zip(at, kept, strict=True)):
-                key = chunk_key(self._document["chunk_key_encoding"], at)
-                self._hierarchy.bytestore.delete(f"{self._node_path}/{key}")
+        """Remove the chunks that are not both in the old and in the new shape.
+
+        What an append that failed has left outside of the old one would be seen in the new one.
+        """
+        document, bytestore = self._document, self._hierarchy.bytestore
+        kept = [*map(min, grid_of(document), grid_of({**document, "shape": list(new_shape)}))]
+        for key in list(bytestore.list_prefix(self._node_path)):
+            name = key.removeprefix(self._node_path + "/")
+            at = coordinates_of(document["chunk_key_encoding"], name, len(kept))
+            if at is not None and any(n >= count for n, count in zip(at, kept, strict=True)):
+                bytestore.delete(key)
 
     def append(self, data: Any, axis: int = 0) -> tuple[int, ...]:
         """Add rows after the last one and return the new shape.
@@ -563,7 +566,7 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
             )
             return
         start = self.shape[0]
-        document = resized(self._document, [count, *self.shape[1:]], is_written=True)
+        document = self._resized([count, *self.shape[1:]], is_written=True)
         # Chunks first, then the document: a reader of the old one never sees half a row.
         grown = Hierarchy(self._hierarchy.bytestore, {"": {}, self._node_path: document})
         array = grown.async_array(self._node_path, present=self._document)
@@ -678,11 +681,16 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
             values, _as_stored(element, data_type), _record_dtype(data_type)
         )
         self.element_type = element
-        self._take_document(with_count(document, None))
+        zarr_format = self._hierarchy.zarr_format
+        self._take_document(with_count(document, None, zarr_format=zarr_format))
 
     @property
     def _document(self) -> dict[str, Any]:
         return self._hierarchy.documents[self._node_path]
+
+    def _resized(self, shape: list[int], *, is_written: bool) -> dict[str, Any]:
+        zarr_format = self._hierarchy.zarr_format
+        return resized(self._document, shape, is_written=is_written, zarr_format=zarr_format)
 
     def _take_document(self, document: dict[str, Any]) -> None:
         self._hierarchy.set_document(self._node_path, document)

@@ -6,7 +6,7 @@ import logging
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -24,57 +24,41 @@ from hdmf_zarr.convention import (
     specification_path,
 )
 from hdmf_zarr.errors import (
-    BrokenLinkError,
     LostWriteError,
     MetadataError,
-    NotAStoreError,
-    StoreNotFoundError,
 )
 from hdmf_zarr.stores import compat, format2
+from hdmf_zarr.stores.appending import OpenAppend
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore
 from hdmf_zarr.stores.cache import ChunkCache
-from hdmf_zarr.stores.chunk_keys import (
-    chunk_key,
-    coordinates_of,
-    has_form,
-    is_staged,
-    other_form,
-    other_format2_form,
-    toggled,
-)
 from hdmf_zarr.stores.documents import (
-    check_document,
-    check_node,
-    comparable,
     encode_document,
-    group_document,
-    inside,
     layout_of,
-    parse,
     parse_or_empty,
     public_document,
 )
+from hdmf_zarr.stores.following import LinkTable
 from hdmf_zarr.stores.journal import (
-    JOURNAL,
-    SAVED,
-    documents_before,
-    documents_in,
-    documents_of_truth,
-    encode_journal,
-    put_back,
     recover,
-    save_chunks,
+)
+from hdmf_zarr.stores.loading import (
+    Loaded,
+    Stamp,
+    load_documents,
+    lost_document,
+    specification_documents,
+    stamp_of,
 )
 from hdmf_zarr.stores.location import Location, resolve_source
-from hdmf_zarr.stores.names import DOCUMENT, METADATA_KEYS, is_node_path
+from hdmf_zarr.stores.names import DOCUMENT, is_node_path
 from hdmf_zarr.stores.presence import (
     count_chunks,
     grid_of,
     meaning_of_missing,
-    stored_chunks,
     watched,
     with_count,
 )
+from hdmf_zarr.stores.rewriting import Rewrites
 from hdmf_zarr.stores.system import make_durable
 
 logger = logging.getLogger(__name__)
@@ -105,6 +89,8 @@ class Hierarchy:
         Whether readers may see the store: what changes it says so in its journal first.
     cache : ChunkCache
         Chunks of its arrays, decoded.
+    open_append : OpenAppend
+        What is known of the changes since the last commit.
     """
 
     def __init__(
@@ -121,15 +107,13 @@ class Hierarchy:
         self.was_consolidated = True
         self.is_changed = False
         self.is_live = False
-        self._has_journal = self._journal_is_enough = self._has_failed = False
         self._is_consolidated_true = True
-        self._stamp: tuple[Any, ...] | None = None
+        self._stamp: Stamp | None = None
         self.cache = ChunkCache(self)
-        self._decoded_links: dict[str, tuple[dict[str, JSON], dict[str, Link]]] = {}
-        self._committed_keys: dict[str, dict[str, JSON]] = {}
-        self._replaced: dict[str, list[str]] = {}
-        self._documents_on_failure: dict[str, bytes | None] = {}
-        self._is_committed = self._names_commit = False
+        self.open_append = OpenAppend(bytestore)
+        self._links = LinkTable(self)
+        self._rewrites = Rewrites(self)
+        self._is_committed = False
         self._uncounted: set[str] = set()
         self._changed_paths: set[str] = set()
 
@@ -137,47 +121,19 @@ class Hierarchy:
 
     @classmethod
     def load(cls, bytestore: ByteStore, *, consolidated: bool) -> Hierarchy:
-        """Read the metadata of a store: one request, or one listing and one request a node.
-
-        Parameters
-        ----------
-        bytestore : ByteStore
-        consolidated : bool
-            Use the consolidated metadata where there are any.
+        """Read the metadata of a store, consolidated where there are such and they are wanted.
 
         Raises
         ------
         StoreNotFoundError, NotAStoreError, MetadataError, UnsupportedFormatError
         """
-        _check_sizes(bytestore, [DOCUMENT, format2.CONSOLIDATED])
-        stamp = _stamp_of(bytestore)
-        encoded = bytestore.get(DOCUMENT)
-        if encoded is None:
-            return cls._load_format2(bytestore, consolidated=consolidated)
-        root = cls._parse_root(bytestore, encoded)
-        held = root.pop("consolidated_metadata", None) or {}
-        if not isinstance(held, dict):
-            raise MetadataError(
-                f"{bytestore.location.uri}:/ has consolidated metadata that are no object"
-            )
-        entries = held.get("metadata")
-        hierarchy = cls(bytestore, {"": root})
-        hierarchy._stamp = stamp
-        hierarchy.was_consolidated = entries is not None
-        if consolidated and entries is not None:
-            hierarchy.is_consolidated = True
-            hierarchy._add_all(entries)
-        else:
-            hierarchy._discover()
-            hierarchy._compare_with(entries)
+        found = load_documents(bytestore, consolidated=consolidated)
+        hierarchy = cls(bytestore, found.documents, zarr_format=found.zarr_format)
+        hierarchy.is_consolidated = found.is_consolidated
+        hierarchy.was_consolidated = found.was_consolidated
+        hierarchy._is_consolidated_true = found.is_consolidated_true
+        hierarchy._stamp = found.stamp
         return hierarchy
-
-    def _compare_with(self, entries: JSON) -> None:
-        """Note whether the consolidated metadata say what the nodes do."""
-        self._is_consolidated_true = isinstance(entries, dict) and (
-            {path.strip("/"): comparable(document) for path, document in entries.items()}
-            == {path: comparable(document) for path, document in self.documents.items() if path}
-        )
 
     @classmethod
     def load_for_writing(cls, bytestore: ByteStore) -> Hierarchy:
@@ -210,145 +166,15 @@ class Hierarchy:
         except MetadataError as error:
             logger.debug("%s: its consolidated metadata say nothing: %s", self.uri, error)
             return
+        own = Loaded(documents=self.documents, zarr_format=self.zarr_format)
         for path, document in known.documents.items():
-            key = self._lost_document(path, document) if path else None
+            key = lost_document(self.bytestore, own, path, document) if path else None
             if key is not None:
                 raise MetadataError(
                     f"{self.uri}:/{key} is missing, and is in the consolidated metadata only: nothing can be "
                     "added to the store without losing it. Export the store to another place, or bring the "
                     "document back from a copy"
                 )
-
-    def _lost_document(self, path: str, known: dict[str, JSON]) -> str | None:
-        """Key of a document of a node that is missing, while others of its objects are there."""
-        if path not in self.documents:
-            name = DOCUMENT
-            if self.zarr_format == 2:
-                name = format2.ARRAY if known["node_type"] == "array" else format2.GROUP
-            is_there = next(self.bytestore.list_prefix(path), None) is not None
-            return f"{path}/{name}" if is_there else None
-        key = f"{path}/{format2.ATTRIBUTES}"
-        if self.zarr_format == 3 or not known.get("attributes") or self.attributes(path):
-            return None
-        return key if self.bytestore.get(key) is None else None
-
-    @classmethod
-    def _load_format2(cls, bytestore: ByteStore, *, consolidated: bool) -> Hierarchy:
-        uri = bytestore.location.uri
-        stamp = _stamp_of(bytestore)
-        found = bytestore.get_many([format2.CONSOLIDATED, format2.GROUP, format2.ARRAY])
-        if not found:
-            return cls._load_unfinished(bytestore, is_wanted=not consolidated)
-        if format2.ARRAY in found:
-            raise NotAStoreError(f"{uri} holds a Zarr array at its root, not a group")
-        held = found.get(format2.CONSOLIDATED, b"{}")
-        entries = parse_or_empty(held, f"{uri}:/{format2.CONSOLIDATED}").get("metadata")
-        hierarchy = cls(bytestore, {}, zarr_format=2)
-        hierarchy._stamp = stamp
-        hierarchy.was_consolidated = format2.CONSOLIDATED in found
-        if consolidated and isinstance(entries, dict):
-            hierarchy.is_consolidated = True
-        else:
-            if consolidated and hierarchy.was_consolidated and bytestore.get(JOURNAL) is not None:
-                raise MetadataError(
-                    f"{uri} has broken consolidated metadata, and what its nodes say is not complete: "
-                    "an append was stopped; open the store with mode 'r+', which undoes it"
-                )
-            keys = bytestore.metadata_keys(format2.NODE_DOCUMENTS)
-            _check_sizes(bytestore, keys)
-            encoded = bytestore.get_many(keys)
-            found_entries = {
-                key: parse_or_empty(encoded[key], f"{uri}:/{key}") for key in sorted(encoded)
-            }
-            hierarchy._is_consolidated_true = entries == found_entries
-            entries = found_entries
-        hierarchy.documents = format2.node_documents(inside(entries, uri, is_key=True))
-        for path, document in hierarchy.documents.items():
-            check_node(path, document, f"{uri}:/{path}")
-        if "" not in hierarchy.documents:
-            raise MetadataError(
-                f"{uri} is a store of Zarr format 2 whose root group is not in its metadata; if its "
-                "nodes cannot be listed (plain HTTP), consolidate the store where it was written"
-            )
-        return hierarchy
-
-    @classmethod
-    def _load_unfinished(cls, bytestore: ByteStore, *, is_wanted: bool) -> Hierarchy:
-        """Look for nodes in a store without a root: its write did not finish."""
-        uri = bytestore.location.uri
-        try:
-            keys = bytestore.metadata_keys(METADATA_KEYS)
-        except (OSError, NotImplementedError) as error:
-            logger.debug("%s cannot be listed: %s", uri, error)
-            keys = []
-        if not keys:
-            raise NotAStoreError(f"{uri} is not a Zarr store: it has no {DOCUMENT!r} at its root")
-        if not is_wanted or not _is_read_only(bytestore):
-            raise NotAStoreError(
-                f"{uri} is not complete: its write did not finish, so that its root has no metadata "
-                "(write it anew from its source; mode 'r-' shows what is there)"
-            )
-        hierarchy = cls(bytestore, {"": group_document({})})
-        if any(key.endswith("/" + DOCUMENT) for key in keys):
-            encoded = bytestore.get_many([key for key in keys if key.endswith("/" + DOCUMENT)])
-            hierarchy._add_all(
-                {
-                    key.removesuffix("/" + DOCUMENT): parse(encoded[key], f"{uri}:/{key}")
-                    for key in sorted(encoded)
-                }
-            )
-            return hierarchy
-        encoded = bytestore.get_many(keys)
-        entries = {key: parse_or_empty(encoded[key], f"{uri}:/{key}") for key in sorted(encoded)}
-        hierarchy.zarr_format = 2
-        hierarchy.documents |= format2.node_documents(inside(entries, uri, is_key=True))
-        return hierarchy
-
-    @staticmethod
-    def _parse_root(bytestore: ByteStore, encoded: bytes) -> dict[str, JSON]:
-        uri = bytestore.location.uri
-        root = parse(encoded, f"{uri}:/{DOCUMENT}")
-        if root.get("node_type") != "group":
-            raise NotAStoreError(
-                f"{uri} holds a Zarr {root.get('node_type', 'document of no type')} at its root, not "
-                "a group"
-            )
-        check_document(root, f"{uri}:/")
-        check_node("", root, f"{uri}:/")
-        return root
-
-    def _discover(self) -> None:
-        listed = self.bytestore.metadata_keys(frozenset({DOCUMENT}))
-        if DOCUMENT not in listed:
-            raise MetadataError(
-                f"{self.uri} has no consolidated metadata, and its nodes cannot be listed (plain HTTP "
-                "cannot list): consolidate the store where it was written, or open it where it can be "
-                "listed"
-            )
-        keys = [key for key in listed if key != DOCUMENT]
-        _check_sizes(self.bytestore, keys)
-        found = self.bytestore.get_many(keys)
-        where = self.bytestore.location.uri
-        self._add_all(
-            {
-                key.removesuffix("/" + DOCUMENT): parse(encoded, f"{where}:/{key}")
-                for key, encoded in sorted(found.items())
-            }
-        )
-
-    def _add_all(self, entries: JSON) -> None:
-        if not isinstance(entries, dict):
-            raise MetadataError(f"{self.uri}:/ has consolidated metadata that are no object")
-        for path, document in inside(entries, self.uri, is_key=False).items():
-            if not isinstance(document, dict) or document.get("node_type") not in (
-                "group",
-                "array",
-            ):
-                raise MetadataError(f"{self.uri}:/{path} is neither a group nor an array")
-            check_document(document, f"{self.uri}:/{path}")
-            check_node(path, document, f"{self.uri}:/{path}")
-            document.pop("consolidated_metadata", None)
-            self.documents[path.strip("/")] = document
 
     # -- asking ----------------------------------------------------------------------------------
 
@@ -415,17 +241,7 @@ class Hierarchy:
             base = self.specification_path
         if base is None or base in self.documents or not is_node_path(base):
             return
-        try:
-            listed = list(self.bytestore.list_prefix(base))
-        except (OSError, NotImplementedError) as error:
-            logger.debug("%s:/%s cannot be listed: %s", self.uri, base, error)
-            return
-        keys = [key for key in listed if key.rpartition("/")[2] in format2.NODE_DOCUMENTS]
-        encoded = self.bytestore.get_many(keys)
-        entries = {
-            key: parse_or_empty(encoded[key], f"{self.uri}:/{key}") for key in sorted(encoded)
-        }
-        self.documents.update(format2.node_documents(entries))
+        self.documents.update(specification_documents(self.bytestore, base))
 
     def resolve(self, path: str, *, limit: int = 32) -> str:
         """Return the path of the node that a path leads to, following links of this store.
@@ -441,47 +257,11 @@ class Hierarchy:
         BrokenLinkError
             If there is no such node, or the links lead in a circle.
         """
-        wanted = path.strip("/")
-        for _ in range(limit):
-            if wanted in self.documents:
-                return wanted
-            followed = self._follow_one_link(wanted)
-            if followed is None:
-                raise BrokenLinkError(f"{self.uri} has no object at /{wanted}")
-            wanted = followed
-        raise BrokenLinkError(
-            f"{self.uri}:/{path.strip('/')} leads through more than {limit} links"
-        )
-
-    def _follow_one_link(self, path: str) -> str | None:
-        step = self.find_link(path)
-        if step is None or step[0].source != SELF:
-            return None
-        link, rest = step
-        return "/".join([link.path, *rest]).strip("/")
+        return self._links.resolve(path, limit)
 
     def find_link(self, path: str) -> tuple[Link, list[str]] | None:
         """Return the first link on the way to a path, and what of the path comes after it."""
-        parts = path.split("/")
-        for depth in range(len(parts)):
-            parent = "/".join(parts[:depth])
-            if parent not in self.documents:
-                return None
-            link = self._links(parent).get(parts[depth])
-            if link is not None:
-                return link, parts[depth + 1 :]
-        return None
-
-    def _links(self, path: str) -> dict[str, Link]:
-        """The links of a group by their names, decoded once: a group may have thousands."""
-        attributes = self.documents[path].get("attributes") or _NO_ATTRIBUTES
-        decoded = self._decoded_links.get(path)
-        if decoded is None or decoded[0] is not attributes:
-            links: dict[str, Link] = {}
-            for link in self.convention.decode_links(attributes):
-                links.setdefault(link.name, link)
-            decoded = self._decoded_links[path] = attributes, links
-        return decoded[1]
+        return self._links.find(path)
 
     def check_unchanged(self, path: str) -> None:
         """Raise if what was just read may be of another store than the metadata in memory.
@@ -495,7 +275,7 @@ class Hierarchy:
         """
         if self._stamp is None or self.is_live:
             return
-        stamp = _stamp_of(self.bytestore)
+        stamp = stamp_of(self.bytestore)
         if stamp == self._stamp:
             return
         self.cache.forget(path)  # what was read may be in it
@@ -593,40 +373,24 @@ class Hierarchy:
     # -- changing --------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Say, in a journal in the store, that changes follow; nothing where they have begun.
-
-        The consolidated metadata are the store as it was. Where there are none, the journal has them.
-        """
+        """Say, in a journal in the store, that changes follow; nothing where they have begun."""
         self._is_committed = False
-        if self._has_journal or not self.is_live:
-            return
-        self._has_journal = True
-        self._journal_is_enough = not self._is_consolidated_true
-        before = documents_before(self.bytestore) if self._journal_is_enough else None
-        self.bytestore.set(JOURNAL, encode_journal(before))
+        if self.is_live:
+            self.open_append.begin(is_consolidated_true=self._is_consolidated_true)
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
         """Change something in the store; where that fails, what it has left is looked for later."""
-        try:
+        with self.open_append.attempt():
             yield
-        except BaseException:
-            self._has_failed = True
-            raise
 
     def settle(self) -> None:
         """Let the journal say that the changes are not undone any more; what is obsolete can go."""
-        if self._journal_is_enough:
-            self.bytestore.set(JOURNAL, encode_journal(None))
-            self._journal_is_enough = False
+        self.open_append.settle()
 
     def end(self) -> None:
         """Remove the journal: what is in the store is what is to be seen."""
-        if self._has_journal:
-            if self._has_failed:
-                recover(self.bytestore)
-            self.bytestore.delete(JOURNAL)
-            self._has_journal = self._has_failed = False
+        self.open_append.end()
 
     def set_document(self, path: str, document: dict[str, JSON]) -> None:
         """Write the document of a node, unless it is there already; the root's waits for `commit`."""
@@ -638,12 +402,13 @@ class Hierarchy:
         if path:
             self._changed_paths.add(path)
             with self.attempt():
-                self._write_document(path, document)
+                self.write_document(path, document)
         self.documents[path] = document
         self.is_changed = True
 
-    def _write_document(self, path: str, document: dict[str, JSON]) -> None:
-        if self._is_staged(document):
+    def write_document(self, path: str, document: dict[str, JSON]) -> None:
+        """Write the document of a node, whatever is there."""
+        if self._rewrites.is_staged(document):
             return  # until its chunks have their names, the old one is there
         for key, encoded in self._encoded(path, document).items():
             self.bytestore.set(key, encoded)
@@ -660,11 +425,11 @@ class Hierarchy:
 
     def _settle_documents(self, paths: list[str]) -> None:
         """See to it that the store has the documents of nodes; what a failure has torn is put right."""
-        if self._has_failed:
+        if self.open_append.has_failed:
             for path in paths:
                 encoded = self._encoded(path, self.documents[path])
                 if self.bytestore.get_many(encoded) != encoded:
-                    self._write_document(path, self.documents[path])
+                    self.write_document(path, self.documents[path])
         self.check_kept(paths)
 
     def check_kept(self, paths: Iterable[str]) -> None:
@@ -700,9 +465,9 @@ class Hierarchy:
     def _count_chunks(self) -> None:
         for path in sorted(self._uncounted & set(self.documents)):
             document = self.documents[path]
-            if stored_chunks(document) is not None:
-                n_chunks = count_chunks(self.bytestore, path, document)
-                self.set_document(path, with_count(document, n_chunks))
+            n_chunks = count_chunks(self.bytestore, path, document)
+            counted = with_count(document, n_chunks, zarr_format=self.zarr_format)
+            self.set_document(path, counted)
         self._uncounted.clear()
 
     def note_document(self, path: str, document: dict[str, JSON]) -> None:
@@ -725,22 +490,7 @@ class Hierarchy:
         """
         path = path.strip("/")
         self.begin()
-        document = self.documents[path]
-        current: dict[str, JSON] = document["chunk_key_encoding"]
-        committed = self._committed_keys.setdefault(path, current)
-        if self.zarr_format == 2:
-            least = min(n_dimensions, len(document["shape"]))
-            keys = other_format2_form(least, current, committed)
-        else:
-            keys = other_form(current, committed)
-        self._remove_chunks(path, lambda key: has_form(keys, key))
-        return keys
-
-    def _remove_chunks(self, path: str, is_obsolete: Callable[[str], bool]) -> None:
-        for key in list(self.bytestore.list_prefix(path)):
-            name = key.removeprefix(path + "/")
-            if name not in METADATA_KEYS and is_obsolete(name):
-                self.bytestore.delete(key)
+        return self._rewrites.keys_for(path, n_dimensions)
 
     def restore(self, before: dict[str, dict[str, JSON]]) -> None:
         """Go back to earlier documents: remove nodes that are new, rewrite those that were changed.
@@ -749,38 +499,17 @@ class Hierarchy:
         """
         if self._is_committed:
             return
-        self._has_failed = True  # there may be chunks of nodes that have no document yet
-        put_back(self.bytestore, self._replaced)
+        self.open_append.has_failed = True  # there may be chunks of nodes that have no document yet
+        self._rewrites.put_back()
         for path in sorted(set(self.documents) - set(before)):
             self.bytestore.delete_prefix(path)
         for path, document in before.items():
             if path and self.documents.get(path) is not document:
                 self.cache.forget(path)
-                self._write_document(path, document)
-        self._put_documents_back()
+                self.write_document(path, document)
+        self.open_append.put_documents_back()
         self.documents = dict(before)
-        for path, committed in list(self._committed_keys.items()):
-            if path not in self.documents:
-                del self._committed_keys[path]
-                continue
-            present = self.documents[path]["chunk_key_encoding"]
-            self._remove_chunks(path, lambda key, keep=(committed, present): _has_none(keep, key))  # type: ignore[misc]
-            if present == committed:
-                del self._committed_keys[path]
-
-    def _keep_on_failure(self, keys: Iterable[str]) -> None:
-        """Read the documents that the commit changes, for `restore`."""
-        wanted = [key for key in keys if key not in self._documents_on_failure]
-        found = self.bytestore.get_many(wanted)
-        self._documents_on_failure |= {key: found.get(key) for key in wanted}
-
-    def _put_documents_back(self) -> None:
-        for key, encoded in self._documents_on_failure.items():
-            if encoded is None:
-                self.bytestore.delete(key)
-            else:
-                self.bytestore.set(key, encoded)
-        self._documents_on_failure = {}
+        self._rewrites.remove_failed()
 
     def commit(self, *, consolidate: bool, durable: bool = False) -> None:
         """Write the root's document, with the documents of all nodes in it where asked to.
@@ -796,20 +525,19 @@ class Hierarchy:
         if self.is_live:
             self.begin()
         self._count_chunks()
-        self._names_commit = False
-        self._name_staged_chunks(consolidate=consolidate, durable=durable)
-        if self._journal_is_enough:
+        self._rewrites.name_chunks(consolidate=consolidate, durable=durable)
+        if self.open_append.is_enough:
             # Until the journal says so, too, the commit is undone.
             roots = [format2.CONSOLIDATED, format2.ATTRIBUTES, format2.GROUP]
-            self._keep_on_failure([DOCUMENT] if self.zarr_format == 3 else roots)
+            self.open_append.keep([DOCUMENT] if self.zarr_format == 3 else roots)
         if durable and isinstance(self.bytestore, LocalByteStore):
             make_durable(self.bytestore.root)
         if self.is_live:
             # What is obsolete then goes, and who writes next goes by the nodes' own documents.
-            self._check_rewritten()
+            self._rewrites.check()
             self._settle_documents(sorted(self._changed_paths & set(self.documents)))
         self._write_root(consolidate=consolidate)
-        self._is_committed = self._names_commit or not self._journal_is_enough
+        self._is_committed = self._rewrites.has_named or not self.open_append.is_enough
         if durable and isinstance(self.bytestore, LocalByteStore):
             make_durable(self.bytestore.root)
         self._note_commit(consolidate=consolidate)
@@ -831,80 +559,6 @@ class Hierarchy:
         self.bytestore.set(DOCUMENT, encoded)
         self._check_objects({DOCUMENT: encoded})
 
-    # -- names of chunks that format 2 has only once ---------------------------------------------
-
-    def _is_staged(self, document: dict[str, JSON]) -> bool:
-        """Whether the chunks of an array get the names of format 2 at the commit."""
-        keys = document.get("chunk_key_encoding")
-        return self.zarr_format == 2 and keys is not None and is_staged(keys)
-
-    def _name_staged_chunks(self, *, consolidate: bool, durable: bool) -> None:
-        """Let the chunks of arrays that were written anew take the names of the old ones.
-
-        The old chunks are saved before, and the journal tells of them; meanwhile no reader reads
-        these arrays.
-        """
-        staged = {
-            path: self.documents[path]["chunk_key_encoding"]
-            for path in self._committed_keys
-            if self._is_staged(self.documents[path])
-        }
-        for path in staged:
-            final = toggled(self._committed_keys[path])
-            self.documents[path] = {**self.documents[path], "chunk_key_encoding": final}
-        if staged and self.is_live:
-            self._save_before_renaming(list(staged), consolidate=consolidate, durable=durable)
-        for path, keys in staged.items():
-            self._name_chunks(path, keys)
-
-    def _save_before_renaming(self, paths: list[str], *, consolidate: bool, durable: bool) -> None:
-        before = documents_of_truth(
-            documents_in(self.bytestore, [format2.CONSOLIDATED]),
-            self.bytestore.get(JOURNAL) or b"{}",
-        )
-        for path in paths:
-            self._replaced[path] = self._chunk_names(path, self._committed_keys[path])
-            save_chunks(self.bytestore, path, self._replaced[path])
-        names = (format2.ARRAY, format2.ATTRIBUTES)
-        self._keep_on_failure(f"{path}/{name}" for path in paths for name in names)
-        self._keep_on_failure([format2.CONSOLIDATED])
-        commit = self._consolidated_format2() if consolidate else None
-        self.bytestore.set(JOURNAL, encode_journal(before, self._replaced, commit))
-        self._journal_is_enough = True
-        self._names_commit = consolidate
-        if durable and isinstance(self.bytestore, LocalByteStore):
-            make_durable(self.bytestore.root)
-        self._let_nobody_read(paths, before or {})
-
-    def _let_nobody_read(self, paths: list[str], before: dict[str, JSON]) -> None:
-        """Let every reader refuse arrays, and nothing else."""
-        keys = [f"{path}/{format2.ARRAY}" for path in paths]
-        marked = {key: format2.being_replaced(before[key]) for key in keys if key in before}
-        if (held := before.get(format2.CONSOLIDATED)) is not None:
-            entries = {key: marked.get(key, entry) for key, entry in held["metadata"].items()}
-            self.bytestore.set(format2.CONSOLIDATED, format2.encode({**held, "metadata": entries}))
-        for key, metadata in marked.items():
-            self.bytestore.set(key, format2.encode(metadata))
-
-    def _chunk_names(self, path: str, encoding: dict[str, JSON]) -> list[str]:
-        names = (key.removeprefix(path + "/") for key in self.bytestore.list_prefix(path))
-        return sorted(name for name in names if has_form(encoding, name))
-
-    def _name_chunks(self, path: str, staged: dict[str, JSON]) -> None:
-        """Give the staged chunks of an array their names, then write the document of these."""
-        document = self.documents[path]
-        final = document["chunk_key_encoding"]
-        obsolete = set(self._chunk_names(path, final))
-        for name in self._chunk_names(path, staged):
-            at = coordinates_of(staged, name, len(document["shape"]))
-            if at is not None:
-                new = chunk_key(final, at)
-                self.bytestore.copy(f"{path}/{name}", f"{path}/{new}")
-                obsolete.discard(new)
-        for name in obsolete:
-            self.bytestore.delete(f"{path}/{name}")
-        self._write_document(path, document)
-
     def _consolidated(self) -> dict[str, JSON]:
         """Return the documents of all nodes, as the consolidated metadata of the format have them."""
         if self.zarr_format == 3:
@@ -919,12 +573,13 @@ class Hierarchy:
             for name, document in format2.documents_of_node(self.documents[path]).items()
         }
 
-    def _consolidated_format2(self) -> dict[str, JSON]:
+    def consolidated_format2(self) -> dict[str, JSON]:
+        """Return the consolidated metadata of a store of format 2."""
         return {"metadata": self._consolidated(), "zarr_consolidated_format": 1}
 
     def _commit_format2(self, root: dict[str, JSON], *, consolidate: bool) -> None:
-        encoded = format2.encode(self._consolidated_format2())
-        self._write_document("", root)
+        encoded = format2.encode(self.consolidated_format2())
+        self.write_document("", root)
         self._check_objects(self._encoded("", root))
         # What readers see changes in this one operation.
         if consolidate:
@@ -937,76 +592,9 @@ class Hierarchy:
     def _note_commit(self, *, consolidate: bool) -> None:
         self.settle()
         self._is_committed = True
-        self._documents_on_failure = {}
+        self.open_append.forget_documents()
         self.is_consolidated = self.was_consolidated = self._is_consolidated_true = consolidate
         self.is_changed = False
         self._changed_paths.clear()
-        self._remove_obsolete_chunks()
+        self._rewrites.remove_obsolete()
         self.end()
-
-    def _check_rewritten(self) -> None:
-        """Raise `LostWriteError` unless arrays that were written anew have all of their chunks."""
-        for path in self._committed_keys:
-            self.check_chunks(path)
-
-    def _remove_obsolete_chunks(self) -> None:
-        """Remove the chunks of rewritten arrays that the present documents do not name."""
-        if self._replaced:
-            self.bytestore.delete_prefix(SAVED)
-            self._replaced = {}
-        for path in self._committed_keys:
-            keys = self.documents[path]["chunk_key_encoding"]
-            self._remove_chunks(path, lambda key, keys=keys: not has_form(keys, key))  # type: ignore[misc]
-        self._committed_keys.clear()
-
-
-def _has_none(encodings: Iterable[dict[str, JSON]], key: str) -> bool:
-    return not any(has_form(encoding, key) for encoding in encodings)
-
-
-def _stamp_of(bytestore: ByteStore) -> tuple[Any, ...] | None:
-    """Return what tells whether a local store is the one that it was: two system calls.
-
-    First which folder it is, then which root document is in it.
-    """
-    if not isinstance(bytestore, LocalByteStore):
-        return None
-    try:
-        folder = os.stat(bytestore.root)
-    except OSError:
-        return None
-    documents = []
-    for name in (DOCUMENT, format2.CONSOLIDATED, format2.ATTRIBUTES):
-        try:
-            found = os.stat(f"{bytestore.root}/{name}")
-        except OSError:
-            continue
-        documents.append((name, found.st_ino, found.st_mtime_ns, found.st_size))
-        if name != format2.ATTRIBUTES:
-            break
-    return (folder.st_dev, folder.st_ino), *documents
-
-
-def _is_read_only(bytestore: ByteStore) -> bool:
-    if isinstance(bytestore, LocalByteStore):
-        return bytestore.read_only
-    return bytestore.zarr_store.read_only
-
-
-def _check_sizes(bytestore: ByteStore, keys: Iterable[str]) -> None:
-    """Raise `MetadataError` before a document of a local store is read that is too large."""
-    if not isinstance(bytestore, LocalByteStore):
-        return
-    for key in keys:
-        try:
-            n_bytes = os.stat(f"{bytestore.root}/{key}").st_size
-        except OSError:
-            continue  # which is told where it is read
-        limits.check_document_size(n_bytes, f"{bytestore.location.uri}:/{key}")
-
-
-def missing_store_error(location: Location) -> StoreNotFoundError:
-    """Return the error for a path at which nothing is."""
-    return StoreNotFoundError(
-        f"{location.uri} does not exist; check the path, or write it with mode 'w'"
-    )

@@ -15,7 +15,7 @@ from zarr.abc.store import Store
 from zarr.storage import WrapperStore
 
 from hdmf_zarr.convention import JSON
-from hdmf_zarr.convention.common import STORED_CHUNKS
+from hdmf_zarr.convention.common import EVERY_CHUNK, STORED_CHUNKS
 from hdmf_zarr.errors import ChunkError
 from hdmf_zarr.stores import format2
 from hdmf_zarr.stores.bytestore import ByteStore
@@ -34,6 +34,8 @@ def grid_of(document: Mapping[str, JSON]) -> tuple[int, ...]:
 def stored_chunks(document: Mapping[str, JSON]) -> int | None:
     """Return how many chunks there are, where the array says so."""
     count = (document.get("attributes") or {}).get(STORED_CHUNKS)
+    if count == EVERY_CHUNK:
+        return math.prod(grid_of(document))
     return count if type(count) is int else None
 
 
@@ -51,8 +53,7 @@ def writes_every_chunk(document: Mapping[str, JSON]) -> bool:
 def meaning_of_missing(document: Mapping[str, JSON]) -> Meaning:
     """Return what it means that a chunk of an array is not there.
 
-    In Zarr format 2 arrays of earlier releases, which may have left out what an iterator skipped, look like
-    ours.
+    In Zarr format 2 earlier releases may have left out what an iterator skipped, and say nothing of it.
     """
     stored = stored_chunks(document)
     if stored is not None:
@@ -81,7 +82,9 @@ def tell_missing(document: Mapping[str, JSON], where: str) -> None:
     if meaning == "lost":
         raise ChunkError(
             f"{where}: the chunk was written and is not there any more; bring it back from a copy, or "
-            "write the store anew from its source ('hdmf-zarr check' lists what is missing)"
+            "write the store anew from its source ('hdmf-zarr check' lists what is missing). If somebody has "
+            "written to the array with zarr-python, which leaves out a chunk of nothing but fill values, "
+            "'hdmf-zarr check --accept-missing ARRAY' lets it be that"
         )
     if meaning == "untold":
         message = (
@@ -91,7 +94,9 @@ def tell_missing(document: Mapping[str, JSON], where: str) -> None:
         warnings.warn(message, UserWarning, stacklevel=2)
 
 
-def with_count(document: dict[str, JSON], n_written: int | None) -> dict[str, JSON]:
+def with_count(
+    document: dict[str, JSON], n_written: int | None, *, zarr_format: int
+) -> dict[str, JSON]:
     """Return the document of an array that tells how many of its chunks there are.
 
     Parameters
@@ -99,39 +104,48 @@ def with_count(document: dict[str, JSON], n_written: int | None) -> dict[str, JS
     document : dict
     n_written : int or None
         None for every one.
+    zarr_format : int
+        Of its store. In format 2 an array that has every chunk says so, since earlier releases say nothing.
     """
     n_chunks = math.prod(grid_of(document))
     attributes = dict(document.get("attributes") or {})
     count = n_chunks if n_written is None else min(n_written, n_chunks)
-    if count == n_chunks and writes_every_chunk(document):
-        if STORED_CHUNKS not in attributes:
-            return document
-        del attributes[STORED_CHUNKS]
-    else:
-        attributes[STORED_CHUNKS] = count
+    told: JSON = count
+    if count == n_chunks and zarr_format == 2:
+        told = EVERY_CHUNK
+    elif count == n_chunks and writes_every_chunk(document):
+        told = None
+    if attributes.get(STORED_CHUNKS) == told:
+        return document
+    attributes.pop(STORED_CHUNKS, None)
+    if told is not None:
+        attributes[STORED_CHUNKS] = told
     return {**document, "attributes": attributes}
 
 
-def resized(document: dict[str, JSON], shape: list[int], *, is_written: bool) -> dict[str, JSON]:
-    """Return the document of an array with another shape, in which it may have new chunks.
+def resized(
+    document: dict[str, JSON], shape: list[int], *, is_written: bool, zarr_format: int
+) -> dict[str, JSON]:
+    """Return the document of an array with another shape.
 
     Parameters
     ----------
     document : dict
     shape : list of int
     is_written : bool
-        Whether the new chunks are there.
+        Whether every chunk that comes with it is, or is going to be, written.
+    zarr_format : int
+        Of its store.
     """
     new = {**document, "shape": shape}
-    before, after = math.prod(grid_of(document)), math.prod(grid_of(new))
     stored = stored_chunks(document)
-    if after <= before:
-        return new if stored is None else with_count(new, stored)
-    if stored is None:
-        if not writes_every_chunk(document):
-            return new
-        stored = before
-    return with_count(new, stored + (after - before) * is_written)
+    if stored is None and (zarr_format == 2 or not writes_every_chunk(document)):
+        return new  # what is missing stays untold
+    old_grid, new_grid = grid_of(document), grid_of(new)
+    n_kept = math.prod(map(min, old_grid, new_grid))
+    n_new = (math.prod(new_grid) - n_kept) * is_written
+    n_written = n_kept if stored is None else min(stored, n_kept)
+    return with_count(new, n_written + n_new, zarr_format=zarr_format)
 
 
 def count_chunks(bytestore: ByteStore, path: str, document: Mapping[str, JSON]) -> int:

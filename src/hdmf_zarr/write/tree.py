@@ -49,6 +49,9 @@ ONE_CHUNK_BYTES = 32 * 1024**2
 PARALLEL_BYTES = 8 * 1024**2
 """Bytes of elements from which on several jobs write them: processes take time to start."""
 
+MOST_UNDOUBTED = 2**30
+"""Elements of a chunk from which on its array is looked at, also where nothing is decoded."""
+
 COPIED_TOGETHER = 16
 """Encoded chunks that are read concurrently when an array is copied chunk by chunk."""
 
@@ -123,8 +126,7 @@ class Execution:
                 self.write_array(node)
         self.queue.exhaust_queue()
         for array_plan, array in growing:
-            document = array.document
-            self.hierarchy.set_document(array_plan.path, with_count(document, array.count_chunks()))
+            self._set_counted(array_plan.path, array.document, array.count_chunks())
 
     def write_array(self, plan: ArrayPlan) -> None:
         """Write an array: its chunks first, then the document that names them."""
@@ -147,7 +149,11 @@ class Execution:
             raise type(error)(f"{where}: {error}") from error
         if self.after_array is not None:
             self.after_array(plan.path)
-        self.hierarchy.set_document(plan.path, with_count(document, n_written))
+        self._set_counted(plan.path, document, n_written)
+
+    def _set_counted(self, path: str, document: dict[str, JSON], n_written: int | None) -> None:
+        zarr_format = self.hierarchy.zarr_format
+        self.hierarchy.set_document(path, with_count(document, n_written, zarr_format=zarr_format))
 
     def _write_attributes(self, plan: AttributesPlan) -> None:
         document = self.hierarchy.documents[plan.path]
@@ -288,6 +294,8 @@ class Execution:
         n_copied = 0
         origin = source.array.hierarchy
         unit = document["chunk_grid"]["configuration"]["chunk_shape"]
+        if math.prod(unit) > MOST_UNDOUBTED:
+            origin.async_array(source.array.node_path)  # refuses what is beyond the limits
         grid = [range(-(-size // step)) for size, step in zip(source.shape, unit, strict=True)]
         old = origin.documents[source.array.node_path]
         old_keys = old["chunk_key_encoding"]

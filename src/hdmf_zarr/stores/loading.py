@@ -1,0 +1,310 @@
+"""The metadata documents of a store, read: consolidated, node by node, of either format, unfinished."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hdmf_zarr import limits
+from hdmf_zarr.convention import JSON
+from hdmf_zarr.errors import MetadataError, NotAStoreError
+from hdmf_zarr.stores import format2
+from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore
+from hdmf_zarr.stores.documents import (
+    check_document,
+    check_node,
+    comparable,
+    group_document,
+    inside,
+    parse,
+    parse_or_empty,
+)
+from hdmf_zarr.stores.journal import JOURNAL
+from hdmf_zarr.stores.names import DOCUMENT, METADATA_KEYS
+
+logger = logging.getLogger(__name__)
+
+Stamp = tuple[Any, ...]
+"""What tells whether a local store is the one that it was."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Loaded:
+    """What the metadata of a store say.
+
+    Attributes
+    ----------
+    documents : dict of str to dict
+        The document of each node, by its path, as that of Zarr format 3.
+    zarr_format : int
+    stamp : tuple or None
+        Of a local store, see `stamp_of`.
+    is_consolidated : bool
+        Whether the documents came from the root's consolidated metadata.
+    was_consolidated : bool
+        Whether the root had consolidated metadata, used or not.
+    is_consolidated_true : bool
+        Whether these say what the nodes do, where both were read.
+    """
+
+    documents: dict[str, dict[str, JSON]]
+    zarr_format: int = 3
+    stamp: Stamp | None = None
+    is_consolidated: bool = False
+    was_consolidated: bool = True
+    is_consolidated_true: bool = True
+
+
+def load_documents(bytestore: ByteStore, *, consolidated: bool) -> Loaded:
+    """Read the metadata of a store: one request, or one listing and one request a node.
+
+    Parameters
+    ----------
+    bytestore : ByteStore
+    consolidated : bool
+        Use the consolidated metadata where there are any.
+
+    Raises
+    ------
+    NotAStoreError, MetadataError, UnsupportedFormatError
+    """
+    _check_sizes(bytestore, [DOCUMENT, format2.CONSOLIDATED])
+    stamp = stamp_of(bytestore)
+    encoded = bytestore.get(DOCUMENT)
+    if encoded is None:
+        return _load_format2(bytestore, consolidated=consolidated)
+    root = _parse_root(bytestore, encoded)
+    held = root.pop("consolidated_metadata", None) or {}
+    uri = bytestore.location.uri
+    if not isinstance(held, dict):
+        raise MetadataError(f"{uri}:/ has consolidated metadata that are no object")
+    entries = held.get("metadata")
+    if consolidated and entries is not None:
+        nodes = _checked_nodes(entries, uri)
+        return Loaded(documents={"": root, **nodes}, stamp=stamp, is_consolidated=True)
+    nodes = _discovered(bytestore)
+    return Loaded(
+        documents={"": root, **nodes},
+        stamp=stamp,
+        was_consolidated=entries is not None,
+        is_consolidated_true=_is_same(entries, nodes),
+    )
+
+
+def _is_same(entries: JSON, nodes: Mapping[str, dict[str, JSON]]) -> bool:
+    """Whether the consolidated metadata say what the nodes do."""
+    return isinstance(entries, dict) and (
+        {path.strip("/"): comparable(document) for path, document in entries.items()}
+        == {path: comparable(document) for path, document in nodes.items()}
+    )
+
+
+def _parse_root(bytestore: ByteStore, encoded: bytes) -> dict[str, JSON]:
+    uri = bytestore.location.uri
+    root = parse(encoded, f"{uri}:/{DOCUMENT}")
+    if root.get("node_type") != "group":
+        raise NotAStoreError(
+            f"{uri} holds a Zarr {root.get('node_type', 'document of no type')} at its root, not a group"
+        )
+    check_document(root, f"{uri}:/")
+    check_node("", root, f"{uri}:/")
+    return root
+
+
+def _discovered(bytestore: ByteStore) -> dict[str, dict[str, JSON]]:
+    """The documents of all nodes but the root, each read by itself."""
+    uri = bytestore.location.uri
+    listed = bytestore.metadata_keys(frozenset({DOCUMENT}))
+    if DOCUMENT not in listed:
+        raise MetadataError(
+            f"{uri} has no consolidated metadata, and its nodes cannot be listed (plain HTTP "
+            "cannot list): consolidate the store where it was written, or open it where it can be "
+            "listed"
+        )
+    keys = [key for key in listed if key != DOCUMENT]
+    _check_sizes(bytestore, keys)
+    return _checked_nodes(_parsed_nodes(bytestore, keys), uri)
+
+
+def _parsed_nodes(bytestore: ByteStore, keys: Iterable[str]) -> dict[str, dict[str, JSON]]:
+    uri = bytestore.location.uri
+    found = bytestore.get_many(keys)
+    return {
+        key.removesuffix("/" + DOCUMENT): parse(encoded, f"{uri}:/{key}")
+        for key, encoded in sorted(found.items())
+    }
+
+
+def _checked_nodes(entries: JSON, uri: str) -> dict[str, dict[str, JSON]]:
+    """Documents of format 3 by the paths of their nodes."""
+    if not isinstance(entries, dict):
+        raise MetadataError(f"{uri}:/ has consolidated metadata that are no object")
+    nodes = {}
+    for path, document in inside(entries, uri, is_key=False).items():
+        where = f"{uri}:/{path}"
+        if not isinstance(document, dict) or document.get("node_type") not in ("group", "array"):
+            raise MetadataError(f"{where} is neither a group nor an array")
+        check_document(document, where)
+        check_node(path, document, where)
+        document.pop("consolidated_metadata", None)
+        nodes[path.strip("/")] = document
+    return nodes
+
+
+# -- format 2 --------------------------------------------------------------------------------------
+
+
+def _load_format2(bytestore: ByteStore, *, consolidated: bool) -> Loaded:
+    uri = bytestore.location.uri
+    stamp = stamp_of(bytestore)
+    found = bytestore.get_many([format2.CONSOLIDATED, format2.GROUP, format2.ARRAY])
+    if not found:
+        return _load_unfinished(bytestore, is_wanted=not consolidated)
+    if format2.ARRAY in found:
+        raise NotAStoreError(f"{uri} holds a Zarr array at its root, not a group")
+    held = found.get(format2.CONSOLIDATED, b"{}")
+    entries = parse_or_empty(held, f"{uri}:/{format2.CONSOLIDATED}").get("metadata")
+    loaded = Loaded(documents={}, zarr_format=2, stamp=stamp)
+    loaded.was_consolidated = format2.CONSOLIDATED in found
+    loaded.is_consolidated = consolidated and isinstance(entries, dict)
+    if not loaded.is_consolidated:
+        if consolidated and loaded.was_consolidated and bytestore.get(JOURNAL) is not None:
+            raise MetadataError(
+                f"{uri} has broken consolidated metadata, and what its nodes say is not complete: "
+                "an append was stopped; open the store with mode 'r+', which undoes it"
+            )
+        own = _entries_of_nodes(bytestore)
+        loaded.is_consolidated_true = entries == own
+        entries = own
+    assert isinstance(entries, dict)
+    loaded.documents = format2.node_documents(inside(entries, uri, is_key=True))
+    for path, document in loaded.documents.items():
+        check_node(path, document, f"{uri}:/{path}")
+    if "" not in loaded.documents:
+        raise MetadataError(
+            f"{uri} is a store of Zarr format 2 whose root group is not in its metadata; if its "
+            "nodes cannot be listed (plain HTTP), consolidate the store where it was written"
+        )
+    return loaded
+
+
+def _entries_of_nodes(bytestore: ByteStore) -> dict[str, JSON]:
+    """Every document of format 2, each read by itself, by its key."""
+    keys = bytestore.metadata_keys(format2.NODE_DOCUMENTS)
+    _check_sizes(bytestore, keys)
+    return _parsed_entries(bytestore, keys)
+
+
+def _parsed_entries(bytestore: ByteStore, keys: Iterable[str]) -> dict[str, JSON]:
+    uri = bytestore.location.uri
+    encoded = bytestore.get_many(keys)
+    return {key: parse_or_empty(encoded[key], f"{uri}:/{key}") for key in sorted(encoded)}
+
+
+def specification_documents(bytestore: ByteStore, base: str) -> dict[str, dict[str, JSON]]:
+    """Return the documents of format 2 below a group that consolidated metadata do not know."""
+    try:
+        listed = list(bytestore.list_prefix(base))
+    except (OSError, NotImplementedError) as error:
+        logger.debug("%s:/%s cannot be listed: %s", bytestore.location.uri, base, error)
+        return {}
+    keys = [key for key in listed if key.rpartition("/")[2] in format2.NODE_DOCUMENTS]
+    return format2.node_documents(_parsed_entries(bytestore, keys))
+
+
+# -- stores that were never committed, that lost a document, that were replaced ------------------------
+
+
+def _load_unfinished(bytestore: ByteStore, *, is_wanted: bool) -> Loaded:
+    """Look for nodes in a store without a root: its write did not finish."""
+    uri = bytestore.location.uri
+    try:
+        keys = bytestore.metadata_keys(METADATA_KEYS)
+    except (OSError, NotImplementedError) as error:
+        logger.debug("%s cannot be listed: %s", uri, error)
+        keys = []
+    if not keys:
+        raise NotAStoreError(f"{uri} is not a Zarr store: it has no {DOCUMENT!r} at its root")
+    if not is_wanted or not _is_read_only(bytestore):
+        raise NotAStoreError(
+            f"{uri} is not complete: its write did not finish, so that its root has no metadata "
+            "(write it anew from its source; mode 'r-' shows what is there)"
+        )
+    root = group_document({})
+    nodes = [key for key in keys if key.endswith("/" + DOCUMENT)]
+    if nodes:
+        return Loaded(documents={"": root, **_checked_nodes(_parsed_nodes(bytestore, nodes), uri)})
+    entries = inside(_parsed_entries(bytestore, keys), uri, is_key=True)
+    return Loaded(documents={"": root, **format2.node_documents(entries)}, zarr_format=2)
+
+
+def lost_document(
+    bytestore: ByteStore, own: Loaded, path: str, known: dict[str, JSON]
+) -> str | None:
+    """Return the key of a document of a node that is missing, while others of its objects are there.
+
+    Parameters
+    ----------
+    bytestore : ByteStore
+    own : Loaded
+        What the nodes say by themselves.
+    path : str
+        Of the node.
+    known : dict
+        Its document in the consolidated metadata.
+    """
+    if path not in own.documents:
+        name = DOCUMENT
+        if own.zarr_format == 2:
+            name = format2.ARRAY if known["node_type"] == "array" else format2.GROUP
+        is_there = next(bytestore.list_prefix(path), None) is not None
+        return f"{path}/{name}" if is_there else None
+    key = f"{path}/{format2.ATTRIBUTES}"
+    has_attributes = own.documents[path].get("attributes")
+    if own.zarr_format == 3 or not known.get("attributes") or has_attributes:
+        return None
+    return key if bytestore.get(key) is None else None
+
+
+def stamp_of(bytestore: ByteStore) -> Stamp | None:
+    """Return what tells whether a local store is the one that it was: two system calls.
+
+    First which folder it is, then which root document is in it.
+    """
+    if not isinstance(bytestore, LocalByteStore):
+        return None
+    try:
+        folder = os.stat(bytestore.root)
+    except OSError:
+        return None
+    documents = []
+    for name in (DOCUMENT, format2.CONSOLIDATED, format2.ATTRIBUTES):
+        try:
+            found = os.stat(f"{bytestore.root}/{name}")
+        except OSError:
+            continue
+        documents.append((name, found.st_ino, found.st_mtime_ns, found.st_size))
+        if name != format2.ATTRIBUTES:
+            break
+    return (folder.st_dev, folder.st_ino), *documents
+
+
+def _is_read_only(bytestore: ByteStore) -> bool:
+    if isinstance(bytestore, LocalByteStore):
+        return bytestore.read_only
+    return bytestore.zarr_store.read_only
+
+
+def _check_sizes(bytestore: ByteStore, keys: Iterable[str]) -> None:
+    """Raise `MetadataError` before a document of a local store is read that is too large."""
+    if not isinstance(bytestore, LocalByteStore):
+        return
+    for key in keys:
+        try:
+            n_bytes = os.stat(f"{bytestore.root}/{key}").st_size
+        except OSError:
+            continue  # which is told where it is read
+        limits.check_document_size(n_bytes, f"{bytestore.location.uri}:/{key}")
