@@ -418,6 +418,7 @@ def test_a_disk_that_is_really_full(small_disk: Path) -> None:
     with pytest.raises(OSError, match="No space left") as caught:
         io.write_builder(builder)
     assert caught.value.errno == errno.ENOSPC
+    assert str(small_disk) in str(caught.value.filename)
     io.close()
     assert value_of(target) == 1.0
     assert [path.name for path in small_disk.iterdir()] == ["file.zarr"]

@@ -251,10 +251,13 @@ def _write_file(path: str, value: bytes | memoryview) -> None:
     except FileNotFoundError:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         descriptor = os.open(path, flags, 0o666)
-    with open(descriptor, "wb", buffering=0) as file:
-        remaining = memoryview(value)
-        while remaining:
-            remaining = remaining[file.write(remaining) :]
+    try:
+        with open(descriptor, "wb", buffering=0) as file:
+            remaining = memoryview(value)
+            while remaining:
+                remaining = remaining[file.write(remaining) :]
+    except OSError as error:  # which does not say of which file, as that of a full disk
+        raise OSError(error.errno, error.strerror, path) from error
 
 
 class ZarrByteStore:
