@@ -202,7 +202,7 @@ class LocalByteStore:
         shutil.rmtree(path, ignore_errors=not path.exists())
 
     def list_prefix(self, prefix: str) -> Iterator[str]:
-        prefix = prefix.strip("/")
+        prefix = prefix.rstrip("/")
         waiting = [prefix + "/" if prefix else ""]
         while waiting:
             start = waiting.pop()
