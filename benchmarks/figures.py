@@ -26,7 +26,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "recordings-one-core": ("reading.py", "--only", "recording", "--one-core"),
     "writing": ("writing.py",),
     "convert": ("convert.py",),
-    "upgrade": ("upgrade.py", "10", "50", "200", "800"),
+    "upgrade": ("upgrade.py", "10", "20", "50", "200", "800"),
     "parallel": ("parallel.py",),
     "durable": ("durable.py",),
     "checksum": ("checksum.py",),

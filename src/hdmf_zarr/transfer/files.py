@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Literal
 
 from hdmf_zarr.stores import ByteStore, LocalByteStore
+from hdmf_zarr.stores.system import n_cores
 
 Way = Literal["copy", "link"]
 
@@ -21,8 +22,8 @@ _NO_CLONES = {errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.E
 
 COPIED_TOGETHER = 16
 
-THREADS = 4
-"""That copy files; the work is the system's."""
+MOST_THREADS = 4
+"""That copy files; more than there are cores stand in the way of who writes the metadata meanwhile."""
 
 
 class ChunkMover:
@@ -40,7 +41,9 @@ class ChunkMover:
     def __init__(self, way: Way = "copy") -> None:
         self.way = way
         self._can_clone = sys.platform.startswith("linux")
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="hdmf-zarr-chunks")
+        self._pool = ThreadPoolExecutor(
+            min(MOST_THREADS, n_cores()), thread_name_prefix="hdmf-zarr-chunks"
+        )
         self._moving: list[Future[int]] = []
 
     def start(
