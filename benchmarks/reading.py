@@ -248,8 +248,9 @@ def work(library):
 class Library:
     """A library in a process of its own."""
 
-    def __init__(self, name, python):
+    def __init__(self, name, python, most_repeats=math.inf):
         self.name = name
+        self.most_repeats = most_repeats
         self.suffix = "nwb" if name == HDF5 else "nwb.zarr"
         environment = dict(os.environ)
         if name not in (OURS, HDF5):
@@ -332,6 +333,8 @@ def interleaved(libraries, repeats, ask):
     seconds = {library.name: [] for library in libraries}
     for turn in range(repeats + 1):
         for library in libraries:
+            if turn > library.most_repeats:
+                continue
             measured = ask(library)
             if turn:
                 seconds[library.name].append(measured)
@@ -433,6 +436,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=PYTHON")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument(
+        "--peer-repeats", type=int, help="at most, since other releases may take minutes each time"
+    )
     parser.add_argument("--sizes", type=int, nargs="*", default=[100, 1000, 5000])
     parts = ["open", "remote", "tables", "recording"]
     parser.add_argument("--only", nargs="*", choices=parts, default=parts)
@@ -446,7 +452,8 @@ def main():
         return
     peers = [peer.partition("=") for peer in options.peer]
     libraries = [Library(name, sys.executable) for name in (OURS, HDF5)]
-    libraries += [Library(name, python) for name, _, python in peers]
+    most = options.repeats if options.peer_repeats is None else options.peer_repeats
+    libraries += [Library(name, python, most) for name, _, python in peers]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         measures = {
