@@ -1,7 +1,7 @@
 """Measure HDF5 -> Zarr beside ``cp`` and beside released versions of hdmf-zarr.
 
 Makes NWB files with an ``int16`` recording of 64 channels in gzip+shuffle chunks, in two sizes, and
-converts them: chunk by chunk, in shards, with the released versions whose interpreters are named. The time
+converts them: chunk by chunk, with each chunk decoded to see that it can be, in shards, with the released versions whose interpreters are named. The time
 per byte is the slope between the sizes, so that start-up drops out. Prints ratios of medians, measured
 interleaved in one run, and the peak of memory that the larger size adds to the smaller one.
 
@@ -110,6 +110,7 @@ def main() -> None:
         ways = {
             "cp": copy,
             "chunk by chunk": lambda s, t: export(sys.executable, s, t),
+            "chunk by chunk, verified": lambda s, t: export(sys.executable, s, t, verify=True),
             "in shards": lambda s, t: export(sys.executable, s, t, shards="auto"),
             **{
                 name: (lambda s, t, python=python: export(python, s, t))
