@@ -1,9 +1,10 @@
 """Measure HDF5 -> Zarr beside ``cp`` and beside released versions of hdmf-zarr.
 
 Makes NWB files with an ``int16`` recording of 64 channels in gzip+shuffle chunks, in two sizes, and
-converts them: chunk by chunk, with each chunk decoded to see that it can be, in shards, with the released versions whose interpreters are named. The time
-per byte is the slope between the sizes, so that start-up drops out. Prints ratios of medians, measured
-interleaved in one run, and the peak of memory that the larger size adds to the smaller one.
+converts them: chunk by chunk, the same with each chunk decoded to see that it can be, in shards, with the
+released versions whose interpreters are named. The time per byte is the slope between the sizes, so that
+start-up drops out. Prints ratios of medians, measured interleaved in one run, and the peak of memory that
+the larger size adds to the smaller one.
 
 Usage: python benchmarks/convert.py [--sizes 50 250] [--peer NAME=PYTHON ...] [--repeats 5]
 """
