@@ -260,6 +260,15 @@ def test_a_stream_of_zfp_that_was_cut_off_is_refused_or_whole(
     assert found == decoded  # only the bits that fill up the last word were missing
 
 
+@needs_blosc2
+def test_a_frame_whose_type_of_elements_makes_no_sense_is_refused() -> None:
+    framing = Blosc2Framing(shape=(1, 2), typesize=16, cname="blosclz", clevel=1, shuffle="none")
+    encoded = bytes(framing.encode_bytes(bytes(32)))
+    assert encoded.count(b"V16") == 1
+    with pytest.raises(MetadataError, match="filter blosc2"):
+        framing.decode_bytes(encoded.replace(b"V16", b"V'("), 32)
+
+
 CHANGES = st.lists(st.tuples(CUTS, st.integers(0, 255)), max_size=4)
 
 

@@ -58,11 +58,23 @@ def library(name: str, filter_name: str) -> ModuleType:
         ) from error
 
 
+_ERRORS_OF_LIBRARIES = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    SyntaxError,  # of blosc2, which parses what a frame says of its elements
+    TypeError,
+    ValueError,
+)
+
+
 def called(name: str, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
     """Call a decoder of a library; what it raises becomes one error of ours."""
     try:
         return function(*args, **options)
-    except (RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
+    except _ERRORS_OF_LIBRARIES as error:
         raise MetadataError(f"the chunk is not one of the filter {name}: {error!s:.200}") from error
 
 
