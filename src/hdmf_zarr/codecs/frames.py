@@ -291,6 +291,8 @@ class ZFPFraming(Framing):
         possible = LEAST_BELIEVED + _MOST_OF_ZFP * len(encoded)
         check_size("zfp", self._n_bytes, possible if most is None else min(most, possible))
         self.said_size(encoded)
+        if 8 * len(encoded) < self._least_bits:
+            raise MetadataError("the chunk is not one of the filter zfp: it ends too early")
         decoded, other = (self._decoded(encoded, filling) for filling in (b"\0", b"\xff"))
         if decoded != other:
             raise MetadataError("the chunk is not one of the filter zfp: it ends too early")
@@ -312,10 +314,19 @@ class ZFPFraming(Framing):
         return bytes(elements.astype(self.dtype, copy=False).tobytes())
 
     @property
+    def _n_blocks(self) -> int:
+        return math.prod(-(-size // 4) for size in self.shape)
+
+    @property
+    def _least_bits(self) -> int:
+        """Bits of a stream: with a fixed rate as many for each block, else unknown."""
+        return self._n_blocks * (self._mode + 1) if self._mode < _RATES else 0
+
+    @property
     def _room(self) -> int:
         """Bytes that a stream of these elements has at most, whatever its bits are."""
         bits = 8 * self.dtype.itemsize
-        blocks = math.prod(-(-size // 4) for size in self.shape)
+        blocks = self._n_blocks
         values: int = 4 ** len(self.shape)
         # Each bit plane: a bit for each value and one more; each value once more; then the exponent.
         return blocks * ((bits + 1) * (values + 1) + values + 64) // 8 + 64
