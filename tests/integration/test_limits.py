@@ -72,18 +72,23 @@ print(json.dumps([measured(read), measured(checked)]))
 """
 
 
+def apart(script: str, *arguments: str | Path) -> Any:
+    """What a script prints as JSON, run in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout)
+
+
 def use(path: Path, mode: str = "r") -> tuple[Any, Any]:
     """Read and check a store in a process of its own; return what both said, within the limits."""
     for _attempt in range(5):  # a busy machine is not what is measured
-        done = subprocess.run(
-            [sys.executable, "-c", READ, str(path), mode],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
-        results = json.loads(done.stdout)
+        results = apart(READ, path, mode)
         assert all(result["megabytes"] < MEGABYTES for result in results), results
         if all(result["seconds"] < SECONDS for result in results):
             return results[0]["said"], results[1]["said"]
@@ -378,15 +383,7 @@ print(json.dumps(results))
 def faces_of(path: Path) -> dict[str, str]:
     """What every way into a store says of it, within the limits."""
     for _attempt in range(5):
-        done = subprocess.run(
-            [sys.executable, "-c", FACES, str(path)],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
-        results = json.loads(done.stdout)
+        results = apart(FACES, path)
         assert all(megabytes < MEGABYTES for _, megabytes, _ in results.values()), results
         if all(seconds < SECONDS for seconds, _, _ in results.values()):
             return {name: said for name, (_, _, said) in results.items()}
