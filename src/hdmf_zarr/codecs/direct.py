@@ -54,6 +54,7 @@ DECODING_ERRORS: tuple[type[Exception], ...] = (
     OverflowError,
     EOFError,
     OSError,
+    IndexError,  # of numcodecs 0.15
     *INFLATE_ERRORS,
 )
 """What codecs raise for bytes that they have not made."""
