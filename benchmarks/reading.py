@@ -138,6 +138,8 @@ def wrapped(library, codec, data):
 
         blosc = BloscCodec(cname="zstd", clevel=5, shuffle="shuffle", typesize=2)
         chosen = blosc if codec == "blosc" else GzipCodec(level=4)
+    if library.startswith("0.14"):
+        return ZarrDataIO(data, chunks=CHUNKS, compressors=[chosen])
     return ZarrDataIO(data, chunks=CHUNKS, compressor=chosen)
 
 
