@@ -269,6 +269,16 @@ def test_a_frame_whose_type_of_elements_makes_no_sense_is_refused() -> None:
         framing.decode_bytes(encoded.replace(b"V16", b"V'("), 32)
 
 
+def test_a_stream_of_zfp_with_a_fixed_rate_has_all_of_its_bits() -> None:
+    """What was lost of it here does not depend on what comes behind."""
+    framing = ZFPFraming(header="7a667005400000000000f001")
+    values = np.array([345, 821, 330, -1303, 905], "<i4")
+    encoded = bytes(framing.encode_bytes(values.tobytes()))
+    assert len(framing.decode_bytes(encoded, values.nbytes)) == values.nbytes
+    with pytest.raises(MetadataError, match="filter zfp: it ends too early"):
+        framing.decode_bytes(encoded[: int(len(encoded) * 0.625)], values.nbytes)
+
+
 CHANGES = st.lists(st.tuples(CUTS, st.integers(0, 255)), max_size=4)
 
 
