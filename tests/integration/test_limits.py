@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from pynwb import NWBFile, TimeSeries
 
 from hdmf_zarr import NWBZarrIO, ZarrIO, check, limits
 from hdmf_zarr.errors import MetadataError
+from hdmf_zarr.stores import Hierarchy
 from tests.format2 import Format2Store
 
 SECONDS = 3.0
@@ -262,6 +264,12 @@ def test_a_file_that_asks_for_too_much_is_refused(make: Any, tmp_path: Path) -> 
     assert {"beyond-limits", "broken-array", "broken-chunk", "broken-document"} & set(codes), codes
 
 
+def read_all(path: Path) -> None:
+    with ZarrIO(path, "r") as io, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        io.read_builder()
+
+
 def loop(n: int) -> list[dict[str, str]]:
     return [{"name": f"l{i}", "source": ".", "path": f"/l{(i + 1) % n}"} for i in range(n)]
 
@@ -276,6 +284,24 @@ def test_links_upon_links_end(tmp_path: Path, n: int, kind: str) -> None:
     said, codes = use(tmp_path / "file.zarr")
     assert said is None
     assert codes == ([] if kind == "chain" and n <= 32 else ["broken-link"])
+
+
+@pytest.mark.parametrize("face", [check, read_all], ids=["check", "read"])
+def test_each_of_many_links_is_found_once(
+    tmp_path: Path, face: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not 32 times each, which is how many links in a row are followed."""
+    edit(write(tmp_path / "file.zarr"), lambda root: root["attributes"].update(_LINKS=loop(1000)))
+    asked: list[str] = []
+    find_link = Hierarchy.find_link
+
+    def counted(hierarchy: Hierarchy, path: str) -> Any:
+        asked.append(path)
+        return find_link(hierarchy, path)
+
+    monkeypatch.setattr(Hierarchy, "find_link", counted)
+    face(tmp_path / "file.zarr")
+    assert sorted(asked) == sorted(link["name"] for link in loop(1000))
 
 
 def test_the_memory_is_measured(tmp_path: Path) -> None:

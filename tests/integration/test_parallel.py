@@ -605,8 +605,8 @@ def test_a_worker_needs_two_buffers_and_a_unit(tmp_path, buffer, chunk, unit, is
         encoded = chunk * (PeakMemory.NOISE if is_noise else PeakMemory.SHUFFLED)
         bound = max(bound, chunk + encoded)
         if Version(numcodecs.__version__) < Version("0.16"):
-            # It has room for a chunk that does not become smaller, and some more.
-            bound = max(bound, 2 * chunk + buffer)
+            # It has room for a chunk that does not become smaller, and for some more.
+            bound = max(bound, 2 * (chunk + buffer))
     for worker in np.unique(found[:, 0]):
         peaks = found[found[:, 0] == worker, 1]
         # What is loaded once, and small pieces that the allocator keeps.

@@ -38,6 +38,7 @@ class Resolver:
         self.main = hierarchy
         self._stores: dict[Location, Hierarchy | HDMFZarrError] = {hierarchy.location: hierarchy}
         self._found: dict[tuple[str, str], Target | HDMFZarrError] = {}
+        self._steps: dict[tuple[Hierarchy, str], Target] = {}
 
     def target(self, reference: Reference) -> Target:
         """Return the node to which a reference of the store leads, through links and other stores.
@@ -64,13 +65,23 @@ class Resolver:
         for _ in range(LINKS_FOLLOWED):
             if path in hierarchy.documents:
                 return hierarchy, path
-            step = hierarchy.find_link(path)
-            if step is None:
-                raise BrokenLinkError(f"{hierarchy.uri} has no object at /{path}")
-            link, rest = step
-            hierarchy = self._store(hierarchy, link.source)
-            path = "/".join([link.path.strip("/"), *rest]).strip("/")
+            hierarchy, path = self._step(hierarchy, path)
         raise BrokenLinkError(f"{reference.path} leads through more than {LINKS_FOLLOWED} links")
+
+    def _step(self, hierarchy: Hierarchy, path: str) -> Target:
+        """Follow the first link on the way to a path; a path that is a link itself only once."""
+        step = self._steps.get((hierarchy, path))
+        if step is not None:
+            return step
+        found = hierarchy.find_link(path)
+        if found is None:
+            raise BrokenLinkError(f"{hierarchy.uri} has no object at /{path}")
+        link, rest = found
+        leads_to = "/".join([link.path.strip("/"), *rest]).strip("/")
+        step = self._store(hierarchy, link.source), leads_to
+        if not rest:  # others may become longer with every step
+            self._steps[hierarchy, path] = step
+        return step
 
     def _store(self, hierarchy: Hierarchy, source: str) -> Hierarchy:
         location = hierarchy.locate_source(source)

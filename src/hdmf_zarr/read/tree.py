@@ -80,6 +80,7 @@ class StoreReader:
         self._on_built = on_built
         self._open_linked = open_linked
         self._specified_as_float = specified_as_float
+        self._steps: dict[tuple[TreeReader, str], tuple[TreeReader, str]] = {}
         self.main = self._add(hierarchy)
 
     def _add(self, hierarchy: Hierarchy) -> TreeReader:
@@ -118,21 +119,30 @@ class StoreReader:
         BrokenLinkError
             If there is no such object.
         """
-        location = hierarchy.locate_source(reference.source)
+        tree = self.tree(hierarchy.locate_source(reference.source))
         path = reference.path.strip("/")
         for _ in range(LINKS_FOLLOWED):
-            tree = self.tree(location)
             if path in tree.builders:
                 return tree.builders[path]
-            step = tree.hierarchy.find_link(path)
-            if step is None:
-                raise BrokenLinkError(f"{location.uri} has no object at /{path}")
-            link, rest = step
-            location = tree.hierarchy.locate_source(link.source)
-            path = "/".join([link.path.strip("/"), *rest]).strip("/")
+            tree, path = self._step(tree, path)
         raise BrokenLinkError(
             f"{hierarchy.uri}: {reference.path} leads through more than {LINKS_FOLLOWED} links"
         )
+
+    def _step(self, tree: TreeReader, path: str) -> tuple[TreeReader, str]:
+        """Follow the first link on the way to a path; a path that is a link itself only once."""
+        step = self._steps.get((tree, path))
+        if step is not None:
+            return step
+        found = tree.hierarchy.find_link(path)
+        if found is None:
+            raise BrokenLinkError(f"{tree.hierarchy.uri} has no object at /{path}")
+        link, rest = found
+        leads_to = "/".join([link.path.strip("/"), *rest]).strip("/")
+        step = self.tree(tree.hierarchy.locate_source(link.source)), leads_to
+        if not rest:  # others may become longer with every step
+            self._steps[tree, path] = step
+        return step
 
 
 class TreeReader:
