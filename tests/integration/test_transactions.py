@@ -13,7 +13,7 @@ import textwrap
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,10 @@ from zarr.storage import MemoryStore
 from hdmf_zarr import ZarrIO, check
 from hdmf_zarr.errors import LockedError, NotAStoreError
 from hdmf_zarr.stores import lock as lock_module
-from hdmf_zarr.stores import system
+from hdmf_zarr.stores import stamps, system
 from hdmf_zarr.stores.journal import JOURNAL
 from hdmf_zarr.stores.lock import WriterLock, leftovers_beside, lock_path, writer_of
+from hdmf_zarr.stores.stamps import HeldFolder
 from hdmf_zarr.write import transaction
 from hdmf_zarr.write.transaction import put_in_place
 
@@ -586,6 +587,73 @@ def test_a_reader_of_a_store_that_is_replaced_gets_an_error_and_no_value_of_the_
             data[:]
     io.close()
     assert value_of(store) == 2.0
+
+
+def test_a_store_that_was_replaced_twice_is_not_taken_for_the_first(store: Path) -> None:
+    """A system may give the number of a removed folder to the next one."""
+    io, data = open_reader(store)
+    for value in (2.0, 3.0, 4.0):
+        write(store, value)
+        data.hierarchy.cache.forget("group/a")
+        with pytest.raises(ValueError, match="was replaced while it was read"):
+            data[:]
+    io.close()
+    assert value_of(store) == 4.0
+
+
+def test_no_folder_gets_the_number_of_one_that_is_held(tmp_path: Path) -> None:
+    root = tmp_path / "held"
+    root.mkdir()
+    held = HeldFolder(root)
+    root.rmdir()
+    numbers = set()
+    for _ in range(100):
+        root.mkdir()
+        found = root.stat()
+        numbers.add((found.st_dev, found.st_ino))
+        root.rmdir()
+    assert held.number not in numbers
+    assert held.is_held
+    held.release()
+    assert not held.is_held
+
+
+def descriptors_of(folder: Path) -> int:
+    found = 0
+    for entry in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            found += entry.readlink() == folder
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux's /proc")
+def test_a_store_is_held_until_it_is_closed(store: Path) -> None:
+    io, data = open_reader(store)
+    assert descriptors_of(store) == 1
+    io.close()
+    assert descriptors_of(store) == 0
+    assert data[3] == 1.0
+    check(store)
+    gc.collect()
+    assert descriptors_of(store) == 0
+
+
+def test_not_more_folders_are_held_than_a_process_can_open(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gc.collect()
+    monkeypatch.setattr(stamps, "MOST_HELD", sum(held.is_held for held in stamps._held) + 1)
+    first, data = open_reader(store)
+    second, unheld = open_reader(store)
+    with ZarrIO(store, "r+", get_manager()) as writer:
+        writer.read_builder()["group"]["b"].data.append(np.full(100, 2.0))
+    for array in (data, unheld):
+        array.hierarchy.cache.forget("group/a")
+    np.testing.assert_array_equal(data[:], np.full(50, 1.0))
+    with pytest.raises(ValueError, match="was replaced or changed while it was read"):
+        unheld[:]  # whose folder may be another one by now
+    first.close()
+    second.close()
 
 
 def test_a_reader_keeps_its_view_while_rows_are_added(store: Path) -> None:

@@ -38,16 +38,12 @@ from hdmf_zarr.stores.documents import (
     public_document,
 )
 from hdmf_zarr.stores.following import LinkTable
-from hdmf_zarr.stores.journal import (
-    recover,
-)
+from hdmf_zarr.stores.journal import recover
 from hdmf_zarr.stores.loading import (
     Loaded,
-    Stamp,
     load_documents,
     lost_document,
     specification_documents,
-    stamp_of,
 )
 from hdmf_zarr.stores.location import Location, resolve_source
 from hdmf_zarr.stores.names import DOCUMENT, is_node_path
@@ -59,6 +55,7 @@ from hdmf_zarr.stores.presence import (
     with_count,
 )
 from hdmf_zarr.stores.rewriting import Rewrites
+from hdmf_zarr.stores.stamps import HeldFolder, Stamp, stamp_of
 from hdmf_zarr.stores.system import make_durable
 
 logger = logging.getLogger(__name__)
@@ -109,6 +106,7 @@ class Hierarchy:
         self.is_live = False
         self._is_consolidated_true = True
         self._stamp: Stamp | None = None
+        self._folder: HeldFolder | None = None
         self.cache = ChunkCache(self)
         self.open_append = OpenAppend(bytestore)
         self._links = LinkTable(self)
@@ -132,7 +130,7 @@ class Hierarchy:
         hierarchy.is_consolidated = found.is_consolidated
         hierarchy.was_consolidated = found.was_consolidated
         hierarchy._is_consolidated_true = found.is_consolidated_true
-        hierarchy._stamp = found.stamp
+        hierarchy._stamp, hierarchy._folder = found.stamp, found.folder
         return hierarchy
 
     @classmethod
@@ -283,6 +281,12 @@ class Hierarchy:
             raise MetadataError(
                 f"{self.uri} was replaced while it was read; open it again to read what is there now"
             )
+        if self._folder is None or not self._folder.is_held:
+            # Another folder may have its number by now.
+            raise MetadataError(
+                f"{self.uri} was replaced or changed while it was read; open it again to read what is "
+                "there now"
+            )
         now = type(self).load(self.bytestore, consolidated=self.is_consolidated)
         if layout_of(now.documents.get(path)) != layout_of(self.documents.get(path)):
             raise MetadataError(
@@ -389,8 +393,10 @@ class Hierarchy:
         self.open_append.settle()
 
     def end(self) -> None:
-        """Remove the journal: what is in the store is what is to be seen."""
+        """Remove the journal: what is in the store is what is to be seen; let go of its folder."""
         self.open_append.end()
+        if self._folder is not None:
+            self._folder.release()
 
     def set_document(self, path: str, document: dict[str, JSON]) -> None:
         """Write the document of a node, unless it is there already; the root's waits for `commit`."""

@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 from hdmf_zarr import limits
 from hdmf_zarr.convention import JSON
@@ -24,11 +24,9 @@ from hdmf_zarr.stores.documents import (
 )
 from hdmf_zarr.stores.journal import JOURNAL
 from hdmf_zarr.stores.names import DOCUMENT, METADATA_KEYS
+from hdmf_zarr.stores.stamps import HeldFolder, Stamp, hold_folder, stamp_of
 
 logger = logging.getLogger(__name__)
-
-Stamp = tuple[Any, ...]
-"""What tells whether a local store is the one that it was."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -42,6 +40,8 @@ class Loaded:
     zarr_format : int
     stamp : tuple or None
         Of a local store, see `stamp_of`.
+    folder : HeldFolder or None
+        To which the stamp belongs, open.
     is_consolidated : bool
         Whether the documents came from the root's consolidated metadata.
     was_consolidated : bool
@@ -53,6 +53,7 @@ class Loaded:
     documents: dict[str, dict[str, JSON]]
     zarr_format: int = 3
     stamp: Stamp | None = None
+    folder: HeldFolder | None = None
     is_consolidated: bool = False
     was_consolidated: bool = True
     is_consolidated_true: bool = True
@@ -72,10 +73,16 @@ def load_documents(bytestore: ByteStore, *, consolidated: bool) -> Loaded:
     NotAStoreError, MetadataError, UnsupportedFormatError
     """
     _check_sizes(bytestore, [DOCUMENT, format2.CONSOLIDATED])
-    stamp = stamp_of(bytestore)
+    folder = hold_folder(bytestore)
+    stamp = stamp_of(bytestore, folder)
     encoded = bytestore.get(DOCUMENT)
-    if encoded is None:
-        return _load_format2(bytestore, consolidated=consolidated)
+    load = _load_format2 if encoded is None else partial(_load_format3, encoded)
+    loaded = load(bytestore, consolidated=consolidated)
+    loaded.stamp, loaded.folder = stamp, folder
+    return loaded
+
+
+def _load_format3(encoded: bytes, bytestore: ByteStore, *, consolidated: bool) -> Loaded:
     root = _parse_root(bytestore, encoded)
     held = root.pop("consolidated_metadata", None) or {}
     uri = bytestore.location.uri
@@ -84,11 +91,10 @@ def load_documents(bytestore: ByteStore, *, consolidated: bool) -> Loaded:
     entries = held.get("metadata")
     if consolidated and entries is not None:
         nodes = _checked_nodes(entries, uri)
-        return Loaded(documents={"": root, **nodes}, stamp=stamp, is_consolidated=True)
+        return Loaded(documents={"": root, **nodes}, is_consolidated=True)
     nodes = _discovered(bytestore)
     return Loaded(
         documents={"": root, **nodes},
-        stamp=stamp,
         was_consolidated=entries is not None,
         is_consolidated_true=_is_same(entries, nodes),
     )
@@ -159,7 +165,6 @@ def _checked_nodes(entries: JSON, uri: str) -> dict[str, dict[str, JSON]]:
 
 def _load_format2(bytestore: ByteStore, *, consolidated: bool) -> Loaded:
     uri = bytestore.location.uri
-    stamp = stamp_of(bytestore)
     found = bytestore.get_many([format2.CONSOLIDATED, format2.GROUP, format2.ARRAY])
     if not found:
         return _load_unfinished(bytestore, is_wanted=not consolidated)
@@ -167,7 +172,7 @@ def _load_format2(bytestore: ByteStore, *, consolidated: bool) -> Loaded:
         raise NotAStoreError(f"{uri} holds a Zarr array at its root, not a group")
     held = found.get(format2.CONSOLIDATED, b"{}")
     entries = parse_or_empty(held, f"{uri}:/{format2.CONSOLIDATED}").get("metadata")
-    loaded = Loaded(documents={}, zarr_format=2, stamp=stamp)
+    loaded = Loaded(documents={}, zarr_format=2)
     loaded.was_consolidated = format2.CONSOLIDATED in found
     loaded.is_consolidated = consolidated and isinstance(entries, dict)
     if not loaded.is_consolidated:
@@ -267,29 +272,6 @@ def lost_document(
     if own.zarr_format == 3 or not known.get("attributes") or has_attributes:
         return None
     return key if bytestore.get(key) is None else None
-
-
-def stamp_of(bytestore: ByteStore) -> Stamp | None:
-    """Return what tells whether a local store is the one that it was: two system calls.
-
-    First which folder it is, then which root document is in it.
-    """
-    if not isinstance(bytestore, LocalByteStore):
-        return None
-    try:
-        folder = os.stat(bytestore.root)
-    except OSError:
-        return None
-    documents = []
-    for name in (DOCUMENT, format2.CONSOLIDATED, format2.ATTRIBUTES):
-        try:
-            found = os.stat(f"{bytestore.root}/{name}")
-        except OSError:
-            continue
-        documents.append((name, found.st_ino, found.st_mtime_ns, found.st_size))
-        if name != format2.ATTRIBUTES:
-            break
-    return (folder.st_dev, folder.st_ino), *documents
 
 
 def _is_read_only(bytestore: ByteStore) -> bool:
