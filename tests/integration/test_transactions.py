@@ -25,8 +25,8 @@ from zarr.storage import MemoryStore
 
 from hdmf_zarr import ZarrIO, check
 from hdmf_zarr.errors import LockedError, NotAStoreError
+from hdmf_zarr.stores import Hierarchy, stamps, system
 from hdmf_zarr.stores import lock as lock_module
-from hdmf_zarr.stores import stamps, system
 from hdmf_zarr.stores.journal import JOURNAL
 from hdmf_zarr.stores.lock import WriterLock, leftovers_beside, lock_path, writer_of
 from hdmf_zarr.stores.stamps import HeldFolder
@@ -671,6 +671,29 @@ def test_a_reader_of_an_array_that_is_written_anew_gets_an_error(store: Path) ->
     append(store, 2.0)
     with pytest.raises(ValueError, match="was written anew while it was read"):
         data[:]
+    io.close()
+
+
+def test_what_is_known_of_one_array_is_not_believed_of_another(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    io, data = open_reader(store)
+    other = io.read_builder()["group"]["b"].data
+    append(store, 2.0)
+    loaded: list[Any] = []
+    load = Hierarchy.load
+
+    def counted(bytestore: Any, **options: Any) -> Hierarchy:
+        loaded.append(bytestore)
+        return load(bytestore, **options)
+
+    monkeypatch.setattr(Hierarchy, "load", counted)
+    for _ in range(3):
+        data.hierarchy.cache.forget("group/b")
+        np.testing.assert_array_equal(other[:], np.full(50, 1.0))
+        with pytest.raises(ValueError, match="group/a was written anew while it was read"):
+            data[:]
+    assert len(loaded) == 1
     io.close()
 
 

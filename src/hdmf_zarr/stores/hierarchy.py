@@ -107,6 +107,8 @@ class Hierarchy:
         self._is_consolidated_true = True
         self._stamp: Stamp | None = None
         self._folder: HeldFolder | None = None
+        self._newer: Hierarchy | None = None
+        self._checked: dict[str, Stamp | None] = {}
         self.cache = ChunkCache(self)
         self.open_append = OpenAppend(bytestore)
         self._links = LinkTable(self)
@@ -274,7 +276,7 @@ class Hierarchy:
         if self._stamp is None or self.is_live:
             return
         stamp = stamp_of(self.bytestore)
-        if stamp == self._stamp:
+        if stamp == self._checked.get(path, self._stamp):
             return
         self.cache.forget(path)  # what was read may be in it
         if stamp is None or stamp[0] != self._stamp[0]:
@@ -287,14 +289,21 @@ class Hierarchy:
                 f"{self.uri} was replaced or changed while it was read; open it again to read what is "
                 "there now"
             )
-        now = type(self).load(self.bytestore, consolidated=self.is_consolidated)
-        if layout_of(now.documents.get(path)) != layout_of(self.documents.get(path)):
+        newer = self._load_newer(stamp)
+        if layout_of(newer.documents.get(path)) != layout_of(self.documents.get(path)):
             raise MetadataError(
                 f"{self.uri}:/{path} was written anew while it was read; open the file again to read "
                 "what is there now"
             )
-        # Rows may have been added to it, and what is known of it is still there.
-        self._stamp = stamp
+        # Rows may have been added to it, and what is known of it is still there. Of others nothing is said.
+        self._checked[path] = newer._stamp
+
+    def _load_newer(self, stamp: Stamp) -> Hierarchy:
+        """The metadata as they are now, read once for all arrays."""
+        if self._newer is None or self._newer._stamp != stamp:
+            self._newer = type(self).load(self.bytestore, consolidated=self.is_consolidated)
+            self._newer.end()
+        return self._newer
 
     # -- zarr's objects --------------------------------------------------------------------------
 
