@@ -4,17 +4,21 @@ Run with::
 
     python benchmarks/soak.py kill --times 300
     python benchmarks/soak.py fuzz --inputs 20000
+    python benchmarks/soak.py readers --seconds 60
 
 ``kill`` starts a process that writes, appends or upgrades, ends it with SIGKILL after a random time, and
 then asks a fresh process whether the store is whole: every value is of one write, ``check`` finds nothing
 but notes and leftovers, and the next writer leaves nothing behind. ``fuzz`` changes bytes of one object of
 a store and reads everything: only errors of this package and of zarr may come out, within the time and
-memory that are allowed. POSIX only: each trial is a forked process. Exits with 1 where anything is wrong.
+memory that are allowed. ``readers`` reads, exports and upgrades a store again and again while a process
+replaces it and adds to it: what comes of it is of one store, or an error says that the store has changed.
+POSIX only: each trial is a forked process. Exits with 1 where anything is wrong.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import logging
 import os
 import random
@@ -182,6 +186,90 @@ def kill(times: int, seed: int) -> int:
     return sum(count for what, count in counts.items() if "NOT" in what)
 
 
+# -- readers ---------------------------------------------------------------------------------------
+
+CHANGES = ("was replaced", "was written anew", "was changed", "is being appended to")
+
+
+def _keep_changing(path: Path, zarr_format: int, seed: int, until: float) -> None:
+    rng = random.Random(seed)
+    value = 1.0
+    while time.monotonic() < until:
+        if rng.random() < 0.35:
+            value += 1.0
+            write(path, value, zarr_format)
+            continue
+        with ZarrIO(path, "r+", get_manager()) as io:
+            group = io.read_builder()["group"]
+            for index in rng.sample(range(ARRAYS), 3):
+                group[f"array{index}"].data.append(np.full(rng.randint(1, 200), value))
+            io.write_group("", tree(value, f"added{rng.random()}"))
+
+
+def _read_twice(path: Path) -> None:
+    """Raise where not everything is of one store, in the shape that it was opened with."""
+    with ZarrIO(path, "r", get_manager()) as io:
+        root = io.read_builder()
+        value = root.attributes["value"]
+        for _ in range(2):
+            for group in root.groups.values():
+                for array in group.datasets.values():
+                    rows = np.asarray(array.data[:])
+                    assert rows.shape == array.data.shape, f"{rows.shape} of {array.data.shape}"
+                    assert len(rows) >= ROWS, f"{len(rows)} rows"
+                    assert set(rows.tolist()) == {value}, f"{set(rows.tolist())} in {value}"
+
+
+def _export(path: Path) -> None:
+    target = path.with_name("copy.zarr")
+    with (
+        ZarrIO(path, "r", get_manager()) as source,
+        ZarrIO(target, "w", get_manager()) as io,
+    ):
+        io.export(source)
+    _read_twice(target)
+
+
+def _upgrade(path: Path) -> None:
+    target = path.with_name("copy.zarr")
+    upgrade(path, target, overwrite=True)
+    _read_twice(target)
+
+
+USES: dict[int, tuple[Callable[[Path], None], ...]] = {
+    2: (_read_twice, _export, _upgrade),
+    3: (_read_twice, _export),
+}
+"""What is done with a store of each format while it changes."""
+
+
+def readers(seconds: float, seed: int) -> int:
+    """Read while another process writes; return the number of reads that were wrong."""
+    counts: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory() as folder:
+        for zarr_format in (2, 3):
+            path = Path(folder, f"{zarr_format}.zarr")
+            write(path, 1.0, zarr_format)
+            until = time.monotonic() + seconds
+            child = in_child(lambda p=path, f=zarr_format, u=until: _keep_changing(p, f, seed, u))  # type: ignore[misc]
+            for use in itertools.cycle(USES[zarr_format]):
+                if time.monotonic() > until:
+                    break
+                try:
+                    use(path)
+                    said = "is of one store"
+                except AssertionError as error:
+                    said = f"WRONG: {error}"
+                except HDMFZarrError as error:
+                    change = [change for change in CHANGES if change in str(error)]
+                    said = change[0] if change else f"OTHER: {error}"
+                counts[f"format {zarr_format}, {use.__name__[1:]}: {said}"] += 1
+            counts["WRONG: the writer failed"] += os.waitpid(child, 0)[1] != 0
+    for what, count in sorted((+counts).items()):
+        print(f"{what}: {count}")
+    return sum(count for what, count in counts.items() if "WRONG" in what or "OTHER" in what)
+
+
 # -- damage ----------------------------------------------------------------------------------------
 
 SECONDS, MEMORY = 10, 4 * 1024**3
@@ -334,14 +422,17 @@ def fuzz(inputs: int, seed: int, batch: int = 500) -> int:
 def main() -> int:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("kill", "fuzz"))
+    parser.add_argument("what", choices=("kill", "fuzz", "readers"))
     parser.add_argument("--times", type=int, default=300, help="writers to kill")
     parser.add_argument("--inputs", type=int, default=20_000, help="damaged stores to read")
+    parser.add_argument("--seconds", type=float, default=60, help="to read while others write")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
     if options.what == "kill":
         return int(kill(options.times, options.seed) > 0)
+    if options.what == "readers":
+        return int(readers(options.seconds, options.seed) > 0)
     return int(fuzz(options.inputs, options.seed) > 0)
 
 

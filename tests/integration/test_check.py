@@ -20,7 +20,7 @@ from zarr.codecs import BytesCodec, Crc32cCodec, GzipCodec
 from zarr.storage import MemoryStore, ZipStore
 
 from hdmf_zarr import Report, ZarrDataIO, ZarrIO, check
-from hdmf_zarr.checking import kinds
+from hdmf_zarr.checking import chunks, kinds
 from hdmf_zarr.checking.report import SEVERITIES, Finding, render
 from hdmf_zarr.cli import main
 from hdmf_zarr.errors import ModeError, NotAStoreError, OptionError, StoreNotFoundError
@@ -763,6 +763,45 @@ def test_no_store_no_check(tmp_path: Path) -> None:
         check(tmp_path / "folder")
     with pytest.raises(OptionError, match="jobs"):
         check(tmp_path / "folder", jobs=0)
+
+
+@pytest.mark.parametrize("change", ["replace", "append", "begin"])
+def test_a_store_that_changes_meanwhile_has_no_other_finding(
+    store: Path, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is missing then may be of the store before, and be in its place in the store after."""
+    writers: list[ZarrIO] = []
+
+    def do() -> None:
+        if change == "replace":
+            shutil.copytree(store, store.with_name("other.zarr"))
+            shutil.rmtree(store)
+            store.with_name("other.zarr").rename(store)
+            return
+        io = ZarrIO(store, "r+")
+        io.write_group("", GroupBuilder(f"new_{change}"))
+        if change == "append":
+            io.close()
+        else:
+            writers.append(io)
+
+    chunk_of(store, "0.0").unlink()
+    assert [finding.code for finding in check(store).findings] == ["missing-chunk"]
+    present = chunks.check_presence
+
+    def present_then_changed(*asked: Any) -> list[Finding]:
+        found = list(present(*asked))
+        do()
+        return found
+
+    monkeypatch.setattr(chunks, "check_presence", present_then_changed)
+    (finding,) = check(store).findings
+    assert finding.code == "changed-meanwhile"
+    assert finding.severity == "error"
+    monkeypatch.undo()
+    for io in writers:
+        io.close()
+    assert [finding.code for finding in check(store).findings] == ["missing-chunk"]
 
 
 def test_every_kind_has_a_name_a_severity_and_advice() -> None:

@@ -30,8 +30,11 @@ from hdmf_zarr.stores import lock as lock_module
 from hdmf_zarr.stores.journal import JOURNAL
 from hdmf_zarr.stores.lock import WriterLock, leftovers_beside, lock_path, writer_of
 from hdmf_zarr.stores.stamps import HeldFolder
+from hdmf_zarr.transfer.files import ChunkMover
+from hdmf_zarr.transfer.upgrade import upgrade
 from hdmf_zarr.write import transaction
 from hdmf_zarr.write.transaction import put_in_place
+from hdmf_zarr.write.tree import Execution
 
 posix = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
 
@@ -695,6 +698,90 @@ def test_what_is_known_of_one_array_is_not_believed_of_another(
             data[:]
     assert len(loaded) == 1
     io.close()
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("change", [write, append], ids=["replaced", "appended"])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"codecs": "default"}, {"number_of_jobs": 2}, {"zarr_format": 2}, {"shards": "auto"}],
+    ids=str,
+)
+def test_an_export_is_of_one_store(
+    store: Path,
+    zarr_format: int,
+    change: Any,
+    options: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of which another process has made another one by the time that the second array is read."""
+    if options.get("shards") and zarr_format == 2:
+        options = {"chunks": {"/group/a": (5,)}}
+    write(store, 1.0, zarr_format=zarr_format)
+    write_array = Execution.write_array
+    seen: list[str] = []
+
+    def changed_first(execution: Execution, plan: Any) -> None:
+        seen.append(plan.path)
+        if len(seen) == 1:
+            change(store, 2.0)
+        write_array(execution, plan)
+
+    target = store.with_name("target.zarr")
+    options = dict(options)
+    target_format = options.pop("zarr_format", zarr_format)
+    # Rows are added in place there: what the reader knows of is there still.
+    is_well = change is append and zarr_format == 2
+    with (
+        ZarrIO(store, "r", get_manager()) as source,
+        ZarrIO(target, "w", get_manager(), zarr_format=target_format) as io,
+    ):
+        source.read_builder()
+        monkeypatch.setattr(Execution, "write_array", changed_first)
+        if is_well:
+            io.export(source, **options)
+        else:
+            with pytest.raises(ValueError, match="was (replaced|written anew) while it was read"):
+                io.export(source, **options)
+    monkeypatch.undo()
+    assert len(seen) > 1
+    assert target.exists() == is_well
+    if is_well:
+        assert value_of(target) == 1.0
+
+
+@pytest.mark.parametrize("way", ["copy", "link"])
+@pytest.mark.parametrize("change", [write, append])
+def test_an_upgrade_is_of_one_store(
+    store: Path, way: Any, change: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(store, 1.0, zarr_format=2)
+    target = store.with_name("target.zarr")
+    finish = ChunkMover.finish
+
+    def changed_first(mover: ChunkMover) -> Iterator[int]:
+        change(store, 2.0)
+        return finish(mover)
+
+    monkeypatch.setattr(ChunkMover, "finish", changed_first)
+    with pytest.raises(ValueError, match="was changed while it was read; try again"):
+        upgrade(store, target, way=way)
+    assert not target.exists()
+    assert [path.name for path in store.parent.iterdir()] == [store.name]
+
+
+def test_an_append_that_goes_on_is_not_upgraded(store: Path) -> None:
+    write(store, 1.0, zarr_format=2)
+    target = store.with_name("target.zarr")
+    with ZarrIO(store, "r+", get_manager()) as io:
+        io.write_group("", GroupBuilder("new"))
+        with pytest.raises(
+            ValueError, match="is being appended to, or an append to it was stopped"
+        ):
+            upgrade(store, target)
+    assert not target.exists()
+    upgrade(store, target)
+    assert value_of(target) == 1.0
 
 
 @pytest.mark.parametrize("flags", [["--durable"], ["--no-durable"], []])

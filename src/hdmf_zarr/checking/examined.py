@@ -30,6 +30,7 @@ from hdmf_zarr.stores import (
 )
 from hdmf_zarr.stores.journal import JOURNAL, Recovery, documents_in, plan_recovery
 from hdmf_zarr.stores.lock import writer_of
+from hdmf_zarr.stores.stamps import HeldFolder, hold_folder, stamp_of
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +57,10 @@ class Examined:
     hierarchy : Hierarchy
         Of the documents that make sense: those of the nodes, then the consolidated ones.
     findings : list of Finding
+    folder : HeldFolder or None
+        Of a local store, open as long as the store is examined.
+    before : tuple
+        What it was like before anything of it was read.
     """
 
     bytestore: ByteStore
@@ -65,6 +70,8 @@ class Examined:
     held: dict[str, JSON] | None = None
     hierarchy: Hierarchy = field(init=False)
     findings: list[Finding] = field(default_factory=list)
+    folder: HeldFolder | None = None
+    before: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
         self.hierarchy = Hierarchy(self.bytestore, {}, zarr_format=self.zarr_format)
@@ -78,6 +85,10 @@ class Examined:
     def root_key(self) -> str:
         """Key of the document of the root."""
         return DOCUMENT if self.zarr_format == 3 else format2.GROUP
+
+    def is_changed(self) -> bool:
+        """Whether somebody has written to the store meanwhile, or has begun to."""
+        return _state_of(self.bytestore, None) != self.before
 
     def note(self, kind: Kind, path: str, message: object, **more: Any) -> None:
         """Add a finding."""
@@ -109,6 +120,8 @@ def examine(location: Location) -> Examined:
     """
     _refuse_what_is_no_store(location)
     bytestore = open_bytestore(location, read_only=True)
+    folder = hold_folder(bytestore)
+    before = _state_of(bytestore, folder)
     sizes = object_sizes(bytestore)
     recovery = _recovery(bytestore, sizes)
     if recovery is not None and sizes is not None:
@@ -117,7 +130,9 @@ def examine(location: Location) -> Examined:
             sizes.pop(key, None)
         sizes |= {key: len(json.dumps(recovery.restored[key])) for key in recovery.restored}
     zarr_format = _format_of(bytestore, sizes)
-    examined = Examined(bytestore=bytestore, zarr_format=zarr_format, sizes=sizes)
+    examined = Examined(
+        bytestore=bytestore, zarr_format=zarr_format, sizes=sizes, folder=folder, before=before
+    )
     if sizes is None:
         examined.note(kinds.NOT_LISTED, "", "its objects cannot be listed")
     if recovery is not None:
@@ -126,6 +141,13 @@ def examine(location: Location) -> Examined:
     examined.own |= {} if recovery is None else _own_documents(recovery)
     _make_hierarchy(examined)
     return examined
+
+
+def _state_of(bytestore: ByteStore, folder: HeldFolder | None) -> tuple[Any, ...]:
+    """What differs once somebody has written to a local store, or has begun to."""
+    if not isinstance(bytestore, LocalByteStore):
+        return ()
+    return stamp_of(bytestore, folder), (bytestore.root / JOURNAL).exists()
 
 
 def _recovery(bytestore: ByteStore, sizes: dict[str, int] | None) -> Recovery | None:

@@ -31,6 +31,9 @@ UNFINISHED_APPEND = Kind(
     "Readers see the store as it was before. If nobody is writing, the next writer, or 'hdmf-zarr check "
     "--repair', removes what was left; then append again.",
 )
+CHANGED_MEANWHILE = Kind(
+    "changed-meanwhile", "error", "Check the store again when nobody is writing to it."
+)
 MISSING_GROUP = Kind(
     "missing-group",
     "warning",

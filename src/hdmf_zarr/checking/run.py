@@ -9,7 +9,7 @@ from typing import Any
 
 from zarr.abc.store import Store
 
-from hdmf_zarr.checking import chunks, keys, links, metadata, specifications
+from hdmf_zarr.checking import chunks, keys, kinds, links, metadata, specifications
 from hdmf_zarr.checking import dandi as archive
 from hdmf_zarr.checking.accept import accept_missing as accept
 from hdmf_zarr.checking.examined import Examined, examine
@@ -150,6 +150,10 @@ def check(
     examined = examine(location)
     checking = prepare(examined, fast=fast, jobs=jobs, progress=progress)
     report = run(checking, fast=fast)
+    if examined.is_changed():
+        # What was found may be of two states, neither of which has it.
+        found = Finding.of(kinds.CHANGED_MEANWHILE, "", "it was changed while it was checked")
+        return replace(report, repaired=tuple(done), findings=(found,))
     report = replace(report, repaired=tuple(done), findings=in_order([*report.findings, *kept]))
     return _with_archive(report, checking) if dandi else report
 

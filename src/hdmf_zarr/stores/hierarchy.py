@@ -38,7 +38,7 @@ from hdmf_zarr.stores.documents import (
     public_document,
 )
 from hdmf_zarr.stores.following import LinkTable
-from hdmf_zarr.stores.journal import recover
+from hdmf_zarr.stores.journal import JOURNAL, recover
 from hdmf_zarr.stores.loading import (
     Loaded,
     load_documents,
@@ -297,6 +297,23 @@ class Hierarchy:
             )
         # Rows may have been added to it, and what is known of it is still there. Of others nothing is said.
         self._checked[path] = newer._stamp
+
+    def check_untouched(self) -> None:
+        """Raise if anything was written to a local store since its metadata were read, or is being written.
+
+        Raises
+        ------
+        MetadataError
+        """
+        if self.bytestore.get(JOURNAL) is not None:
+            raise MetadataError(
+                f"{self.uri} is being appended to, or an append to it was stopped; try again when nobody "
+                "writes to it ('hdmf-zarr check --repair' undoes what was stopped)"
+            )
+        if self._stamp is not None and stamp_of(self.bytestore) != self._stamp:
+            raise MetadataError(
+                f"{self.uri} was changed while it was read; try again when nobody writes to it"
+            )
 
     def _load_newer(self, stamp: Stamp) -> Hierarchy:
         """The metadata as they are now, read once for all arrays."""

@@ -12,7 +12,8 @@ import math
 import os
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -127,7 +128,7 @@ def upgrade(
     OptionError
         If the source is of format 3 already, or the options contradict each other.
     MetadataError
-        If an array cannot be read; the source is what it was.
+        If an array cannot be read, or somebody writes to the source meanwhile; the source is what it was.
     """
     paths = (source,) if destination is None else (source, destination)
     of_source, *of_destination = options_of_each(paths, storage_options)
@@ -138,6 +139,7 @@ def upgrade(
         return _upgrade_in_place(location)
     hierarchy = Hierarchy.load(open_bytestore(location, read_only=True), consolidated=False)
     _refuse_format3(hierarchy)
+    hierarchy.check_untouched()
     hierarchy.refuse_lost_documents()
     target = locate(destination, *of_destination)
     if target == location:
@@ -152,7 +154,7 @@ def upgrade(
     new_store, mover = NewStore(target), ChunkMover(way)
     try:
         upgrader = _Upgrader(hierarchy, new_store.hierarchy, target, mover, progress)
-        with stored_together(new_store.hierarchy):
+        with stored_together(new_store.hierarchy), _read_untouched(hierarchy):
             upgrader.run()
         new_store.commit(consolidate=True)
     except BaseException:
@@ -162,6 +164,17 @@ def upgrade(
     finally:
         new_store.release()
     return upgrader.report
+
+
+@contextmanager
+def _read_untouched(hierarchy: Hierarchy) -> Iterator[None]:
+    """Raise if the store is another one at the end: of all errors meanwhile this is the cause."""
+    try:
+        yield
+    except (HDMFZarrError, OSError):
+        hierarchy.check_untouched()
+        raise
+    hierarchy.check_untouched()
 
 
 def _refuse_format3(hierarchy: Hierarchy) -> None:

@@ -237,3 +237,15 @@ class ChunkCopySource:
     def n_bytes(self) -> int:
         """Bytes of the encoded chunks, as if they were not compressed: their files are not asked."""
         return math.prod(self.shape) * self.element.memory_dtype.itemsize
+
+
+def check_unchanged(source: Any) -> None:
+    """Raise if what was read of another store may be of a third one, which has taken its place.
+
+    Raises
+    ------
+    MetadataError
+    """
+    array = getattr(getattr(source, "chunks", source), "array", None)
+    if isinstance(array, HDMFZarrArray):
+        array.hierarchy.check_unchanged(array.node_path)

@@ -37,6 +37,7 @@ from hdmf_zarr.write.sources import (
     LazySource,
     RawSource,
     ZarrSource,
+    check_unchanged,
 )
 from hdmf_zarr.write.zarr_chunks import ZarrChunks
 
@@ -142,11 +143,13 @@ class Execution:
                 n_written = 0
             elif not isinstance(source, (EmptySource, IteratorSource)):
                 self._fill(plan, source, document)
-        except HDMFZarrError as error:
+        except (HDMFZarrError, OSError) as error:
+            check_unchanged(source)  # of which all else may come
             where = f"{self.hierarchy.uri}:/{plan.path}"
-            if where in str(error):
+            if where in str(error) or not isinstance(error, HDMFZarrError):
                 raise
             raise type(error)(f"{where}: {error}") from error
+        check_unchanged(source)
         if self.after_array is not None:
             self.after_array(plan.path)
         self._set_counted(plan.path, document, n_written)
