@@ -52,7 +52,10 @@ def run(python: str, kind: str, count: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         os.sync()
         command = [python, "-W", "ignore", "-c", WRITE, kind, str(count), folder]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        environment = dict(os.environ)
+        if python != sys.executable:
+            environment.pop("PYTHONPATH", None)  # which would lead another release to these sources
+        done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return result
 
