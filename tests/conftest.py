@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hdmf.build import BuildManager
+from hypothesis import HealthCheck, settings
 from pynwb import NWBHDF5IO, NWBFile
 
 from hdmf_zarr import NWBZarrIO
 from tests.rich import rich_nwbfile, rich_type_map
+
+# A run of the tests is the same each time; `tox -e explore` tries the properties with other examples.
+settings.register_profile(
+    "same",
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    derandomize=True,
+)
+settings.register_profile("explore", settings.get_profile("same"), derandomize=False)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
 
