@@ -17,8 +17,8 @@ logger = logging.getLogger(__name__)
 Stamp = tuple[Any, ...]
 """First which folder the store is, then which root document is in it."""
 
-MOST_HELD = 256
-"""Folders kept open at a time: a process may have about 1000 open files."""
+MOST_HELD = 64
+"""Folders kept open at a time: some systems let a process have no more than 256 open files."""
 
 _held: weakref.WeakSet[HeldFolder] = weakref.WeakSet()
 
