@@ -213,6 +213,20 @@ def test_a_scalar_compound_is_kept(tmp_path: Path) -> None:
         assert [field["dtype"] for field in found.dtype] == ["int32", "float64"]
 
 
+@pytest.mark.parametrize("kind", ["<f8", "U3"])
+def test_a_table_of_records_is_not_taken_for_an_expanded_compound(
+    tmp_path: Path, kind: str
+) -> None:
+    rows = np.array([[(1, 2), (3, 4)], [(5, 6), (7, 8)]], dtype=[("a", "<i4"), ("b", kind)])
+    data = [[tuple(record) for record in row] for row in rows.tolist()]
+    with ZarrIO(tmp_path / "new.zarr", "w", zarr_format=2) as io:
+        io.write_builder(GroupBuilder("root", datasets=[DatasetBuilder("rows", rows)]))
+    with ZarrIO(tmp_path / "new.zarr", "r") as io:
+        found = io.read_builder()["rows"].data
+        assert found.shape == (2, 2)
+        assert found[...].tolist() == data
+
+
 @pytest.mark.parametrize("is_scalar", [True, False])
 def test_a_record_of_text_and_references_is_a_scalar_where_it_was_one(
     tmp_path: Path, *, is_scalar: bool

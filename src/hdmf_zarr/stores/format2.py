@@ -147,8 +147,7 @@ def _encoding(said: str, n_dimensions: int) -> str:
     if object_filter is not None:
         data_type, *names = OBJECT_CODECS[object_filter["id"]]
         codecs: list[Any] = [{"name": name, "configuration": {}} for name in names]
-        fill_value: JSON = ""
-        _check_fill_value(metadata.get("fill_value"), object_filter["id"])
+        fill_value: JSON = _object_fill_value(metadata.get("fill_value"), object_filter["id"])
         itemsize = 1
     else:
         with compat.without_specification_warnings():
@@ -165,10 +164,11 @@ def _encoding(said: str, n_dimensions: int) -> str:
         if object_filter is not None:
             raise
         before, after, codecs, is_native = [], [], [], True
-    if _has_big_endian_field(dtype):
-        # Format 3 knows one order of bytes for all fields, and zarr-python forgets it.
+    if _has_big_endian_field(dtype) or (before and not _is_one_order(dtype, filters)):
+        # Format 3 knows one order of bytes for all fields, and zarr-python forgets it; between filters it
+        # goes by that of the data, which is none where elements are of one byte.
         before, after, codecs, is_native = [], [], [], True
-    if metadata.get("order") == "F" and n_dimensions > 1:
+    if metadata.get("order") == "F" and n_dimensions > 1 and not is_native:
         order = list(range(n_dimensions))[::-1]
         # The filters are given the elements in the order in which they lie in memory.
         before.insert(0, {"name": "transpose", "configuration": {"order": order}})
@@ -209,25 +209,41 @@ def _has_big_endian_field(dtype: np.dtype[Any]) -> bool:
     return any(dtype[name].byteorder == ">" for name in dtype.names or ())
 
 
+def _is_one_order(dtype: np.dtype[Any], filters: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether elements are little-endian, or of one byte as the data are, before and after each filter."""
+    names = ("dtype", "astype", "encode_dtype", "decode_dtype")
+    kinds = [np.dtype(f[name]) for f in filters for name in names if f.get(name)]
+    order = dtype.str[0]
+    return order != ">" and {kind.str[0] for kind in kinds} <= {order, "|"}
+
+
 def _bytes_codec(dtype: np.dtype[Any]) -> dict[str, JSON]:
     endian = "big" if dtype.byteorder == ">" else "little"
     return {"name": "bytes", "configuration": {"endian": endian}}
 
 
 def _fill_scalar(zarr_dtype: Any, value: JSON) -> Any:
-    if value is None or zarr_dtype.to_native_dtype().kind not in "biuf":
-        return zarr_dtype.default_scalar()
+    is_number = zarr_dtype.to_native_dtype().kind in "biuf"
+    if value is None or (not is_number and value in (0, "")):
+        return compat.empty_scalar(zarr_dtype)
     return zarr_dtype.from_json_scalar(value, zarr_format=2)
 
 
-def _check_fill_value(value: JSON, object_codec: str) -> None:
-    """A fill value of objects means nothing; one that is a hostile pickle is said to be one."""
-    if object_codec != "pickle" or not isinstance(value, str):
-        return
+def _object_fill_value(value: JSON, object_codec: str) -> str:
+    """Text, or bytes in base64; of other objects it means nothing, and a hostile pickle is said to be one."""
+    if not isinstance(value, str) or object_codec == "json2":
+        return ""
+    if object_codec == "vlen-utf8":
+        return value
     try:
-        read_pickled_scalar(base64.b64decode(value, validate=True))
+        raw = base64.b64decode(value, validate=True)
+        if object_codec == "pickle":
+            read_pickled_scalar(raw)
     except ValueError as error:
+        if object_codec != "pickle":
+            return ""
         raise MetadataError(f"the fill value is not that of references: {error}") from error
+    return value if object_codec == "vlen-bytes" else ""
 
 
 def _translated(
@@ -302,8 +318,13 @@ def array_metadata(document: Mapping[str, JSON]) -> dict[str, JSON]:
         If the array has something that format 2 has not.
     """
     if (original := document.get(ORIGINAL)) is not None:
-        is_broken = BROKEN in document
-        return dict(original) if is_broken else {**original, "shape": list(document["shape"])}
+        if BROKEN in document:
+            return dict(original)
+        separator = document["chunk_key_encoding"]["configuration"]["separator"]
+        changed: dict[str, JSON] = {"shape": list(document["shape"])}
+        if (original.get("dimension_separator") or ".") != separator:
+            changed["dimension_separator"] = separator
+        return {**original, **changed}
     if is_staged(document["chunk_key_encoding"]):
         raise LayoutError("Zarr format 2 has no chunks with names that begin with 'c'")
     order = "C"
@@ -326,7 +347,8 @@ def array_metadata(document: Mapping[str, JSON]) -> dict[str, JSON]:
         filters.append(_OBJECT_FILTERS[serializer["name"]])
         dtype: JSON = "|O"
         # zarr-python 3 cannot parse a number here; for other objects no reader but ours is expected.
-        fill_value: JSON = "" if serializer["name"].startswith("vlen") else 0
+        is_vlen = serializer["name"].startswith("vlen")
+        fill_value: JSON = document.get("fill_value") or "" if is_vlen else 0
     else:
         dtype, fill_value = _format2_dtype(document, serializer)
     return {
@@ -355,7 +377,12 @@ def _format2_dtype(
     if dtype.names is not None:
         spelled = [[name, dtype[name].str] for name in dtype.names]
     if dtype.kind not in "biuf":
-        raw = np.zeros((), dtype=dtype).tobytes()
+        fill_value = zarr_dtype.from_json_scalar(
+            compat.readable_document(dict(document))["fill_value"], zarr_format=3
+        )
+        if dtype.kind == "U":
+            return spelled, str(fill_value)
+        raw = np.array(fill_value, dtype=dtype).tobytes()
         return spelled, base64.b64encode(raw).decode("ascii")
     return spelled, document["fill_value"]
 

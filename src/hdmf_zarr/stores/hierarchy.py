@@ -341,7 +341,8 @@ class Hierarchy:
         try:
             document: Any = compat.readable_document(self.documents[path])
             if self.documents[path].get(format2.NATIVE):
-                document = checked_format2(self.documents[path][format2.ORIGINAL])
+                # With the shape that it has by now.
+                document = checked_format2(format2.array_metadata(self.documents[path]))
             with compat.without_specification_warnings():
                 if document.get("zarr_format") == 3:
                     document = {**document, "codecs": checked_codecs(document["codecs"])}
