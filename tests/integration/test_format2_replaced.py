@@ -351,6 +351,29 @@ def test_a_reader_of_an_array_that_is_replaced_gets_an_error(tmp_path: Path) -> 
             numbers[:]
 
 
+@pytest.mark.parametrize("consolidated", [True, False])
+def test_a_reader_of_before_gets_an_old_value_or_an_error_wherever_an_append_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, consolidated: bool
+) -> None:
+    refused = []
+    for count in range(200):
+        target = make(tmp_path / f"{count}.zarr", consolidated=consolidated)
+        with ZarrIO(target, "r", get_manager()) as io:
+            group = io.read_builder()["group"]
+            was_stopped = stop_after(count, monkeypatch, lambda target=target: widen(target))
+            for name, (_, values) in OLD.items():
+                group[name].data.hierarchy.cache.forget(f"group/{name}")
+                try:
+                    assert group[name].data[:].tolist() == values
+                except MetadataError as error:
+                    refused.append(str(error))
+        if not was_stopped:
+            break
+    assert not was_stopped
+    assert len(refused) > 10
+    assert all("while it was read" in error for error in refused)
+
+
 def test_the_rest_of_the_file_is_read_while_an_array_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, cast
@@ -452,6 +452,35 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
             yield
         finally:
             self._hierarchy.cache.forget(self._node_path)
+
+    # Under `oindex`, `vindex` and `blocks` of zarr, as under `__getitem__`.
+
+    def get_basic_selection(self, *args: Any, **kwargs: Any) -> Any:
+        """Read a selection, as zarr does."""
+        return self._of_one_store(super().get_basic_selection, *args, **kwargs)
+
+    def get_orthogonal_selection(self, *args: Any, **kwargs: Any) -> Any:
+        """Read a selection, as zarr does."""
+        return self._of_one_store(super().get_orthogonal_selection, *args, **kwargs)
+
+    def get_mask_selection(self, *args: Any, **kwargs: Any) -> Any:
+        """Read a selection, as zarr does."""
+        return self._of_one_store(super().get_mask_selection, *args, **kwargs)
+
+    def get_coordinate_selection(self, *args: Any, **kwargs: Any) -> Any:
+        """Read a selection, as zarr does."""
+        return self._of_one_store(super().get_coordinate_selection, *args, **kwargs)
+
+    def get_block_selection(self, *args: Any, **kwargs: Any) -> Any:
+        """Read a selection, as zarr does."""
+        return self._of_one_store(super().get_block_selection, *args, **kwargs)
+
+    def _of_one_store(self, read: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """What was read, unless the store has changed meanwhile: of all errors then this is the cause."""
+        try:
+            return read(*args, **kwargs)
+        finally:
+            self._hierarchy.check_unchanged(self._node_path)
 
     # Under `__setitem__`, `oindex`, `vindex` and `blocks` of zarr.
 
