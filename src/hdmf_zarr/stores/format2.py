@@ -17,6 +17,7 @@ import numpy as np
 import zarr.dtype
 from zarr.abc.codec import ArrayArrayCodec, BytesBytesCodec
 
+from hdmf_zarr.codecs.chain import misfit
 from hdmf_zarr.codecs.hdf5_codecs import PREFIX
 from hdmf_zarr.codecs.pickles import read_pickled_scalar
 from hdmf_zarr.codecs.translate import to_zarr_codec
@@ -164,9 +165,8 @@ def _encoding(said: str, n_dimensions: int) -> str:
         if object_filter is not None:
             raise
         before, after, codecs, is_native = [], [], [], True
-    if _has_big_endian_field(dtype) or (before and not _is_one_order(dtype, filters)):
-        # Format 3 knows one order of bytes for all fields, and zarr-python forgets it; between filters it
-        # goes by that of the data, which is none where elements are of one byte.
+    if _has_big_endian_field(dtype) or (before and misfit(dtype, filters)):
+        # Format 3 knows one order of bytes for all fields, and zarr-python forgets it.
         before, after, codecs, is_native = [], [], [], True
     if metadata.get("order") == "F" and n_dimensions > 1 and not is_native:
         order = list(range(n_dimensions))[::-1]
@@ -207,14 +207,6 @@ def _numpy_dtype(spelled: JSON) -> np.dtype[Any]:
 
 def _has_big_endian_field(dtype: np.dtype[Any]) -> bool:
     return any(dtype[name].byteorder == ">" for name in dtype.names or ())
-
-
-def _is_one_order(dtype: np.dtype[Any], filters: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether elements are little-endian, or of one byte as the data are, before and after each filter."""
-    names = ("dtype", "astype", "encode_dtype", "decode_dtype")
-    kinds = [np.dtype(f[name]) for f in filters for name in names if f.get(name)]
-    order = dtype.str[0]
-    return order != ">" and {kind.str[0] for kind in kinds} <= {order, "|"}
 
 
 def _bytes_codec(dtype: np.dtype[Any]) -> dict[str, JSON]:
