@@ -93,10 +93,12 @@ def reading(store: Any, mode: str = "r") -> GroupBuilder:
 
 
 def in_another(path: Path, way: str | int) -> Path:
-    """A store as it is (``"read"``), upgraded, or exported to a Zarr format."""
+    """A store as it is (``"read"``), upgraded (and exported ``"back"``), or exported to a Zarr format."""
     if way == "read":
         return path
-    new = path.with_name("new.zarr")
+    if way == "back":
+        return in_another(in_another(path, "upgrade"), 2)
+    new = path.with_name(f"{way}.zarr")
     if way == "upgrade":
         upgrade(path, new)
         return new
@@ -785,7 +787,7 @@ def test_a_missing_chunk_holds_the_fill_value(made: Format2Store, saved: SaveSto
     ],
     ids=["bytes", "unicode", "zero", "text", "variable", "record", "empty-record"],
 )
-@pytest.mark.parametrize("way", ["read", "upgrade", 2, 3])
+@pytest.mark.parametrize("way", ["read", "upgrade", "back", 2, 3])
 @pytest.mark.filterwarnings("ignore:.*chunk")
 @pytest.mark.filterwarnings("ignore:.*chunks; the others")
 def test_a_missing_chunk_of_no_numbers_holds_the_fill_value(

@@ -133,8 +133,8 @@ def _encoding(said: str, n_dimensions: int) -> str:
     filters = list(metadata.get("filters") or [])
     if any(f.get("id") == BEING_REPLACED for f in filters):
         raise MetadataError(
-            "it was being written anew when an append was stopped; open the store with mode 'r+', "
-            "which goes back to what was there"
+            "it is being written anew, or was when an append was stopped; try again when nobody writes to "
+            "the store, or open it with mode 'r+', which goes back to what was there"
         )
     object_filter = next((f for f in filters if f.get("id") in OBJECT_CODECS), None)
     if object_filter is not None:
