@@ -923,9 +923,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
                 open_linked=self._open_linked,
                 specified_as_float=self._specified_as_float,
             )
-        builder = self._reader.read()
-        self._hierarchy.check_unchanged("")
-        return builder
+        return self._reader.read()
 
     def _open_linked(self, location: Location) -> Hierarchy:
         read_only = self.mode in READING_MODES

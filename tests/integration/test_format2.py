@@ -13,13 +13,16 @@ from typing import Any, NamedTuple
 import numcodecs
 import numpy as np
 import pytest
+import zarr
 from hdmf.build import Builder, GroupBuilder, LinkBuilder, ReferenceBuilder
 from pynwb import NWBHDF5IO, validate
 from zarr.storage import LocalStore, MemoryStore, WrapperStore
 
 from hdmf_zarr import NWBZarrIO, ZarrIO, is_zarr_v2_file
+from hdmf_zarr.errors import DtypeError
 from hdmf_zarr.read.tree import PATHS_READ_BY_CONSTRUCTORS, TYPES_READ_BY_CONSTRUCTORS
 from hdmf_zarr.stores import compat
+from hdmf_zarr.transfer.upgrade import upgrade
 from tests.compare import differences, path_of
 from tests.format2 import (
     BLOSC,
@@ -87,6 +90,21 @@ def in_memory(store: Path) -> MemoryStore:
 def reading(store: Any, mode: str = "r") -> GroupBuilder:
     with ZarrIO(store, mode) as io:
         return io.read_builder()
+
+
+def in_another(path: Path, way: str | int) -> Path:
+    """A store as it is (``"read"``), upgraded (and exported ``"back"``), or exported to a Zarr format."""
+    if way == "read":
+        return path
+    if way == "back":
+        return in_another(in_another(path, "upgrade"), 2)
+    new = path.with_name(f"{way}.zarr")
+    if way == "upgrade":
+        upgrade(path, new)
+        return new
+    with ZarrIO(path, "r") as source, ZarrIO(new, "w", zarr_format=way) as io:
+        io.export(source)
+    return new
 
 
 def values(builder: Any) -> Any:
@@ -418,6 +436,107 @@ def test_filters_are_undone(
     assert read[:].dtype == np.int32
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize(
+    "made_of",
+    [
+        {"id": "delta", "dtype": "|u1", "astype": "<i8"},
+        {"id": "astype", "encode_dtype": "<i2", "decode_dtype": "|u1"},
+        {"id": "delta", "dtype": ">i2", "astype": "<i4"},
+        {"id": "quantize", "digits": 5, "dtype": ">f8", "astype": ">f8"},
+        {"id": "fixedscaleoffset", "offset": 0, "scale": 1, "dtype": "<f4", "astype": ">i2"},
+        {"id": "astype", "encode_dtype": ">i4", "decode_dtype": "<i2"},
+    ],
+    ids=lambda entry: entry["id"] + entry.get("dtype", entry.get("decode_dtype", "")),
+)
+@pytest.mark.parametrize("way", ["read", "upgrade", 2, 3])
+def test_a_filter_that_changes_the_order_of_bytes_is_undone(
+    made: Format2Store, tmp_path: Path, made_of: dict[str, Any], order: str, way: str | int
+) -> None:
+    dtype = made_of.get("dtype", made_of.get("decode_dtype"))
+    data = np.arange(60, dtype=dtype).reshape(10, 6)
+    made.array("data", data, chunks=(4, 4), filters=[made_of], order=order, fill_value=None)
+    found = reading(in_another(made.save(tmp_path / "made.zarr"), way))["data"].data
+    np.testing.assert_array_equal(found[:], data)
+    assert found.dtype.newbyteorder("=") == data.dtype.newbyteorder("=")
+
+
+WIDER = [
+    {"id": "delta", "dtype": "<i2"},
+    {"id": "astype", "encode_dtype": "<i4", "decode_dtype": "<i2"},
+    {"id": "fixedscaleoffset", "offset": 0, "scale": 1, "dtype": "<i2", "astype": "<i2"},
+    {"id": "base64"},
+]
+
+
+@pytest.mark.parametrize("made_of", WIDER, ids=lambda entry: entry["id"])
+@pytest.mark.parametrize("way", ["read", "upgrade"])
+def test_rows_that_filters_cannot_hold_are_refused_and_others_appended(
+    made: Format2Store, tmp_path: Path, made_of: dict[str, Any], way: str
+) -> None:
+    data = np.arange(6, dtype="<i2")
+    made.array("data", data, "int16", chunks=(4,), filters=[made_of], compressor=None)
+    path = in_another(made.save(tmp_path / "made.zarr"), way)
+    with ZarrIO(path, "r+") as io:
+        array = io.read_builder()["data"].data
+        array.append(np.arange(6, 15, dtype="<i2"))
+        if not (made_of["id"] == "base64" and way == "upgrade"):  # it was decoded and written anew
+            with pytest.raises(DtypeError, match=r":/data is too narrow .* filters"):
+                array.append(np.array([70_000]))
+    found = reading(path)["data"].data
+    np.testing.assert_array_equal(found[:], np.arange(15))
+    assert found.dtype == np.int16
+
+
+@pytest.mark.parametrize(
+    "rounded",
+    [
+        {"id": "quantize", "digits": 2, "dtype": "<f8", "astype": "<f8"},
+        {"id": "fixedscaleoffset", "offset": 0, "scale": 10, "dtype": "<f8", "astype": "<i2"},
+        {"id": "astype", "encode_dtype": "<f4", "decode_dtype": "<f8"},
+    ],
+    ids=lambda entry: entry["id"],
+)
+def test_rows_are_appended_where_a_filter_rounds_them(
+    made: Format2Store, tmp_path: Path, rounded: dict[str, Any]
+) -> None:
+    made.array("data", np.arange(6.0), "float64", chunks=(4,), filters=[rounded])
+    path = made.save(tmp_path / "made.zarr")
+    rows = [1.123456789, 2.34567891, 3.3]
+    with ZarrIO(path, "r+") as io:
+        io.read_builder()["data"].data.append(rows)
+    found = reading(path)["data"].data[:]
+    np.testing.assert_allclose(found, [*range(6), *rows], atol=0.05)
+    assert found[6:].tolist() != rows
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("way", ["read", "upgrade", 2, 3])
+def test_records_of_big_endian_fields_are_read_in_either_order(
+    made: Format2Store, tmp_path: Path, order: str, way: str | int
+) -> None:
+    data = np.zeros((3, 4), dtype=[("a", ">i4"), ("b", "<f8")])
+    data["a"], data["b"] = np.arange(12).reshape(3, 4), np.arange(12).reshape(3, 4) / 4
+    made.array("data", data, chunks=(2, 3), order=order, fill_value=None)
+    found = reading(in_another(made.save(tmp_path / "made.zarr"), way))["data"].data
+    assert found[...].tolist() == data.tolist()
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("dtype", ["<i4", ">i4"])
+def test_chunks_in_folders_are_exported(
+    made: Format2Store, tmp_path: Path, order: str, zarr_format: int, dtype: str
+) -> None:
+    data = np.arange(1, 36, dtype=dtype).reshape(5, 7)
+    made.array("data", data, chunks=(2, 3), separator="/", order=order)
+    new = in_another(made.save(tmp_path / "made.zarr"), zarr_format)
+    found = reading(new)["data"].data
+    np.testing.assert_array_equal(found[:], data)
+    group = zarr.open_group(new, mode="r", use_consolidated=False)
+    np.testing.assert_array_equal(group["data"][:], data)
+
+
 @pytest.mark.parametrize(
     "compressor",
     [
@@ -641,6 +760,48 @@ def test_a_missing_chunk_holds_the_fill_value(made: Format2Store, saved: SaveSto
     assert values(builder["none"]) == [1, 2, 0, 0]
     assert values(builder["text"]) == ["a", "b", ""]
     assert values(builder["references"]) == [None, None, "-> /numbers"]
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "expected"),
+    [
+        (np.array([b"a", b"b", b"c"]), {"fill_value": "eg=="}, [b"a", b"z", b"c"]),
+        (np.array(["a", "b", "c"]), {"fill_value": "z"}, ["a", "z", "c"]),
+        (np.array(["a", "b", "c"]), {"fill_value": 0}, ["a", "", "c"]),
+        (objects("a", "b", "c"), {"fill_value": "z", "filters": [VLEN_UTF8]}, ["a", "z", "c"]),
+        (
+            objects(b"a", b"b", b"c"),
+            {"fill_value": "eg==", "filters": [VLEN_BYTES]},
+            [b"a", b"z", b"c"],
+        ),
+        (
+            np.array([(1, 2.0), (3, 4.0), (5, 6.0)], dtype="<i4,<f4"),
+            {"fill_value": "BwAAAAAAgL8="},
+            [(1, 2.0), (7, -1.0), (5, 6.0)],
+        ),
+        (
+            np.array([(1, "a"), (3, "b"), (5, "c")], dtype="<i4,<U1"),
+            {"fill_value": None},
+            [(1, "a"), (0, ""), (5, "c")],
+        ),
+    ],
+    ids=["bytes", "unicode", "zero", "text", "variable", "record", "empty-record"],
+)
+@pytest.mark.parametrize("way", ["read", "upgrade", "back", 2, 3])
+@pytest.mark.filterwarnings("ignore:.*chunk")
+@pytest.mark.filterwarnings("ignore:.*chunks; the others")
+def test_a_missing_chunk_of_no_numbers_holds_the_fill_value(
+    made: Format2Store,
+    tmp_path: Path,
+    data: np.ndarray,
+    options: dict[str, Any],
+    expected: list[Any],
+    way: str | int,
+) -> None:
+    made.array("data", data, chunks=(1,), **options)
+    del made.chunks["data/1"]
+    found = reading(in_another(made.save(tmp_path / "made.zarr"), way))["data"].data
+    assert found[:].tolist() == expected
 
 
 def test_numbers_that_are_not_finite_are_read(made: Format2Store, saved: SaveStore) -> None:

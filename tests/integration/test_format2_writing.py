@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numcodecs
 import numpy as np
 import pytest
 from hdmf.backends.hdf5 import HDF5IO
@@ -211,6 +212,77 @@ def test_a_scalar_compound_is_kept(tmp_path: Path) -> None:
         assert found.data.shape == ()
         assert (int(found.data["n"]), float(found.data["x"])) == (7, 0.5)
         assert [field["dtype"] for field in found.dtype] == ["int32", "float64"]
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize(
+    ("dtype", "filters", "reason"),
+    [
+        (">i2", [numcodecs.Delta(">i2")], "the data are big-endian"),
+        (">f8", [numcodecs.Quantize(3, ">f8")], "the data are big-endian"),
+        (">f8", [numcodecs.BitRound(20)], "the data are big-endian"),
+        ("<i4", [numcodecs.Delta("<i2")], "it takes '<i2', and is given '<i4'"),
+        ("<f8", [numcodecs.FixedScaleOffset(0, 10, "<f8", ">i4")], "it gives '>i4'"),
+        ("|u1", [numcodecs.Delta("|u1", "<i4")], "it gives '<i4'"),
+        (
+            "<f8",
+            [numcodecs.FixedScaleOffset(0, 10, "<f8", "<i4"), numcodecs.Delta("<i2")],
+            "it takes '<i2'",
+        ),
+    ],
+    ids=str,
+)
+def test_filters_that_give_wrong_values_are_refused(
+    tmp_path: Path, dtype: str, filters: list[Any], reason: str, zarr_format: int
+) -> None:
+    data = ZarrDataIO(np.arange(12).astype(dtype), filters=filters)
+    root = GroupBuilder("root", datasets=[DatasetBuilder("data", data)])
+    with ZarrIO(tmp_path / "new.zarr", "w", zarr_format=zarr_format) as io:
+        with pytest.raises(LayoutError, match=reason):
+            io.write_builder(root)
+    assert not (tmp_path / "new.zarr").exists()
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize(
+    ("dtype", "filters"),
+    [
+        ("<i4", [numcodecs.Delta("<i4"), numcodecs.Shuffle(4)]),
+        (">i4", [numcodecs.Shuffle(4)]),
+        ("|u1", [numcodecs.Delta("|u1")]),
+        ("|b1", [numcodecs.PackBits()]),
+        ("<f8", [numcodecs.FixedScaleOffset(0, 1, "<f8", "|u1")]),
+        ("<f8", [numcodecs.FixedScaleOffset(0, 10, "<f8", "<i4"), numcodecs.Delta("<i4")]),
+        ("<f8", [numcodecs.AsType("<f4", "<f8")]),
+    ],
+    ids=str,
+)
+def test_filters_are_written_and_undone(
+    tmp_path: Path, dtype: str, filters: list[Any], zarr_format: int
+) -> None:
+    values = (np.arange(24) % 11).astype(dtype).reshape(6, 4)
+    data = ZarrDataIO(values, filters=filters, chunks=(4, 3))
+    root = GroupBuilder("root", datasets=[DatasetBuilder("data", data)])
+    with ZarrIO(tmp_path / "new.zarr", "w", zarr_format=zarr_format) as io:
+        io.write_builder(root)
+    with ZarrIO(tmp_path / "new.zarr", "r") as io:
+        found = io.read_builder()["data"].data
+        np.testing.assert_array_equal(found[...], values)
+        assert found.dtype == values.dtype
+
+
+@pytest.mark.parametrize("kind", ["<f8", "U3"])
+def test_a_table_of_records_is_not_taken_for_an_expanded_compound(
+    tmp_path: Path, kind: str
+) -> None:
+    rows = np.array([[(1, 2), (3, 4)], [(5, 6), (7, 8)]], dtype=[("a", "<i4"), ("b", kind)])
+    data = [[tuple(record) for record in row] for row in rows.tolist()]
+    with ZarrIO(tmp_path / "new.zarr", "w", zarr_format=2) as io:
+        io.write_builder(GroupBuilder("root", datasets=[DatasetBuilder("rows", rows)]))
+    with ZarrIO(tmp_path / "new.zarr", "r") as io:
+        found = io.read_builder()["rows"].data
+        assert found.shape == (2, 2)
+        assert found[...].tolist() == data
 
 
 @pytest.mark.parametrize("is_scalar", [True, False])

@@ -19,12 +19,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hdmf.build import GroupBuilder
+from hdmf.build import GroupBuilder, LinkBuilder
 from hdmf.common import get_manager
 from zarr.storage import MemoryStore
 
-from hdmf_zarr import ZarrIO, check
+from hdmf_zarr import ZarrDataIO, ZarrIO, check
 from hdmf_zarr.errors import LockedError, NotAStoreError
+from hdmf_zarr.read.tree import TreeReader
 from hdmf_zarr.stores import Hierarchy, stamps, system
 from hdmf_zarr.stores import lock as lock_module
 from hdmf_zarr.stores.journal import JOURNAL
@@ -698,6 +699,109 @@ def test_what_is_known_of_one_array_is_not_believed_of_another(
             data[:]
     assert len(loaded) == 1
     io.close()
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda data: data.oindex[[0, 1]],
+        lambda data: data.vindex[[0, 1]],
+        lambda data: data.blocks[0],
+        lambda data: data.get_basic_selection(slice(0, 2)),
+        lambda data: data.get_orthogonal_selection(slice(0, 2)),
+        lambda data: data.get_coordinate_selection([0, 1]),
+        lambda data: data.get_mask_selection(np.arange(50) < 2),
+    ],
+)
+def test_no_way_to_read_gives_values_of_another_store(
+    store: Path, read: Callable[[Any], Any]
+) -> None:
+    io, data = open_reader(store)
+    assert set(np.asarray(read(data)).tolist()) == {1.0}
+    write(store, 2.0)
+    with pytest.raises(ValueError, match="was replaced while it was read"):
+        read(data)
+    io.close()
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("rows", [5, 50, 70])
+def test_an_array_that_was_written_anew_twice_is_not_taken_for_the_first(
+    tmp_path: Path, zarr_format: int, rows: int
+) -> None:
+    """The names of its chunks are those that they were."""
+    store = tmp_path / "file.zarr"
+    with ZarrIO(store, "w", get_manager(), zarr_format=zarr_format) as io:
+        io.write_builder(GroupBuilder("root", datasets=[_chunked(50, 1.0)]))
+    reader = ZarrIO(store, "r", get_manager())
+    data = reader.read_builder()["a"].data
+    for value in (2.0, 3.0):
+        with ZarrIO(store, "r+", get_manager()) as io:
+            io.read_builder()
+            io.write_dataset("", _chunked(rows, value))
+        data.hierarchy.cache.forget("a")
+        with pytest.raises(ValueError, match="/a was written anew while it was read"):
+            data[:5]
+    reader.close()
+
+
+def _chunked(rows: int, value: float) -> Any:
+    return _dataset("a", ZarrDataIO(np.full(rows, value), chunks=(20,)))
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_a_scalar_of_another_type_is_not_read_with_the_metadata_of_the_old(
+    tmp_path: Path, zarr_format: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "file.zarr"
+    with ZarrIO(store, "w", get_manager(), zarr_format=zarr_format) as io:
+        io.write_builder(GroupBuilder("root", datasets=[_dataset("scalar", 1)]))
+
+    def change() -> None:
+        for value in (2.0, 3.0):
+            with ZarrIO(store, "r+", get_manager()) as io:
+                io.read_builder()
+                io.write_dataset("", _dataset("scalar", value))
+
+    _once_before(monkeypatch, change)
+    with ZarrIO(store, "r", get_manager()) as io:
+        with pytest.raises(ValueError, match="/scalar was written anew while it was read"):
+            io.read_builder()
+
+
+def test_a_linked_store_that_is_replaced_while_it_is_read_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    linked, store = tmp_path / "linked.zarr", tmp_path / "file.zarr"
+
+    def write_linked(value: float) -> None:
+        root = GroupBuilder("root", datasets=[_dataset("scalar", value)])
+        with ZarrIO(linked, "w", get_manager()) as io:
+            io.write_builder(root)
+
+    write_linked(1.0)
+    with ZarrIO(linked, "r", get_manager()) as source, ZarrIO(store, "w", get_manager()) as io:
+        target = source.read_builder()["scalar"]
+        root = GroupBuilder("root", links=[LinkBuilder(target, "scalar")])
+        io.write_builder(root)
+    _once_before(monkeypatch, lambda: write_linked(2.0), of=linked)
+    with ZarrIO(store, "r", get_manager()) as io:
+        with pytest.raises(ValueError, match="linked.zarr was replaced while it was read"):
+            io.read_builder()
+
+
+def _once_before(
+    monkeypatch: pytest.MonkeyPatch, change: Callable[[], None], of: Path | None = None
+) -> None:
+    """Change a store after the metadata of the first that is read, and before its scalars."""
+    read_scalars, waiting = TreeReader._read_scalars, [change]
+
+    def changed(tree: TreeReader) -> Any:
+        if waiting and (of is None or tree.hierarchy.uri == str(of)):
+            waiting.pop()()
+        return read_scalars(tree)
+
+    monkeypatch.setattr(TreeReader, "_read_scalars", changed)
 
 
 @pytest.mark.parametrize("zarr_format", [2, 3])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,10 +112,55 @@ def complete_chain(
         filters += more_filters
         serializers += more_serializers
         compressors += more
+    if dtype is not None:
+        _check_filters(filters, dtype)
     if len(serializers) > 1:
         raise LayoutError(f"an array has one serializer, found {len(serializers)}: {serializers}")
     serializer = serializers[0] if serializers else _default_serializer(element, dtype)
     return CodecChain(filters=tuple(filters), serializer=serializer, compressors=tuple(compressors))
+
+
+def misfit(dtype: np.dtype[Any], filters: Iterable[Mapping[str, Any]]) -> str | None:
+    """Return why zarr-python gets wrong values of filters of numcodecs, or None where they are right.
+
+    Between filters it goes by the order of bytes of the data, which is none where elements are of one byte.
+
+    Parameters
+    ----------
+    dtype : numpy.dtype
+        Of the data.
+    filters : iterable of mapping
+        Configuration of each.
+
+    Examples
+    --------
+    >>> misfit(np.dtype("<f8"), [{"id": "quantize", "digits": 3, "dtype": "<f8"}])
+    >>> misfit(np.dtype("<i2"), [{"id": "delta", "dtype": "<i2", "astype": ">i4"}])
+    "it gives '>i4' for '<i2'"
+    """
+    order, current = dtype.str[0], dtype
+    for configuration in filters:
+        if order == ">":
+            return f"the data are big-endian ({dtype.str!r})"
+        taken = np.dtype(configuration.get("dtype") or configuration.get("decode_dtype") or current)
+        given = np.dtype(configuration.get("astype") or configuration.get("encode_dtype") or taken)
+        if taken != current:
+            return f"it takes {taken.str!r}, and is given {current.str!r}"
+        if given.str[0] not in (order, "|"):
+            return f"it gives {given.str!r} for {dtype.str!r}"
+        current = given
+    return None
+
+
+def _check_filters(filters: Sequence[ArrayArrayCodec], dtype: np.dtype[Any]) -> None:
+    documents: list[Any] = [codec.to_dict() for codec in filters]
+    of_numcodecs = [document for document in documents if document["name"].startswith("numcodecs.")]
+    reason = misfit(dtype, [document.get("configuration") or {} for document in of_numcodecs])
+    if reason is not None and dtype.kind in "biuf":
+        raise LayoutError(
+            f"the filters {of_numcodecs!r:.200} do not fit the data: {reason}; name the dtype of the data, "
+            "little-endian, or leave the filters out"
+        )
 
 
 def chain_from_codecs(codecs: Sequence[ZarrCodec]) -> CodecChain:

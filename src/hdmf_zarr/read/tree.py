@@ -91,6 +91,7 @@ class StoreReader:
     def read(self) -> GroupBuilder:
         """Return the builder of the root."""
         self.main.build()
+        self.main.check_unchanged()
         return cast("GroupBuilder", self.main.builders[""])
 
     def tree(self, location: Location) -> TreeReader:
@@ -109,6 +110,7 @@ class StoreReader:
             raise BrokenLinkError(f"the store {location.uri} cannot be opened: {error}") from error
         tree = self._add(hierarchy)
         tree.build()
+        tree.check_unchanged()
         return tree
 
     def builder(self, hierarchy: Hierarchy, reference: Reference) -> BaseBuilder:
@@ -182,6 +184,10 @@ class TreeReader:
         for path, builder in list(self.builders.items()):
             if isinstance(builder, GroupBuilder):
                 self._set_links(path, builder)
+
+    def check_unchanged(self) -> None:
+        """Raise `MetadataError` if the scalars may be of another store than the metadata."""
+        self.hierarchy.check_unchanged("", *self._scalars)
 
     def _is_specification(self, path: str) -> bool:
         base = self.hierarchy.specification_path

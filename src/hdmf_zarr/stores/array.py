@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, cast
@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import zarr
 import zarr.dtype
-from zarr.abc.codec import BytesBytesCodec
+from zarr.abc.codec import ArrayArrayCodec, BytesBytesCodec
 from zarr.abc.store import Store
-from zarr.codecs import BloscCodec, BytesCodec, ShardingCodec
+from zarr.codecs import BloscCodec, BytesCodec, ShardingCodec, TransposeCodec
 from zarr.storage import StorePath
 
 from hdmf_zarr.codecs import chain_from_codecs
@@ -54,7 +54,13 @@ from hdmf_zarr.stores.cache import memory_index
 from hdmf_zarr.stores.chunk_keys import coordinates_of
 from hdmf_zarr.stores.hierarchy import Hierarchy
 from hdmf_zarr.stores.location import Location
-from hdmf_zarr.stores.presence import grid_of, meaning_of_missing, resized, with_count
+from hdmf_zarr.stores.presence import (
+    grid_of,
+    meaning_of_missing,
+    resized,
+    stored_chunks,
+    with_count,
+)
 
 GROWN_CHUNK_BYTES = 512 * 1024
 """Up to this size the chunk of a small column grows with it, instead of one chunk a few rows."""
@@ -447,6 +453,35 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
         finally:
             self._hierarchy.cache.forget(self._node_path)
 
+    # Under `oindex`, `vindex` and `blocks` of zarr, as under `__getitem__`.
+
+    def get_basic_selection(self, *args: Any, **kwargs: Any) -> Any:
+        """Read a selection, as zarr does."""
+        return self._of_one_store(super().get_basic_selection, *args, **kwargs)
+
+    def get_orthogonal_selection(self, *args: Any, **kwargs: Any) -> Any:
+        """Read a selection, as zarr does."""
+        return self._of_one_store(super().get_orthogonal_selection, *args, **kwargs)
+
+    def get_mask_selection(self, *args: Any, **kwargs: Any) -> Any:
+        """Read a selection, as zarr does."""
+        return self._of_one_store(super().get_mask_selection, *args, **kwargs)
+
+    def get_coordinate_selection(self, *args: Any, **kwargs: Any) -> Any:
+        """Read a selection, as zarr does."""
+        return self._of_one_store(super().get_coordinate_selection, *args, **kwargs)
+
+    def get_block_selection(self, *args: Any, **kwargs: Any) -> Any:
+        """Read a selection, as zarr does."""
+        return self._of_one_store(super().get_block_selection, *args, **kwargs)
+
+    def _of_one_store(self, read: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """What was read, unless the store has changed meanwhile: of all errors then this is the cause."""
+        try:
+            return read(*args, **kwargs)
+        finally:
+            self._hierarchy.check_unchanged(self._node_path)
+
     # Under `__setitem__`, `oindex`, `vindex` and `blocks` of zarr.
 
     def set_basic_selection(self, *args: Any, **kwargs: Any) -> None:
@@ -578,8 +613,11 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
     def _check_last_chunk(self, grown: Hierarchy, rows: npt.NDArray[Any]) -> None:
         """Raise `LostWriteError` unless the chunk that had rows has the new ones, too.
 
-        A new chunk that is lost is missing; this one would still be there, with fill values in it.
+        A new chunk that is lost is missing; this one would still be there, with fill values in it. What
+        filters round is never the same, and not compared.
         """
+        if self._has_typed_filters:
+            return
         start, unit = self.shape[0], self._document["chunk_grid"]["configuration"]["chunk_shape"][0]
         inside = rows[: -start % unit]
         if inside.size == 0:
@@ -640,6 +678,14 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
         return any(isinstance(codec, PickledObjectsCodec) for codec in self._inner_codecs)
 
     @property
+    def _has_typed_filters(self) -> bool:
+        """Whether filters compute with the elements, in a dtype that they name."""
+        return bool(self._document.get(format2.NATIVE)) or any(
+            isinstance(codec, ArrayArrayCodec) and not isinstance(codec, TransposeCodec)
+            for codec in self._inner_codecs
+        )
+
+    @property
     def _stored_itemsize(self) -> int:
         if self.element_type.kind in ("number", "fixed_bytes", "compound"):
             return int(cast("np.dtype[Any]", self.metadata.dtype.to_native_dtype()).itemsize)
@@ -655,8 +701,13 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
                 f"{self._hierarchy.uri}:/{self._node_path} is sharded and too narrow for what is "
                 "appended; export it with a wider dtype"
             )
+        if data_type is not None and self._has_typed_filters:
+            raise DtypeError(
+                f"{self._where} is too narrow for what is appended, and has filters that are made for its "
+                "dtype; export it with a wider one, and with other filters"
+            )
         data_type = data_type if data_type is not None else self.metadata.dtype
-        fill_value = data_type.default_scalar()
+        fill_value = compat.empty_scalar(data_type)
         if element.kind == "number" and element.numpy is not None:
             fill_value = element.numpy.type(self.metadata.fill_value)
         document = compat.array_document(
@@ -792,10 +843,15 @@ def _row_of_cells(cells: list[str], fields: tuple[tuple[str, ElementType], ...])
 def array_of_node(
     hierarchy: Hierarchy, path: str, header: ArrayHeader, element: ElementType
 ) -> HDMFZarrArray:
-    """Return the lazy array of a node, without a request; one that was expanded is restored."""
-    shape = hierarchy.documents[path].get("shape") or []
+    """Return the lazy array of a node, without a request; one that was expanded is restored.
+
+    Release 0.11.2 and this package expand none; what this one writes says how many chunks it has.
+    """
+    document = hierarchy.documents[path]
+    shape = document.get("shape") or []
     is_expanded = (
         header.fields is not None
+        and stored_chunks(document) is None
         and element.kind == "compound"
         and len(shape) == 2
         and shape[1] == len(header.fields)

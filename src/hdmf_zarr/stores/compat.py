@@ -270,6 +270,15 @@ def fill_value(document: dict[str, Any]) -> Any:
         return ArrayV3Metadata.from_dict(readable_document(document)).fill_value
 
 
+def empty_scalar(data_type: Any) -> Any:
+    """Return zero, or the empty text, of a data type; of a record that of each field.
+
+    zarr-python before 3.2 takes the text ``"0"`` for a field of text.
+    """
+    dtype = data_type.to_native_dtype()
+    return np.zeros((), dtype=dtype)[()] if dtype.names is not None else data_type.default_scalar()
+
+
 def encode_scalar(document: dict[str, Any], value: np.ndarray[Any, Any]) -> bytes:
     """Return the chunk of an array without dimensions whose element varies in length.
 

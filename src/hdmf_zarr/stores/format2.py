@@ -17,6 +17,7 @@ import numpy as np
 import zarr.dtype
 from zarr.abc.codec import ArrayArrayCodec, BytesBytesCodec
 
+from hdmf_zarr.codecs.chain import misfit
 from hdmf_zarr.codecs.hdf5_codecs import PREFIX
 from hdmf_zarr.codecs.pickles import read_pickled_scalar
 from hdmf_zarr.codecs.translate import to_zarr_codec
@@ -132,8 +133,8 @@ def _encoding(said: str, n_dimensions: int) -> str:
     filters = list(metadata.get("filters") or [])
     if any(f.get("id") == BEING_REPLACED for f in filters):
         raise MetadataError(
-            "it was being written anew when an append was stopped; open the store with mode 'r+', "
-            "which goes back to what was there"
+            "it is being written anew, or was when an append was stopped; try again when nobody writes to "
+            "the store, or open it with mode 'r+', which goes back to what was there"
         )
     object_filter = next((f for f in filters if f.get("id") in OBJECT_CODECS), None)
     if object_filter is not None:
@@ -147,8 +148,7 @@ def _encoding(said: str, n_dimensions: int) -> str:
     if object_filter is not None:
         data_type, *names = OBJECT_CODECS[object_filter["id"]]
         codecs: list[Any] = [{"name": name, "configuration": {}} for name in names]
-        fill_value: JSON = ""
-        _check_fill_value(metadata.get("fill_value"), object_filter["id"])
+        fill_value: JSON = _object_fill_value(metadata.get("fill_value"), object_filter["id"])
         itemsize = 1
     else:
         with compat.without_specification_warnings():
@@ -165,10 +165,10 @@ def _encoding(said: str, n_dimensions: int) -> str:
         if object_filter is not None:
             raise
         before, after, codecs, is_native = [], [], [], True
-    if _has_big_endian_field(dtype):
+    if _has_big_endian_field(dtype) or (before and misfit(dtype, filters)):
         # Format 3 knows one order of bytes for all fields, and zarr-python forgets it.
         before, after, codecs, is_native = [], [], [], True
-    if metadata.get("order") == "F" and n_dimensions > 1:
+    if metadata.get("order") == "F" and n_dimensions > 1 and not is_native:
         order = list(range(n_dimensions))[::-1]
         # The filters are given the elements in the order in which they lie in memory.
         before.insert(0, {"name": "transpose", "configuration": {"order": order}})
@@ -215,19 +215,27 @@ def _bytes_codec(dtype: np.dtype[Any]) -> dict[str, JSON]:
 
 
 def _fill_scalar(zarr_dtype: Any, value: JSON) -> Any:
-    if value is None or zarr_dtype.to_native_dtype().kind not in "biuf":
-        return zarr_dtype.default_scalar()
+    is_number = zarr_dtype.to_native_dtype().kind in "biuf"
+    if value is None or (not is_number and value in (0, "")):
+        return compat.empty_scalar(zarr_dtype)
     return zarr_dtype.from_json_scalar(value, zarr_format=2)
 
 
-def _check_fill_value(value: JSON, object_codec: str) -> None:
-    """A fill value of objects means nothing; one that is a hostile pickle is said to be one."""
-    if object_codec != "pickle" or not isinstance(value, str):
-        return
+def _object_fill_value(value: JSON, object_codec: str) -> str:
+    """Text, or bytes in base64; of other objects it means nothing, and a hostile pickle is said to be one."""
+    if not isinstance(value, str) or object_codec == "json2":
+        return ""
+    if object_codec == "vlen-utf8":
+        return value
     try:
-        read_pickled_scalar(base64.b64decode(value, validate=True))
+        raw = base64.b64decode(value, validate=True)
+        if object_codec == "pickle":
+            read_pickled_scalar(raw)
     except ValueError as error:
+        if object_codec != "pickle":
+            return ""
         raise MetadataError(f"the fill value is not that of references: {error}") from error
+    return value if object_codec == "vlen-bytes" else ""
 
 
 def _translated(
@@ -302,8 +310,13 @@ def array_metadata(document: Mapping[str, JSON]) -> dict[str, JSON]:
         If the array has something that format 2 has not.
     """
     if (original := document.get(ORIGINAL)) is not None:
-        is_broken = BROKEN in document
-        return dict(original) if is_broken else {**original, "shape": list(document["shape"])}
+        if BROKEN in document:
+            return dict(original)
+        separator = document["chunk_key_encoding"]["configuration"]["separator"]
+        changed: dict[str, JSON] = {"shape": list(document["shape"])}
+        if (original.get("dimension_separator") or ".") != separator:
+            changed["dimension_separator"] = separator
+        return {**original, **changed}
     if is_staged(document["chunk_key_encoding"]):
         raise LayoutError("Zarr format 2 has no chunks with names that begin with 'c'")
     order = "C"
@@ -326,7 +339,8 @@ def array_metadata(document: Mapping[str, JSON]) -> dict[str, JSON]:
         filters.append(_OBJECT_FILTERS[serializer["name"]])
         dtype: JSON = "|O"
         # zarr-python 3 cannot parse a number here; for other objects no reader but ours is expected.
-        fill_value: JSON = "" if serializer["name"].startswith("vlen") else 0
+        is_vlen = serializer["name"].startswith("vlen")
+        fill_value: JSON = document.get("fill_value") or "" if is_vlen else 0
     else:
         dtype, fill_value = _format2_dtype(document, serializer)
     return {
@@ -355,7 +369,12 @@ def _format2_dtype(
     if dtype.names is not None:
         spelled = [[name, dtype[name].str] for name in dtype.names]
     if dtype.kind not in "biuf":
-        raw = np.zeros((), dtype=dtype).tobytes()
+        fill_value = zarr_dtype.from_json_scalar(
+            compat.readable_document(dict(document))["fill_value"], zarr_format=3
+        )
+        if dtype.kind == "U":
+            return spelled, str(fill_value)
+        raw = np.array(fill_value, dtype=dtype).tobytes()
         return spelled, base64.b64encode(raw).decode("ascii")
     return spelled, document["fill_value"]
 

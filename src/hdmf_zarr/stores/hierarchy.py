@@ -31,6 +31,7 @@ from hdmf_zarr.stores import compat, format2
 from hdmf_zarr.stores.appending import OpenAppend
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore
 from hdmf_zarr.stores.cache import ChunkCache
+from hdmf_zarr.stores.chunk_keys import chunk_key
 from hdmf_zarr.stores.documents import (
     encode_document,
     layout_of,
@@ -55,7 +56,7 @@ from hdmf_zarr.stores.presence import (
     with_count,
 )
 from hdmf_zarr.stores.rewriting import Rewrites
-from hdmf_zarr.stores.stamps import HeldFolder, Stamp, stamp_of
+from hdmf_zarr.stores.stamps import HeldFolder, Stamp, is_newer, stamp_of
 from hdmf_zarr.stores.system import make_durable
 
 logger = logging.getLogger(__name__)
@@ -263,7 +264,7 @@ class Hierarchy:
         """Return the first link on the way to a path, and what of the path comes after it."""
         return self._links.find(path)
 
-    def check_unchanged(self, path: str) -> None:
+    def check_unchanged(self, *paths: str) -> None:
         """Raise if what was just read may be of another store than the metadata in memory.
 
         A local store that is read may be replaced, or an array in it written anew, by another process:
@@ -276,8 +277,13 @@ class Hierarchy:
         if self._stamp is None or self.is_live:
             return
         stamp = stamp_of(self.bytestore)
-        if stamp == self._checked.get(path, self._stamp):
-            return
+        for path in paths:
+            if stamp != self._checked.get(path, self._stamp):
+                self._check_path(path, stamp)
+
+    def _check_path(self, path: str, stamp: Stamp | None) -> None:
+        """Raise if a node is not the one of the metadata in memory, in a store that has another stamp."""
+        assert self._stamp is not None
         self.cache.forget(path)  # what was read may be in it
         if stamp is None or stamp[0] != self._stamp[0]:
             raise MetadataError(
@@ -290,13 +296,31 @@ class Hierarchy:
                 "there now"
             )
         newer = self._load_newer(stamp)
-        if layout_of(newer.documents.get(path)) != layout_of(self.documents.get(path)):
+        if layout_of(newer.documents.get(path)) != layout_of(
+            self.documents.get(path)
+        ) or self._has_other_elements(path, newer.documents.get(path)):
             raise MetadataError(
                 f"{self.uri}:/{path} was written anew while it was read; open the file again to read "
                 "what is there now"
             )
         # Rows may have been added to it, and what is known of it is still there. Of others nothing is said.
         self._checked[path] = newer._stamp
+
+    def _has_other_elements(self, path: str, newer: dict[str, Any] | None) -> bool:
+        """Whether an array of the same layout has fewer rows, or chunks that no append has touched are new.
+
+        Names of chunks return when an array is written anew for the second time.
+        """
+        old = self.documents.get(path)
+        if old is None or newer is None or "chunk_grid" not in old:
+            return False
+        has_grown = newer["shape"] != old["shape"]
+        if has_grown:
+            rows, unit = old["shape"][0], old["chunk_grid"]["configuration"]["chunk_shape"][0]
+            if newer["shape"][0] < rows or rows < unit:
+                return bool(newer["shape"][0] < rows)  # else its first chunk has got more rows
+        key = chunk_key(old["chunk_key_encoding"], (0,) * len(old["shape"]))
+        return is_newer(self.bytestore, f"{path}/{key}", self._stamp)
 
     def check_untouched(self) -> None:
         """Raise if anything was written to a local store since its metadata were read, or is being written.
@@ -341,7 +365,8 @@ class Hierarchy:
         try:
             document: Any = compat.readable_document(self.documents[path])
             if self.documents[path].get(format2.NATIVE):
-                document = checked_format2(self.documents[path][format2.ORIGINAL])
+                # With the shape that it has by now.
+                document = checked_format2(format2.array_metadata(self.documents[path]))
             with compat.without_specification_warnings():
                 if document.get("zarr_format") == 3:
                     document = {**document, "codecs": checked_codecs(document["codecs"])}

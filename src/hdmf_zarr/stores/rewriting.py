@@ -161,6 +161,9 @@ class Rewrites:
             bytestore.set(format2.CONSOLIDATED, format2.encode({**held, "metadata": entries}))
         for key, metadata in marked.items():
             bytestore.set(key, format2.encode(metadata))
+        if held is None and (attributes := bytestore.get(format2.ATTRIBUTES)) is not None:
+            # Who has read these documents before goes by those of the root, see `stamp_of`.
+            bytestore.set(format2.ATTRIBUTES, attributes)
 
     def _names(self, path: str, encoding: dict[str, JSON]) -> list[str]:
         listed = self._hierarchy.bytestore.list_prefix(path)

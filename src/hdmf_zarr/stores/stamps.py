@@ -95,3 +95,14 @@ def stamp_of(bytestore: ByteStore, held: HeldFolder | None = None) -> Stamp | No
         if name != format2.ATTRIBUTES:
             break
     return number, *documents
+
+
+def is_newer(bytestore: ByteStore, key: str, stamp: Stamp | None) -> bool:
+    """Whether an object was written after the root document of a stamp, which is the last one of a commit."""
+    if stamp is None or len(stamp) < 2 or not isinstance(bytestore, LocalByteStore):
+        return False
+    try:
+        written = os.stat(f"{bytestore.root}/{key}").st_mtime_ns
+    except OSError:
+        return False
+    return bool(written > max(document[2] for document in stamp[1:]))

@@ -43,6 +43,7 @@ from hdmf_zarr.stores import (
     Hierarchy,
     LocalByteStore,
     Location,
+    compat,
     group_document,
     locate,
     open_bytestore,
@@ -388,7 +389,7 @@ class _Upgrader:
             stored_dtype=stored.numpy,
             shape=shape,
             itemsize=stored.numpy.itemsize if stored.numpy is not None else 64,
-            fill_value=stored.data_type.default_scalar(),
+            fill_value=compat.empty_scalar(stored.data_type),
         )
         names = header.dimension_names
         self._execution.write_array(

@@ -75,7 +75,7 @@ from hdmf_zarr.hdf5 import (
 from hdmf_zarr.hdf5.names import ChildNames
 from hdmf_zarr.hdf5.raw import RawChunks, can_copy_raw, filter_chain
 from hdmf_zarr.hdf5.source import row_blocks
-from hdmf_zarr.stores import Hierarchy, Location, names, relative_source
+from hdmf_zarr.stores import Hierarchy, Location, compat, names, relative_source
 from hdmf_zarr.stores.array import HDMFZarrArray
 from hdmf_zarr.stores.location import can_link, location_of_uri
 from hdmf_zarr.write.dataio import unwrap
@@ -1147,14 +1147,15 @@ def _mean_size(source: ArraySource | IteratorSource | RawSource) -> float:
 
 
 def _fill_value(source: ArraySource | IteratorSource | RawSource, data_type: Any) -> Any:
+    fill_value = None  # as an array of format 2 may have it
     if isinstance(source, RawSource):
-        return source.chunks.fill_value
-    if isinstance(source, HDF5Source) and source.element.kind == "number":
-        return source.dataset.fillvalue
-    if (
+        fill_value = source.chunks.fill_value
+    elif isinstance(source, HDF5Source) and source.element.kind == "number":
+        fill_value = source.dataset.fillvalue
+    elif (
         isinstance(source, ZarrSource)
         and source.element.kind == "number"
         and not source.array.is_restored
     ):
-        return source.array.fill_value
-    return data_type.default_scalar()
+        fill_value = source.array.fill_value
+    return compat.empty_scalar(data_type) if fill_value is None else fill_value
