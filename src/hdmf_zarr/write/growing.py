@@ -163,3 +163,6 @@ class GrowingArray:
                 self.hierarchy.bytestore, self.path, self._document, self.element, self._n_threads
             )
         self.progress(self._writer.write(selection, values))
+        if self.shipper is not None:
+            # Others may be sent parts of the same write units.
+            self.hierarchy.bytestore.flush()
