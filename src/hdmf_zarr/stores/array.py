@@ -243,8 +243,9 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
 
     def __reduce__(self) -> tuple[Any, ...]:
         document = self._hierarchy.documents[self._node_path]
-        store = (self._hierarchy.location, self._hierarchy.zarr_format)
-        return _reopen, (type(self), *store, self._node_path, document, self.element_type)
+        known = (self._hierarchy.zarr_format, self._hierarchy.is_consolidated)
+        place = (self._hierarchy.location, self._node_path)
+        return _reopen, (type(self), *place, document, self.element_type, *known)
 
     # -- as HDMF and its clients use a dataset ---------------------------------------------------
 
@@ -346,7 +347,9 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
             raise MetadataError(f"{where}: {self._document[format2.BROKEN]}")
         try:
             values = self._read(selection)
-            self._hierarchy.check_unchanged(self._node_path)
+            if not self._hierarchy.check_unchanged(self._node_path):
+                values = self._read(selection)
+                self._hierarchy.check_unchanged(self._node_path)
             return values
         except HDMFZarrError as error:
             self._hierarchy.check_unchanged(self._node_path)
@@ -361,6 +364,33 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
             # Of zarr, which did not like the selection, or of the store.
             error.add_note(f"while {where} was read")
             raise
+
+    # Under `oindex`, `vindex` and `blocks` of zarr.
+
+    def get_basic_selection(self, *args: Any, **kwargs: Any) -> Any:
+        """Return a selection, as zarr does."""
+        return self._still(super().get_basic_selection(*args, **kwargs))
+
+    def get_orthogonal_selection(self, *args: Any, **kwargs: Any) -> Any:
+        """Return a selection, as zarr does."""
+        return self._still(super().get_orthogonal_selection(*args, **kwargs))
+
+    def get_mask_selection(self, *args: Any, **kwargs: Any) -> Any:
+        """Return a selection, as zarr does."""
+        return self._still(super().get_mask_selection(*args, **kwargs))
+
+    def get_coordinate_selection(self, *args: Any, **kwargs: Any) -> Any:
+        """Return a selection, as zarr does."""
+        return self._still(super().get_coordinate_selection(*args, **kwargs))
+
+    def get_block_selection(self, *args: Any, **kwargs: Any) -> Any:
+        """Return a selection, as zarr does."""
+        return self._still(super().get_block_selection(*args, **kwargs))
+
+    def _still(self, values: Any) -> Any:
+        """Return what was just read, if it is of what is known of the array."""
+        self._hierarchy.check_unchanged(self._node_path)
+        return values
 
     def _tell_damage(self, selection: Any) -> None:
         """Raise `ChunkError` for the first chunk of a selection whose codecs fail on it.
@@ -807,15 +837,20 @@ def array_of_node(
 def _reopen(
     kind: type[HDMFZarrArray],
     location: Location,
-    zarr_format: int,
     path: str,
     document: dict[str, Any],
     element_type: ElementType,
+    zarr_format: int,
+    is_consolidated: bool,  # noqa: FBT001 - as pickle calls it
 ) -> HDMFZarrArray:
     """Make an array in another process from what `HDMFZarrArray.__reduce__` sent."""
-    root = {"zarr_format": 3, "node_type": "group"}
-    bytestore = open_bytestore(location, read_only=True)
-    hierarchy = Hierarchy(bytestore, {"": root, path: document}, zarr_format=zarr_format)
+    hierarchy = Hierarchy.sent(
+        open_bytestore(location, read_only=True),
+        path,
+        document,
+        zarr_format=zarr_format,
+        is_consolidated=is_consolidated,
+    )
     return kind.of_node(hierarchy, path, element_type)
 
 
