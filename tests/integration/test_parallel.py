@@ -659,6 +659,30 @@ def test_bars_count_each_byte_once(tmp_path, capfd):
     assert sum(told) >= 2 * RECORDING.nbytes
 
 
+@pytest.mark.parametrize("kind", ["text", "stored wider"])
+def test_a_bar_ends_where_it_said(tmp_path, kind):
+    Bar.made = []
+    values = np.array(["a", "größer"] * 50) if kind == "text" else np.arange(100, dtype="i2")
+    data = ArrayIterator(
+        values,
+        buffer_shape=(15,),
+        chunk_shape=(5,),
+        display_progress=True,
+        progress_bar_class=Bar,
+    )
+    with ThreadPoolExecutor(2) as executor:
+        if kind == "text":
+            write(tmp_path / "f.zarr", {"data": data}, number_of_jobs=2, executor=executor)
+        else:
+            queue = ZarrIODataChunkIteratorQueue(number_of_jobs=2, executor=executor)
+            array = zarr.create_array(tmp_path / "a", shape=(100,), dtype="f8", chunks=(10,))
+            queue.append(array, data)
+            queue.exhaust_queue()
+            np.testing.assert_array_equal(array[:], values)
+    (bar,) = Bar.made[1:]
+    assert bar.n == bar.total > 0
+
+
 def test_no_bar_is_shown_that_was_not_asked_for(tmp_path, capfd):
     write(tmp_path / "f.zarr", {"a": iterator(), "b": iterator()}, number_of_jobs=2)
     assert "%" not in capfd.readouterr().err

@@ -77,6 +77,11 @@ class GrowingArray:
         return tuple(self._document["chunk_grid"]["configuration"]["chunk_shape"])
 
     @property
+    def itemsize(self) -> int:
+        """Bytes that an element counts for; of text, a guess."""
+        return self._current_writer.itemsize
+
+    @property
     def current_document(self) -> dict[str, JSON]:
         """The document without attributes; rows may still wait."""
         return {**self._document, "attributes": {}}
@@ -154,15 +159,19 @@ class GrowingArray:
             return (int(start), int(first.stop)) if 0 <= start < first.stop else None
         return None
 
-    def _write(self, selection: Any, values: npt.NDArray[Any]) -> None:
-        """Write what may be a part of write units: nobody else may be at them meanwhile."""
-        if self.shipper is not None:
-            self.shipper.drain()
+    @property
+    def _current_writer(self) -> ArrayWriter:
         if self._writer is None or self._writer.shape != self.shape:
             self._writer = ArrayWriter(
                 self.hierarchy.bytestore, self.path, self._document, self.element, self._n_threads
             )
-        self.progress(self._writer.write(selection, values))
+        return self._writer
+
+    def _write(self, selection: Any, values: npt.NDArray[Any]) -> None:
+        """Write what may be a part of write units: nobody else may be at them meanwhile."""
+        if self.shipper is not None:
+            self.shipper.drain()
+        self.progress(self._current_writer.write(selection, values))
         if self.shipper is not None:
             # Others may be sent parts of the same write units.
             self.hierarchy.bytestore.flush()

@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import zarr
 from hdmf.data_utils import AbstractDataChunkIterator, DataChunk, GenericDataChunkIterator
 
@@ -95,7 +94,8 @@ def _begin_pull(
     if isinstance(dataset, GrowingArray):
         for selection in selections:
             dataset.note_written(selection)
-    itemsize = np.dtype(data.dtype).itemsize
+    # As they are counted when they are written, whatever dtype the iterator gives them.
+    itemsize = dataset.itemsize if isinstance(dataset, GrowingArray) else dataset.dtype.itemsize
     feed.n_bytes = sum(map(size_of, selections)) * itemsize
     cuts = cut(
         selections,

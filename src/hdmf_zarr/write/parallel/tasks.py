@@ -145,7 +145,7 @@ class StoredArray:
     def write(self, selection: Region, values: npt.NDArray[Any]) -> int:
         """Write elements and return their bytes."""
         self.array[selection] = values
-        return values.nbytes
+        return values.size * int(self.array.dtype.itemsize)
 
     def fill(self, region: Region, pieces: Pieces) -> int:
         """Write whole write units from pieces that fill them, and return their bytes."""
