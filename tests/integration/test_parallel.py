@@ -28,6 +28,7 @@ import zarr
 from hdmf.backends.hdf5.h5_utils import H5DataIO
 from hdmf.build import DatasetBuilder, GroupBuilder
 from hdmf.data_utils import DataChunkIterator
+from numcodecs import blosc
 from packaging.version import Version
 from pynwb import NWBHDF5IO, NWBFile, TimeSeries
 from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore
@@ -313,6 +314,25 @@ def test_workers_of_a_cluster_are_other_processes(tmp_path, cluster):
     writers = set(read(tmp_path / "f.zarr").ravel().tolist())
     assert len(writers) == 2
     assert os.getpid() not in writers
+
+
+def test_a_cluster_in_this_process_leaves_its_settings_alone(tmp_path):
+    """Its executor does not tell that its workers are threads."""
+    distributed = pytest.importorskip("distributed")
+    before = dict(os.environ), zarr.config.get("threading.max_workers"), blosc.get_nthreads()
+    with (
+        distributed.Client(processes=False, dashboard_address=None) as client,
+        pytest.warns(UserWarning, match="max_threads_per_process is set aside"),
+    ):
+        write(
+            tmp_path / "f.zarr",
+            {"data": iterator()},
+            executor=client.get_executor(),
+            max_threads_per_process=1,
+        )
+    after = dict(os.environ), zarr.config.get("threading.max_workers"), blosc.get_nthreads()
+    assert after == before
+    np.testing.assert_array_equal(read(tmp_path / "f.zarr"), RECORDING)
 
 
 def test_an_iterator_larger_than_a_task_is_sent_where_it_is_wanted(tmp_path, cluster):

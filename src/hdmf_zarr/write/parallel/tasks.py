@@ -30,7 +30,7 @@ from hdmf_zarr.errors import EncodingError, OptionError
 from hdmf_zarr.stores import Location, open_bytestore
 from hdmf_zarr.stores.array import HDMFZarrArray
 from hdmf_zarr.write.arrays import ArrayWriter, Pieces, as_elements
-from hdmf_zarr.write.parallel.threads import limit_threads, limit_threads_once, threads_of_process
+from hdmf_zarr.write.parallel.threads import ThreadLimit, threads_of_process
 from hdmf_zarr.write.regions import Region, relative, shape_of
 
 KEPT = 4
@@ -251,7 +251,7 @@ class RegionTask:
         Whether the pieces fill the region, without an overlap: it is then written in one go.
     values : Elements or None
         Where there is no source.
-    max_threads : int or None
+    max_threads : ThreadLimit or None
     """
 
     target: Target
@@ -260,7 +260,7 @@ class RegionTask:
     pieces: tuple[Region, ...] = ()
     fills: bool = True
     values: Elements | None = None
-    max_threads: int | None = None
+    max_threads: ThreadLimit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,7 +344,8 @@ def run_task(
         What is one. A worker whose iterator leaves Python would have its parent leave, too, in silence.
     """
     try:
-        limit_threads_once(task.max_threads)
+        if task.max_threads is not None:
+            task.max_threads.take_effect()
         source = _find_source(task)
         if source is None and task.source is not None:
             return SourceWanted()
@@ -374,8 +375,8 @@ def _find_source(task: RegionTask) -> Any:
             if getattr(iterator, "display_progress", False):
                 iterator.progress_bar.close()
                 iterator.display_progress = False
-        # It may have loaded libraries that have threads of their own.
-        limit_threads(task.max_threads)
+        if task.max_threads is not None:
+            task.max_threads.take_effect(again=True)
         _sources.keep(name.key, source)
     return source
 

@@ -6,7 +6,10 @@ import multiprocessing
 import os
 import signal
 import threading
+import uuid
+import warnings
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 import zarr
@@ -21,6 +24,9 @@ VARIABLES = (
     "RAYON_NUM_THREADS",
 )
 """What libraries that are loaded later look at; the last is that of zarrs."""
+
+_IMPORTED = uuid.uuid4().hex
+"""Which a process that was forked from this one has, too."""
 
 _limit: int | None = None
 _operation: Callable[..., Any] | None = None
@@ -53,10 +59,42 @@ def threads_of_process() -> int | None:
     return _limit
 
 
-def limit_threads_once(count: int | None) -> None:
-    """Limit the threads of a process that was started by somebody else, at its first task."""
-    if count != _limit:
-        limit_threads(count)
+@dataclass(frozen=True, slots=True)
+class ThreadLimit:
+    """How many threads whoever carries a task out may start.
+
+    Attributes
+    ----------
+    count : int
+    sender : str
+        The process that hands tasks out, whose limits are its user's.
+    """
+
+    count: int
+    sender: str = field(default_factory=lambda: _this_process())
+
+    def take_effect(self, *, again: bool = False) -> None:
+        """Limit the threads of a process that was started by somebody else, at its first task.
+
+        Parameters
+        ----------
+        again : bool
+            Also at a later one, when libraries were loaded that have threads of their own.
+        """
+        if self.sender == _this_process():
+            warnings.warn(
+                "max_threads_per_process is set aside: the executor's workers are threads of this "
+                "process, whose limits are yours",
+                UserWarning,
+                stacklevel=2,
+            )
+        elif again or self.count != _limit:
+            limit_threads(self.count)
+
+
+def _this_process() -> str:
+    """Return a name of this process that no other one has, of whatever machine."""
+    return f"{_IMPORTED}-{os.getpid()}"
 
 
 def initialize(

@@ -29,6 +29,7 @@ from hdmf_zarr.write.parallel.tasks import (
     forget,
     run_task,
 )
+from hdmf_zarr.write.parallel.threads import ThreadLimit
 from hdmf_zarr.write.progress import Bars
 from hdmf_zarr.write.regions import Region
 
@@ -125,9 +126,10 @@ class Workers:
         return source
 
     @property
-    def max_threads(self) -> int | None:
+    def max_threads(self) -> ThreadLimit | None:
         """Limit for tasks; threads of this process are the user's."""
-        return None if self.options.is_in_process else self.options.max_threads_per_process
+        count = self.options.max_threads_per_process
+        return None if count is None or self.options.is_in_process else ThreadLimit(count)
 
     # -- run -------------------------------------------------------------------------------------
 
