@@ -6,6 +6,7 @@ import contextlib
 import gc
 import logging
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -36,6 +37,13 @@ from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore
 from hdmf_zarr import NWBZarrIO, ZarrDataIO, ZarrIO
 from hdmf_zarr.errors import OptionError, WorkerError
 from hdmf_zarr.utils import ZarrIODataChunkIteratorQueue
+from hdmf_zarr.write.parallel.tasks import (
+    IteratorRegions,
+    RegionTask,
+    SourceName,
+    _find_source,
+    forget,
+)
 from tests.iterators import (
     ArrayIterator,
     Failing,
@@ -44,6 +52,7 @@ from tests.iterators import (
     OpenFile,
     PeakMemory,
     SeveralWhereWritten,
+    SlowToMake,
     ThreadsOfProcess,
     ThreadsOfZarrs,
     WhereWritten,
@@ -333,6 +342,22 @@ def test_a_cluster_in_this_process_leaves_its_settings_alone(tmp_path):
     after = dict(os.environ), zarr.config.get("threading.max_workers"), blosc.get_nthreads()
     assert after == before
     np.testing.assert_array_equal(read(tmp_path / "f.zarr"), RECORDING)
+
+
+def test_threads_that_are_sent_iterators_leave_the_standard_error_alone():
+    before = sys.stderr
+    sent = pickle.dumps(IteratorRegions(iterator(SlowToMake), None))
+
+    def find(number: int) -> Any:
+        time.sleep(0.01 * number)
+        source = SourceName(key=f"{number}", pickled=sent)
+        return _find_source(RegionTask(target=None, region=(), source=source))
+
+    with ThreadPoolExecutor(4) as executor:
+        found = list(executor.map(find, range(4)))
+    forget()
+    assert sys.stderr is before
+    np.testing.assert_array_equal(found[3].read(np.s_[:5, :]), RECORDING[:5])
 
 
 def test_an_iterator_larger_than_a_task_is_sent_where_it_is_wanted(tmp_path, cluster):

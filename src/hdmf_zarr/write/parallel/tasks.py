@@ -325,6 +325,8 @@ class _Kept:
 
 _sources, _arrays = _Kept(), _Kept()
 
+_making = threading.Lock()
+
 
 def forget() -> None:
     """Give up what this process keeps open: a store in memory would stay as long."""
@@ -366,18 +368,24 @@ def _find_source(task: RegionTask) -> Any:
     name = task.source
     if name is None or name.held is not None:
         return name and name.held
-    source = _sources.get(name.key)
-    if source is None and name.pickled is not None:
-        # An iterator that is made again would show its progress again.
-        with contextlib.redirect_stderr(io.StringIO()):
-            source = pickle.loads(name.pickled)
-            iterator: Any = getattr(source, "iterator", None)
-            if getattr(iterator, "display_progress", False):
-                iterator.progress_bar.close()
-                iterator.display_progress = False
-        if task.max_threads is not None:
-            task.max_threads.take_effect(again=True)
-        _sources.keep(name.key, source)
+    # One at a time: the standard error is one for all threads.
+    with _making:
+        source = _sources.get(name.key)
+        if source is None and name.pickled is not None:
+            source = _sources.keep(name.key, _made_source(name.pickled))
+            if task.max_threads is not None:
+                task.max_threads.take_effect(again=True)
+    return source
+
+
+def _made_source(pickled: bytes) -> Any:
+    # An iterator that is made again would show its progress again.
+    with contextlib.redirect_stderr(io.StringIO()):
+        source = pickle.loads(pickled)
+        iterator: Any = getattr(source, "iterator", None)
+        if getattr(iterator, "display_progress", False):
+            iterator.progress_bar.close()
+            iterator.display_progress = False
     return source
 
 
