@@ -35,7 +35,7 @@ from pynwb import NWBHDF5IO, NWBFile, TimeSeries
 from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore
 
 from hdmf_zarr import NWBZarrIO, ZarrDataIO, ZarrIO
-from hdmf_zarr.errors import OptionError, WorkerError
+from hdmf_zarr.errors import HDMFZarrError, OptionError, WorkerError
 from hdmf_zarr.utils import ZarrIODataChunkIteratorQueue
 from hdmf_zarr.write.parallel.tasks import (
     IteratorRegions,
@@ -535,6 +535,34 @@ def test_a_killed_worker_is_a_failure(tmp_path, context):
             multiprocessing_context=context,
         )
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("given", [(), (1, 2), (49, 2), (100, 2), (2, 50)], ids=str)
+@pytest.mark.parametrize("chunks", [(50, 2), (30, 1), (200, 1)], ids=str)
+@pytest.mark.parametrize("columns", [2, 4])
+def test_more_or_fewer_elements_than_an_iterator_says_are_an_error(
+    tmp_path, jobs, given, chunks, columns
+):
+    """They are neither cut off nor repeated."""
+
+    class WrongShape(ArrayIterator):
+        def _get_data(self, selection: tuple[slice, ...]) -> np.ndarray:
+            return np.ones(given)
+
+    data = WrongShape(np.ones((100, columns)), buffer_shape=(50, 2), chunk_shape=(50, 2))
+    with ThreadPoolExecutor(2) as executor, pytest.raises(HDMFZarrError) as raised:
+        workers = {"executor": executor} if jobs > 1 else {}
+        write(tmp_path / "f.zarr", {"data": (data, {"chunks": chunks})}, **workers)
+    assert "f.zarr:/data" in str(raised.value)
+    assert str(given) in str(raised.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_of_an_iterator_says_of_which(tmp_path):
+    with pytest.raises(RuntimeError, match="the amplifier is off") as raised:
+        write(tmp_path / "f.zarr", {"data": iterator(Failing)})
+    assert any("f.zarr:/data" in note for note in raised.value.__notes__)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

@@ -144,6 +144,9 @@ def write_next(dataset: Any, data: Any) -> bool:
         chunk = next(data)
     except StopIteration:
         return False
+    except Exception as error:
+        error.add_note(f"while the iterator of {_name(dataset)} was read")
+        raise
     bounds = chunk.get_min_bounds()
     bounds = (bounds,) if isinstance(bounds, int) else tuple(bounds)
     if any(bound > size for bound, size in zip(bounds, dataset.shape, strict=False)):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import math
 import os
 import pickle
 import platform
@@ -31,7 +30,7 @@ from hdmf_zarr.stores import Location, open_bytestore
 from hdmf_zarr.stores.array import HDMFZarrArray
 from hdmf_zarr.write.arrays import ArrayWriter, Pieces, as_elements
 from hdmf_zarr.write.parallel.threads import ThreadLimit, threads_of_process
-from hdmf_zarr.write.regions import Region, relative, shape_of
+from hdmf_zarr.write.regions import Region, are_elements_of, relative, shape_of
 
 KEPT = 4
 """Sources and arrays that a process keeps open."""
@@ -401,7 +400,7 @@ def _write(task: RegionTask, array: OpenTarget, source: RegionSource | None) -> 
 
 def _read(source: RegionSource, piece: Region) -> npt.NDArray[Any]:
     values, shape = source.read(piece), shape_of(piece)
-    if values.size != math.prod(shape):
+    if not are_elements_of(values.shape, shape):
         raise EncodingError(f"{shape} elements were asked for, and {values.shape} were given")
     return values.reshape(shape)
 
