@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import logging
 import os
 import pickle
@@ -37,6 +38,8 @@ from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore
 from hdmf_zarr import NWBZarrIO, ZarrDataIO, ZarrIO
 from hdmf_zarr.errors import HDMFZarrError, OptionError, WorkerError
 from hdmf_zarr.utils import ZarrIODataChunkIteratorQueue
+from hdmf_zarr.write.parallel.options import WorkerOptions
+from hdmf_zarr.write.parallel.pool import _process_pool
 from hdmf_zarr.write.parallel.tasks import (
     IteratorRegions,
     RegionTask,
@@ -104,6 +107,16 @@ def test_every_way_to_start_processes(tmp_path, context):
         started.set()
         thread.join()
     np.testing.assert_array_equal(read(tmp_path / "f.zarr"), RECORDING)
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="no fork server by default")
+def test_what_the_user_has_a_fork_server_import_is_left(monkeypatch):
+    server = importlib.import_module("multiprocessing.forkserver")._forkserver
+    for chosen in (["__main__"], ["json"]):
+        monkeypatch.setattr(server, "_preload_modules", chosen)
+        _process_pool(WorkerOptions(number_of_jobs=2)).shutdown()
+        assert ("hdmf_zarr.nwb" in server._preload_modules) == (chosen == ["__main__"])
+    assert server._preload_modules == ["json"]
 
 
 def test_several_processes_write_and_this_one_does_not(tmp_path):
@@ -330,15 +343,20 @@ def test_a_cluster_in_this_process_leaves_its_settings_alone(tmp_path):
     distributed = pytest.importorskip("distributed")
     before = dict(os.environ), zarr.config.get("threading.max_workers"), blosc.get_nthreads()
     with (
-        distributed.Client(processes=False, dashboard_address=None) as client,
-        pytest.warns(UserWarning, match="max_threads_per_process is set aside"),
+        distributed.LocalCluster(processes=False, dashboard_address=":0") as running,
+        distributed.Client(running) as client,
+        warnings.catch_warnings(record=True) as told,
     ):
+        warnings.simplefilter("always")
         write(
             tmp_path / "f.zarr",
             {"data": iterator()},
             executor=client.get_executor(),
             max_threads_per_process=1,
         )
+    found = [str(one.message) for one in told if "is set aside" in str(one.message)]
+    assert len(found) == 1
+    assert found[0].startswith("max_threads_per_process is set aside")
     after = dict(os.environ), zarr.config.get("threading.max_workers"), blosc.get_nthreads()
     assert after == before
     np.testing.assert_array_equal(read(tmp_path / "f.zarr"), RECORDING)

@@ -29,6 +29,9 @@ _IMPORTED = uuid.uuid4().hex
 """Which a process that was forked from this one has, too."""
 
 _limit: int | None = None
+_set_aside: str | None = None
+"""The last limit that was not this process's to take, which was told once."""
+
 _operation: Callable[..., Any] | None = None
 _context: tuple[Any, ...] = ()
 
@@ -68,10 +71,13 @@ class ThreadLimit:
     count : int
     sender : str
         The process that hands tasks out, whose limits are its user's.
+    key : str
+        Differs from that of every other one.
     """
 
     count: int
     sender: str = field(default_factory=lambda: _this_process())
+    key: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def take_effect(self, *, again: bool = False) -> None:
         """Limit the threads of a process that was started by somebody else, at its first task.
@@ -81,7 +87,11 @@ class ThreadLimit:
         again : bool
             Also at a later one, when libraries were loaded that have threads of their own.
         """
+        global _set_aside
         if self.sender == _this_process():
+            is_told, _set_aside = _set_aside == self.key, self.key
+            if is_told:
+                return
             warnings.warn(
                 "max_threads_per_process is set aside: the executor's workers are threads of this "
                 "process, whose limits are yours",

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent import futures
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from hdmf_zarr.errors import WorkerError
 from hdmf_zarr.write.parallel.feed import Feed
@@ -125,7 +126,7 @@ class Workers:
         self._sources[source.key] = source
         return source
 
-    @property
+    @cached_property
     def max_threads(self) -> ThreadLimit | None:
         """Limit for tasks; threads of this process are the user's."""
         count = self.options.max_threads_per_process
