@@ -49,6 +49,15 @@ class WhereWritten(ArrayIterator):
         return np.full_like(self.array[selection], os.getpid())
 
 
+class SlowToMake(ArrayIterator):
+    """Takes its time to be made again, so that others are made meanwhile."""
+
+    @classmethod
+    def _from_dict(cls, state: dict[str, Any]) -> ArrayIterator:  # type: ignore[override]
+        time.sleep(0.1)
+        return super()._from_dict(state)
+
+
 class SeveralWhereWritten(WhereWritten):
     """Takes its time, so that every worker gets something."""
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import logging
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -28,13 +30,23 @@ import zarr
 from hdmf.backends.hdf5.h5_utils import H5DataIO
 from hdmf.build import DatasetBuilder, GroupBuilder
 from hdmf.data_utils import DataChunkIterator
+from numcodecs import blosc
 from packaging.version import Version
 from pynwb import NWBHDF5IO, NWBFile, TimeSeries
 from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore
 
 from hdmf_zarr import NWBZarrIO, ZarrDataIO, ZarrIO
-from hdmf_zarr.errors import OptionError, WorkerError
+from hdmf_zarr.errors import HDMFZarrError, OptionError, WorkerError
 from hdmf_zarr.utils import ZarrIODataChunkIteratorQueue
+from hdmf_zarr.write.parallel.options import WorkerOptions
+from hdmf_zarr.write.parallel.pool import _process_pool
+from hdmf_zarr.write.parallel.tasks import (
+    IteratorRegions,
+    RegionTask,
+    SourceName,
+    _find_source,
+    forget,
+)
 from tests.iterators import (
     ArrayIterator,
     Failing,
@@ -43,6 +55,7 @@ from tests.iterators import (
     OpenFile,
     PeakMemory,
     SeveralWhereWritten,
+    SlowToMake,
     ThreadsOfProcess,
     ThreadsOfZarrs,
     WhereWritten,
@@ -94,6 +107,16 @@ def test_every_way_to_start_processes(tmp_path, context):
         started.set()
         thread.join()
     np.testing.assert_array_equal(read(tmp_path / "f.zarr"), RECORDING)
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="no fork server by default")
+def test_what_the_user_has_a_fork_server_import_is_left(monkeypatch):
+    server = importlib.import_module("multiprocessing.forkserver")._forkserver
+    for chosen in (["__main__"], ["json"]):
+        monkeypatch.setattr(server, "_preload_modules", chosen)
+        _process_pool(WorkerOptions(number_of_jobs=2)).shutdown()
+        assert ("hdmf_zarr.nwb" in server._preload_modules) == (chosen == ["__main__"])
+    assert server._preload_modules == ["json"]
 
 
 def test_several_processes_write_and_this_one_does_not(tmp_path):
@@ -315,6 +338,46 @@ def test_workers_of_a_cluster_are_other_processes(tmp_path, cluster):
     assert os.getpid() not in writers
 
 
+def test_a_cluster_in_this_process_leaves_its_settings_alone(tmp_path):
+    """Its executor does not tell that its workers are threads."""
+    distributed = pytest.importorskip("distributed")
+    before = dict(os.environ), zarr.config.get("threading.max_workers"), blosc.get_nthreads()
+    with (
+        distributed.LocalCluster(processes=False, dashboard_address=":0") as running,
+        distributed.Client(running) as client,
+        warnings.catch_warnings(record=True) as told,
+    ):
+        warnings.simplefilter("always")
+        write(
+            tmp_path / "f.zarr",
+            {"data": iterator()},
+            executor=client.get_executor(),
+            max_threads_per_process=1,
+        )
+    found = [str(one.message) for one in told if "is set aside" in str(one.message)]
+    assert len(found) == 1
+    assert found[0].startswith("max_threads_per_process is set aside")
+    after = dict(os.environ), zarr.config.get("threading.max_workers"), blosc.get_nthreads()
+    assert after == before
+    np.testing.assert_array_equal(read(tmp_path / "f.zarr"), RECORDING)
+
+
+def test_threads_that_are_sent_iterators_leave_the_standard_error_alone():
+    before = sys.stderr
+    sent = pickle.dumps(IteratorRegions(iterator(SlowToMake), None))
+
+    def find(number: int) -> Any:
+        time.sleep(0.01 * number)
+        source = SourceName(key=f"{number}", pickled=sent)
+        return _find_source(RegionTask(target=None, region=(), source=source))
+
+    with ThreadPoolExecutor(4) as executor:
+        found = list(executor.map(find, range(4)))
+    forget()
+    assert sys.stderr is before
+    np.testing.assert_array_equal(found[3].read(np.s_[:5, :]), RECORDING[:5])
+
+
 def test_an_iterator_larger_than_a_task_is_sent_where_it_is_wanted(tmp_path, cluster):
     array = np.arange(200_000).reshape(2000, 100)
     data = ArrayIterator(array, buffer_shape=(50, 100), chunk_shape=(50, 100))
@@ -493,6 +556,34 @@ def test_a_killed_worker_is_a_failure(tmp_path, context):
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("given", [(), (1, 2), (49, 2), (100, 2), (2, 50)], ids=str)
+@pytest.mark.parametrize("chunks", [(50, 2), (30, 1), (200, 1)], ids=str)
+@pytest.mark.parametrize("columns", [2, 4])
+def test_more_or_fewer_elements_than_an_iterator_says_are_an_error(
+    tmp_path, jobs, given, chunks, columns
+):
+    """They are neither cut off nor repeated."""
+
+    class WrongShape(ArrayIterator):
+        def _get_data(self, selection: tuple[slice, ...]) -> np.ndarray:
+            return np.ones(given)
+
+    data = WrongShape(np.ones((100, columns)), buffer_shape=(50, 2), chunk_shape=(50, 2))
+    with ThreadPoolExecutor(2) as executor, pytest.raises(HDMFZarrError) as raised:
+        workers = {"executor": executor} if jobs > 1 else {}
+        write(tmp_path / "f.zarr", {"data": (data, {"chunks": chunks})}, **workers)
+    assert "f.zarr:/data" in str(raised.value)
+    assert str(given) in str(raised.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_of_an_iterator_says_of_which(tmp_path):
+    with pytest.raises(RuntimeError, match="the amplifier is off") as raised:
+        write(tmp_path / "f.zarr", {"data": iterator(Failing)})
+    assert any("f.zarr:/data" in note for note in raised.value.__notes__)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
 def test_values_that_the_declared_dtype_cannot_hold_are_an_error(tmp_path, jobs):
     with pytest.raises(
         (WorkerError, ValueError), match="float64 with values that int32 cannot hold"
@@ -657,6 +748,30 @@ def test_bars_count_each_byte_once(tmp_path, capfd):
     assert "all datasets: 100%" in errors
     assert "192k/192k" in errors
     assert sum(told) >= 2 * RECORDING.nbytes
+
+
+@pytest.mark.parametrize("kind", ["text", "stored wider"])
+def test_a_bar_ends_where_it_said(tmp_path, kind):
+    Bar.made = []
+    values = np.array(["a", "größer"] * 50) if kind == "text" else np.arange(100, dtype="i2")
+    data = ArrayIterator(
+        values,
+        buffer_shape=(15,),
+        chunk_shape=(5,),
+        display_progress=True,
+        progress_bar_class=Bar,
+    )
+    with ThreadPoolExecutor(2) as executor:
+        if kind == "text":
+            write(tmp_path / "f.zarr", {"data": data}, number_of_jobs=2, executor=executor)
+        else:
+            queue = ZarrIODataChunkIteratorQueue(number_of_jobs=2, executor=executor)
+            array = zarr.create_array(tmp_path / "a", shape=(100,), dtype="f8", chunks=(10,))
+            queue.append(array, data)
+            queue.exhaust_queue()
+            np.testing.assert_array_equal(array[:], values)
+    (bar,) = Bar.made[1:]
+    assert bar.n == bar.total > 0
 
 
 def test_no_bar_is_shown_that_was_not_asked_for(tmp_path, capfd):

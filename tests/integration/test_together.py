@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from hdmf.build import DatasetBuilder, GroupBuilder
 from hdmf.common import get_manager
+from hdmf.data_utils import DataChunk
 from zarr.abc.store import Store
 from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import MemoryStore, WrapperStore
@@ -22,6 +24,7 @@ from hdmf_zarr.stores.journal import JOURNAL
 from hdmf_zarr.stores.location import locate
 from hdmf_zarr.stores.together import ALONE_BYTES, BATCH_BYTES, BATCH_KEYS, GatheringByteStore
 from hdmf_zarr.write.ahead import KEYS_AHEAD
+from tests import iterators
 
 N_ARRAYS = 100
 DOCUMENTS = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
@@ -252,6 +255,52 @@ def test_the_last_value_of_a_key_is_stored(gathering):
     gathering.finish()
     assert keys_of(gathering) == ["a"]
     assert gathering.get("a") == b"2"
+
+
+@pytest.mark.parametrize("name", ["a", "zarr.json"])
+@pytest.mark.parametrize("way", ["large", "file"])
+def test_what_is_stored_at_once_is_later_than_what_waits(gathering, name, way):
+    gathering.set(name, b"1")
+    newer = bytes(ALONE_BYTES)
+    if way == "large":
+        gathering.set(name, newer)
+    else:
+        with gathering.writer(name) as file:
+            file.write(newer)
+    gathering.finish()
+    assert keys_of(gathering) == [name]
+    assert gathering.get(name) == newer
+
+
+class Numbered(iterators.Unordered):
+    """Gives each selection its own number."""
+
+    number = 0
+
+    def __next__(self) -> DataChunk:
+        chunk = super().__next__()
+        self.number += 1
+        return DataChunk(np.full_like(chunk.data, self.number), chunk.selection)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("options", [{}, {"shards": (6, 4)}], ids=["chunks", "shards"])
+@pytest.mark.parametrize(
+    "selections",
+    [[np.s_[0:6, 4:8], np.s_[2:3, 3:6]], [np.s_[0:6, 4:8], np.s_[0:6, 0:8]]],
+    ids=["part", "rows"],
+)
+def test_what_comes_later_is_written_over_what_waits(jobs, options, selections):
+    """Parts of units are written by zarr, whole rows by workers; neither sees what waits."""
+    expected = np.zeros((6, 8), dtype="i4")
+    data = (Numbered(expected.copy(), selections), {"chunks": (3, 2), **options})
+    for number, selection in enumerate(selections, start=1):
+        expected[selection] = number
+    store = MemoryStore()
+    with ThreadPoolExecutor(jobs) as executor:
+        workers = {"executor": executor} if jobs > 1 else {}
+        iterators.write(store, {"data": data}, number_of_jobs=jobs, **workers)
+    np.testing.assert_array_equal(iterators.read(store), expected)
 
 
 def test_what_waits_is_bounded(gathering):

@@ -6,6 +6,8 @@ import errno
 import gc
 import json
 import os
+import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hdmf.build import GroupBuilder, LinkBuilder
+from hdmf.build import DatasetBuilder, GroupBuilder, LinkBuilder
 from hdmf.common import get_manager
 from zarr.storage import MemoryStore
 
@@ -51,8 +53,6 @@ def tree(value: float) -> GroupBuilder:
 
 
 def _dataset(name: str, data: Any) -> Any:
-    from hdmf.build import DatasetBuilder
-
     return DatasetBuilder(name, data, attributes={"unit": "V"})
 
 
@@ -676,6 +676,106 @@ def test_a_reader_of_an_array_that_is_written_anew_gets_an_error(store: Path) ->
     with pytest.raises(ValueError, match="was written anew while it was read"):
         data[:]
     io.close()
+
+
+def write_columns(target: Path, dtype: str = "i8", value: int = 1, **options: Any) -> None:
+    columns = [
+        DatasetBuilder(name, ZarrDataIO(np.full(40, value, dtype=dtype), chunks=(size,)))
+        for name, size in (("cut", 10), ("whole", 40))
+    ]
+    with ZarrIO(target, "w", get_manager(), **options) as io:
+        io.write_builder(GroupBuilder("root", datasets=columns))
+
+
+def change_columns(target: Path, value: int) -> None:
+    """Change elements where they are."""
+    with ZarrIO(target, "r+", get_manager()) as io:
+        root = io.read_builder()
+        for name in ("cut", "whole"):
+            root[name].data[...] = np.full(40, value)
+        io.write_builder(root)
+
+
+def test_chunks_that_were_kept_are_not_mixed_with_those_that_were_changed(store: Path) -> None:
+    write_columns(store)
+    with ZarrIO(store, "r", get_manager()) as io:
+        root = io.read_builder()
+        cut, whole = root["cut"].data, root["whole"].data
+        assert cut[0:10].tolist() == [1] * 10  # kept
+        assert whole[3] == 1
+        change_columns(store, 2)
+        with pytest.raises(ValueError, match="cut was written anew while it was read"):
+            cut[5:15]
+        with pytest.raises(ValueError, match="whole was written anew while it was read"):
+            whole[3]  # what one array tells of the store is known of all
+
+
+def test_a_chunk_that_was_kept_is_not_mixed_with_one_that_was_changed(store: Path) -> None:
+    """Of changes to later chunks alone nobody can tell whether they were not there always."""
+    write_columns(store)
+    with ZarrIO(store, "r", get_manager()) as io:
+        cut = io.read_builder()["cut"].data
+        assert cut[10:20].tolist() == [1] * 10  # kept
+        with ZarrIO(store, "r+", get_manager()) as writer:
+            writer.read_builder()["cut"].data[10:30] = 2
+            writer.write_attributes("", {"changed": 1})
+        assert cut[5:25].tolist() == [1] * 5 + [2] * 15
+
+
+SELECTIONS = {
+    "oindex": lambda array: array.oindex[[1, 2]],
+    "vindex": lambda array: array.vindex[[1, 2]],
+    "blocks": lambda array: array.blocks[0],
+    "mask": lambda array: array.vindex[np.arange(40) < 2],
+    "basic": lambda array: array.get_basic_selection(slice(2)),
+}
+
+
+@pytest.mark.parametrize("select", SELECTIONS.values(), ids=SELECTIONS)
+def test_no_way_to_select_gives_a_value_of_another_store(
+    store: Path, select: Callable[[Any], Any]
+) -> None:
+    write_columns(store)
+    with ZarrIO(store, "r", get_manager()) as io:
+        array = io.read_builder()["cut"].data
+        assert set(select(array).tolist()) == {1}
+        write_columns(store, "f8")
+        with pytest.raises(ValueError, match="was replaced while it was read"):
+            select(array)
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_a_pickled_array_is_not_read_from_another_one(store: Path, zarr_format: Any) -> None:
+    options = {"zarr_format": zarr_format}
+    write_columns(store, **options)
+    with ZarrIO(store, "r", get_manager()) as io:
+        sent = pickle.dumps(io.read_builder()["cut"].data)
+    change_columns(store, 2)
+    received = pickle.loads(sent)
+    assert received[5:15].tolist() == [2] * 10
+    with ZarrIO(store, "r+", get_manager()) as io:
+        root = io.read_builder()
+        root["cut"].data.append(np.full(3, 2**40))
+        assert pickle.loads(sent)[:].tolist() == [2] * 40
+        io.write_builder(root)
+    write_columns(store, "f8", **options)
+    for array, what in ((received, "was replaced"), (pickle.loads(sent), "was written anew since")):
+        with pytest.raises(ValueError, match=f"{what}.*; open"):
+            array[:]
+    shutil.rmtree(store)
+    with pytest.raises(ValueError, match="is not a Zarr store"):
+        pickle.loads(sent)[:]
+
+
+def test_a_pickled_array_of_a_store_without_consolidated_metadata(store: Path) -> None:
+    write_columns(store)
+    (store / "zarr.json").write_text('{"zarr_format": 3, "node_type": "group"}')
+    with ZarrIO(store, "r", get_manager()) as io:
+        sent = pickle.dumps(io.read_builder()["cut"].data)
+    assert pickle.loads(sent)[5:15].tolist() == [1] * 10
+    write_columns(store, "f8")
+    with pytest.raises(ValueError, match="was written anew since it was pickled"):
+        pickle.loads(sent)[5:15]
 
 
 def test_what_is_known_of_one_array_is_not_believed_of_another(

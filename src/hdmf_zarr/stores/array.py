@@ -249,8 +249,9 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
 
     def __reduce__(self) -> tuple[Any, ...]:
         document = self._hierarchy.documents[self._node_path]
-        store = (self._hierarchy.location, self._hierarchy.zarr_format)
-        return _reopen, (type(self), *store, self._node_path, document, self.element_type)
+        known = (self._hierarchy.zarr_format, self._hierarchy.is_consolidated)
+        place = (self._hierarchy.location, self._node_path)
+        return _reopen, (type(self), *place, document, self.element_type, *known)
 
     # -- as HDMF and its clients use a dataset ---------------------------------------------------
 
@@ -352,7 +353,9 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
             raise MetadataError(f"{where}: {self._document[format2.BROKEN]}")
         try:
             values = self._read(selection)
-            self._hierarchy.check_unchanged(self._node_path)
+            if not self._hierarchy.check_unchanged(self._node_path):
+                values = self._read(selection)
+                self._hierarchy.check_unchanged(self._node_path)
             return values
         except HDMFZarrError as error:
             self._hierarchy.check_unchanged(self._node_path)
@@ -476,11 +479,16 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
         return self._of_one_store(super().get_block_selection, *args, **kwargs)
 
     def _of_one_store(self, read: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """What was read, unless the store has changed meanwhile: of all errors then this is the cause."""
+        """What is read, unless the store has changed meanwhile: of all errors then this is the cause."""
         try:
-            return read(*args, **kwargs)
-        finally:
+            values = read(*args, **kwargs)
+        except Exception:
             self._hierarchy.check_unchanged(self._node_path)
+            raise
+        if not self._hierarchy.check_unchanged(self._node_path):
+            values = read(*args, **kwargs)
+            self._hierarchy.check_unchanged(self._node_path)
+        return values
 
     # Under `__setitem__`, `oindex`, `vindex` and `blocks` of zarr.
 
@@ -863,15 +871,20 @@ def array_of_node(
 def _reopen(
     kind: type[HDMFZarrArray],
     location: Location,
-    zarr_format: int,
     path: str,
     document: dict[str, Any],
     element_type: ElementType,
+    zarr_format: int,
+    is_consolidated: bool,  # noqa: FBT001 - as pickle calls it
 ) -> HDMFZarrArray:
     """Make an array in another process from what `HDMFZarrArray.__reduce__` sent."""
-    root = {"zarr_format": 3, "node_type": "group"}
-    bytestore = open_bytestore(location, read_only=True)
-    hierarchy = Hierarchy(bytestore, {"": root, path: document}, zarr_format=zarr_format)
+    hierarchy = Hierarchy.sent(
+        open_bytestore(location, read_only=True),
+        path,
+        document,
+        zarr_format=zarr_format,
+        is_consolidated=is_consolidated,
+    )
     return kind.of_node(hierarchy, path, element_type)
 
 

@@ -49,6 +49,9 @@ class ByteStore(Protocol):
     def writer(self, key: str) -> AbstractContextManager[IO[bytes]]:
         """Return a file whose content is stored, in one operation, when it is closed without error."""
 
+    def flush(self) -> None:
+        """Store what waits for other values, before somebody looks at the store past this one."""
+
     def delete(self, key: str) -> None:
         """Remove a key if it exists."""
 
@@ -173,6 +176,9 @@ class LocalByteStore:
         finally:
             # A rename to another name of the same file does nothing.
             Path(temporary).unlink(missing_ok=True)
+
+    def flush(self) -> None:
+        pass
 
     @contextmanager
     def writer(self, key: str) -> Iterator[IO[bytes]]:
@@ -304,6 +310,9 @@ class ZarrByteStore:
 
     async def _set(self, key: str, value: bytes) -> None:
         await self.zarr_store.set(key, compat.to_buffer(value))
+
+    def flush(self) -> None:
+        pass
 
     def delete(self, key: str) -> None:
         compat.run(self.zarr_store.delete(key))

@@ -327,6 +327,14 @@ class ChunkCache:
             for place in [place for place in self._kept if place[0] == path]:
                 self._drop(place)
 
+    def clear(self) -> None:
+        """Note that the store may be another one, or anything in it may have changed."""
+        with self._lock:
+            self._changes += 1
+            self._fetched.clear()
+            for place in list(self._kept):
+                self._drop(place)
+
     def _layout(self, path: str) -> _Layout:
         document = self._hierarchy.documents[path]
         layout = self._layouts.get(path)

@@ -34,6 +34,7 @@ from hdmf_zarr.stores.cache import ChunkCache
 from hdmf_zarr.stores.chunk_keys import chunk_key
 from hdmf_zarr.stores.documents import (
     encode_document,
+    group_document,
     layout_of,
     parse_or_empty,
     public_document,
@@ -43,6 +44,7 @@ from hdmf_zarr.stores.journal import JOURNAL, recover
 from hdmf_zarr.stores.loading import (
     Loaded,
     load_documents,
+    load_node,
     lost_document,
     specification_documents,
 )
@@ -56,7 +58,7 @@ from hdmf_zarr.stores.presence import (
     with_count,
 )
 from hdmf_zarr.stores.rewriting import Rewrites
-from hdmf_zarr.stores.stamps import HeldFolder, Stamp, is_newer, stamp_of
+from hdmf_zarr.stores.stamps import HeldFolder, Stamp, hold_folder, is_newer, stamp_of
 from hdmf_zarr.stores.system import make_durable
 
 logger = logging.getLogger(__name__)
@@ -109,6 +111,7 @@ class Hierarchy:
         self._stamp: Stamp | None = None
         self._folder: HeldFolder | None = None
         self._newer: Hierarchy | None = None
+        self._sent_path: str | None = None
         self._checked: dict[str, Stamp | None] = {}
         self.cache = ChunkCache(self)
         self.open_append = OpenAppend(bytestore)
@@ -176,6 +179,36 @@ class Hierarchy:
                     "added to the store without losing it. Export the store to another place, or bring the "
                     "document back from a copy"
                 )
+
+    @classmethod
+    def sent(
+        cls,
+        bytestore: ByteStore,
+        path: str,
+        document: dict[str, JSON],
+        *,
+        zarr_format: int,
+        is_consolidated: bool,
+    ) -> Hierarchy:
+        """Return a hierarchy of one array of which another process has told.
+
+        What was told is compared with what is in the store when it is first read.
+
+        Parameters
+        ----------
+        bytestore : ByteStore
+        path : str
+            Of the array.
+        document : dict
+        zarr_format : int
+        is_consolidated : bool
+            Whether the document came from consolidated metadata.
+        """
+        documents = {"": group_document({}), path: document}
+        hierarchy = cls(bytestore, documents, zarr_format=zarr_format)
+        hierarchy.is_consolidated = is_consolidated
+        hierarchy._sent_path = path
+        return hierarchy
 
     # -- asking ----------------------------------------------------------------------------------
 
@@ -264,27 +297,38 @@ class Hierarchy:
         """Return the first link on the way to a path, and what of the path comes after it."""
         return self._links.find(path)
 
-    def check_unchanged(self, *paths: str) -> None:
+    def check_unchanged(self, *paths: str) -> bool:
         """Raise if what was just read may be of another store than the metadata in memory.
 
         A local store that is read may be replaced, or an array in it written anew, by another process:
         the chunks at the same names are others then, or are missing.
 
+        Returns
+        -------
+        bool
+            False if elements may have changed where they are: what was just read may be some chunks that
+            were kept from before, and some of now.
+
         Raises
         ------
         MetadataError
         """
-        if self._stamp is None or self.is_live:
-            return
+        if self.is_live:
+            return True
+        if (sent := self._sent_path) is not None:
+            self._check_sent(sent)
+        if self._stamp is None:
+            return True
         stamp = stamp_of(self.bytestore)
-        for path in paths:
-            if stamp != self._checked.get(path, self._stamp):
-                self._check_path(path, stamp)
+        changed = [path for path in paths if stamp != self._checked.get(path, self._stamp)]
+        for path in changed:
+            self._check_path(path, stamp)
+        return not changed
 
     def _check_path(self, path: str, stamp: Stamp | None) -> None:
         """Raise if a node is not the one of the metadata in memory, in a store that has another stamp."""
         assert self._stamp is not None
-        self.cache.forget(path)  # what was read may be in it
+        self.cache.clear()  # what was read may be in it
         if stamp is None or stamp[0] != self._stamp[0]:
             raise MetadataError(
                 f"{self.uri} was replaced while it was read; open it again to read what is there now"
@@ -305,6 +349,23 @@ class Hierarchy:
             )
         # Rows may have been added to it, and what is known of it is still there. Of others nothing is said.
         self._checked[path] = newer._stamp
+
+    def _check_sent(self, path: str) -> None:
+        """Raise unless an array still is what the process that has sent it knew of it."""
+        self._folder = hold_folder(self.bytestore)
+        stamp = stamp_of(self.bytestore, self._folder)
+        expected = layout_of(self.documents[path])
+        if layout_of(load_node(self.bytestore, path, self.zarr_format)) != expected:
+            # That of the node alone may be of an append that goes on.
+            known = type(self).load(self.bytestore, consolidated=self.is_consolidated)
+            known.end()
+            if layout_of(known.documents.get(path)) != expected:
+                self.cache.clear()
+                raise MetadataError(
+                    f"{self.uri}:/{path} was written anew since it was pickled; open the file to read what "
+                    "is there now"
+                )
+        self._stamp, self._sent_path = stamp, None
 
     def _has_other_elements(self, path: str, newer: dict[str, Any] | None) -> bool:
         """Whether an array of the same layout has fewer rows, or chunks that no append has touched are new.

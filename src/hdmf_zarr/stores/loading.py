@@ -82,6 +82,14 @@ def load_documents(bytestore: ByteStore, *, consolidated: bool) -> Loaded:
     return loaded
 
 
+def load_node(bytestore: ByteStore, path: str, zarr_format: int) -> dict[str, JSON] | None:
+    """Return the document of one node, as it says itself; None where it has none."""
+    if zarr_format == 3:
+        return _parsed_nodes(bytestore, [f"{path}/{DOCUMENT}"]).get(path)
+    keys = [f"{path}/{name}" for name in format2.NODE_DOCUMENTS]
+    return format2.node_documents(_parsed_entries(bytestore, keys)).get(path)
+
+
 def _load_format3(encoded: bytes, bytestore: ByteStore, *, consolidated: bool) -> Loaded:
     root = _parse_root(bytestore, encoded)
     held = root.pop("consolidated_metadata", None) or {}

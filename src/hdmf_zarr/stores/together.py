@@ -68,10 +68,12 @@ class GatheringByteStore:
     def set(self, key: str, value: bytes | memoryview) -> None:
         """Store a value, soon; now one that is large, or there only while the store is written."""
         if is_temporary(key) or len(value) >= ALONE_BYTES:
+            self._forget(key)
             self.inner.set(key, value)
             return
         value = bytes(value)
         with self._lock:
+            self._forget(key)
             if key.rpartition("/")[2] in self._last:
                 self._documents[key] = value
                 return
@@ -79,6 +81,17 @@ class GatheringByteStore:
             self._n_bytes += len(value)
             if len(self._values) >= BATCH_KEYS or self._n_bytes >= BATCH_BYTES:
                 self._store_values()
+
+    def _forget(self, key: str) -> None:
+        """Give up what waits for a key that is about to be stored at once, and would come after it."""
+        with self._lock:
+            self._n_bytes -= len(self._values.pop(key, b""))
+            self._documents.pop(key, None)
+
+    def flush(self) -> None:
+        """Store the values that wait; documents go on waiting."""
+        with self._lock:
+            self._store_values()
 
     def finish(self) -> None:
         """Store everything that waits.
@@ -131,6 +144,7 @@ class GatheringByteStore:
     @contextmanager
     def writer(self, key: str) -> Iterator[IO[bytes]]:
         """Return a file whose content is stored when it is closed without error."""
+        self._forget(key)
         with self.inner.writer(key) as file:
             yield file
 

@@ -74,7 +74,7 @@ class ArrayWriter:
             stored = self._encoded(values).reshape(shape_of(whole))
             self._units.write(whole, [(whole, stored)])
         else:
-            self._array[selection] = self._encoded(values)
+            self._write_by_zarr(selection, values)
         return values.size * self.itemsize
 
     def fill(self, region: Region, pieces: Pieces) -> int:
@@ -92,8 +92,13 @@ class ArrayWriter:
             values = np.empty(shape_of(region), dtype=self._element.memory_dtype)
             for piece, part in pieces:
                 values[relative(piece, region)] = part
-            self._array[region] = self._encoded(values)
+            self._write_by_zarr(region, values)
         return int(np.prod(shape_of(region), dtype=np.int64)) * self.itemsize
+
+    def _write_by_zarr(self, selection: Any, values: npt.NDArray[Any]) -> None:
+        # It reads the units that it changes from the store itself.
+        self._bytestore.flush()
+        self._array[selection] = self._encoded(values)
 
     def _whole_units(self, selection: Any) -> Region | None:
         if selection is Ellipsis or self._units is None:

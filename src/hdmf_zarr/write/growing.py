@@ -10,10 +10,11 @@ import numpy.typing as npt
 
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.dtypes import ElementType
+from hdmf_zarr.errors import EncodingError
 from hdmf_zarr.stores import Hierarchy
 from hdmf_zarr.stores.presence import count_chunks, grid_of
 from hdmf_zarr.write.arrays import ArrayWriter, as_elements
-from hdmf_zarr.write.regions import Coverage
+from hdmf_zarr.write.regions import Coverage, are_elements_of
 
 Progress = Callable[[int], None]
 
@@ -77,6 +78,11 @@ class GrowingArray:
         return tuple(self._document["chunk_grid"]["configuration"]["chunk_shape"])
 
     @property
+    def itemsize(self) -> int:
+        """Bytes that an element counts for; of text, a guess."""
+        return self._current_writer.itemsize
+
+    @property
     def current_document(self) -> dict[str, JSON]:
         """The document without attributes; rows may still wait."""
         return {**self._document, "attributes": {}}
@@ -100,6 +106,12 @@ class GrowingArray:
 
     def __setitem__(self, selection: Any, data: Any) -> None:
         values = as_elements(data, self.element)
+        expected = _selected_shape(selection, self.shape)
+        if expected is not None and not are_elements_of(values.shape, expected):
+            raise EncodingError(
+                f"{self.name}: an iterator gave elements of the shape {values.shape} for {selection}, "
+                f"which is {expected}"
+            )
         self._coverage.note(selection, self.shape)
         rows = self._whole_rows(selection)
         if rows is None:
@@ -154,12 +166,29 @@ class GrowingArray:
             return (int(start), int(first.stop)) if 0 <= start < first.stop else None
         return None
 
-    def _write(self, selection: Any, values: npt.NDArray[Any]) -> None:
-        """Write what may be a part of write units: nobody else may be at them meanwhile."""
-        if self.shipper is not None:
-            self.shipper.drain()
+    @property
+    def _current_writer(self) -> ArrayWriter:
         if self._writer is None or self._writer.shape != self.shape:
             self._writer = ArrayWriter(
                 self.hierarchy.bytestore, self.path, self._document, self.element, self._n_threads
             )
-        self.progress(self._writer.write(selection, values))
+        return self._writer
+
+    def _write(self, selection: Any, values: npt.NDArray[Any]) -> None:
+        """Write what may be a part of write units: nobody else may be at them meanwhile."""
+        if self.shipper is not None:
+            self.shipper.drain()
+        self.progress(self._current_writer.write(selection, values))
+        if self.shipper is not None:
+            # Others may be sent parts of the same write units.
+            self.hierarchy.bytestore.flush()
+
+
+def _selected_shape(selection: Any, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Return the shape of what slices and numbers select; None for a selection of another kind."""
+    parts = list(selection) if isinstance(selection, tuple) else [selection]
+    if len(parts) > len(shape) or not all(isinstance(p, (int, np.integer, slice)) for p in parts):
+        return None
+    along = zip(parts, shape, strict=False)
+    selected = (len(range(size)[part]) if isinstance(part, slice) else 1 for part, size in along)
+    return (*selected, *shape[len(parts) :])

@@ -197,6 +197,23 @@ def size_of(region: Region) -> int:
     return math.prod(part.stop - part.start for part in region)
 
 
+def are_elements_of(given: Shape, wanted: Shape) -> bool:
+    """Whether elements of one shape are those of another one, in the same order.
+
+    Dimensions of one element do not matter.
+
+    Examples
+    --------
+    >>> are_elements_of((50, 2), (1, 50, 2))
+    True
+    >>> are_elements_of((2, 50), (50, 2))
+    False
+    """
+    if 0 in given or 0 in wanted:
+        return 0 in given and 0 in wanted
+    return [size for size in given if size != 1] == [size for size in wanted if size != 1]
+
+
 def plain_selections(selections: Sequence[Any], ndim: int) -> list[Region] | None:
     """Return selections as slices with both ends, or None if one is something else.
 

@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import zarr
 from hdmf.data_utils import AbstractDataChunkIterator, DataChunk, GenericDataChunkIterator
 
@@ -95,7 +94,8 @@ def _begin_pull(
     if isinstance(dataset, GrowingArray):
         for selection in selections:
             dataset.note_written(selection)
-    itemsize = np.dtype(data.dtype).itemsize
+    # As they are counted when they are written, whatever dtype the iterator gives them.
+    itemsize = dataset.itemsize if isinstance(dataset, GrowingArray) else dataset.dtype.itemsize
     feed.n_bytes = sum(map(size_of, selections)) * itemsize
     cuts = cut(
         selections,
@@ -144,6 +144,9 @@ def write_next(dataset: Any, data: Any) -> bool:
         chunk = next(data)
     except StopIteration:
         return False
+    except Exception as error:
+        error.add_note(f"while the iterator of {_name(dataset)} was read")
+        raise
     bounds = chunk.get_min_bounds()
     bounds = (bounds,) if isinstance(bounds, int) else tuple(bounds)
     if any(bound > size for bound, size in zip(bounds, dataset.shape, strict=False)):

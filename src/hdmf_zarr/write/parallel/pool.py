@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
 import sys
@@ -98,7 +99,8 @@ class Pool:
 
 def _process_pool(options: WorkerOptions) -> ProcessPoolExecutor:
     context: Any = multiprocessing.get_context(options.context)
-    if options.multiprocessing_context is None and options.context == "forkserver":
+    is_default = options.multiprocessing_context is None and options.context == "forkserver"
+    if is_default and not _is_preload_chosen():
         context.set_forkserver_preload([name for name in PRELOADED if name in sys.modules])
     return ProcessPoolExecutor(
         options.number_of_jobs,
@@ -106,3 +108,9 @@ def _process_pool(options: WorkerOptions) -> ProcessPoolExecutor:
         initializer=initialize,
         initargs=(run_task, prepare_worker, (), options.max_threads_per_process),
     )
+
+
+def _is_preload_chosen() -> bool:
+    """Whether the user has said what a fork server imports; there is no public way to ask."""
+    server = getattr(importlib.import_module("multiprocessing.forkserver"), "_forkserver", None)
+    return getattr(server, "_preload_modules", ["__main__"]) != ["__main__"]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import math
 import os
 import pickle
 import platform
@@ -30,8 +29,8 @@ from hdmf_zarr.errors import EncodingError, OptionError
 from hdmf_zarr.stores import Location, open_bytestore
 from hdmf_zarr.stores.array import HDMFZarrArray
 from hdmf_zarr.write.arrays import ArrayWriter, Pieces, as_elements
-from hdmf_zarr.write.parallel.threads import limit_threads, limit_threads_once, threads_of_process
-from hdmf_zarr.write.regions import Region, relative, shape_of
+from hdmf_zarr.write.parallel.threads import ThreadLimit, threads_of_process
+from hdmf_zarr.write.regions import Region, are_elements_of, relative, shape_of
 
 KEPT = 4
 """Sources and arrays that a process keeps open."""
@@ -145,7 +144,7 @@ class StoredArray:
     def write(self, selection: Region, values: npt.NDArray[Any]) -> int:
         """Write elements and return their bytes."""
         self.array[selection] = values
-        return values.nbytes
+        return values.size * int(self.array.dtype.itemsize)
 
     def fill(self, region: Region, pieces: Pieces) -> int:
         """Write whole write units from pieces that fill them, and return their bytes."""
@@ -251,7 +250,7 @@ class RegionTask:
         Whether the pieces fill the region, without an overlap: it is then written in one go.
     values : Elements or None
         Where there is no source.
-    max_threads : int or None
+    max_threads : ThreadLimit or None
     """
 
     target: Target
@@ -260,7 +259,7 @@ class RegionTask:
     pieces: tuple[Region, ...] = ()
     fills: bool = True
     values: Elements | None = None
-    max_threads: int | None = None
+    max_threads: ThreadLimit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,6 +324,8 @@ class _Kept:
 
 _sources, _arrays = _Kept(), _Kept()
 
+_making = threading.Lock()
+
 
 def forget() -> None:
     """Give up what this process keeps open: a store in memory would stay as long."""
@@ -344,7 +345,8 @@ def run_task(
         What is one. A worker whose iterator leaves Python would have its parent leave, too, in silence.
     """
     try:
-        limit_threads_once(task.max_threads)
+        if task.max_threads is not None:
+            task.max_threads.take_effect()
         source = _find_source(task)
         if source is None and task.source is not None:
             return SourceWanted()
@@ -365,18 +367,24 @@ def _find_source(task: RegionTask) -> Any:
     name = task.source
     if name is None or name.held is not None:
         return name and name.held
-    source = _sources.get(name.key)
-    if source is None and name.pickled is not None:
-        # An iterator that is made again would show its progress again.
-        with contextlib.redirect_stderr(io.StringIO()):
-            source = pickle.loads(name.pickled)
-            iterator: Any = getattr(source, "iterator", None)
-            if getattr(iterator, "display_progress", False):
-                iterator.progress_bar.close()
-                iterator.display_progress = False
-        # It may have loaded libraries that have threads of their own.
-        limit_threads(task.max_threads)
-        _sources.keep(name.key, source)
+    # One at a time: the standard error is one for all threads.
+    with _making:
+        source = _sources.get(name.key)
+        if source is None and name.pickled is not None:
+            source = _sources.keep(name.key, _made_source(name.pickled))
+            if task.max_threads is not None:
+                task.max_threads.take_effect(again=True)
+    return source
+
+
+def _made_source(pickled: bytes) -> Any:
+    # An iterator that is made again would show its progress again.
+    with contextlib.redirect_stderr(io.StringIO()):
+        source = pickle.loads(pickled)
+        iterator: Any = getattr(source, "iterator", None)
+        if getattr(iterator, "display_progress", False):
+            iterator.progress_bar.close()
+            iterator.display_progress = False
     return source
 
 
@@ -392,7 +400,7 @@ def _write(task: RegionTask, array: OpenTarget, source: RegionSource | None) -> 
 
 def _read(source: RegionSource, piece: Region) -> npt.NDArray[Any]:
     values, shape = source.read(piece), shape_of(piece)
-    if values.size != math.prod(shape):
+    if not are_elements_of(values.shape, shape):
         raise EncodingError(f"{shape} elements were asked for, and {values.shape} were given")
     return values.reshape(shape)
 

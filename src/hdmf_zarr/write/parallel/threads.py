@@ -6,7 +6,10 @@ import multiprocessing
 import os
 import signal
 import threading
+import uuid
+import warnings
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 import zarr
@@ -22,7 +25,13 @@ VARIABLES = (
 )
 """What libraries that are loaded later look at; the last is that of zarrs."""
 
+_IMPORTED = uuid.uuid4().hex
+"""Which a process that was forked from this one has, too."""
+
 _limit: int | None = None
+_set_aside: str | None = None
+"""The last limit that was not this process's to take, which was told once."""
+
 _operation: Callable[..., Any] | None = None
 _context: tuple[Any, ...] = ()
 
@@ -53,10 +62,49 @@ def threads_of_process() -> int | None:
     return _limit
 
 
-def limit_threads_once(count: int | None) -> None:
-    """Limit the threads of a process that was started by somebody else, at its first task."""
-    if count != _limit:
-        limit_threads(count)
+@dataclass(frozen=True, slots=True)
+class ThreadLimit:
+    """How many threads whoever carries a task out may start.
+
+    Attributes
+    ----------
+    count : int
+    sender : str
+        The process that hands tasks out, whose limits are its user's.
+    key : str
+        Differs from that of every other one.
+    """
+
+    count: int
+    sender: str = field(default_factory=lambda: _this_process())
+    key: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def take_effect(self, *, again: bool = False) -> None:
+        """Limit the threads of a process that was started by somebody else, at its first task.
+
+        Parameters
+        ----------
+        again : bool
+            Also at a later one, when libraries were loaded that have threads of their own.
+        """
+        global _set_aside
+        if self.sender == _this_process():
+            is_told, _set_aside = _set_aside == self.key, self.key
+            if is_told:
+                return
+            warnings.warn(
+                "max_threads_per_process is set aside: the executor's workers are threads of this "
+                "process, whose limits are yours",
+                UserWarning,
+                stacklevel=2,
+            )
+        elif again or self.count != _limit:
+            limit_threads(self.count)
+
+
+def _this_process() -> str:
+    """Return a name of this process that no other one has, of whatever machine."""
+    return f"{_IMPORTED}-{os.getpid()}"
 
 
 def initialize(

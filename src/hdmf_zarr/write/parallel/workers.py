@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent import futures
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from hdmf_zarr.errors import WorkerError
 from hdmf_zarr.write.parallel.feed import Feed
@@ -29,6 +30,7 @@ from hdmf_zarr.write.parallel.tasks import (
     forget,
     run_task,
 )
+from hdmf_zarr.write.parallel.threads import ThreadLimit
 from hdmf_zarr.write.progress import Bars
 from hdmf_zarr.write.regions import Region
 
@@ -124,10 +126,11 @@ class Workers:
         self._sources[source.key] = source
         return source
 
-    @property
-    def max_threads(self) -> int | None:
+    @cached_property
+    def max_threads(self) -> ThreadLimit | None:
         """Limit for tasks; threads of this process are the user's."""
-        return None if self.options.is_in_process else self.options.max_threads_per_process
+        count = self.options.max_threads_per_process
+        return None if count is None or self.options.is_in_process else ThreadLimit(count)
 
     # -- run -------------------------------------------------------------------------------------
 
