@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Literal, cast, get_args
 
 import numpy as np
@@ -316,6 +317,17 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         finally:
             self._hierarchy = None
             self._release_locks()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the store; a new one that an error has kept from being complete is removed."""
+        if error is not None and self._new_store is not None and self._process == os.getpid():
+            self._undo({})
+        self.close()
 
     def __del__(self) -> None:
         # A store that is only read holds nothing that has to be released.

@@ -23,7 +23,14 @@ from hdmf_zarr import Report, ZarrDataIO, ZarrIO, check
 from hdmf_zarr.checking import chunks, kinds
 from hdmf_zarr.checking.report import SEVERITIES, Finding, render
 from hdmf_zarr.cli import main
-from hdmf_zarr.errors import ChunkError, ModeError, NotAStoreError, OptionError, StoreNotFoundError
+from hdmf_zarr.errors import (
+    ChunkError,
+    MetadataError,
+    ModeError,
+    NotAStoreError,
+    OptionError,
+    StoreNotFoundError,
+)
 from tests.format2 import Format2Store, reference
 from tests.integration.test_remote import server  # noqa: F401 - a fixture
 
@@ -542,6 +549,38 @@ def test_broken_links_and_references_are_errors(store: Path) -> None:
     assert codes(check(store, fast=True)) == {"broken-link"}
 
 
+@pytest.mark.parametrize(
+    ("name", "other", "code"),
+    [
+        ("points", "group", "broken-attribute"),
+        ("points", "link", "broken-attribute"),
+        ("title", "scalar", "broken-attribute"),
+    ],
+    ids=["a reference", "a link", "a value"],
+)
+def test_an_attribute_with_the_name_of_an_object_is_an_error(
+    format3: Path, name: str, other: str, code: str
+) -> None:
+    def change(root: dict[str, Any]) -> None:
+        attributes = root["attributes"]
+        attributes[other] = attributes.pop(name, "text")
+
+    edit(format3 / "zarr.json", change)
+    finding = only(check(format3), code)
+    assert (finding.path, repr(other) in finding.message) == ("/", True)
+    with (
+        ZarrIO(format3, "r") as io,
+        pytest.raises(MetadataError, match=f"'{other}' and an object"),
+    ):
+        io.read_builder()
+
+
+def test_a_link_that_hides_an_object_is_an_error(format3: Path) -> None:
+    edit(format3 / "zarr.json", lambda root: root["attributes"]["_LINKS"][0].update(name="scalar"))
+    finding = only(check(format3), "broken-link")
+    assert (finding.path, "hides" in finding.message) == ("/scalar", True)
+
+
 def test_a_reference_of_an_attribute_is_followed(format3: Path) -> None:
     def change(document: dict[str, Any]) -> None:
         document["attributes"]["points"]["_REFERENCE"]["path"] = "/nowhere"
@@ -760,6 +799,18 @@ def test_repair_does_not_drop_attributes_that_are_nowhere_else(store: Path) -> N
     assert codes(report) == {"consolidated-metadata-differ", "not-repaired"}
     assert report.repaired == ()
     assert content(store) == before
+
+
+def test_repair_does_not_drop_an_attribute_that_is_nowhere_else(store: Path) -> None:
+    if (store / "zarr.json").exists():
+        own = store / "group" / "number" / "zarr.json"
+        edit(own, lambda document: document["attributes"].pop("unit"))
+    else:
+        edit(store / "group" / "number" / ".zattrs", lambda attributes: attributes.pop("unit"))
+    report = check(store, repair=True)
+    assert codes(report) == {"consolidated-metadata-differ", "not-repaired"}
+    with ZarrIO(store, "r") as io:
+        assert io.read_builder()["group/number"].attributes["unit"] == "V"
 
 
 @pytest.mark.parametrize(

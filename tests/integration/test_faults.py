@@ -24,6 +24,7 @@ from zarr.storage import MemoryStore
 from hdmf_zarr import ZarrDataIO, ZarrIO, check
 from hdmf_zarr.checking import repair
 from hdmf_zarr.errors import HDMFZarrError
+from hdmf_zarr.stores.lock import leftovers_beside
 from hdmf_zarr.transfer.upgrade import upgrade
 from tests.faults import FAULTS, Fault, FaultyStore, faulty_disk
 from tests.integration.test_transactions import OLD, append, content, tree, value_of, write
@@ -462,6 +463,19 @@ def test_a_folder_that_cannot_be_written_to(tmp_path: Path, immutable: Any) -> N
     with pytest.raises(PermissionError), ZarrIO(target, "w", get_manager()) as io:
         io.write_builder(tree(2.0))
     assert value_of(target) == 1.0
+
+
+def test_a_store_is_replaced_that_cannot_be_removed(tmp_path: Path, immutable: Any) -> None:
+    target = write(tmp_path / "file.zarr", 1.0)
+    immutable(target / "group" / "a")
+    for value in (2.0, 3.0):
+        with pytest.warns(UserWarning, match="which was replaced, cannot be removed"):
+            write(target, value)
+        assert value_of(target) == value
+    assert {found.code for found in check(target).findings} == {"leftover"}
+    (left,) = leftovers_beside(target)
+    target.rename(tmp_path / "new.zarr")
+    left.rename(target)  # where it gets its permissions back
 
 
 def test_permissions_that_are_lost_half_way(tmp_path: Path, immutable: Any) -> None:

@@ -165,9 +165,9 @@ def _why_not_rebuilt(examined: Examined, report: Report) -> str | None:
     for found in report.findings:
         if found.code != kinds.CONSOLIDATED_DIFFERS.code or found.key is None:
             continue
-        if found.key not in examined.own:
+        if (alone := _only_there(examined, found.key)) is not None:
             return (
-                f"/{found.key} is nowhere else; bring it back, or, if it was removed on purpose, have "
+                f"{alone} is nowhere else; bring it back, or, if it was removed on purpose, have "
                 "zarr.consolidate_metadata forget it"
             )
         changed.add(found.path)
@@ -179,6 +179,19 @@ def _why_not_rebuilt(examined: Examined, report: Report) -> str | None:
                 f"by the document of the node itself {found.place} would be worse: {found.message}"
             )
     return None
+
+
+def _only_there(examined: Examined, key: str) -> str | None:
+    """What of a document is in the consolidated metadata alone, in words."""
+    if key not in examined.own:
+        return f"/{key}"
+    held, own = ((found or {}).get(key) for found in (examined.held, examined.own))
+    if not key.endswith(format2.ATTRIBUTES):
+        held, own = ((document or {}).get("attributes") for document in (held, own))
+    if not isinstance(held, dict):
+        return None
+    lost = sorted(held.keys() - (own if isinstance(own, dict) else {}))
+    return f"the attribute {lost[0]!r:.80} of /{key}" if lost else None
 
 
 def _rebuild(examined: Examined, bytestore: ByteStore) -> int:

@@ -11,6 +11,7 @@ import logging
 import os
 import shutil
 import time
+import warnings
 from pathlib import Path
 
 from hdmf_zarr.errors import LostWriteError, StoreExistsError
@@ -121,7 +122,7 @@ class NewStore:
 
 def _remove_leftovers(target: Path) -> None:
     for path in leftovers_beside(target):
-        remove_beside(path)
+        _remove_replaced(path)
 
 
 def check_replaceable(location: Location, *, force: bool) -> None:
@@ -186,7 +187,7 @@ def put_in_place(built: Path, target: Path) -> None:
         os.replace(built, target)
         return
     if exchange(built, target):
-        remove_beside(built)
+        _remove_replaced(built)
         return
     aside = retired_path(target)
     os.rename(target, aside)
@@ -195,4 +196,13 @@ def put_in_place(built: Path, target: Path) -> None:
     except OSError:
         os.rename(aside, target)
         raise
-    remove_beside(aside)
+    _remove_replaced(aside)
+
+
+def _remove_replaced(path: Path) -> None:
+    """Remove what was replaced; the new store has its place whether that can be removed or not."""
+    try:
+        remove_beside(path)
+    except OSError as error:
+        message = f"{path}, which was replaced, cannot be removed: {error}; remove it by hand"
+        warnings.warn(message, UserWarning, stacklevel=2)
