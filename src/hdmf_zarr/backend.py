@@ -572,6 +572,11 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
                 f"cannot export to {self.source} in mode {self.mode!r}; use mode 'w', 'w-' or 'x'"
             )
         self._require_writable()
+        if not self._location.is_local and _location_of_io(src_io) == self._location:
+            raise OptionError(
+                f"{self.source} is both source and destination, and would be emptied before it is read; "
+                "export to another place"
+            )
         if link_data and not isinstance(src_io, ZarrIO):
             raise ModeError(
                 f"a Zarr store cannot link to the data of {src_io.source} ("

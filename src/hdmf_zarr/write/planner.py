@@ -63,6 +63,7 @@ from hdmf_zarr.errors import (
     EncodingError,
     HDMFZarrError,
     LayoutError,
+    OptionError,
 )
 from hdmf_zarr.hdf5 import (
     HDF5Source,
@@ -349,6 +350,7 @@ class _Planner:
             (is_export and not self.context.link_data)
             or is_hdf5
             or not can_link(location, self.context.destination)
+            or (location == self.context.destination and self.context.existing is None)
         ):
             if not is_export:
                 warnings.warn(
@@ -744,7 +746,10 @@ class _Planner:
         name = path.rpartition("/")[2]
         is_export = self.context.export_source is not None
         if location == self.context.destination:
-            return Link(name=name, path="/" + array_path)
+            if self._is_there(data):
+                return Link(name=name, path="/" + array_path)
+            self._check_readable_meanwhile()
+            return self._link_to_home(array_path, path) if is_export else None
         if location == self.context.export_source and not self.context.link_data and not link_data:
             return self._link_to_home(array_path, path)
         wanted = self.context.link_data if link_data is None else link_data
@@ -759,6 +764,21 @@ class _Planner:
             source=relative_source(location, self.context.destination),
             path="/" + array_path,
         )
+
+    def _is_there(self, data: zarr.Array[Any]) -> bool:
+        """Whether an array at the destination stays there: one of a store that is replaced goes with it."""
+        existing = self.context.existing
+        if existing is None:
+            return False
+        return existing.is_live or getattr(data, "hierarchy", None) is existing
+
+    def _check_readable_meanwhile(self) -> None:
+        """Raise unless a store that is replaced is there until the new one takes its place."""
+        if not self.context.destination.is_local:
+            raise OptionError(
+                f"{self.context.destination.uri} would be emptied before its own data are read: write to "
+                "another place"
+            )
 
     def _says_the_same(self, builder: DatasetBuilder, array: zarr.Array[Any]) -> bool:
         """Whether a link to an array loses nothing of the builder: its type and its attributes.
