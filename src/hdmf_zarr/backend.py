@@ -74,6 +74,7 @@ from hdmf_zarr.write.planner import (
     identified,
     plan_piece,
     plan_tree,
+    refuse_name_twice,
 )
 from hdmf_zarr.write.queue import Context, ZarrIODataChunkIteratorQueue
 from hdmf_zarr.write.specifications import (
@@ -838,6 +839,8 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         self._require_writable()
         path = _node_path(obj)
         hierarchy = self._ensure_hierarchy()
+        for name in attributes:
+            refuse_name_twice(hierarchy, path, name, as_what="attribute")
         context = self._plan_context(hierarchy, link_data=True, export_source=None, src_io=None)
         merged = attributes_with(hierarchy.attributes(path), attributes, context)
         hierarchy.set_document(path, {**hierarchy.documents[path], "attributes": merged})

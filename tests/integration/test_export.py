@@ -21,7 +21,7 @@ from zarr.codecs import BytesCodec, GzipCodec
 from zarr.storage import LocalStore, MemoryStore
 
 from hdmf_zarr import NWBZarrIO, ZarrDataIO, check
-from hdmf_zarr.errors import OptionError
+from hdmf_zarr.errors import OptionError, StoreExistsError
 from hdmf_zarr.read.specifications import read_specifications
 from tests.compare import assert_builders_equal, differences
 from tests.rich import NAMESPACE, START, rich_manager
@@ -764,7 +764,9 @@ def test_data_of_the_store_that_is_replaced_are_copied(tmp_path: Path) -> None:
         old = source.read().acquisition["series"]
         new = NWBFile("new", "new", START)
         new.add_acquisition(TimeSeries(name="other", data=old.data, unit="V", rate=2.0))
-        new.add_acquisition(TimeSeries(name="third", data=range(10), unit="V", timestamps=old.data))
+        new.add_acquisition(
+            TimeSeries(name="third", data=list(range(10)), unit="V", timestamps=old.data)
+        )
         with NWBZarrIO(path, "w") as io:
             io.write(new)
     with NWBZarrIO(path, "r") as io:
@@ -772,6 +774,22 @@ def test_data_of_the_store_that_is_replaced_are_copied(tmp_path: Path) -> None:
         assert acquisition["other"].data[:].tolist() == list(range(1, 11))
         assert acquisition["third"].timestamps[:].tolist() == list(range(1, 11))
     assert [found for found in check(path).findings if found.severity == "error"] == []
+
+
+@pytest.mark.parametrize("inside", ["copy.zarr", "acquisition/copy.zarr", "acquisition"])
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_nothing_is_written_inside_of_a_store(
+    tmp_path: Path, zarr_format: int, inside: str
+) -> None:
+    path = small(tmp_path / "file.nwb.zarr", zarr_format)
+    with (
+        NWBZarrIO(path, "r") as source,
+        NWBZarrIO(path / inside, "w", force_overwrite=True) as io,
+        pytest.raises(StoreExistsError, match=r"file\.nwb\.zarr, which is a store"),
+    ):
+        io.export(source)
+    assert [found for found in check(path).findings if found.severity == "error"] == []
+    assert not (path / "acquisition" / ".copy.zarr.lock").exists()
 
 
 def test_a_store_that_is_emptied_first_is_not_exported_onto_itself() -> None:

@@ -22,7 +22,7 @@ from pynwb.spec import NWBDatasetSpec, NWBGroupSpec, NWBNamespace
 from zarr.storage import MemoryStore
 
 from hdmf_zarr import NWBZarrIO, ZarrIO, check, nwb
-from hdmf_zarr.errors import BrokenLinkError, LostWriteError, ModeError
+from hdmf_zarr.errors import BrokenLinkError, EncodingError, LostWriteError, ModeError
 from hdmf_zarr.stores import LocalByteStore
 from hdmf_zarr.utils import ZarrReference
 
@@ -143,6 +143,40 @@ def test_a_store_is_written_piece_by_piece(tmp_path, store):
         assert root["group/data"].attributes == {"unit": "V"}
         assert root["reference"].data.builder is root["group/data"]
         assert root.links["link"].builder is root["group/data"]
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda io, data: io.write_attributes("group", {"data": 1}),
+        lambda io, data: io.write_attributes("", {"link": 1}),
+        lambda io, data: io.write_link("group", LinkBuilder(data, "data")),
+        lambda io, data: io.write_link("", LinkBuilder(data, "title")),
+        lambda io, data: io.write_dataset("", DatasetBuilder("title", [1, 2])),
+        lambda io, data: io.write_dataset("", DatasetBuilder("group", [1, 2])),
+        lambda io, data: io.write_dataset("", DatasetBuilder("link", [1, 2])),
+        lambda io, data: io.write_group("group", GroupBuilder("data")),
+        lambda io, data: io.write_group("", GroupBuilder("title")),
+        lambda io, data: io.write_group("", GroupBuilder("link")),
+    ],
+)
+def test_a_name_is_not_given_twice(tmp_path, write, zarr_format):
+    data = DatasetBuilder("data", np.arange(3))
+    root = GroupBuilder("root", attributes={"title": "old"})
+    root.set_group(GroupBuilder("group", datasets={"data": data}))
+    root.set_link(LinkBuilder(data, "link"))
+    target = tmp_path / "file.zarr"
+    with ZarrIO(target, "w", zarr_format=zarr_format) as io:
+        io.write_builder(root)
+    with ZarrIO(target, "r+") as io, pytest.raises(EncodingError, match="choose another name"):
+        write(io, io.read_builder()["group"]["data"])
+    assert check(target).findings == ()
+    with ZarrIO(target, "r") as io:
+        root = io.read_builder()
+        assert root.attributes == {"title": "old"}
+        assert root.links["link"].builder is root["group"]["data"]
+        assert root["group"]["data"].data[:].tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["a store", "nothing"])

@@ -199,6 +199,36 @@ def plan_piece(builder: Builder, context: PlanContext, parent: str) -> TreePlan:
     return _Planner(context).plan_piece(builder, parent)
 
 
+def refuse_name_twice(
+    existing: Hierarchy, parent: str, name: str, *, as_what: Literal["link", "object", "attribute"]
+) -> None:
+    """Raise `EncodingError` if something else in a group has a name; HDMF knows all by it.
+
+    Parameters
+    ----------
+    existing : Hierarchy
+    parent : str
+        Path of the group.
+    name : str
+    as_what : {"link", "object", "attribute"}
+        What gets the name; one of the same kind is replaced.
+    """
+    if existing.node_type(parent) != "group":
+        return
+    attributes, convention = existing.attributes(parent), existing.convention
+    has_it = {
+        "object": _join(parent, name) in existing,
+        "link": any(link.name == name for link in convention.decode_links(attributes)),
+        "attribute": name in convention.user_attributes(attributes),
+    }
+    for what, is_there in has_it.items():
+        if is_there and what != as_what:
+            raise EncodingError(
+                f"the name {name!r} is that of an {what} there".replace("an link", "a link")
+                + "; choose another name"
+            )
+
+
 def attributes_with(
     old: dict[str, JSON], attributes: dict[str, Any], context: PlanContext
 ) -> dict[str, JSON]:
@@ -233,8 +263,13 @@ class _Planner:
         existing = self.context.existing
         if existing is None or parent not in existing:
             raise BrokenLinkError(f"{self.context.destination.uri} has no group at /{parent}")
+        kind = "array" if isinstance(builder, DatasetBuilder) else "group"
         with self._at(parent):
             self._check_name(builder.name)
+            if path in existing and kind != existing.node_type(path):
+                raise EncodingError(
+                    f"{builder.name!r} is another kind of object there; choose another name"
+                )
         if isinstance(builder, BaseBuilder):
             self._assign_paths(builder, path)
         top: Any = builder
@@ -244,6 +279,8 @@ class _Planner:
             self._assign_paths(top, "")
         self._decide_links()
         links = self._plan_children([builder], parent)
+        with self._at(parent):
+            refuse_name_twice(existing, parent, builder.name, as_what="link" if links else "object")
         if links:
             old = existing.attributes(parent)
             new = {link.name for link in links}

@@ -59,6 +59,8 @@ class NewStore:
     ------
     LockedError
         If somebody is writing to the local store that this one is to replace.
+    StoreExistsError
+        If it would lie inside of another store.
     """
 
     def __init__(self, location: Location, zarr_format: int = 3) -> None:
@@ -67,6 +69,7 @@ class NewStore:
         self.lock: WriterLock | None = None
         if isinstance(bytestore, LocalByteStore):
             target = bytestore.root
+            _check_outside(target)
             target.parent.mkdir(parents=True, exist_ok=True)
             self.lock = WriterLock.acquire(target)
             if self.lock.is_held:
@@ -140,6 +143,15 @@ def check_replaceable(location: Location, *, force: bool) -> None:
     raise StoreExistsError(
         f"{location.uri} is {what}; mode 'w' replaces it only with force_overwrite=True"
     )
+
+
+def _check_outside(target: Path) -> None:
+    """Raise `StoreExistsError` for a place inside of a store, whose metadata would not know what is there."""
+    for folder in reversed(target.resolve().parents):
+        if _is_store(folder):
+            raise StoreExistsError(
+                f"{target} lies in {folder}, which is a store; write to a place outside of it"
+            )
 
 
 def store_exists(location: Location) -> bool:
