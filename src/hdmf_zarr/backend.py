@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Literal, cast, get_args
 
 import numpy as np
@@ -73,6 +74,7 @@ from hdmf_zarr.write.planner import (
     identified,
     plan_piece,
     plan_tree,
+    refuse_name_twice,
 )
 from hdmf_zarr.write.queue import Context, ZarrIODataChunkIteratorQueue
 from hdmf_zarr.write.specifications import (
@@ -317,6 +319,17 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             self._hierarchy = None
             self._release_locks()
 
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the store; a new one that an error has kept from being complete is removed."""
+        if error is not None and self._new_store is not None and self._process == os.getpid():
+            self._undo({})
+        self.close()
+
     def __del__(self) -> None:
         # A store that is only read holds nothing that has to be released.
         if getattr(self, "_ZarrIO__mode", "r") not in READING_MODES:
@@ -560,6 +573,11 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
                 f"cannot export to {self.source} in mode {self.mode!r}; use mode 'w', 'w-' or 'x'"
             )
         self._require_writable()
+        if not self._location.is_local and _location_of_io(src_io) == self._location:
+            raise OptionError(
+                f"{self.source} is both source and destination, and would be emptied before it is read; "
+                "export to another place"
+            )
         if link_data and not isinstance(src_io, ZarrIO):
             raise ModeError(
                 f"a Zarr store cannot link to the data of {src_io.source} ("
@@ -821,6 +839,8 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         self._require_writable()
         path = _node_path(obj)
         hierarchy = self._ensure_hierarchy()
+        for name in attributes:
+            refuse_name_twice(hierarchy, path, name, as_what="attribute")
         context = self._plan_context(hierarchy, link_data=True, export_source=None, src_io=None)
         merged = attributes_with(hierarchy.attributes(path), attributes, context)
         hierarchy.set_document(path, {**hierarchy.documents[path], "attributes": merged})

@@ -23,7 +23,14 @@ from hdmf_zarr import Report, ZarrDataIO, ZarrIO, check
 from hdmf_zarr.checking import chunks, kinds
 from hdmf_zarr.checking.report import SEVERITIES, Finding, render
 from hdmf_zarr.cli import main
-from hdmf_zarr.errors import ModeError, NotAStoreError, OptionError, StoreNotFoundError
+from hdmf_zarr.errors import (
+    ChunkError,
+    MetadataError,
+    ModeError,
+    NotAStoreError,
+    OptionError,
+    StoreNotFoundError,
+)
 from tests.format2 import Format2Store, reference
 from tests.integration.test_remote import server  # noqa: F401 - a fixture
 
@@ -183,6 +190,30 @@ def test_shards_are_decoded_chunk_by_chunk(tmp_path: Path, monkeypatch) -> None:
     content[-10] ^= 1  # the index, which has a checksum
     shard.write_bytes(content)
     assert only(check(path), "broken-chunk").key == "data/c.1.0"
+
+
+@pytest.mark.parametrize("lost", [(), ("c.0",)], ids=["every chunk", "chunks that are absent"])
+@pytest.mark.parametrize("checksum", [False, True])
+def test_an_empty_shard_is_not_read_as_the_fill_value(
+    tmp_path: Path,
+    lost: tuple[str, ...],
+    checksum: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    path = tmp_path / "file.zarr"
+    data = ZarrDataIO(np.arange(1, 65), chunks=(4,), shards=(16,), checksum=checksum)
+    with ZarrIO(path, "w") as io:
+        io.write_builder(GroupBuilder("root", datasets={"data": DatasetBuilder("data", data)}))
+    for name in lost:
+        (path / "data" / name).unlink()
+        edit_both(path, "data", lambda document: document["attributes"].update(_STORED_CHUNKS=3))
+    (path / "data" / "c.3").write_bytes(b"")
+    assert "/data/c.3" in {found.place for found in check(path).findings}
+    with ZarrIO(path, "r") as io:
+        array = io.read_builder()["data"].data
+        assert array[16:48].tolist() == list(range(17, 49))
+        for selection in (slice(None), slice(48, 64), slice(40, 64), 50):
+            with pytest.raises(ChunkError, match=r"file\.zarr:/data"):
+                array[selection]
 
 
 # -- chunks ----------------------------------------------------------------------------------------
@@ -518,6 +549,38 @@ def test_broken_links_and_references_are_errors(store: Path) -> None:
     assert codes(check(store, fast=True)) == {"broken-link"}
 
 
+@pytest.mark.parametrize(
+    ("name", "other", "code"),
+    [
+        ("points", "group", "broken-attribute"),
+        ("points", "link", "broken-attribute"),
+        ("title", "scalar", "broken-attribute"),
+    ],
+    ids=["a reference", "a link", "a value"],
+)
+def test_an_attribute_with_the_name_of_an_object_is_an_error(
+    format3: Path, name: str, other: str, code: str
+) -> None:
+    def change(root: dict[str, Any]) -> None:
+        attributes = root["attributes"]
+        attributes[other] = attributes.pop(name, "text")
+
+    edit(format3 / "zarr.json", change)
+    finding = only(check(format3), code)
+    assert (finding.path, repr(other) in finding.message) == ("/", True)
+    with (
+        ZarrIO(format3, "r") as io,
+        pytest.raises(MetadataError, match=f"'{other}' and an object"),
+    ):
+        io.read_builder()
+
+
+def test_a_link_that_hides_an_object_is_an_error(format3: Path) -> None:
+    edit(format3 / "zarr.json", lambda root: root["attributes"]["_LINKS"][0].update(name="scalar"))
+    finding = only(check(format3), "broken-link")
+    assert (finding.path, "hides" in finding.message) == ("/scalar", True)
+
+
 def test_a_reference_of_an_attribute_is_followed(format3: Path) -> None:
     def change(document: dict[str, Any]) -> None:
         document["attributes"]["points"]["_REFERENCE"]["path"] = "/nowhere"
@@ -722,6 +785,69 @@ def test_repair_never_drops_the_only_copy_of_metadata(format3: Path) -> None:
     assert content(format3) == before
     (format3 / "group" / "text" / "zarr.json").write_text("{")
     assert "not-repaired" in codes(check(format3, repair=True))
+
+
+def test_repair_does_not_drop_attributes_that_are_nowhere_else(store: Path) -> None:
+    if (store / "zarr.json").exists():
+        with ZarrIO(store, "r+") as io:
+            io.write_group("", GroupBuilder("settings", attributes={"rate": 30}))
+        (store / "settings" / "zarr.json").unlink()
+    else:
+        (store / ".zattrs").unlink()
+    before = content(store)
+    report = check(store, repair=True)
+    assert codes(report) == {"consolidated-metadata-differ", "not-repaired"}
+    assert report.repaired == ()
+    assert content(store) == before
+
+
+def test_repair_does_not_drop_an_attribute_that_is_nowhere_else(store: Path) -> None:
+    if (store / "zarr.json").exists():
+        own = store / "group" / "number" / "zarr.json"
+        edit(own, lambda document: document["attributes"].pop("unit"))
+    else:
+        edit(store / "group" / "number" / ".zattrs", lambda attributes: attributes.pop("unit"))
+    report = check(store, repair=True)
+    assert codes(report) == {"consolidated-metadata-differ", "not-repaired"}
+    with ZarrIO(store, "r") as io:
+        assert io.read_builder()["group/number"].attributes["unit"] == "V"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"shape": [2, 2]},
+        {"data_type": "int16"},
+        {"chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [1, 1]}}},
+        {"codecs": [{"name": "unheard of"}]},
+        {"attributes": {"_LINKS": [{"name": "link", "source": ".", "path": "/nowhere"}]}},
+        {"node_type": "group"},
+    ],
+    ids=["shape", "data type", "chunks", "codecs", "link", "node type"],
+)
+def test_repair_does_not_take_a_damaged_document_for_the_right_one(
+    format3: Path, change: dict[str, Any]
+) -> None:
+    """Readers, who see the consolidated metadata, read the array; by its own document they could not."""
+    node = "group/number" if "attributes" not in change else "group"
+    edit(format3 / node / "zarr.json", lambda document: document.update(change))
+    for path in (format3, *format3.rglob("*")):
+        os.utime(path, (0, 0))
+    before = content(format3)
+    report = check(format3, repair=True)
+    assert "not-repaired" in codes(report)
+    assert report.repaired == ()
+    assert content(format3) == before
+
+
+def test_a_broken_array_of_format2_does_not_stop_a_repair(tmp_path: Path) -> None:
+    store = Path(write(tmp_path / "file.zarr", 2))
+    broken = store / "group" / "number"
+    (broken / ".zarray").write_text("{}")
+    edit(store / ".zmetadata", lambda held: held["metadata"].update({"group/number/.zarray": {}}))
+    report = check(store, repair=True)
+    assert {"broken-array"} <= codes(report)
+    assert report.repaired == ()
 
 
 def test_repair_does_not_show_what_a_stopped_write_has_left(format3: Path) -> None:

@@ -20,7 +20,8 @@ from pynwb import NWBHDF5IO, NWBFile, TimeSeries, validate
 from zarr.codecs import BytesCodec, GzipCodec
 from zarr.storage import LocalStore, MemoryStore
 
-from hdmf_zarr import NWBZarrIO, ZarrDataIO
+from hdmf_zarr import NWBZarrIO, ZarrDataIO, check
+from hdmf_zarr.errors import OptionError, StoreExistsError
 from hdmf_zarr.read.specifications import read_specifications
 from tests.compare import assert_builders_equal, differences
 from tests.rich import NAMESPACE, START, rich_manager
@@ -721,3 +722,85 @@ def test_an_external_link_of_hdf5_is_copied(rich_hdf5: Path, tmp_path: Path) -> 
     with open_io(tmp_path / "copy.zarr") as io:
         np.testing.assert_array_equal(io.read().acquisition["ts"].data[:], expected)
     assert (tmp_path / "copy.zarr/acquisition/ts/data/zarr.json").exists()
+
+
+# -- onto itself -----------------------------------------------------------------------------------
+
+
+def small(path: Any, zarr_format: int = 3) -> Any:
+    nwbfile = NWBFile("small", "small", START)
+    series = TimeSeries(name="series", data=np.arange(1, 11), unit="V", rate=1.0)
+    nwbfile.add_acquisition(series)
+    nwbfile.add_trial(start_time=0.0, stop_time=1.0, timeseries=[series])
+    with NWBZarrIO(path, "w", zarr_format=zarr_format) as io:
+        io.write(nwbfile)
+    return path
+
+
+@pytest.mark.parametrize("link_data", [False, True])
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_a_store_is_exported_onto_itself(
+    tmp_path: Path,
+    zarr_format: int,
+    link_data: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    path = small(tmp_path / "file.nwb.zarr", zarr_format)
+    with NWBZarrIO(path, "r") as source:
+        nwbfile = source.read()
+        nwbfile.add_acquisition(TimeSeries(name="more", data=[1.0, 2.0], unit="V", rate=1.0))
+        with NWBZarrIO(path, "w") as io:
+            io.export(source, nwbfile, write_args={"link_data": link_data})
+    with NWBZarrIO(path, "r") as io:
+        nwbfile = io.read()
+        assert nwbfile.acquisition["series"].data[:].tolist() == list(range(1, 11))
+        assert nwbfile.acquisition["more"].data[:].tolist() == [1.0, 2.0]
+        assert nwbfile.trials["timeseries"][0][0].timeseries is nwbfile.acquisition["series"]
+    assert [found for found in check(path).findings if found.severity == "error"] == []
+
+
+def test_data_of_the_store_that_is_replaced_are_copied(tmp_path: Path) -> None:
+    path = small(tmp_path / "file.nwb.zarr")
+    with NWBZarrIO(path, "r") as source:
+        old = source.read().acquisition["series"]
+        new = NWBFile("new", "new", START)
+        new.add_acquisition(TimeSeries(name="other", data=old.data, unit="V", rate=2.0))
+        new.add_acquisition(
+            TimeSeries(name="third", data=list(range(10)), unit="V", timestamps=old.data)
+        )
+        with NWBZarrIO(path, "w") as io:
+            io.write(new)
+    with NWBZarrIO(path, "r") as io:
+        acquisition = io.read().acquisition
+        assert acquisition["other"].data[:].tolist() == list(range(1, 11))
+        assert acquisition["third"].timestamps[:].tolist() == list(range(1, 11))
+    assert [found for found in check(path).findings if found.severity == "error"] == []
+
+
+@pytest.mark.parametrize("inside", ["copy.zarr", "acquisition/copy.zarr", "acquisition"])
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_nothing_is_written_inside_of_a_store(
+    tmp_path: Path, zarr_format: int, inside: str
+) -> None:
+    path = small(tmp_path / "file.nwb.zarr", zarr_format)
+    with (
+        NWBZarrIO(path, "r") as source,
+        NWBZarrIO(path / inside, "w", force_overwrite=True) as io,
+        pytest.raises(StoreExistsError, match=r"file\.nwb\.zarr, which is a store"),
+    ):
+        io.export(source)
+    assert [found for found in check(path).findings if found.severity == "error"] == []
+    assert not (path / "acquisition" / ".copy.zarr.lock").exists()
+
+
+def test_a_store_that_is_emptied_first_is_not_exported_onto_itself() -> None:
+    store = small(MemoryStore())
+    with NWBZarrIO(store, "r") as source:
+        nwbfile = source.read()
+        with NWBZarrIO(store, "w") as io, pytest.raises(OptionError, match="another place"):
+            io.export(source)
+        new = NWBFile("new", "new", START)
+        data = nwbfile.acquisition["series"].data
+        new.add_acquisition(TimeSeries(name="other", data=data, unit="V", rate=2.0))
+        with NWBZarrIO(store, "w") as io, pytest.raises(OptionError, match="another place"):
+            io.write(new)
+        assert nwbfile.acquisition["series"].data[:].tolist() == list(range(1, 11))

@@ -24,6 +24,7 @@ from zarr.storage import MemoryStore
 from hdmf_zarr import ZarrDataIO, ZarrIO, check
 from hdmf_zarr.checking import repair
 from hdmf_zarr.errors import HDMFZarrError
+from hdmf_zarr.stores.lock import leftovers_beside
 from hdmf_zarr.transfer.upgrade import upgrade
 from tests.faults import FAULTS, Fault, FaultyStore, faulty_disk
 from tests.integration.test_transactions import OLD, append, content, tree, value_of, write
@@ -406,7 +407,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("no file system can be mounted here")
     yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    # Lazily: a writer that was left as if it had been killed still holds its folder.
+    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def test_a_disk_that_is_really_full(small_disk: Path) -> None:
@@ -422,6 +424,32 @@ def test_a_disk_that_is_really_full(small_disk: Path) -> None:
     io.close()
     assert value_of(target) == 1.0
     assert [path.name for path in small_disk.iterdir()] == ["file.zarr"]
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_an_append_that_has_filled_a_disk_is_undone(small_disk: Path, zarr_format: int) -> None:
+    """What goes gives room for what comes back, so that nothing has to be removed by hand."""
+    target = small_disk / "file.zarr"
+    write_small(target, 1, zarr_format)
+    before = [path for path in target.rglob("*") if path.is_file()]
+    io = ZarrIO(target, "r+", get_manager())
+    io.open()
+    io.read_builder()["group/numbers"].data.append(np.full(7, 1))
+    io.write_group("", GroupBuilder("lost", datasets={"x": DatasetBuilder("x", np.ones(9))}))
+    io._release_locks()
+    io._is_open = False  # as if the process had ended
+    with (
+        (small_disk / "large").open("wb", buffering=0) as file,
+        pytest.raises(OSError, match="left"),
+    ):
+        while True:
+            file.write(bytes(4096))
+    report = check(target, repair=True)
+    assert report.findings == ()
+    assert any("undid an append" in done for done in report.repaired)
+    assert sorted(path for path in target.rglob("*") if path.is_file()) == sorted(before)
+    with ZarrIO(target, "r", get_manager()) as io:
+        assert set(io.read_builder()["group/numbers"].data[:].tolist()) == {1}
 
 
 @pytest.fixture
@@ -462,6 +490,19 @@ def test_a_folder_that_cannot_be_written_to(tmp_path: Path, immutable: Any) -> N
     with pytest.raises(PermissionError), ZarrIO(target, "w", get_manager()) as io:
         io.write_builder(tree(2.0))
     assert value_of(target) == 1.0
+
+
+def test_a_store_is_replaced_that_cannot_be_removed(tmp_path: Path, immutable: Any) -> None:
+    target = write(tmp_path / "file.zarr", 1.0)
+    immutable(target / "group" / "a")
+    for value in (2.0, 3.0):
+        with pytest.warns(UserWarning, match="which was replaced, cannot be removed"):
+            write(target, value)
+        assert value_of(target) == value
+    assert {found.code for found in check(target).findings} == {"leftover"}
+    (left,) = leftovers_beside(target)
+    target.rename(tmp_path / "new.zarr")
+    left.rename(target)  # where it gets its permissions back
 
 
 def test_permissions_that_are_lost_half_way(tmp_path: Path, immutable: Any) -> None:

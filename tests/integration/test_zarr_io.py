@@ -21,8 +21,9 @@ from pynwb import get_type_map as get_nwb_type_map
 from pynwb.spec import NWBDatasetSpec, NWBGroupSpec, NWBNamespace
 from zarr.storage import MemoryStore
 
-from hdmf_zarr import NWBZarrIO, ZarrIO, nwb
-from hdmf_zarr.errors import BrokenLinkError, ModeError
+from hdmf_zarr import NWBZarrIO, ZarrIO, check, nwb
+from hdmf_zarr.errors import BrokenLinkError, EncodingError, LostWriteError, ModeError
+from hdmf_zarr.stores import LocalByteStore
 from hdmf_zarr.utils import ZarrReference
 
 
@@ -142,6 +143,93 @@ def test_a_store_is_written_piece_by_piece(tmp_path, store):
         assert root["group/data"].attributes == {"unit": "V"}
         assert root["reference"].data.builder is root["group/data"]
         assert root.links["link"].builder is root["group/data"]
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda io, data: io.write_attributes("group", {"data": 1}),
+        lambda io, data: io.write_attributes("", {"link": 1}),
+        lambda io, data: io.write_link("group", LinkBuilder(data, "data")),
+        lambda io, data: io.write_link("", LinkBuilder(data, "title")),
+        lambda io, data: io.write_dataset("", DatasetBuilder("title", [1, 2])),
+        lambda io, data: io.write_dataset("", DatasetBuilder("group", [1, 2])),
+        lambda io, data: io.write_dataset("", DatasetBuilder("link", [1, 2])),
+        lambda io, data: io.write_group("group", GroupBuilder("data")),
+        lambda io, data: io.write_group("", GroupBuilder("title")),
+        lambda io, data: io.write_group("", GroupBuilder("link")),
+    ],
+)
+def test_a_name_is_not_given_twice(tmp_path, write, zarr_format):
+    data = DatasetBuilder("data", np.arange(3))
+    root = GroupBuilder("root", attributes={"title": "old"})
+    root.set_group(GroupBuilder("group", datasets={"data": data}))
+    root.set_link(LinkBuilder(data, "link"))
+    target = tmp_path / "file.zarr"
+    with ZarrIO(target, "w", zarr_format=zarr_format) as io:
+        io.write_builder(root)
+    with ZarrIO(target, "r+") as io, pytest.raises(EncodingError, match="choose another name"):
+        write(io, io.read_builder()["group"]["data"])
+    assert check(target).findings == ()
+    with ZarrIO(target, "r") as io:
+        root = io.read_builder()
+        assert root.attributes == {"title": "old"}
+        assert root.links["link"].builder is root["group"]["data"]
+        assert root["group"]["data"].data[:].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["a store", "nothing"])
+def test_an_error_between_pieces_leaves_what_was_there(tmp_path, before):
+    target = tmp_path / "pieces.zarr"
+    if before:
+        with ZarrIO(target, "w") as io:
+            io.write_builder(GroupBuilder("root", attributes={"title": "old"}))
+    with pytest.raises(KeyboardInterrupt), ZarrIO(target, "w") as io:
+        io.write_group("", GroupBuilder("half"))
+        raise KeyboardInterrupt
+    assert not io.is_open()
+    assert [path.name for path in tmp_path.iterdir()] == ["pieces.zarr"] * before
+    if before:
+        with ZarrIO(target, "r") as io:
+            assert io.read_builder().attributes == {"title": "old"}
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_what_was_not_undone_is_not_committed(tmp_path, monkeypatch, zarr_format):
+    """A second interrupt comes while a failed write is undone."""
+    target = tmp_path / "file.zarr"
+    with ZarrIO(target, "w", zarr_format=zarr_format) as io:
+        io.write_builder(GroupBuilder("root", attributes={"title": "old"}))
+
+    set_object = LocalByteStore.set
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def set_first(store: LocalByteStore, key: str, value: bytes) -> None:
+        if "second" in key:
+            raise KeyboardInterrupt
+        set_object(store, key, value)
+
+    half = GroupBuilder("half")
+    for name in ("first", "second"):
+        half.set_dataset(DatasetBuilder(name, np.ones(2)))
+    io = ZarrIO(target, "r+")
+    io.open()
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(LocalByteStore, "set", set_first)
+        patch.setattr(LocalByteStore, "delete_prefix", interrupted)
+        io.write_group("", half)
+    with pytest.raises(LostWriteError, match="nothing is committed"):
+        io.close()
+    with ZarrIO(target, "r") as io:
+        assert dict(io.read_builder().groups) == {}
+    with ZarrIO(target, "r+") as io:
+        io.write_group("", GroupBuilder("whole"))
+    assert check(target).findings == ()
+    with ZarrIO(target, "r") as io:
+        assert list(io.read_builder().groups) == ["whole"]
 
 
 def test_a_piece_below_a_group_that_is_missing_is_refused(tmp_path):

@@ -201,6 +201,7 @@ def check_contents(
     ----------
     examined : Examined
     chunks : mapping of str to ArrayChunks
+        Of the arrays that are looked at.
     jobs : int
         Threads.
     advance : callable
@@ -259,6 +260,8 @@ def _tasks(
     examined: Examined, chunks: Mapping[str, ArrayChunks]
 ) -> Iterator[tuple[_Task, str, tuple[int, ...]]]:
     for path in examined.arrays():
+        if path not in chunks:
+            continue
         task = _task(examined, path)
         if task is None:
             continue  # which is a finding of its own
@@ -310,6 +313,8 @@ def _check_chunk(
         kind = kinds.ABSENT_CHUNKS if is_absent else kinds.MISSING_CHUNK
         return 0, [Finding.of(kind, task.path, f"the chunk at {list(at)} is missing", key=key)]
     try:
+        if not encoded:
+            raise MetadataError("it is empty")
         _check_native(task, encoded)
         _check_size(task, encoded)
         loops.run(_decode(task, encoded))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from hdmf_zarr.checking import kinds
@@ -70,6 +70,7 @@ def check_names(examined: Examined) -> Iterator[Finding]:
                 links = tuple(link.name for link in decoded)
             except ValueError:
                 pass  # a finding of the links
+        yield from _check_distinct(examined, parent, children, links)
         for name in links:
             if reason := names.why_unsafe(name):
                 yield Finding.of(
@@ -83,6 +84,23 @@ def check_names(examined: Examined) -> Iterator[Finding]:
         for first, second in names.differing_in_case(together):
             message = f"{first!r} and {second!r} differ only in case"
             yield Finding.of(kinds.NAMES_DIFFER_IN_CASE, parent, message)
+
+
+def _check_distinct(
+    examined: Examined, path: str, children: Iterable[str], links: Iterable[str]
+) -> Iterator[Finding]:
+    """What is in a group has one name each: HDMF knows attributes, objects and links by it."""
+    objects, linked = set(children), set(links)
+    for name in sorted(objects & linked):
+        message = f"the link hides the object /{path}/{name}, which has its name"
+        yield Finding.of(kinds.BROKEN_LINK, f"{path}/{name}", message)
+    hierarchy = examined.hierarchy
+    if path not in hierarchy or hierarchy.node_type(path) != "group":
+        return
+    attributes = hierarchy.convention.user_attributes(hierarchy.attributes(path))
+    for name in sorted(attributes.keys() & (objects | linked)):
+        message = f"the attribute {name!r:.80} has the name of an object in the group"
+        yield Finding.of(kinds.BROKEN_ATTRIBUTE, path, message)
 
 
 def symbolic_links(examined: Examined) -> list[str]:

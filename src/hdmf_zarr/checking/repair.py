@@ -52,6 +52,22 @@ _OF_CONSOLIDATED = frozenset(
     )
 )
 
+_WORSE = frozenset(
+    kind.code
+    for kind in (
+        kinds.BROKEN_ARRAY,
+        kinds.BROKEN_ATTRIBUTE,
+        kinds.BROKEN_CHUNK,
+        kinds.BROKEN_LINK,
+        kinds.BROKEN_REFERENCE,
+        kinds.MISSING_CHUNK,
+        kinds.NODE_IN_ARRAY,
+        kinds.STALE_CHUNK,
+        kinds.UNKNOWN_KEY,
+    )
+)
+"""What readers that see the consolidated metadata, which are not the node's own, may not have to bear."""
+
 
 def repair(examined: Examined, report: Report) -> tuple[list[str], list[Finding]]:
     """Rebuild the consolidated metadata and remove leftovers, where that loses nothing.
@@ -149,17 +165,33 @@ def _why_not_rebuilt(examined: Examined, report: Report) -> str | None:
     for found in report.findings:
         if found.code != kinds.CONSOLIDATED_DIFFERS.code or found.key is None:
             continue
+        if (alone := _only_there(examined, found.key)) is not None:
+            return (
+                f"{alone} is nowhere else; bring it back, or, if it was removed on purpose, have "
+                "zarr.consolidate_metadata forget it"
+            )
         changed.add(found.path)
-        if found.key not in examined.own and _holds_anything(examined, found.path.strip("/")):
-            return f"/{found.key} is nowhere else, and there are chunks of it"
-    lost = {found.path for found in report.findings if found.code == kinds.MISSING_CHUNK.code}
-    if changed & lost:
-        return f"chunks of {sorted(changed & lost)[0]} are missing: its write did not finish"
+    for found in report.findings:
+        # That of a link has the path of the link.
+        is_worse = bool(changed & {found.path, found.path.rpartition("/")[0] or "/"})
+        if is_worse and found.code in _WORSE:
+            return (
+                f"by the document of the node itself {found.place} would be worse: {found.message}"
+            )
     return None
 
 
-def _holds_anything(examined: Examined, path: str) -> bool:
-    return any(key.startswith(path + "/") for key in examined.sizes or ())
+def _only_there(examined: Examined, key: str) -> str | None:
+    """What of a document is in the consolidated metadata alone, in words."""
+    if key not in examined.own:
+        return f"/{key}"
+    held, own = ((found or {}).get(key) for found in (examined.held, examined.own))
+    if not key.endswith(format2.ATTRIBUTES):
+        held, own = ((document or {}).get("attributes") for document in (held, own))
+    if not isinstance(held, dict):
+        return None
+    lost = sorted(held.keys() - (own if isinstance(own, dict) else {}))
+    return f"the attribute {lost[0]!r:.80} of /{key}" if lost else None
 
 
 def _rebuild(examined: Examined, bytestore: ByteStore) -> int:

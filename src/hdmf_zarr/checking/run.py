@@ -163,9 +163,22 @@ def _repair(location: Location, jobs: int) -> tuple[list[str], list[Finding]]:
     writable(location)
     with locked(location) as removed:
         examined = examine(location)
-        before = run(prepare(examined, fast=True, jobs=jobs), fast=True)
+        checking = prepare(examined, fast=True, jobs=jobs)
+        before = run(checking, fast=True)
+        before = replace(before, findings=(*before.findings, *_of_changed(checking, before)))
         done, kept = repair_store(examined, before)
     return [*done, *removed], kept
+
+
+def _of_changed(checking: Checking, report: Report) -> Iterator[Finding]:
+    """Decode the chunks of arrays of which the consolidated metadata say something else."""
+    differing = {
+        found.path.strip("/")
+        for found in report.findings
+        if found.code == kinds.CONSOLIDATED_DIFFERS.code
+    }
+    arrays = {path: array for path, array in checking.arrays.items() if path in differing}
+    yield from replace(checking, arrays=arrays, progress=None).contents()
 
 
 def _with_archive(report: Report, checking: Checking) -> Report:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from hdmf_zarr.checking.chunks import ArrayChunks, sort_chunks
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.errors import HDMFZarrError
-from hdmf_zarr.stores import ByteStore, Hierarchy
+from hdmf_zarr.stores import ByteStore, Hierarchy, format2
 from hdmf_zarr.stores.documents import comparable
 from hdmf_zarr.stores.names import METADATA_KEYS
 from hdmf_zarr.stores.presence import grid_of, stored_chunks, writes_every_chunk
@@ -51,7 +51,9 @@ def _documents(bytestore: ByteStore) -> dict[str, dict[str, JSON]]:
     return {
         path: document
         for path, document in own.documents.items()
-        if path in held and comparable(held[path]) == comparable(document)
+        if format2.BROKEN not in document
+        and path in held
+        and comparable(held[path]) == comparable(document)
     }
 
 

@@ -249,7 +249,7 @@ class TreeReader:
             if _is_reference(self.hierarchy, value):
                 self._references.append((builder, name, value))
             else:
-                set_attribute(builder, name, value)
+                self._set(builder, name, value)
         self._on_built(builder)
         return builder
 
@@ -403,7 +403,20 @@ class TreeReader:
             where = f"{builder.location}/{builder.name}".replace("//", "/")
             self._warn(f"attribute {name!r} of {self.hierarchy.uri}:{where}", error)
             return
-        builder.set_attribute(name, targets if isinstance(value, list) else targets[0])
+        self._set(builder, name, targets if isinstance(value, list) else targets[0])
+
+    def _set(self, builder: BaseBuilder, name: str, value: Any) -> None:
+        try:
+            set_attribute(builder, name, value)
+        except ValueError as error:
+            raise self._clash(builder, name) from error
+
+    def _clash(self, builder: BaseBuilder, name: str) -> MetadataError:
+        where = f"{builder.location}/{builder.name}".replace("//", "/")
+        return MetadataError(
+            f"{self.hierarchy.uri}:{where} has the attribute {name!r} and an object of the same name, of "
+            "which HDMF can have only one; rename one of them where the file is made"
+        )
 
     def _set_links(self, path: str, group: GroupBuilder) -> None:
         for link in self._links_of(path):
@@ -416,6 +429,8 @@ class TreeReader:
                 continue
             builder = LinkBuilder(builder=target, name=link.name, source=self.hierarchy.uri)
             builder.location = "/" + path
+            if link.name in group.attributes:
+                raise self._clash(group, link.name)
             group.set_link(builder)
             self._on_built(builder)
 

@@ -118,6 +118,7 @@ class Hierarchy:
         self._links = LinkTable(self)
         self._rewrites = Rewrites(self)
         self._is_committed = False
+        self._is_restored = True
         self._uncounted: set[str] = set()
         self._changed_paths: set[str] = set()
 
@@ -618,6 +619,7 @@ class Hierarchy:
         if self._is_committed:
             return
         self.open_append.has_failed = True  # there may be chunks of nodes that have no document yet
+        self._is_restored = False
         self._rewrites.put_back()
         for path in sorted(set(self.documents) - set(before)):
             self.bytestore.delete_prefix(path)
@@ -628,6 +630,7 @@ class Hierarchy:
         self.open_append.put_documents_back()
         self.documents = dict(before)
         self._rewrites.remove_failed()
+        self._is_restored = True
 
     def commit(self, *, consolidate: bool, durable: bool = False) -> None:
         """Write the root's document, with the documents of all nodes in it where asked to.
@@ -639,7 +642,18 @@ class Hierarchy:
         consolidate : bool
         durable : bool
             Wait until everything else is on the disk first, and until this is.
+
+        Raises
+        ------
+        LostWriteError
+            If the store does not have what was written, or what a failed write has left was not removed.
         """
+        if not self._is_restored:
+            raise LostWriteError(
+                f"{self.uri}: a write has failed, and removing what it has left was interrupted or failed, "
+                "too; nothing is committed, and the next writer goes back to the last commit: open the "
+                "store again"
+            )
         if self.is_live:
             self.begin()
         self._count_chunks()

@@ -116,15 +116,15 @@ def recover(bytestore: ByteStore) -> Recovery | None:
     keys = list(bytestore.list_prefix(""))
     found = documents_in(bytestore, [key for key in keys if _name(key) in METADATA_KEYS])
     recovery = plan_recovery(keys, found, journal)
-    put_back(bytestore, recovery.replaced)
-    # Documents first: chunks that they name no longer are harmless.
-    for key, document in recovery.restored.items():
-        bytestore.set(
-            key, format2.encode(document) if _name(key) != DOCUMENT else _encode(document)
-        )
-    for key in recovery.removed:
-        if not key.startswith(SAVED + "/"):
-            bytestore.delete(key)
+    try:
+        # Documents first: chunks that they name no longer are harmless.
+        _restore(bytestore, recovery)
+        _remove(bytestore, recovery)
+    except OSError as error:
+        # Of a disk that the append has filled: what is removed gives room for what is restored.
+        logger.debug("%s: objects are removed before others are restored: %s", JOURNAL, error)
+        _remove(bytestore, recovery)
+        _restore(bytestore, recovery)
     if any(key.startswith(SAVED + "/") for key in keys):
         bytestore.delete_prefix(SAVED)
     bytestore.delete(JOURNAL)
@@ -135,6 +135,20 @@ def recover(bytestore: ByteStore) -> Recovery | None:
         len(recovery.restored),
     )
     return recovery
+
+
+def _restore(bytestore: ByteStore, recovery: Recovery) -> None:
+    put_back(bytestore, recovery.replaced)
+    for key, document in recovery.restored.items():
+        bytestore.set(
+            key, format2.encode(document) if _name(key) != DOCUMENT else _encode(document)
+        )
+
+
+def _remove(bytestore: ByteStore, recovery: Recovery) -> None:
+    for key in recovery.removed:
+        if not key.startswith(SAVED + "/"):
+            bytestore.delete(key)
 
 
 def save_chunks(bytestore: ByteStore, path: str, names: Iterable[str]) -> None:

@@ -24,6 +24,8 @@ from hdmf_zarr.stores.chunk_keys import CHUNK_KEYS, FORMAT2_CHUNK_KEYS, coordina
 Meaning = Literal["lost", "untold", "absent"]
 """What a missing chunk is: lost; not known; never written, so that it reads as the fill value."""
 
+EMPTY = "the chunk is empty, as none is that was written to its end; bring it back from a copy"
+
 
 def grid_of(document: Mapping[str, JSON]) -> tuple[int, ...]:
     """Number of chunks (or shards) along each dimension."""
@@ -164,26 +166,28 @@ def count_keys(keys: Iterable[str], path: str, document: Mapping[str, JSON]) -> 
 
 
 class WatchedStore(WrapperStore[Any]):
-    """The store of one array, in which no chunk is missing unnoticed.
+    """The store of one array, in which no chunk is missing or empty unnoticed.
 
     Parameters
     ----------
     store : zarr.abc.store.Store
+    uri : str
     is_chunk : callable
-        Whether the object of a key must be there.
+        Whether the object of a key is a chunk.
     tell : callable
-        Told the key of an object that is not.
+        Told the key of a chunk that is not there.
     """
 
     def __init__(
-        self, store: Store, is_chunk: Callable[[str], bool], tell: Callable[[str], None]
+        self, store: Store, uri: str, is_chunk: Callable[[str], bool], tell: Callable[[str], None]
     ) -> None:
         super().__init__(store)
+        self.uri = uri
         self.is_chunk = is_chunk
         self.tell = tell
 
     def _with_store(self, store: Any) -> WatchedStore:
-        return type(self)(store, self.is_chunk, self.tell)
+        return type(self)(store, self.uri, self.is_chunk, self.tell)
 
     async def get(self, key: str, *args: Any, **kwargs: Any) -> Any:
         """Return the value of a key."""
@@ -202,11 +206,14 @@ class WatchedStore(WrapperStore[Any]):
     def _found(self, key: str, value: Any) -> Any:
         if value is None and self.is_chunk(key):
             self.tell(key)
+        elif value is not None and not len(value) and self.is_chunk(key):
+            # Zarr-python before 3.2 takes an empty shard for one that was never written.
+            raise ChunkError(f"{self.uri}:/{key}: {EMPTY}")
         return value
 
 
 def watched(store: Store, uri: str, path: str, document: Mapping[str, JSON]) -> Store:
-    """Return the store of an array that tells of its chunks that are not there.
+    """Return the store of an array that tells of its chunks that are not there, or empty.
 
     Parameters
     ----------
@@ -214,14 +221,12 @@ def watched(store: Store, uri: str, path: str, document: Mapping[str, JSON]) -> 
     uri, path : str
         Of the store, of the array in it.
     document : mapping
-        The chunks that it names must be there.
+        That names the chunks.
     """
-    if meaning_of_missing(document) == "absent":
-        return store
     grid, encoding = grid_of(document), document["chunk_key_encoding"]
 
     def is_chunk(key: str) -> bool:
         at = coordinates_of(encoding, key.removeprefix(path + "/"), len(grid))
         return at is not None and all(i < n for i, n in zip(at, grid, strict=True))
 
-    return WatchedStore(store, is_chunk, lambda key: tell_missing(document, f"{uri}:/{key}"))
+    return WatchedStore(store, uri, is_chunk, lambda key: tell_missing(document, f"{uri}:/{key}"))

@@ -63,6 +63,7 @@ from hdmf_zarr.errors import (
     EncodingError,
     HDMFZarrError,
     LayoutError,
+    OptionError,
 )
 from hdmf_zarr.hdf5 import (
     HDF5Source,
@@ -198,6 +199,36 @@ def plan_piece(builder: Builder, context: PlanContext, parent: str) -> TreePlan:
     return _Planner(context).plan_piece(builder, parent)
 
 
+def refuse_name_twice(
+    existing: Hierarchy, parent: str, name: str, *, as_what: Literal["link", "object", "attribute"]
+) -> None:
+    """Raise `EncodingError` if something else in a group has a name; HDMF knows all by it.
+
+    Parameters
+    ----------
+    existing : Hierarchy
+    parent : str
+        Path of the group.
+    name : str
+    as_what : {"link", "object", "attribute"}
+        What gets the name; one of the same kind is replaced.
+    """
+    if existing.node_type(parent) != "group":
+        return
+    attributes, convention = existing.attributes(parent), existing.convention
+    has_it = {
+        "object": _join(parent, name) in existing,
+        "link": any(link.name == name for link in convention.decode_links(attributes)),
+        "attribute": name in convention.user_attributes(attributes),
+    }
+    for what, is_there in has_it.items():
+        if is_there and what != as_what:
+            raise EncodingError(
+                f"the name {name!r} is that of an {what} there".replace("an link", "a link")
+                + "; choose another name"
+            )
+
+
 def attributes_with(
     old: dict[str, JSON], attributes: dict[str, Any], context: PlanContext
 ) -> dict[str, JSON]:
@@ -232,8 +263,13 @@ class _Planner:
         existing = self.context.existing
         if existing is None or parent not in existing:
             raise BrokenLinkError(f"{self.context.destination.uri} has no group at /{parent}")
+        kind = "array" if isinstance(builder, DatasetBuilder) else "group"
         with self._at(parent):
             self._check_name(builder.name)
+            if path in existing and kind != existing.node_type(path):
+                raise EncodingError(
+                    f"{builder.name!r} is another kind of object there; choose another name"
+                )
         if isinstance(builder, BaseBuilder):
             self._assign_paths(builder, path)
         top: Any = builder
@@ -243,6 +279,8 @@ class _Planner:
             self._assign_paths(top, "")
         self._decide_links()
         links = self._plan_children([builder], parent)
+        with self._at(parent):
+            refuse_name_twice(existing, parent, builder.name, as_what="link" if links else "object")
         if links:
             old = existing.attributes(parent)
             new = {link.name for link in links}
@@ -349,6 +387,7 @@ class _Planner:
             (is_export and not self.context.link_data)
             or is_hdf5
             or not can_link(location, self.context.destination)
+            or (location == self.context.destination and self.context.existing is None)
         ):
             if not is_export:
                 warnings.warn(
@@ -744,7 +783,10 @@ class _Planner:
         name = path.rpartition("/")[2]
         is_export = self.context.export_source is not None
         if location == self.context.destination:
-            return Link(name=name, path="/" + array_path)
+            if self._is_there(data):
+                return Link(name=name, path="/" + array_path)
+            self._check_readable_meanwhile()
+            return self._link_to_home(array_path, path) if is_export else None
         if location == self.context.export_source and not self.context.link_data and not link_data:
             return self._link_to_home(array_path, path)
         wanted = self.context.link_data if link_data is None else link_data
@@ -759,6 +801,21 @@ class _Planner:
             source=relative_source(location, self.context.destination),
             path="/" + array_path,
         )
+
+    def _is_there(self, data: zarr.Array[Any]) -> bool:
+        """Whether an array at the destination stays there: one of a store that is replaced goes with it."""
+        existing = self.context.existing
+        if existing is None:
+            return False
+        return existing.is_live or getattr(data, "hierarchy", None) is existing
+
+    def _check_readable_meanwhile(self) -> None:
+        """Raise unless a store that is replaced is there until the new one takes its place."""
+        if not self.context.destination.is_local:
+            raise OptionError(
+                f"{self.context.destination.uri} would be emptied before its own data are read: write to "
+                "another place"
+            )
 
     def _says_the_same(self, builder: DatasetBuilder, array: zarr.Array[Any]) -> bool:
         """Whether a link to an array loses nothing of the builder: its type and its attributes.

@@ -11,6 +11,7 @@ import logging
 import os
 import shutil
 import time
+import warnings
 from pathlib import Path
 
 from hdmf_zarr.errors import LostWriteError, StoreExistsError
@@ -58,6 +59,8 @@ class NewStore:
     ------
     LockedError
         If somebody is writing to the local store that this one is to replace.
+    StoreExistsError
+        If it would lie inside of another store.
     """
 
     def __init__(self, location: Location, zarr_format: int = 3) -> None:
@@ -66,6 +69,7 @@ class NewStore:
         self.lock: WriterLock | None = None
         if isinstance(bytestore, LocalByteStore):
             target = bytestore.root
+            _check_outside(target)
             target.parent.mkdir(parents=True, exist_ok=True)
             self.lock = WriterLock.acquire(target)
             if self.lock.is_held:
@@ -121,7 +125,7 @@ class NewStore:
 
 def _remove_leftovers(target: Path) -> None:
     for path in leftovers_beside(target):
-        remove_beside(path)
+        _remove_replaced(path)
 
 
 def check_replaceable(location: Location, *, force: bool) -> None:
@@ -139,6 +143,15 @@ def check_replaceable(location: Location, *, force: bool) -> None:
     raise StoreExistsError(
         f"{location.uri} is {what}; mode 'w' replaces it only with force_overwrite=True"
     )
+
+
+def _check_outside(target: Path) -> None:
+    """Raise `StoreExistsError` for a place inside of a store, whose metadata would not know what is there."""
+    for folder in reversed(target.resolve().parents):
+        if _is_store(folder):
+            raise StoreExistsError(
+                f"{target} lies in {folder}, which is a store; write to a place outside of it"
+            )
 
 
 def store_exists(location: Location) -> bool:
@@ -186,7 +199,7 @@ def put_in_place(built: Path, target: Path) -> None:
         os.replace(built, target)
         return
     if exchange(built, target):
-        remove_beside(built)
+        _remove_replaced(built)
         return
     aside = retired_path(target)
     os.rename(target, aside)
@@ -195,4 +208,13 @@ def put_in_place(built: Path, target: Path) -> None:
     except OSError:
         os.rename(aside, target)
         raise
-    remove_beside(aside)
+    _remove_replaced(aside)
+
+
+def _remove_replaced(path: Path) -> None:
+    """Remove what was replaced; the new store has its place whether that can be removed or not."""
+    try:
+        remove_beside(path)
+    except OSError as error:
+        message = f"{path}, which was replaced, cannot be removed: {error}; remove it by hand"
+        warnings.warn(message, UserWarning, stacklevel=2)
