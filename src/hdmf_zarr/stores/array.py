@@ -54,7 +54,13 @@ from hdmf_zarr.stores.cache import memory_index
 from hdmf_zarr.stores.chunk_keys import coordinates_of
 from hdmf_zarr.stores.hierarchy import Hierarchy
 from hdmf_zarr.stores.location import Location
-from hdmf_zarr.stores.presence import grid_of, meaning_of_missing, resized, with_count
+from hdmf_zarr.stores.presence import (
+    grid_of,
+    meaning_of_missing,
+    resized,
+    stored_chunks,
+    with_count,
+)
 
 GROWN_CHUNK_BYTES = 512 * 1024
 """Up to this size the chunk of a small column grows with it, instead of one chunk a few rows."""
@@ -799,6 +805,8 @@ def array_of_node(
         and element.kind == "compound"
         and len(shape) == 2
         and shape[1] == len(header.fields)
+        # This package counts the chunks of what it writes, and expands nothing.
+        and stored_chunks(hierarchy.documents[path]) is None
     )
     kind = ExpandedCompoundArray if is_expanded else HDMFZarrArray
     return kind.of_node(hierarchy, path, element)
