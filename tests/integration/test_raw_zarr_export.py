@@ -195,3 +195,24 @@ def test_what_is_encoded_anew_has_the_checksum_that_was_asked_for(
         root = io.read_builder()
         assert root["ascii"].data[...].tolist() == [b"a", b"b"]
         np.testing.assert_array_equal(root["data"].data[...], NUMBERS)
+
+
+@pytest.mark.parametrize("checksum", [False, True])
+def test_shards_of_what_loses_precision_are_encoded_by_other_codecs(
+    target: Path, tmp_path: Path, *, checksum: bool
+) -> None:
+    hdf5plugin = pytest.importorskip("hdf5plugin")
+    with h5py.File(tmp_path / "zfp.h5", "w") as file:
+        values = np.linspace(0, 1, 4000, dtype="f4").reshape(1000, 4)
+        zfp = hdf5plugin.Zfp(accuracy=0.01)
+        file.create_dataset("data", data=values, chunks=(100, 4), **zfp)
+    with h5py.File(tmp_path / "zfp.h5") as file:
+        expected = file["data"][...]
+    sharded = tmp_path / "sharded.zarr"
+    assert export_hdf5(tmp_path / "zfp.h5", sharded, shards="auto").raw == ("/data",)
+    export(sharded, target, zarr_format=2, checksum=checksum)
+    text = (target / "data" / ".zarray").read_text()
+    assert "zfp" not in text
+    assert ("crc32c" in text) is checksum
+    with ZarrIO(target, "r", get_manager()) as io:
+        np.testing.assert_array_equal(io.read_builder()["data"].data[...], expected)

@@ -665,7 +665,9 @@ class _Planner:
             return replace(choice, request=replace(request, checksum=True))
         if _has_own_checksum(data) and self._why_not_copied(data) is None:
             return choice
-        decoded = choice.decoded or self._why_not_raw(data, "a checksum was asked for")
+        if choice.decoded is not None:
+            return replace(choice, request=replace(request, checksum=True))
+        decoded = self._why_not_raw(data, "a checksum was asked for")
         if data.element_type.kind == "number" and not data.is_restored and _codecs_of(data):
             request = LayoutRequest(
                 chunks=tuple(data.chunks),
