@@ -471,6 +471,24 @@ def test_options_that_make_no_sense(
     assert not target.exists()
 
 
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"chunks": {"/data": (10**18, 10**18)}}, "data"),
+        ({"codecs": {"/names": numcodecs.Delta("i4")}}, "names"),
+    ],
+)
+def test_layouts_that_do_not_suit_the_elements(
+    source: Path, target: Path, options: dict[str, Any], name: str, zarr_format: int
+) -> None:
+    with file_with(source, NUMBERS, chunks=(100, 7)) as dataset:
+        dataset.file["names"] = ["a", "b"]
+    with pytest.raises(LayoutError, match=f"target.zarr:/{name}: a chunk cannot be encoded"):
+        export(source, target, zarr_format=zarr_format, **options)
+    assert not target.exists()
+
+
 def test_a_filter_without_codec(
     source: Path, target: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

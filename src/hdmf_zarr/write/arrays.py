@@ -16,7 +16,7 @@ from hdmf_zarr.elements import encode_elements, to_memory
 from hdmf_zarr.errors import EncodingError
 from hdmf_zarr.stores import ByteStore, Hierarchy
 from hdmf_zarr.write.regions import Region, plain_selections, relative, shape_of
-from hdmf_zarr.write.units import UnitWriter
+from hdmf_zarr.write.units import UnitWriter, encoding
 
 Pieces = Iterable[tuple[Region, npt.NDArray[Any]]]
 """Regions, and their elements in their form in memory."""
@@ -74,7 +74,9 @@ class ArrayWriter:
             stored = self._encoded(values).reshape(shape_of(whole))
             self._units.write(whole, [(whole, stored)])
         else:
-            self._array[selection] = self._encoded(values)
+            stored = self._encoded(values)
+            with encoding():
+                self._array[selection] = stored
         return values.size * self.itemsize
 
     def fill(self, region: Region, pieces: Pieces) -> int:
@@ -92,7 +94,9 @@ class ArrayWriter:
             values = np.empty(shape_of(region), dtype=self._element.memory_dtype)
             for piece, part in pieces:
                 values[relative(piece, region)] = part
-            self._array[region] = self._encoded(values)
+            stored = self._encoded(values)
+            with encoding():
+                self._array[region] = stored
         return int(np.prod(shape_of(region), dtype=np.int64)) * self.itemsize
 
     def _whole_units(self, selection: Any) -> Region | None:
