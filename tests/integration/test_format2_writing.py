@@ -19,6 +19,7 @@ from pynwb import NWBHDF5IO, TimeSeries, validate
 from zarr.storage import MemoryStore
 
 from hdmf_zarr import NWBZarrIO, ZarrDataIO, ZarrIO, is_zarr_v2_file
+from hdmf_zarr.convert import convert
 from hdmf_zarr.dtypes import element_type_from_numpy
 from hdmf_zarr.errors import LayoutError
 from hdmf_zarr.hdf5.writer import HDF5TreeWriter
@@ -660,3 +661,22 @@ def test_ids_of_references_are_those_of_the_exported_objects(tmp_path: Path) -> 
         target = attributes[reference["path"].strip("/") or "."]
         assert reference["object_id"] == target.get("object_id")
         assert reference["source_object_id"] == attributes["."]["object_id"]
+
+
+@pytest.mark.parametrize("shape", [(2,), (3, 2), (2, 2, 2)])
+def test_compounds_with_as_many_columns_as_fields_keep_their_shape(
+    tmp_path: Path, shape: tuple[int, ...]
+) -> None:
+    """They look like compounds that were stored expanded, of which only the rows are a dimension."""
+    rows = np.zeros(shape, dtype=[("n", "i4"), ("x", "f8")])
+    rows["n"], rows["x"] = np.arange(rows.size).reshape(shape), 0.5
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.attrs.update({"data_type": "Container", "namespace": "hdmf-common"})
+        file["rows"] = rows
+    convert(tmp_path / "a.h5", tmp_path / "a.zarr", zarr_format=2)
+    with ZarrIO(tmp_path / "a.zarr", "r") as io:
+        np.testing.assert_array_equal(io.read_builder()["rows"].data[...], rows)
+    convert(tmp_path / "a.zarr", tmp_path / "b.zarr", zarr_format=3)
+    convert(tmp_path / "b.zarr", tmp_path / "b.h5")
+    with h5py.File(tmp_path / "b.h5") as file:
+        np.testing.assert_array_equal(file["rows"][...], rows)

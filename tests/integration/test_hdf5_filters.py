@@ -9,9 +9,11 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import zarr
 from hdmf.build import DatasetBuilder, GroupBuilder
 
 from hdmf_zarr import ZarrIO
+from hdmf_zarr.convert import convert
 from hdmf_zarr.transfer import upgrade
 from hdmf_zarr.utils import ZarrDataIO
 
@@ -64,6 +66,24 @@ def test_an_upgrade_keeps_their_chunks(tmp_path: Path) -> None:
         read = io.read_builder()
         for name in OPTIONS:
             np.testing.assert_array_equal(read[name].data[...], DATA)
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_szip_with_chunks_that_are_no_whole_lines(tmp_path: Path, zarr_format: int) -> None:
+    source, copy, other = (str(tmp_path / name) for name in ("a.h5", "a.zarr", "b.zarr"))
+    with h5py.File(source, "w") as file:
+        file.attrs.update({"data_type": "Container", "namespace": "hdmf-common"})
+        # A line has 27 elements, which are no whole number of blocks of 8.
+        szip = {"compression": "szip", "compression_opts": ("nn", 8)}
+        file.create_dataset("data", data=DATA.reshape(-1, 30), chunks=(10, 27), **szip)
+    convert(source, copy, zarr_format=zarr_format)
+    for start in (source, copy):
+        chunks = {"/data": (7, 11)}
+        convert(start, other, zarr_format=zarr_format, chunks=chunks, overwrite=True)
+        array = zarr.open_array(other, path="data", mode="r")
+        assert array.chunks == (7, 11)
+        assert codecs_of(Path(other) / "data", zarr_format) == ["hdmf_zarr.szip"]
+        np.testing.assert_array_equal(array[...], DATA.reshape(-1, 30))
 
 
 def codecs_of(folder: Path, zarr_format: int) -> list[str]:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import zarr
@@ -16,6 +17,7 @@ from pynwb import NWBHDF5IO, NWBFile, TimeSeries, get_manager
 from zarr.storage import LocalStore, MemoryStore
 
 from hdmf_zarr import NWBZarrIO, ZarrDataIO, ZarrIO
+from hdmf_zarr.convert import convert
 
 
 def make_file(identifier: str = "raw") -> NWBFile:
@@ -274,3 +276,18 @@ def test_the_same_array_twice_in_one_export_is_one_array(tmp_path):
         io.write(nwbfile)
     expected = {"name": "data", "source": ".", "path": "/acquisition/ts/data"}
     assert links_of(raw, "acquisition/again") == [expected]
+
+
+def test_a_broken_link_of_the_root_is_named_with_its_path(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.attrs.update({"data_type": "Container", "namespace": "hdmf-common"})
+        file["other"] = h5py.ExternalLink("b.h5", "/data")
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file["data"] = np.arange(3)
+    with pytest.warns(UserWarning, match="which does not exist yet"):
+        convert(tmp_path / "a.h5", tmp_path / "a.zarr", external_links="keep")
+    with (
+        ZarrIO(tmp_path / "a.zarr", "r") as io,
+        pytest.warns(UserWarning, match=r"^link .*[^/]/a\.zarr:/other is broken and left out"),
+    ):
+        io.read_builder()

@@ -196,6 +196,21 @@ def test_chunks_that_were_never_written_stay_missing(
         np.testing.assert_array_equal(array[...], file["data"][...])
 
 
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_what_hdf5_never_fills_is_read_as_h5py_reads_it(
+    source: Path, target: Path, zarr_format: int
+) -> None:
+    layout = {"shape": (40,), "dtype": "i4", "chunks": (10,), "fillvalue": 7}
+    with file_with(source, None, fill_time="never", **layout) as dataset:
+        dataset[10:20] = np.arange(10)
+        expected = dataset[...]
+    assert expected.tolist() == [0] * 10 + [*range(10)] + [0] * 20
+    assert export(source, target, zarr_format=zarr_format).raw == ("/data",)
+    np.testing.assert_array_equal(opened(target, "data")[...], expected)
+    with ZarrIO(target, "r", get_manager()) as io:
+        np.testing.assert_array_equal(io.read_builder()["data"].data[...], expected)
+
+
 @pytest.mark.parametrize("shards", [None, "auto"])
 def test_a_chunk_with_a_filter_left_out_is_encoded_anew(
     source: Path, target: Path, shards: str | None
@@ -453,6 +468,24 @@ def test_options_that_make_no_sense(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         export(two, target, **options)
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"chunks": {"/data": (10**18, 10**18)}}, "data"),
+        ({"codecs": {"/names": numcodecs.Delta("i4")}}, "names"),
+    ],
+)
+def test_layouts_that_do_not_suit_the_elements(
+    source: Path, target: Path, options: dict[str, Any], name: str, zarr_format: int
+) -> None:
+    with file_with(source, NUMBERS, chunks=(100, 7)) as dataset:
+        dataset.file["names"] = ["a", "b"]
+    with pytest.raises(LayoutError, match=f"target.zarr:/{name}: a chunk cannot be encoded"):
+        export(source, target, zarr_format=zarr_format, **options)
     assert not target.exists()
 
 

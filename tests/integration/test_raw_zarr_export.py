@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -157,3 +158,61 @@ def test_nothing_is_encoded_by_what_loses_precision(
     np.testing.assert_array_equal(array[...], expected)
     with pytest.raises(LayoutError, match="would lose precision once more; without strict=True"):
         export(tmp_path / "zfp.zarr", target, chunks={"/data": (50, 7)}, strict=True)
+
+
+@pytest.mark.parametrize("checksum", [False, True])
+def test_shards_become_the_chunks_inside_of_them_where_the_format_has_none(
+    source: Path, target: Path, tmp_path: Path, *, checksum: bool
+) -> None:
+    sharded = tmp_path / "sharded.zarr"
+    export(source, sharded, shards="auto")
+    planned = export(sharded, target, zarr_format=2, checksum=checksum)
+    assert planned.decoded["/data"] == "what Zarr format 2 stores otherwise"
+    array = opened(target, "data")
+    assert array.chunks == (30, 4)
+    document = json.loads((target / "data" / ".zarray").read_text())
+    ids = [codec["id"] for codec in [*document["filters"], document["compressor"]]]
+    assert ids == ["shuffle", "zlib", *(["crc32c"] if checksum else [])]
+    np.testing.assert_array_equal(array[...], NUMBERS)
+
+
+@pytest.mark.parametrize("formats", [(2, 3), (3, 2)])
+def test_what_is_encoded_anew_has_the_checksum_that_was_asked_for(
+    target: Path, tmp_path: Path, formats: tuple[int, int]
+) -> None:
+    with h5py.File(tmp_path / "text.h5", "w") as file:
+        file.create_dataset("ascii", data=[b"a", b"b"], dtype=h5py.string_dtype("ascii"))
+        file.create_dataset("data", data=NUMBERS, chunks=(30, 4))
+    options = {"shards": "auto"} if formats[0] == 3 else {}
+    first = tmp_path / "first.zarr"
+    export_hdf5(tmp_path / "text.h5", first, zarr_format=formats[0], checksum=True, **options)
+    planned = export(first, target, zarr_format=formats[1], checksum=True)
+    assert planned.decoded["/ascii"] == f"what Zarr format {formats[1]} stores otherwise"
+    for name in ("ascii", "data"):
+        document = "zarr.json" if formats[1] == 3 else ".zarray"
+        assert '"crc32c"' in (target / name / document).read_text()
+    with ZarrIO(target, "r", get_manager()) as io:
+        root = io.read_builder()
+        assert root["ascii"].data[...].tolist() == [b"a", b"b"]
+        np.testing.assert_array_equal(root["data"].data[...], NUMBERS)
+
+
+@pytest.mark.parametrize("checksum", [False, True])
+def test_shards_of_what_loses_precision_are_encoded_by_other_codecs(
+    target: Path, tmp_path: Path, *, checksum: bool
+) -> None:
+    hdf5plugin = pytest.importorskip("hdf5plugin")
+    with h5py.File(tmp_path / "zfp.h5", "w") as file:
+        values = np.linspace(0, 1, 4000, dtype="f4").reshape(1000, 4)
+        zfp = hdf5plugin.Zfp(accuracy=0.01)
+        file.create_dataset("data", data=values, chunks=(100, 4), **zfp)
+    with h5py.File(tmp_path / "zfp.h5") as file:
+        expected = file["data"][...]
+    sharded = tmp_path / "sharded.zarr"
+    assert export_hdf5(tmp_path / "zfp.h5", sharded, shards="auto").raw == ("/data",)
+    export(sharded, target, zarr_format=2, checksum=checksum)
+    text = (target / "data" / ".zarray").read_text()
+    assert "zfp" not in text
+    assert ("crc32c" in text) is checksum
+    with ZarrIO(target, "r", get_manager()) as io:
+        np.testing.assert_array_equal(io.read_builder()["data"].data[...], expected)

@@ -11,9 +11,9 @@ import importlib
 import importlib.util
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numcodecs.lz4
 import numpy as np
@@ -110,6 +110,10 @@ class Framing:
     def is_usable(self) -> bool:
         """Whether what it needs is installed."""
         return self.needs is None or importlib.util.find_spec(self.needs) is not None
+
+    def for_other_chunks(self) -> Self:
+        """Return what does the same for chunks of any shape."""
+        return self
 
     def said_size(self, encoded: Bytes) -> int | None:
         """Return how many bytes a chunk says it becomes; None where it does not say.
@@ -448,6 +452,12 @@ class SzipFraming(Framing):
         check_option("szip", "pixels_per_block", self.pixels_per_block, 2, 32)
         check_option("szip", "bits_per_pixel", self.bits_per_pixel, 1, 64)
         check_option("szip", "pixels_per_scanline", self.pixels_per_scanline, 1, 4096)
+
+    def for_other_chunks(self) -> Self:
+        """Return a codec whose lines are whole blocks: it takes any number of elements."""
+        block = self.pixels_per_block
+        lines = max(1, self.pixels_per_scanline // block)
+        return replace(self, pixels_per_scanline=lines * block)
 
     @property
     def _pixel_bytes(self) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
@@ -28,6 +29,11 @@ from hdmf_zarr.errors import LayoutError
 
 PREFIX = "hdmf_zarr."
 """What the names of these codecs begin with, in both formats."""
+
+
+def for_other_chunks(codecs: Iterable[Any]) -> list[Any]:
+    """Return codecs that do for chunks of any shape what these do for theirs."""
+    return [codec.for_other_chunks() if isinstance(codec, Framing) else codec for codec in codecs]
 
 
 def _configuration(framing: Framing) -> dict[str, Any]:

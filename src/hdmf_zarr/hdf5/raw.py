@@ -17,7 +17,7 @@ from hdmf_zarr.codecs.hdf5_filters import FilterChain, chain_of_pipeline
 from hdmf_zarr.errors import ChunkError, MetadataError
 from hdmf_zarr.hdf5.bytes import differing_elements, open_plain, pread
 from hdmf_zarr.hdf5.filters import filter_pipeline, require_filters
-from hdmf_zarr.hdf5.source import stored_dataset
+from hdmf_zarr.hdf5.source import fill_value_of, stored_dataset
 
 LAYOUTS = {
     h5py.h5d.COMPACT: "compact (no chunks)",
@@ -106,7 +106,7 @@ class RawChunks:
     @property
     def fill_value(self) -> Any:
         """The element of chunks that were never written."""
-        return self.dataset.fillvalue
+        return fill_value_of(self.dataset)
 
     @property
     def n_chunks(self) -> int:

@@ -42,6 +42,12 @@ def stored_dataset(dataset: Any) -> h5py.Dataset:
     return dataset.dset if isinstance(dataset, StrDataset) else dataset
 
 
+def fill_value_of(dataset: h5py.Dataset) -> Any:
+    """Return what h5py reads where nothing was written: zero, where HDF5 was told never to fill."""
+    is_filled = dataset.id.get_create_plist().get_fill_time() != h5py.h5d.FILL_TIME_NEVER
+    return dataset.fillvalue if is_filled else np.zeros((), dataset.dtype)[()]
+
+
 def empty_attribute(dtype: npt.DTypeLike) -> h5py.Empty:
     """Return h5py's object for an attribute that has a type and no value."""
     return h5py.Empty(dtype)

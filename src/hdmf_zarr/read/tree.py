@@ -425,7 +425,8 @@ class TreeReader:
                     self.hierarchy, Reference(source=link.source, path=link.path)
                 )
             except BrokenLinkError as error:
-                self._warn(f"link {self.hierarchy.uri}:/{path}/{link.name}", error)
+                where = f"/{path}/{link.name}".replace("//", "/")
+                self._warn(f"link {self.hierarchy.uri}:{where}", error)
                 continue
             builder = LinkBuilder(builder=target, name=link.name, source=self.hierarchy.uri)
             builder.location = "/" + path

@@ -16,7 +16,7 @@ from hdmf_zarr.elements import encode_elements, to_memory
 from hdmf_zarr.errors import EncodingError
 from hdmf_zarr.stores import ByteStore, Hierarchy
 from hdmf_zarr.write.regions import Region, plain_selections, relative, shape_of
-from hdmf_zarr.write.units import UnitWriter
+from hdmf_zarr.write.units import UnitWriter, encoding
 
 Pieces = Iterable[tuple[Region, npt.NDArray[Any]]]
 """Regions, and their elements in their form in memory."""
@@ -98,7 +98,9 @@ class ArrayWriter:
     def _write_by_zarr(self, selection: Any, values: npt.NDArray[Any]) -> None:
         # It reads the units that it changes from the store itself.
         self._bytestore.flush()
-        self._array[selection] = self._encoded(values)
+        stored = self._encoded(values)
+        with encoding():
+            self._array[selection] = stored
 
     def _whole_units(self, selection: Any) -> Region | None:
         if selection is Ellipsis or self._units is None:

@@ -30,6 +30,7 @@ from hdmf.data_utils import AbstractDataChunkIterator
 from hdmf.query import HDMFDataset
 
 from hdmf_zarr.codecs import CodecRequest, chain_from_codecs
+from hdmf_zarr.codecs.hdf5_codecs import for_other_chunks
 from hdmf_zarr.codecs.hdf5_filters import LOSSY_CODECS
 from hdmf_zarr.codecs.translate import to_zarr_codec
 from hdmf_zarr.convention import JSON, Convention, Link, Reference
@@ -75,7 +76,7 @@ from hdmf_zarr.hdf5 import (
 )
 from hdmf_zarr.hdf5.names import ChildNames
 from hdmf_zarr.hdf5.raw import RawChunks, can_copy_raw, filter_chain
-from hdmf_zarr.hdf5.source import row_blocks
+from hdmf_zarr.hdf5.source import fill_value_of, row_blocks
 from hdmf_zarr.stores import Hierarchy, Location, compat, names, relative_source
 from hdmf_zarr.stores.array import HDMFZarrArray
 from hdmf_zarr.stores.location import can_link, location_of_uri
@@ -92,6 +93,7 @@ from hdmf_zarr.write.layout import (
 )
 from hdmf_zarr.write.options import DEFAULT, KEEP, DatasetOptions, LayoutOptions
 from hdmf_zarr.write.plan import ArrayPlan, AttributesPlan, GroupPlan, Plan, TreePlan
+from hdmf_zarr.write.shards import inner_document
 from hdmf_zarr.write.sources import (
     ArraySource,
     ChunkCopySource,
@@ -700,8 +702,10 @@ class _Planner:
         request = choice.request
         if not isinstance(data, HDMFZarrArray) or not request.is_empty:
             return replace(choice, request=replace(request, checksum=True))
-        if _has_own_checksum(data):
+        if _has_own_checksum(data) and self._why_not_copied(data) is None:
             return choice
+        if choice.decoded is not None:
+            return replace(choice, request=replace(request, checksum=True))
         decoded = self._why_not_raw(data, "a checksum was asked for")
         if data.element_type.kind == "number" and not data.is_restored and _codecs_of(data):
             request = LayoutRequest(
@@ -724,7 +728,8 @@ class _Planner:
         if unlike is not None and (dataset.chunks is None or chain.missing or is_kept):
             request = _request(options, None, CodecRequest())
             return _Choice(request=request, decoded=unlike, plugin=None)
-        kept = CodecRequest(filters=list(chain.codecs), compressors=False)
+        codecs = list(chain.codecs) if reason is None else for_other_chunks(chain.codecs)
+        kept = CodecRequest(filters=codecs, compressors=False)
         request = _request(options, dataset.chunks, kept)
         return _Choice(request=request, decoded=reason, plugin=chain.plugin if is_kept else None)
 
@@ -743,10 +748,35 @@ class _Planner:
         if options.shards == "auto":
             is_kept = array.shards is not None or math.prod(array.cdata_shape) <= 1
         if reason is None and is_kept:
-            return _Choice(request=LayoutRequest(), decoded=None)
+            return self._copied_whole(array)
         decoded = reason or self._why_not_raw(array, "shards were asked for")
         request = _request(options, chunks, self._kept_codecs(array, decoded))
         return _Choice(request=request, decoded=decoded)
+
+    def _copied_whole(self, array: HDMFZarrArray) -> _Choice:
+        """The choice for an array that is kept as it is, or as nearly so as the format allows."""
+        decoded = self._why_not_copied(array)
+        document = array.hierarchy.documents[array.node_path]
+        inner = inner_document(document) if array.shards is not None else None
+        if decoded is None or inner is None or not self.storage.can_hold(inner, array.element_type):
+            return _Choice(request=LayoutRequest(), decoded=decoded)
+        # A format without shards: the chunks that are inside of them.
+        codecs = self._kept_codecs(array, decoded)
+        chunks = tuple(array.chunks) if not codecs.is_empty else None
+        return _Choice(request=LayoutRequest(chunks=chunks, codecs=codecs), decoded=decoded)
+
+    def _why_not_copied(self, array: HDMFZarrArray) -> str | None:
+        """Return None if an array can be copied as it is, its metadata and all its files, or why not."""
+        element = array.element_type
+        if array.is_restored:
+            return "a compound that was stored expanded"
+        kinds = [element.kind, *(field.kind for _, field in element.fields)]
+        if "reference" in kinds:
+            return "references"
+        document = array.hierarchy.documents[array.node_path]
+        if self.storage.can_hold(document, element):
+            return None
+        return f"what Zarr format {self.context.convention.zarr_format} stores otherwise"
 
     def _why_not_raw(self, array: HDMFZarrArray, reason: str) -> str | None:
         """Return a reason, or None where encoded chunks can be moved into another layout as they are."""
@@ -766,7 +796,8 @@ class _Planner:
             where = f"{array.hierarchy.uri}:/{array.node_path}"
             self._give_up_codecs(where, f"{decoded}, and its codec would lose precision once more")
             return CodecRequest()
-        chain = chain_from_codecs([to_zarr_codec(codec, 1) for codec in codecs])
+        kept = [to_zarr_codec(codec, 1) for codec in codecs]
+        chain = chain_from_codecs(kept if decoded is None else for_other_chunks(kept))
         return CodecRequest(
             filters=list(chain.filters),
             serializer=chain.serializer,
@@ -891,12 +922,7 @@ class _Planner:
         self, array: HDMFZarrArray, choice: _Choice
     ) -> ZarrSource | RawSource | ChunkCopySource:
         element = array.element_type
-        has_references = element.kind == "reference" or any(
-            field.kind == "reference" for _, field in element.fields
-        )
-        document = array.hierarchy.documents[array.node_path]
-        can_copy = not array.is_restored and self.storage.can_hold(document, element)
-        if choice.request.is_empty and not has_references and can_copy:
+        if choice.request.is_empty and self._why_not_copied(array) is None:
             return ChunkCopySource(array, element)
         if choice.decoded is None and not choice.request.is_empty:
             return RawSource(ZarrChunks(array), element, has_checksum=_has_own_checksum(array))
@@ -1208,7 +1234,7 @@ def _fill_value(source: ArraySource | IteratorSource | RawSource, data_type: Any
     if isinstance(source, RawSource):
         fill_value = source.chunks.fill_value
     elif isinstance(source, HDF5Source) and source.element.kind == "number":
-        fill_value = source.dataset.fillvalue
+        fill_value = fill_value_of(source.dataset)
     elif (
         isinstance(source, ZarrSource)
         and source.element.kind == "number"

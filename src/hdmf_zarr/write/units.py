@@ -11,8 +11,9 @@ from __future__ import annotations
 import itertools
 import math
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -22,6 +23,7 @@ import numpy.typing as npt
 
 from hdmf_zarr.codecs.direct import Buffer, DirectChain
 from hdmf_zarr.convention import JSON
+from hdmf_zarr.errors import HDMFZarrError, LayoutError
 from hdmf_zarr.stores import ByteStore, LocalByteStore, compat
 from hdmf_zarr.stores.chunk_keys import chunk_key
 from hdmf_zarr.stores.system import give_back_memory
@@ -44,6 +46,20 @@ REQUESTS = 8
 
 Pieces = Iterable[tuple[Region, npt.NDArray[Any]]]
 """Regions, and their elements as the array stores them."""
+
+
+@contextmanager
+def encoding() -> Iterator[None]:
+    """Say of what numpy and codecs raise that the layout of an array does not suit its elements."""
+    try:
+        yield
+    except HDMFZarrError:
+        raise
+    except (MemoryError, TypeError, ValueError) as error:
+        raise LayoutError(
+            f"a chunk cannot be encoded ({type(error).__name__}: {error}); choose other codecs or "
+            "smaller chunks"
+        ) from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,7 +237,8 @@ class _Filling:
             self._encoders.do(at, lambda: self._encoded(values))
 
     def _encoded(self, values: npt.NDArray[Any]) -> Buffer:
-        return self._chain.encode(self._chain.padded(values, self._writer.fill_value))
+        with encoding():
+            return self._chain.encode(self._chain.padded(values, self._writer.fill_value))
 
     def _place(self, at: tuple[int, ...], encoded: Buffer) -> None:
         """Put an encoded chunk where it belongs."""
