@@ -717,7 +717,8 @@ class Bar:
         self.made.append(self)
 
     def update(self, n: int = 1) -> None:
-        self.n += n
+        if not self.is_closed:  # as tqdm
+            self.n += n
 
     def close(self) -> None:
         self.is_closed = True
@@ -726,7 +727,8 @@ class Bar:
         """Take a line of text."""
 
 
-def test_bars_count_each_byte_once(tmp_path, capfd):
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_bars_count_each_byte_once(tmp_path, capfd, jobs):
     Bar.made = []
     shown = {"display_progress": True, "progress_bar_class": Bar}
     datasets = {
@@ -738,7 +740,8 @@ def test_bars_count_each_byte_once(tmp_path, capfd):
     for name, data in datasets.items():
         nwbfile.add_acquisition(TimeSeries(name=name, data=data, unit="V", rate=1.0))
     with NWBZarrIO(tmp_path / "f.zarr", "w") as io:
-        io.write(nwbfile, number_of_jobs=2, progress=told.append)
+        # One job writes them in turn where they are not exhausted one by one.
+        io.write(nwbfile, number_of_jobs=jobs, progress=told.append, exhaust_dci=jobs > 1)
     own, bars = Bar.made[:2], Bar.made[2:]
     assert [(bar.n, bar.is_closed) for bar in own] == [(0, True), (0, True)]
     assert [(bar.n, bar.total) for bar in bars] == [(RECORDING.nbytes, RECORDING.nbytes)] * 2
@@ -750,8 +753,9 @@ def test_bars_count_each_byte_once(tmp_path, capfd):
     assert sum(told) >= 2 * RECORDING.nbytes
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
 @pytest.mark.parametrize("kind", ["text", "stored wider"])
-def test_a_bar_ends_where_it_said(tmp_path, kind):
+def test_a_bar_ends_where_it_said(tmp_path, kind, jobs):
     Bar.made = []
     values = np.array(["a", "größer"] * 50) if kind == "text" else np.arange(100, dtype="i2")
     data = ArrayIterator(
@@ -762,10 +766,11 @@ def test_a_bar_ends_where_it_said(tmp_path, kind):
         progress_bar_class=Bar,
     )
     with ThreadPoolExecutor(2) as executor:
+        options = {"number_of_jobs": jobs, "executor": executor} if jobs > 1 else {}
         if kind == "text":
-            write(tmp_path / "f.zarr", {"data": data}, number_of_jobs=2, executor=executor)
+            write(tmp_path / "f.zarr", {"data": data}, **options)
         else:
-            queue = ZarrIODataChunkIteratorQueue(number_of_jobs=2, executor=executor)
+            queue = ZarrIODataChunkIteratorQueue(**options)
             array = zarr.create_array(tmp_path / "a", shape=(100,), dtype="f8", chunks=(10,))
             queue.append(array, data)
             queue.exhaust_queue()

@@ -219,16 +219,13 @@ def refuse_name_twice(
         return
     attributes, convention = existing.attributes(parent), existing.convention
     has_it = {
-        "object": _join(parent, name) in existing,
-        "link": any(link.name == name for link in convention.decode_links(attributes)),
-        "attribute": name in convention.user_attributes(attributes),
+        "an object": _join(parent, name) in existing,
+        "a link": any(link.name == name for link in convention.decode_links(attributes)),
+        "an attribute": name in convention.user_attributes(attributes),
     }
     for what, is_there in has_it.items():
-        if is_there and what != as_what:
-            raise EncodingError(
-                f"the name {name!r} is that of an {what} there".replace("an link", "a link")
-                + "; choose another name"
-            )
+        if is_there and not what.endswith(as_what):
+            raise EncodingError(f"the name {name!r} is that of {what} there; choose another name")
 
 
 def attributes_with(

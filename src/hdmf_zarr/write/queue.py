@@ -10,10 +10,11 @@ from typing import Any
 
 from hdmf.data_utils import AbstractDataChunkIterator
 
-from hdmf_zarr.write.parallel.iterators import feed_of, write_next
+from hdmf_zarr.write.parallel.iterators import feed_here, feed_of, write_next
 from hdmf_zarr.write.parallel.options import Context, WorkerOptions
 from hdmf_zarr.write.parallel.threads import initialize, operate
 from hdmf_zarr.write.parallel.workers import Workers
+from hdmf_zarr.write.progress import Bars
 
 __all__ = ["Context", "ZarrIODataChunkIteratorQueue"]
 
@@ -103,10 +104,21 @@ class ZarrIODataChunkIteratorQueue(deque[tuple[Any, AbstractDataChunkIterator]])
         if self.options.is_parallel:
             with self.workers() as workers:
                 self._exhaust_with(workers)
-        while self:
-            dataset, data = self.popleft()
-            if write_next(dataset, data):
-                self.append(dataset, data)
+        self._exhaust_here()
+
+    def _exhaust_here(self) -> None:
+        """Write a chunk of each iterator in turn."""
+        feeds = {id(data): feed_here(dataset, data) for dataset, data in self}
+        bars = Bars(list(feeds.values()))
+        try:
+            while self:
+                dataset, data = self.popleft()
+                n_bytes = write_next(dataset, data)
+                if n_bytes is not None:
+                    bars.advance(feeds[id(data)], n_bytes)
+                    self.append(dataset, data)
+        finally:
+            bars.close()
 
     def _exhaust_with(self, workers: Workers) -> None:
         """Write what workers can; the rest stays in the queue."""

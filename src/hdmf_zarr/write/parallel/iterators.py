@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 import uuid
 import warnings
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import zarr
 from hdmf.data_utils import AbstractDataChunkIterator, DataChunk, GenericDataChunkIterator
 
@@ -31,15 +33,32 @@ def feed_of(dataset: Any, data: AbstractDataChunkIterator, workers: Workers) -> 
     if maker is None:
         _warn_one_process(dataset, f"only this process has the store {_store_name(dataset)}")
         return None
-    path = dataset.path if isinstance(dataset, (GrowingArray, zarr.Array)) else _name(dataset)
     feed = Feed(
-        name="/" + path.strip("/"),
+        name=_path_of(dataset),
         iterator=data,
         progress=dataset.progress if isinstance(dataset, GrowingArray) else lambda _count: None,
     )
     if _is_generic(data):
         return _pull_feed(feed, dataset, data, workers, maker)
     return _push_feed(feed, dataset, data, workers, maker)
+
+
+def feed_here(dataset: Any, data: AbstractDataChunkIterator) -> Feed:
+    """Return a queued iterator as `Bars` know it that this process writes."""
+    shape = data.maxshape
+    n_elements = None if shape is None or None in shape else math.prod(shape)
+    n_bytes = None if n_elements is None else n_elements * _itemsize(dataset)
+    return Feed(name=_path_of(dataset), iterator=data, n_bytes=n_bytes)
+
+
+def _path_of(dataset: Any) -> str:
+    path = dataset.path if isinstance(dataset, (GrowingArray, zarr.Array)) else _name(dataset)
+    return "/" + str(path).strip("/")
+
+
+def _itemsize(dataset: Any) -> int:
+    """As elements are counted when they are written, whatever dtype the iterator gives them."""
+    return int(dataset.itemsize if isinstance(dataset, GrowingArray) else dataset.dtype.itemsize)
 
 
 def _is_generic(data: Any) -> bool:
@@ -94,9 +113,7 @@ def _begin_pull(
     if isinstance(dataset, GrowingArray):
         for selection in selections:
             dataset.note_written(selection)
-    # As they are counted when they are written, whatever dtype the iterator gives them.
-    itemsize = dataset.itemsize if isinstance(dataset, GrowingArray) else dataset.dtype.itemsize
-    feed.n_bytes = sum(map(size_of, selections)) * itemsize
+    feed.n_bytes = sum(map(size_of, selections)) * _itemsize(dataset)
     cuts = cut(
         selections,
         tuple(dataset.shape),
@@ -125,10 +142,10 @@ def _steps(
 
     def step() -> bool:
         if not isinstance(dataset, GrowingArray):
-            return write_next(dataset, data)
+            return write_next(dataset, data) is not None
         dataset.shipper, dataset.progress = shipper, functools.partial(workers.note, feed)
         try:
-            if write_next(dataset, data):
+            if write_next(dataset, data) is not None:
                 return True
             dataset.flush()
             return False
@@ -138,12 +155,18 @@ def _steps(
     return step
 
 
-def write_next(dataset: Any, data: Any) -> bool:
-    """Write the next chunk of an iterator into an array, which grows if need be."""
+def write_next(dataset: Any, data: Any) -> int | None:
+    """Write the next chunk of an iterator into an array, which grows if need be.
+
+    Returns
+    -------
+    int or None
+        Bytes of its elements; None where there is no next one.
+    """
     try:
         chunk = next(data)
     except StopIteration:
-        return False
+        return None
     except Exception as error:
         error.add_note(f"while the iterator of {_name(dataset)} was read")
         raise
@@ -154,7 +177,7 @@ def write_next(dataset: Any, data: Any) -> bool:
         dataset.resize((*grown, *dataset.shape[len(grown) :]))
     dataset[chunk.selection] = chunk.data
     logger.debug("wrote %s of %s", chunk.selection, getattr(dataset, "name", dataset))
-    return True
+    return int(np.size(chunk.data)) * _itemsize(dataset)
 
 
 def _target_maker(dataset: Any, workers: Workers) -> Callable[[], Target] | None:

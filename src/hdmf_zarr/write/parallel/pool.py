@@ -111,6 +111,9 @@ def _process_pool(options: WorkerOptions) -> ProcessPoolExecutor:
 
 
 def _is_preload_chosen() -> bool:
-    """Whether the user has said what a fork server imports; there is no public way to ask."""
+    """Whether the user has said what a fork server imports.
+
+    There is no public way to ask: the name is that of Python 3.11 to 3.13.
+    """
     server = getattr(importlib.import_module("multiprocessing.forkserver"), "_forkserver", None)
     return getattr(server, "_preload_modules", ["__main__"]) != ["__main__"]
