@@ -6,13 +6,13 @@ Run with::
     python benchmarks/soak.py fuzz --inputs 20000
     python benchmarks/soak.py readers --seconds 60
 
-``kill`` starts a process that writes, appends or upgrades, ends it with SIGKILL after a random time, and
-then asks a fresh process whether the store is whole: every value is of one write, ``check`` finds nothing
-but notes and leftovers, and the next writer leaves nothing behind. ``fuzz`` changes bytes of one object of
-a store and reads everything: only errors of this package and of zarr may come out, within the time and
-memory that are allowed. ``readers`` reads, exports and upgrades a store again and again while a process
-replaces it and adds to it: what comes of it is of one store, or an error says that the store has changed.
-POSIX only: each trial is a forked process. Exits with 1 where anything is wrong.
+``kill`` starts a process that writes, appends, upgrades, exports, converts or repairs, ends it with SIGKILL
+after a random time, and then asks a fresh process whether the store is whole: every value is of one write,
+``check`` finds nothing but notes and leftovers, and the next writer leaves nothing behind. ``fuzz`` changes
+bytes of one object of a store and reads everything: only errors of this package and of zarr may come out,
+within the time and memory that are allowed. ``readers`` reads, exports and upgrades a store again and again
+while a process replaces it and adds to it: what comes of it is of one store, or an error says that the store
+has changed. POSIX only: each trial is a forked process. Exits with 1 where anything is wrong.
 """
 
 from __future__ import annotations
@@ -37,13 +37,15 @@ from typing import Any
 
 import numcodecs
 import numpy as np
+from hdmf.backends.hdf5 import HDF5IO
 from hdmf.build import DatasetBuilder, GroupBuilder
 from hdmf.common import get_manager
 from zarr.errors import BaseZarrError
 
 from hdmf_zarr import ZarrDataIO, ZarrIO, check
+from hdmf_zarr.convert import convert
 from hdmf_zarr.errors import HDMFZarrError
-from hdmf_zarr.stores.lock import leftovers_beside
+from hdmf_zarr.stores.lock import leftovers_beside, remove_beside
 from hdmf_zarr.transfer.upgrade import upgrade
 
 ARRAYS, ROWS = 30, 64
@@ -144,11 +146,40 @@ def _append_again(path: Path) -> None:
         append(path, float(value))
 
 
+def _export_again(path: Path) -> None:
+    source = path.with_name(f"source-{path.name}")
+    for value in range(2, 10_000):
+        write(source, float(value))
+        with ZarrIO(source, "r", get_manager()) as exported, ZarrIO(path, "w", get_manager()) as io:
+            io.export(exported, checksum=value % 2 == 0)
+
+
+def _convert_again(path: Path) -> None:
+    source = path.with_name(f"source-{path.name}.h5")
+    for value in range(2, 10_000):
+        with HDF5IO(source, "w", manager=get_manager()) as io:
+            root = root_of(float(value))
+            root.attributes.update(namespace="hdmf-common", data_type="Container")
+            io.write_builder(root)
+        convert(source, path, overwrite=True, zarr_format=2 + value % 2)
+
+
+def _repair_again(path: Path) -> None:
+    for value in range(2, 10_000):
+        append(path, float(value))
+        metadata = path / "group" / "zarr.json"
+        metadata.write_text(metadata.read_text() + " ")
+        check(path, repair=True)
+
+
 WAYS: dict[str, tuple[int, Callable[[Path], None]]] = {
     "write": (3, _write_again),
     "append": (3, _append_again),
     "append, format 2": (2, _append_again),
     "upgrade": (2, lambda path: upgrade(path) and None),
+    "export": (3, _export_again),
+    "convert": (3, _convert_again),
+    "repair": (3, _repair_again),
 }
 
 
@@ -165,7 +196,7 @@ def kill(times: int, seed: int) -> int:
         for number in range(times):
             way = list(WAYS)[number % len(WAYS)]
             zarr_format, work = WAYS[way]
-            path = Path(folder, f"{number}.zarr")
+            path = Path(folder, f"trial{number}.zarr")
             shutil.copytree(originals[zarr_format], path)
             child = in_child(lambda work=work, path=path: work(path))  # type: ignore[misc]
             time.sleep(rng.uniform(0.0, 0.25))
@@ -176,7 +207,8 @@ def kill(times: int, seed: int) -> int:
             counts[f"{way}: {'whole' if ok else 'NOT WHOLE'}"] += 1
             counts[f"{way}: stopped in the middle"] += traces > 0
             if ok:
-                shutil.rmtree(path)
+                for left in Path(folder).glob(f"*{path.name}*"):
+                    remove_beside(left)
             else:
                 print(f"trial {number} ({way})", file=sys.stderr)
                 shutil.move(path, Path(tempfile.gettempdir(), f"soak-{seed}-{number}.zarr"))

@@ -16,7 +16,7 @@ SOAK = Path(__file__).parents[2] / "benchmarks" / "soak.py"
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["kill", "--times", "8"], ["append: whole: 2", "upgrade: whole: 2", "write: whole: 2"]),
+        (["kill", "--times", "7"], ["append: whole: 1", "export: whole: 1", "repair: whole: 1"]),
         (["fuzz", "--inputs", "500"], ["500 inputs"]),
         (["readers", "--seconds", "2"], ["format 2, read_twice: is of one", "format 3, export: "]),
     ],
