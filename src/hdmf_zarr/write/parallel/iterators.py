@@ -45,9 +45,9 @@ def feed_of(dataset: Any, data: AbstractDataChunkIterator, workers: Workers) -> 
 
 def feed_here(dataset: Any, data: AbstractDataChunkIterator) -> Feed:
     """Return a queued iterator as `Bars` know it that this process writes."""
-    shape = data.maxshape
-    n_elements = None if shape is None or None in shape else math.prod(shape)
-    n_bytes = None if n_elements is None else n_elements * _itemsize(dataset)
+    shape: tuple[int | None, ...] = getattr(data, "maxshape", None) or (None,)
+    known = [size for size in shape if size is not None]
+    n_bytes = math.prod(known) * _itemsize(dataset) if len(known) == len(shape) else None
     return Feed(name=_path_of(dataset), iterator=data, n_bytes=n_bytes)
 
 
@@ -57,8 +57,13 @@ def _path_of(dataset: Any) -> str:
 
 
 def _itemsize(dataset: Any) -> int:
-    """As elements are counted when they are written, whatever dtype the iterator gives them."""
-    return int(dataset.itemsize if isinstance(dataset, GrowingArray) else dataset.dtype.itemsize)
+    """As elements are counted when they are written, whatever dtype the iterator gives them.
+
+    What has no dtype, which an array of the user's need not have, is counted by its elements.
+    """
+    if isinstance(dataset, GrowingArray):
+        return dataset.itemsize
+    return int(getattr(getattr(dataset, "dtype", None), "itemsize", 1))
 
 
 def _is_generic(data: Any) -> bool:
