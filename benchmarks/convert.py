@@ -14,15 +14,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from disk import set_aside, working_folder
 from hdmf.backends.hdf5.h5_utils import H5DataIO
 from pynwb import NWBHDF5IO, NWBFile, TimeSeries
 
@@ -91,13 +90,6 @@ def copy(source: Path, target: Path) -> dict[str, float]:
     return {"seconds": float(done.stdout), "added": 0.0}
 
 
-def remove(path: Path) -> None:
-    """Remove a file or folder."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    path.unlink(missing_ok=True)
-
-
 def main() -> None:
     """Print a table with a row for each way."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -106,8 +98,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     peers = dict(peer.split("=", 1) for peer in options.peer)
-    with tempfile.TemporaryDirectory() as folder:
-        base = Path(folder)
+    with working_folder() as base:
         ways = {
             "cp": copy,
             "chunk by chunk": lambda s, t: export(sys.executable, s, t),
@@ -126,7 +117,7 @@ def main() -> None:
             for name, way in ways.items():
                 for size in options.sizes:
                     target = base / ("copy.nwb" if name == "cp" else "copy.nwb.zarr")
-                    remove(target)
+                    set_aside(target)
                     os.sync()
                     measured = way(base / f"{size}.nwb", target)
                     times.setdefault((name, size), []).append(measured["seconds"])

@@ -14,12 +14,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
+
+from disk import set_aside, working_folder
 
 CHANNELS = 64
 CHUNK_ROWS = 32_768
@@ -139,7 +139,7 @@ def start(
     script = folder / "write.py"
     script.write_text(SCRIPT.format(rows=CHUNK_ROWS, channels=CHANNELS))
     target = folder / f"{name}.nwb.zarr"
-    shutil.rmtree(target, ignore_errors=True)
+    set_aside(target)
     settings = {"level": 9, "shard": 1, "watch": 0, "buffer": 1, **options}
     command = [python, "-W", "ignore", str(script), str(target), json.dumps(settings)]
     environment = dict(os.environ)
@@ -233,14 +233,14 @@ def main() -> None:
     parser.add_argument("--only", choices=["times", "memory"])
     options = parser.parse_args()
     chunks = max(8, options.megabytes * 1_000_000 // CHUNK_BYTES)
-    with tempfile.TemporaryDirectory() as folder:
+    with working_folder() as folder:
         os.sync()
         if options.only != "memory":
             peers = dict(p.split("=", 1) for p in options.peer)
-            times(peers, Path(folder), chunks, options.repeats)
+            times(peers, folder, chunks, options.repeats)
         if options.only != "times":
             # So much that the workers write most of it, and not the parent while they start.
-            memory(Path(folder), max(chunks, 300))
+            memory(folder, max(chunks, 300))
 
 
 if __name__ == "__main__":

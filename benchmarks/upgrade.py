@@ -15,13 +15,13 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from disk import set_aside, working_folder
 from pynwb import NWBFile, TimeSeries
 
 from hdmf_zarr import NWBZarrIO, ZarrDataIO
@@ -50,8 +50,8 @@ def main() -> None:
     print("| store | files | bytes in chunks | copy | `--link` | in place | memory added |")
     print("|---|---|---|---|---|---|---|")
     for megabytes in sizes:
-        with tempfile.TemporaryDirectory() as folder:
-            print(measure(Path(folder), megabytes), flush=True)
+        with working_folder() as folder:
+            print(measure(folder, megabytes), flush=True)
 
 
 def measure(folder: Path, megabytes: int) -> str:
@@ -68,7 +68,7 @@ def measure(folder: Path, megabytes: int) -> str:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for _ in range(REPEATS):
         for name, run in ways.items():
-            shutil.rmtree(target, ignore_errors=True)
+            set_aside(target)
             if name == "in place":
                 shutil.copytree(store, target)
             os.sync()

@@ -14,7 +14,9 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
+from pathlib import Path
+
+from disk import set_aside, working_folder
 
 WRITE = """
 import json, sys, time
@@ -47,15 +49,16 @@ print(json.dumps({"write": written, "export": exported}))
 """
 
 
-def run(python: str, kind: str, count: int) -> dict[str, float]:
-    """Write and export in an environment; return the seconds of each."""
-    with tempfile.TemporaryDirectory() as folder:
-        os.sync()
-        command = [python, "-W", "ignore", "-c", WRITE, kind, str(count), folder]
-        environment = dict(os.environ)
-        if python != sys.executable:
-            environment.pop("PYTHONPATH", None)  # which would lead another release to these sources
-        done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+def run(python: str, kind: str, count: int, folder: Path) -> dict[str, float]:
+    """Write and export in an environment to a folder; return the seconds of each."""
+    os.sync()
+    command = [python, "-W", "ignore", "-c", WRITE, kind, str(count), str(folder)]
+    environment = dict(os.environ)
+    if python != sys.executable:
+        environment.pop("PYTHONPATH", None)  # which would lead another release to these sources
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    for path in list(folder.iterdir()):
+        set_aside(path)
     result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return result
 
@@ -74,12 +77,15 @@ def main() -> None:
     ways = {"HDF5": (sys.executable, "hdf5"), "this package": (sys.executable, "zarr")}
     ways |= {name: (python, "zarr") for name, python in peers.items()}
     times: dict[str, dict[str, list[float]]] = {name: {} for name in ways}
-    for number in range(options.repeats):
-        for name, (python, kind) in ways.items():
-            if name in peers and number >= options.peer_repeats:
-                continue
-            for what, seconds in run(python, kind, options.objects).items():
-                times[name].setdefault(what, []).append(seconds)
+    with working_folder() as base:
+        for number in range(options.repeats):
+            for name, (python, kind) in ways.items():
+                if name in peers and number >= options.peer_repeats:
+                    continue
+                folder = base / f"{kind}{number}"
+                folder.mkdir(exist_ok=True)
+                for what, seconds in run(python, kind, options.objects, folder).items():
+                    times[name].setdefault(what, []).append(seconds)
     print(f"| {options.objects} time series | write | export |")
     print("|---|---|---|")
     for name in ways:
