@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from hdmf_zarr import ZarrIO, check
 from hdmf_zarr.errors import LayoutError, MetadataError
 from hdmf_zarr.hdf5.contiguous import ContiguousRows
 from hdmf_zarr.hdf5.raw import RawChunks, can_copy_raw
+from hdmf_zarr.hdf5.source import HDF5Source
 from hdmf_zarr.write.plan import Planned
 
 
@@ -883,3 +885,63 @@ def test_external_links_are_kept(linking: Path, target: Path) -> None:
 def test_a_kept_link_to_what_is_not_converted_yet_warns(linking: Path, target: Path) -> None:
     with pytest.warns(UserWarning, match=r"links to .*other\.nwb\.zarr, which does not exist yet"):
         export(linking, target, external_links="keep")
+
+
+# -- another file at the path of the one that is open ----------------------------------------------
+
+
+def replaced_and_exported(source: Path, target: Path, jobs: int, **creation: Any) -> np.ndarray:
+    """Export a file in whose place another one is moved after it was opened; return its values."""
+    generator = np.random.default_rng(0)
+    values = generator.integers(0, 1000, (4000, 8), dtype=np.int16)
+    values[:1000] = values[-1000:] = 0  # both files begin and end with the same elements
+    other = source.with_name("other.h5")
+    for path, content in ((source, values), (other, values[::-1])):
+        with h5py.File(path, "w") as file:
+            file.attrs.update(namespace="hdmf-common", data_type="DynamicTable")
+            file.attrs.update(object_id="a", description="b", colnames=["x"])
+            file.create_dataset("id", data=np.arange(4000)).attrs.update(
+                namespace="hdmf-common", data_type="ElementIdentifiers", object_id="c"
+            )
+            file.create_dataset("x", data=content, **creation).attrs.update(
+                namespace="hdmf-common", data_type="VectorData", object_id="d", description="e"
+            )
+    with (
+        HDF5IO(str(source), "r", manager=get_manager()) as src_io,
+        ZarrIO(target, "w", get_manager()) as io,
+    ):
+        src_io.read()
+        other.replace(source)
+        io.export(src_io, cache_spec=False, number_of_jobs=jobs)
+    return values
+
+
+@pytest.mark.parametrize(
+    ("creation", "jobs"),
+    [
+        ({}, 1),
+        ({"chunks": (1000, 8), "compression": "gzip"}, 1),
+        ({"chunks": (1000, 8), "compression": "gzip"}, 2),
+        ({"chunks": (1000, 8)}, 1),
+    ],
+)
+def test_what_is_read_is_the_file_that_is_open(
+    source: Path, target: Path, creation: dict[str, Any], jobs: int
+) -> None:
+    values = replaced_and_exported(source, target, jobs, **creation)
+
+    np.testing.assert_array_equal(opened(target, "x")[:], values)
+
+
+def test_workers_refuse_another_file_than_the_one_that_is_open(source: Path) -> None:
+    other = source.with_name("other.h5")
+    for path in (source, other):
+        with h5py.File(path, "w") as file:
+            file["x"] = np.arange(8) + (path == other)
+    with h5py.File(source, "r") as file:
+        sent = pickle.dumps(HDF5Source(file["x"], str).reopened())
+        np.testing.assert_array_equal(pickle.loads(sent).read((slice(2, 4),)), [2, 3])
+        other.replace(source)
+
+        with pytest.raises(MetadataError, match=r"source\.h5:/x: another file has taken the place"):
+            pickle.loads(sent).read((slice(2, 4),))

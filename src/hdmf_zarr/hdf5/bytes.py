@@ -12,12 +12,30 @@ def open_plain(file: h5py.File) -> int | None:
     """Return a descriptor of the file of an open `h5py.File`, or None where it may not be read itself.
 
     It may be where it is one plain file that nobody here writes to: what is written may still be in
-    the memory of the HDF5 library.
+    the memory of the HDF5 library. It is the library's own descriptor, doubled: at the path of the file
+    another one may be by now.
     """
-    is_plain = file.mode == "r" and file.driver in ("sec2", "stdio") and hasattr(os, "pread")
-    if not is_plain or not os.path.isfile(file.filename):
+    if not is_plain(file) or not hasattr(os, "pread"):
         return None
-    return os.open(file.filename, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    return os.dup(file.id.get_vfd_handle())
+
+
+def is_plain(file: h5py.File) -> bool:
+    """Whether a file is one of this machine that HDF5 reads itself, and that nobody here writes to."""
+    return bool(file.mode == "r" and file.driver == "sec2")
+
+
+FileState = tuple[int, int, int]
+"""The number of a file, its bytes, and when it was changed."""
+
+
+def state_of(file: int | str) -> FileState | None:
+    """Return what a file is, by its descriptor or its path; None where there is none."""
+    try:
+        found = os.stat(file)
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def pread(descriptor: int, size: int, offset: int) -> bytes:

@@ -15,6 +15,7 @@ from hdmf.utils import StrDataset
 
 from hdmf_zarr.dtypes import BYTES, REFERENCE, ElementType, element_type_from_numpy
 from hdmf_zarr.errors import MetadataError
+from hdmf_zarr.hdf5.bytes import FileState, is_plain, state_of
 from hdmf_zarr.hdf5.contiguous import ContiguousRows
 from hdmf_zarr.hdf5.filters import require_filters
 
@@ -101,9 +102,10 @@ class HDF5Source:
         """
         file = self.dataset.file
         kinds = [self.element.kind, *(field.kind for _, field in self.element.fields)]
-        if file.mode != "r" or file.driver not in ("sec2", "stdio") or "reference" in kinds:
+        if not is_plain(file) or "reference" in kinds:
             return None
-        return HDF5Regions(os.path.abspath(file.filename), self.dataset.name, self.element)
+        state = state_of(file.id.get_vfd_handle())
+        return HDF5Regions(os.path.abspath(file.filename), self.dataset.name, self.element, state)
 
     def read(self, region: tuple[slice, ...]) -> npt.NDArray[Any]:
         """Return the elements of a region in the form that `hdmf_zarr.elements` describes.
@@ -186,20 +188,33 @@ class HDF5Regions:
     name : str
         Of the dataset in the file.
     element : ElementType
+    state : tuple of int, or None
+        Of the file that is meant: at its path may be another one by now.
     """
 
-    def __init__(self, path: str, name: str, element: ElementType) -> None:
-        self.path, self.name, self.element = path, name, element
+    def __init__(self, path: str, name: str, element: ElementType, state: FileState | None) -> None:
+        self.path, self.name, self.element, self.state = path, name, element, state
         self._source: HDF5Source | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return HDF5Regions, (self.path, self.name, self.element)
+        return HDF5Regions, (self.path, self.name, self.element, self.state)
 
     def read(self, region: tuple[slice, ...]) -> npt.NDArray[Any]:
-        """Return the elements of a region in the form that `hdmf_zarr.elements` describes."""
+        """Return the elements of a region in the form that `hdmf_zarr.elements` describes.
+
+        Raises
+        ------
+        MetadataError
+            If another file has taken the place of the one that is meant.
+        """
         if self._source is None:
             # The file is closed with the last object that belongs to it.
             file = h5py.File(self.path, "r")
+            if state_of(file.id.get_vfd_handle()) != self.state:
+                raise MetadataError(
+                    f"{self.path}:{self.name}: another file has taken the place of the one that is open, "
+                    "or it was changed; open it anew"
+                )
             self._source = HDF5Source(file[self.name], _no_text, self.element)
         return self._source.read(region)
 
@@ -214,13 +229,13 @@ class UnchangedFiles:
 
     def __init__(self, file: h5py.File) -> None:
         self._main = file.filename
-        self._before: dict[str, _FileState | None] = {}
+        self._before: dict[str, FileState | None] = {}
         self.watch(file)
 
     def watch(self, file: h5py.File) -> None:
         """Remember what a file is now; one that is open for writing may be changed by its owner."""
         if file.mode == "r":
-            self._before.setdefault(file.filename, _state_of(file.filename))
+            self._before.setdefault(file.filename, state_of(file.filename))
 
     def watch_source(self, source: Any) -> None:
         """Likewise the file of a dataset that will be read, which may be another one."""
@@ -237,23 +252,12 @@ class UnchangedFiles:
             Of the dataset that was just read, for the message.
         """
         for filename, before in self._before.items():
-            if _state_of(filename) != before:
+            if state_of(filename) != before:
                 place = f":/{path}" if filename == self._main else f" (by way of /{path})"
                 raise MetadataError(
                     f"{filename}{place}: the file was changed while it was read; what was read is not "
                     "written. Try again when nobody writes to it"
                 )
-
-
-_FileState = tuple[int, int, int]
-"""Its number, its bytes, and when it was changed."""
-
-
-def _state_of(filename: str) -> _FileState | None:
-    if not os.path.exists(filename):
-        return None
-    found = os.stat(filename)
-    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def row_blocks(shape: tuple[int, ...], rows: int) -> list[tuple[slice, ...]]:
