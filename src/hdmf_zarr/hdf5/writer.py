@@ -19,15 +19,20 @@ from hdmf.build import DatasetBuilder, GroupBuilder, LinkBuilder, ReferenceBuild
 from hdmf.build.builders import BaseBuilder
 from hdmf.query import HDMFDataset
 
+from hdmf_zarr.codecs.to_hdf5 import filters_of_codecs
 from hdmf_zarr.dtypes import ElementType, declared_element_type, element_type_from_compound
 from hdmf_zarr.errors import BrokenLinkError, EncodingError, HDMFZarrError
 from hdmf_zarr.stores.array import HDMFZarrArray
+from hdmf_zarr.stores.format2 import NATIVE
 
 BUFFER_BYTES = 16 * 1024**2
 """Elements that are held at once."""
 
 COMPRESSED_BYTES = 512 * 1024
-"""Arrays of numbers above this size are chunked and compressed; below, a chunk costs more."""
+"""Arrays of numbers above this size are chunked; below, a chunk costs more."""
+
+COMPRESSED: Mapping[str, Any] = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
+"""What large arrays of numbers get whose codecs HDF5 has not."""
 
 TEXT_BYTES = 64
 """Guess of the bytes of a text."""
@@ -239,19 +244,41 @@ def _create_dataset(file: h5py.File, path: str, builder: DatasetBuilder) -> None
 
 
 def _layout(array: HDMFZarrArray, *, is_growable: bool) -> dict[str, Any]:
-    """Chunks as in the source; columns of tables can grow, as HDF5IO makes them."""
+    """Chunks as in the source, filters where HDF5 has them; columns of tables can grow, as in HDF5IO."""
     is_large = array.element_type.numpy is not None and array.nbytes > COMPRESSED_BYTES
-    if not is_growable and not is_large:
-        return {}
-    chunks = tuple(
-        max(1, min(chunk, size)) for chunk, size in zip(array.chunks, array.shape, strict=True)
-    )
-    options: dict[str, Any] = {"chunks": chunks}
+    options = _fill_value(array)
+    own = _filters(array)
+    filters: Mapping[str, Any] = own if own is not None else COMPRESSED if is_large else {}
+    if not is_growable and not is_large and not filters:
+        return options
+    options |= {
+        "chunks": tuple(
+            max(1, min(chunk, size)) for chunk, size in zip(array.chunks, array.shape, strict=True)
+        ),
+        **filters,
+    }
     if is_growable:
         options["maxshape"] = (None, *array.shape[1:])
-    if is_large:
-        options |= {"compression": "gzip", "compression_opts": 4, "shuffle": True}
     return options
+
+
+def _filters(array: HDMFZarrArray) -> dict[str, Any] | None:
+    """The filters of an array, or None where HDF5 has none of its own that do the same."""
+    document = array.hierarchy.documents[array.node_path]
+    if document.get(NATIVE) or not array.size or not array.shape:
+        return None
+    codecs = document["codecs"]
+    if codecs[0]["name"] == "sharding_indexed":
+        codecs = codecs[0]["configuration"]["codecs"]
+    numbers = array.element_type.numpy
+    return filters_of_codecs(codecs, None if numbers is None else numbers.itemsize)
+
+
+def _fill_value(array: HDMFZarrArray) -> dict[str, Any]:
+    """What elements are that are not written yet, where it is another number than zero."""
+    if array.element_type.numpy is None or not np.any(array.fill_value):
+        return {}
+    return {"fillvalue": array.fill_value}
 
 
 def _is_array(data: Any) -> bool:
