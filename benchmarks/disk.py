@@ -25,9 +25,9 @@ _numbers = itertools.count()
 
 
 @contextmanager
-def working_folder() -> Iterator[Path]:
+def working_folder(parent: Path | None = None) -> Iterator[Path]:
     """Give a folder on a disk that has settled; it is removed at the end."""
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(dir=parent) as name:
         folder = Path(name)
         settle(folder)
         yield folder

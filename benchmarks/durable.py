@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from disk import working_folder
 from hdmf.build import DatasetBuilder, GroupBuilder
 from hdmf.common import get_manager
 from pynwb import NWBFile, TimeSeries
@@ -90,11 +91,11 @@ def measured(
     """Return the median of each way of a write; the first round warms up."""
     found: dict[str, list[float]] = {way: [] for way in ways}
     with_syncfs = system._sync_file_system
-    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+    with working_folder(options.folder) as folder:
         for number in range(options.runs + 1):
             for way, times in found.items():
                 system._sync_file_system = with_syncfs if way != "fsync" else lambda _folder: False
-                path = Path(folder, f"{way}{number}.zarr")
+                path = folder / f"{way}{number}.zarr"
                 seconds = write(path, options.objects, durable=way != "plain")
                 if number:
                     times.append(seconds)
