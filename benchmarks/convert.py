@@ -70,7 +70,10 @@ def make_file(path: Path, megabytes: int) -> None:
 def export(python: str, source: Path, target: Path, **options: object) -> dict[str, float]:
     """Export with the version of an interpreter; return the seconds and the megabytes added."""
     command = [python, "-W", "ignore", "-c", EXPORT, str(source), str(target), json.dumps(options)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    environment = dict(os.environ)
+    if python != sys.executable:
+        environment.pop("PYTHONPATH", None)  # which would lead another release to these sources
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return result
 
