@@ -38,6 +38,7 @@ from hdmf_zarr.hdf5.writer import HDF5TreeWriter
 from hdmf_zarr.nwb import NWBZarrIO
 from hdmf_zarr.read.specifications import read_specifications
 from hdmf_zarr.stores import Hierarchy, locate, open_bytestore
+from hdmf_zarr.transfer.to_hdf5 import move_chunks
 from hdmf_zarr.write.layout import default_chunks
 from hdmf_zarr.write.options import require_bool
 from hdmf_zarr.write.plan import Planned
@@ -444,7 +445,8 @@ def _write_hdf5(src_io: HDMFIO, destination: str, progress: Progress) -> None:
     try:
         with HDF5IO(str(partial), mode="w", manager=src_io.manager) as io:
             if isinstance(src_io, ZarrIO):
-                HDF5TreeWriter(io._file, progress).write(src_io.read_builder())
+                writer = HDF5TreeWriter(io._file, progress, move_chunks)
+                writer.write(src_io.read_builder())
             else:
                 io.export(src_io, cache_spec=False)
             write_specifications(io._file, _cached_specifications(src_io))

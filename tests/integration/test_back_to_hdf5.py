@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from hdmf_zarr.convert import convert
+from hdmf_zarr.errors import ChunkError
 
 DATA = (np.arange(300_000, dtype="<i2") // 70).reshape(15_000, 20)
 
@@ -100,3 +101,44 @@ def test_elements_that_were_never_written_stay_the_fill_value(tmp_path: Path, va
     with h5py.File(back) as after:
         np.testing.assert_array_equal(after["data"][:], np.full(300, value))
         np.testing.assert_array_equal(after["data"].fillvalue, value)
+
+
+def test_encoded_chunks_move_as_they_are(tmp_path: Path) -> None:
+    creation = {"shape": DATA.shape, "chunks": (64, 20), "dtype": "<i2", **KEPT["all"]}
+    source, store, back = (tmp_path / name for name in ("source.h5", "store.zarr", "back.h5"))
+    with h5py.File(source, "w") as file:
+        file.attrs.update(data_type="Container", namespace="hdmf-common", object_id="a")
+        file.create_dataset("data", **creation)[:1000] = DATA[:1000]  # the others are missing
+    told: list[int] = []
+    convert(source, store)
+    convert(store, back, progress=lambda _expected: told.append)
+    with h5py.File(source) as before, h5py.File(back) as after:
+        old, new = before["data"], after["data"]
+        np.testing.assert_array_equal(new[:], old[:])
+        assert new.id.get_num_chunks() == old.id.get_num_chunks() == 16
+        for row in range(0, 1000, 64):
+            assert new.id.read_direct_chunk((row, 0)) == old.id.read_direct_chunk((row, 0))
+    assert sum(told) == DATA.nbytes
+
+
+def test_a_damaged_chunk_is_no_chunk_of_hdf5(tmp_path: Path) -> None:
+    _, back = there_and_back(tmp_path, {"data": (DATA, {"chunks": (64, 20), **KEPT["gzip"]})})
+    back.unlink()
+    chunk = tmp_path / "store.zarr" / "data" / "c.3.0"
+    encoded = bytearray(chunk.read_bytes())
+    encoded[len(encoded) // 2] ^= 0xFF
+    chunk.write_bytes(encoded)
+    with pytest.raises(
+        ChunkError, match=r"store\.zarr:/data: the chunk at \(192, 0\) does not decode"
+    ):
+        convert(tmp_path / "store.zarr", back)
+    assert not list(tmp_path.glob("*back.h5*"))
+
+
+def test_a_chunk_that_was_lost_is_no_fill_value(tmp_path: Path) -> None:
+    _, back = there_and_back(tmp_path, {"data": (DATA, {"chunks": (64, 20), **KEPT["gzip"]})})
+    back.unlink()
+    (tmp_path / "store.zarr" / "data" / "c.3.0").unlink()
+    with pytest.raises(ChunkError, match=r"/data/c\.3\.0"):
+        convert(tmp_path / "store.zarr", back)
+    assert not list(tmp_path.glob("*back.h5*"))

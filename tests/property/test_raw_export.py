@@ -19,6 +19,7 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from hdmf_zarr import ZarrIO
+from hdmf_zarr.convert import convert
 
 try:
     import hdf5plugin
@@ -186,3 +187,32 @@ def test_raw_chunks_hold_what_the_dataset_holds(case: dict[str, Any]) -> None:
             np.testing.assert_array_equal(array[...], expected)
             # Chunks that HDF5 has not are read as the fill value, here as there.
             np.testing.assert_array_equal(array.fill_value, file["data"].fillvalue)
+
+
+@given(case=datasets())
+@settings(max_examples=60, deadline=None)
+def test_what_comes_back_is_what_was_there(case: dict[str, Any]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        source, store, back = (Path(folder, name) for name in ("a.h5", "a.zarr", "b.h5"))
+        write(source, case)
+        with h5py.File(source, "a") as file:
+            file.attrs.update(data_type="Container", namespace="hdmf-common")
+        shards = case["shards"] if case["shards"] == "auto" and case["zarr_format"] == 3 else None
+        convert(source, store, zarr_format=case["zarr_format"], shards=shards)
+        convert(store, back)
+        with h5py.File(source) as before, h5py.File(back) as after:
+            old, new = before["data"], after["data"]
+            assert new.dtype == old.dtype
+            np.testing.assert_array_equal(new[...], old[...])
+            assert new.fillvalue == old.fillvalue
+            if shards is None and new.chunks == old.chunks and case["mask"] is None:
+                assert encoded_chunks(new) == encoded_chunks(old)
+
+
+def encoded_chunks(dataset: h5py.Dataset) -> dict[tuple[int, ...], bytes]:
+    """Encoded bytes of the chunks that a dataset has, by their place."""
+    places = [
+        dataset.id.get_chunk_info(number).chunk_offset
+        for number in range(dataset.id.get_num_chunks())
+    ]
+    return {place: bytes(dataset.id.read_direct_chunk(place)[1]) for place in places}

@@ -39,6 +39,8 @@ TEXT_BYTES = 64
 
 Progress = Callable[[int], None]
 
+MoveChunks = Callable[[HDMFZarrArray, h5py.Dataset, Progress], bool]
+
 _TYPE_ATTRIBUTES = ("neurodata_type", "data_type")
 
 
@@ -50,11 +52,16 @@ class HDF5TreeWriter:
     file : h5py.File
     progress : callable
         Told the bytes of elements that were just written.
+    move_chunks : callable
+        Fills a dataset with the encoded chunks of an array; False where it leaves that to the writer.
     """
 
-    def __init__(self, file: h5py.File, progress: Progress) -> None:
+    def __init__(
+        self, file: h5py.File, progress: Progress, move_chunks: MoveChunks | None = None
+    ) -> None:
         self._file = file
         self._progress = progress
+        self._move_chunks = move_chunks
         self._paths: dict[int, str] = {}
         self._links: deque[tuple[str, LinkBuilder]] = deque()
         self._nodes: list[tuple[str, BaseBuilder]] = []
@@ -114,6 +121,9 @@ class HDF5TreeWriter:
                 dataset[()] = value
             return
         array = _stored_array(builder.data)
+        move = self._move_chunks if builder.data is array else None
+        if move is not None and move(array, dataset, self._progress):
+            return
         for region in regions(
             array.shape, _write_unit(array), _itemsize(array.element_type), BUFFER_BYTES
         ):
@@ -275,10 +285,11 @@ def _filters(array: HDMFZarrArray) -> dict[str, Any] | None:
 
 
 def _fill_value(array: HDMFZarrArray) -> dict[str, Any]:
-    """What elements are that are not written yet, where it is another number than zero."""
-    if array.element_type.numpy is None or not np.any(array.fill_value):
+    """What elements are that are not written yet, where it has other bits than zero."""
+    fill, dtype = array.fill_value, array.element_type.numpy
+    if dtype is None or fill is None or not any(np.asarray(fill, dtype).tobytes()):
         return {}
-    return {"fillvalue": array.fill_value}
+    return {"fillvalue": fill}
 
 
 def _is_array(data: Any) -> bool:

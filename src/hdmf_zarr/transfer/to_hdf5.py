@@ -1,0 +1,91 @@
+"""Zarr -> HDF5: encoded chunks move as they are where HDF5 would have encoded them so.
+
+The filters of the new dataset are turned into codecs as on the way from HDF5 (`hdmf_zarr.hdf5.raw`); where
+they are those of the array, a chunk has the same bytes in both. Each is decoded once, to see that it can be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from hdmf_zarr.codecs import to_zarr_codec
+from hdmf_zarr.codecs.direct import DirectChain
+from hdmf_zarr.errors import ChunkError
+from hdmf_zarr.hdf5.raw import can_copy_raw, filter_chain
+from hdmf_zarr.stores.array import HDMFZarrArray
+from hdmf_zarr.stores.format2 import NATIVE
+from hdmf_zarr.write.zarr_chunks import ZarrChunks
+
+Progress = Callable[[int], None]
+
+
+def move_chunks(array: HDMFZarrArray, dataset: Any, progress: Progress) -> bool:
+    """Fill a new dataset of HDF5 with the encoded chunks of an array; chunks that are missing stay so.
+
+    Parameters
+    ----------
+    array : HDMFZarrArray
+    dataset : h5py.Dataset
+        Of the same shape, empty.
+    progress : callable
+        Told the bytes of elements that were just written.
+
+    Returns
+    -------
+    bool
+        False, and nothing is done, where the bytes of their chunks differ.
+
+    Raises
+    ------
+    ChunkError
+        If a chunk does not decode.
+    MetadataError
+        If the array is another one meanwhile.
+    """
+    document = array.hierarchy.documents[array.node_path]
+    chain = DirectChain.for_document(document)
+    if chain is None or chain.nbytes is None or not _has_same_bytes(array, document, dataset):
+        return False
+    chunks = ZarrChunks(array)
+    table = chunks.table()
+    for index, encoded in enumerate(chunks.read_many(table, range(len(table)))):
+        start = tuple((table.coordinates[index] * np.array(chunks.chunks)).tolist())
+        if encoded is not None:
+            _check(chain, encoded, f"{chunks.where}: the chunk at {start}")
+            dataset.id.write_direct_chunk(start, encoded)
+        ends = np.minimum(np.array(start) + chunks.chunks, chunks.shape)
+        progress(int(np.prod(ends - start)) * array.element_type.memory_dtype.itemsize)
+    array.hierarchy.check_unchanged(array.node_path)
+    return True
+
+
+def _check(chain: DirectChain, encoded: bytes, where: str) -> None:
+    try:
+        chain.decode(encoded)
+    except ChunkError as error:
+        raise ChunkError(f"{where} does not decode: {error}") from error
+
+
+def _has_same_bytes(array: HDMFZarrArray, document: Mapping[str, Any], dataset: Any) -> bool:
+    if document.get(NATIVE) or array.shards is not None or dataset.chunks != array.chunks:
+        return False
+    if array.element_type.numpy != dataset.dtype or can_copy_raw(dataset) is not None:
+        return False
+    serializer, *codecs = document["codecs"]
+    if serializer["name"] != "bytes" or not _has_order(serializer, dataset.dtype):
+        return False
+    itemsize = dataset.dtype.itemsize
+    expected = [_named(codec, itemsize) for codec in filter_chain(dataset).codecs]
+    return [_named(codec, itemsize) for codec in codecs] == expected
+
+
+def _has_order(serializer: Mapping[str, Any], dtype: np.dtype[Any]) -> bool:
+    endian = (serializer.get("configuration") or {}).get("endian")
+    return dtype.itemsize == 1 or endian == {"<": "little", ">": "big"}[dtype.str[0]]
+
+
+def _named(codec: Any, itemsize: int) -> Any:
+    return to_zarr_codec(codec, itemsize).to_dict()
