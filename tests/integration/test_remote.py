@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import os
 import sys
+import tarfile
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -19,6 +20,11 @@ from zarr.storage import MemoryStore, WrapperStore, ZipStore
 
 from hdmf_zarr import NWBZarrIO, ZarrIO
 from hdmf_zarr.errors import MetadataError, MissingExtraError, NotAStoreError, OptionError
+from hdmf_zarr.stores import locate
+from hdmf_zarr.stores.bytestore import ZarrByteStore
+from tests.compare import assert_builders_equal
+
+RELEASED = Path(__file__).parents[1] / "data"
 
 fsspec = pytest.importorskip("fsspec")
 
@@ -361,6 +367,24 @@ def test_an_obstore_store_is_read_and_written(tmp_path):
         io.write(make_file())
     with NWBZarrIO(store, "r") as io:
         np.testing.assert_array_equal(io.read().acquisition["ts1"].data[:], np.arange(10.0) + 1)
+
+
+def test_an_icechunk_store_is_read(tmp_path):
+    """Of what release 0.14 and zarr-python write there: it takes no other keys of chunks than theirs."""
+    icechunk = pytest.importorskip("icechunk")
+    with tarfile.open(RELEASED / "v0.14.0.tar.gz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    (path,) = tmp_path.glob("*.nwb.zarr")
+    repository = icechunk.Repository.create(icechunk.in_memory_storage())
+    session = repository.writable_session("main")
+    bytestore = ZarrByteStore(locate(session.store), session.store)
+    for file in filter(Path.is_file, path.rglob("*")):
+        bytestore.set(file.relative_to(path).as_posix(), file.read_bytes())
+    session.commit("a store")
+    store = repository.readonly_session("main").store
+    assert NWBZarrIO.can_read(store)
+    with NWBZarrIO(store, "r") as io, NWBZarrIO(path, "r") as src:
+        assert_builders_equal(src.read_builder(), io.read_builder())
 
 
 def test_pynwb_reads_a_path(tmp_path):
