@@ -75,7 +75,11 @@ def load_documents(bytestore: ByteStore, *, consolidated: bool) -> Loaded:
     _check_sizes(bytestore, [DOCUMENT, format2.CONSOLIDATED])
     folder = hold_folder(bytestore)
     stamp = stamp_of(bytestore, folder)
-    encoded = _of_root(bytestore, [DOCUMENT]).get(DOCUMENT)
+    try:
+        encoded = bytestore.get(DOCUMENT)
+    except PermissionError as error:  # see `_of_root`, which is asked for the others
+        logger.debug("%s: %s", bytestore.location.uri, error)
+        encoded = None
     load = _load_format2 if encoded is None else partial(_load_format3, encoded)
     loaded = load(bytestore, consolidated=consolidated)
     loaded.stamp, loaded.folder = stamp, folder
@@ -91,14 +95,14 @@ def _of_root(bytestore: ByteStore, keys: list[str]) -> dict[str, bytes]:
     try:
         return bytestore.get_many(keys)
     except PermissionError as error:
-        refused = error
+        refused = error  # by one of them
     found: dict[str, bytes] = {}
     for key in keys:
         try:
             found |= bytestore.get_many([key])
         except PermissionError as error:
             refused = error
-    if not found and keys != [DOCUMENT]:
+    if not found:
         raise NotAStoreError(
             f"{bytestore.location.uri} has no metadata that may be read: it is no Zarr store, or wants other "
             f"credentials (storage_options): {refused}"
