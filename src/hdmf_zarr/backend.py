@@ -93,6 +93,8 @@ __all__ = [
     "ZarrIO",
 ]
 
+logger = logging.getLogger(__name__)
+
 SPEC_LOC_ATTR = SPECIFICATION_LOCATION
 DEFAULT_SPEC_LOC_DIR = SPECIFICATION_GROUP
 
@@ -954,6 +956,13 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
                 # Its own writer may go on; what is linked can be read meanwhile.
                 self.logger.warning("%s is opened for reading only: %s", location.uri, error)
                 read_only = True
+        if not read_only and not location.is_local:
+            try:
+                return open_linked_hierarchy(location, read_only=False, consolidated=False)
+            except (HDMFZarrError, OSError, NotImplementedError) as error:
+                # A web server, or the bucket of somebody else: what is linked can be read.
+                self.logger.warning("%s is opened for reading only: %s", location.uri, error)
+                read_only = True
         return open_linked_hierarchy(
             location, read_only=read_only, consolidated=self.mode == "r" or read_only
         )
@@ -1193,16 +1202,23 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             "Chunk shape": array.chunks,
         }
         if isinstance(array, HDMFZarrArray):
-            keys, stored = array.hierarchy.bytestore.size(array.node_path)
-            info |= {
-                "Shard shape": array.shards,
-                "Compressor": array.compressor,
-                "Stored bytes": stored,
-                "Stored objects": keys,
-                "Compression ratio": f"{array.nbytes / stored:.2f}" if stored else "undefined",
-            }
+            info |= {"Shard shape": array.shards, "Compressor": array.compressor}
+            info |= _stored_sizes(array)
         preview = np.asarray(array[...]) if array.nbytes < 1024 else np.empty(1024)
         return str(generate_array_html_repr(info, preview, "Zarr array"))
+
+
+def _stored_sizes(array: HDMFZarrArray) -> dict[str, Any]:
+    """What an array takes in its store; nothing where that cannot list its objects."""
+    try:
+        keys, stored = array.hierarchy.bytestore.size(array.node_path)
+    except (OSError, NotImplementedError) as error:
+        logger.debug("%s cannot be listed: %s", array.hierarchy.uri, error)
+        return {}
+    if not keys:  # not even its own document: a web server that lists nothing
+        return {}
+    ratio = f"{array.nbytes / stored:.2f}" if stored else "undefined"
+    return {"Stored bytes": stored, "Stored objects": keys, "Compression ratio": ratio}
 
 
 def _load_hierarchy(location: Location, mode: str) -> Hierarchy:

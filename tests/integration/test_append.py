@@ -226,17 +226,19 @@ def test_mode_a_creates_a_file_and_two_writes_of_one_io_add_up(target):
         assert set(nwbfile.acquisition) == {"ts", "linked", "second"}
 
 
-def test_a_link_to_another_store_is_writable(tmp_path):
+@pytest.mark.parametrize("append_mode", ["r+", "a"])
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_a_link_to_another_store_is_writable(tmp_path, append_mode, zarr_format):
     raw, file = tmp_path / "raw.nwb.zarr", tmp_path / "file.nwb.zarr"
-    with NWBZarrIO(raw, "w") as io:
+    with NWBZarrIO(raw, "w", zarr_format=zarr_format) as io:
         io.write(make_file())
     with NWBZarrIO(raw, "r") as raw_io:
         nwbfile = make_file()
         data = raw_io.read().acquisition["ts"].data
         nwbfile.add_acquisition(TimeSeries(name="external", data=data, unit="V", rate=1.0))
-        with NWBZarrIO(file, "w", manager=raw_io.manager) as io:
+        with NWBZarrIO(file, "w", manager=raw_io.manager, zarr_format=zarr_format) as io:
             io.write(nwbfile)
-    with NWBZarrIO(file, "r+") as io:
+    with NWBZarrIO(file, append_mode) as io:
         io.read().acquisition["external"].data.append(np.array([99.0]))
     for mode in ("r", "r-"):
         with NWBZarrIO(raw, mode) as io:

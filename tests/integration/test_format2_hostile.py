@@ -161,6 +161,32 @@ def test_a_hostile_scalar_costs_itself_alone(
     assert not sentinel.exists()
 
 
+COMPRESSED_BY_PICKLE: dict[str, tuple[Any, Any, list[dict[str, Any]] | None]] = {
+    "numbers": (np.arange(3), "int64", None),
+    "numbers in big-endian": (np.arange(3, dtype=">i8"), "int64", None),
+    "numbers behind a filter": (np.arange(3), "int64", [{"id": "delta", "dtype": "<i8"}]),
+    "records": (np.zeros(3, dtype=[("a", "<i4"), ("b", ">f8")]), None, None),
+    "a scalar": (np.arange(1), "scalar", None),
+    "text": (objects("a", "b"), "str", [VLEN_UTF8]),
+    "references": (objects(reference("/sound")), "object", [PICKLE]),
+}
+
+
+@pytest.mark.parametrize("kind", COMPRESSED_BY_PICKLE)
+def test_a_pickle_in_the_place_of_a_compressor_is_not_run(
+    made: Format2Store, save: Save, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Who reads old stores by earlier releases lets numcodecs run pickles; older numcodecs always does.
+    monkeypatch.setattr(numcodecs.pickles, "ALLOW_UNSAFE_PICKLE_DECODE", True, raising=False)
+    sentinel = tmp_path / "ran"
+    data, zarr_dtype, filters = COMPRESSED_BY_PICKLE[kind]
+    made.array("bad", data, zarr_dtype, filters=filters)
+    made.documents["bad/.zarray"]["compressor"] = PICKLE
+    made.chunks["bad/0"] = pickle.dumps(Runs(sentinel))
+    check_only_bad_is_unreadable(save(), match="pickle")
+    assert not sentinel.exists()
+
+
 def test_an_error_names_the_global_and_says_that_nothing_ran(
     made: Format2Store, save: Save, tmp_path: Path
 ) -> None:

@@ -945,3 +945,46 @@ def test_workers_refuse_another_file_than_the_one_that_is_open(source: Path) -> 
 
         with pytest.raises(MetadataError, match=r"source\.h5:/x: another file has taken the place"):
             pickle.loads(sent).read((slice(2, 4),))
+
+
+PEAK = """
+import sys
+from hdmf.backends.hdf5 import HDF5IO
+from hdmf.common import get_manager
+from hdmf_zarr import ZarrIO
+
+def peak():
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) / 1024
+
+source, target, zarr_format, codecs = sys.argv[1:]
+before = peak()
+with HDF5IO(source, "r", manager=get_manager()) as src_io:
+    with ZarrIO(target, "w", get_manager(), zarr_format=int(zarr_format)) as io:
+        io.export(src_io, codecs=codecs, cache_spec=False)
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
+@pytest.mark.parametrize(
+    ("compression", "codecs", "zarr_format"),
+    [("gzip", "keep", "2"), ("gzip", "default", "3"), (None, "keep", "3"), (None, "default", "2")],
+)
+def test_an_export_takes_a_part_of_the_memory_of_its_dataset(
+    source: Path, target: Path, compression: str | None, codecs: str, zarr_format: str
+) -> None:
+    options: dict[str, Any] = {"chunks": (8000, 128), "compression_opts": 1} if compression else {}
+    rows = np.random.default_rng(0).integers(0, 9, (50_000, 128), dtype="i2")
+    with h5py.File(source, "w") as file:
+        made = file.create_dataset(
+            "data", shape=(1_600_000, 128), dtype="i2", compression=compression, **options
+        )
+        made[:50_000] = made[-50_000:] = rows
+    megabytes = 1_600_000 * 128 * 2 / 2**20
+    script = [sys.executable, "-c", PEAK, str(source), str(target), zarr_format, codecs]
+    done = subprocess.run(script, capture_output=True, text=True, check=True, timeout=120)
+    assert float(done.stdout) < megabytes / 2
+    found = opened(target, "data")
+    assert found.shape == (1_600_000, 128)
+    np.testing.assert_array_equal(found[-50_000:], rows)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import http.server
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -248,3 +249,63 @@ def test_rows_of_a_recording_are_one_request_each(counted: Any) -> None:
     assert requests.arrays == ["acquisition/ts1/data"]
     assert data[:].tolist() == list(range(10))
     assert len(requests.keys) == 1
+
+
+DOCUMENTS = {2: (".zgroup", ".zarray", ".zattrs"), 3: ("zarr.json",)}
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_without_consolidated_metadata_each_document_is_asked_for_once(zarr_format: int) -> None:
+    def documents_of(keys: Iterable[str]) -> list[str]:
+        return sorted(key for key in keys if key.rpartition("/")[2] in DOCUMENTS[zarr_format])
+
+    stored: dict[str, Any] = {}
+    with NWBZarrIO(MemoryStore(stored), "w", zarr_format=zarr_format) as io:
+        io.write(make_file(12), consolidate_metadata=False)
+    store = CountingStore(MemoryStore(stored))
+    store.requests = requests = Requests()
+    io = NWBZarrIO(store, "r")
+    asked, documents = documents_of(requests.keys), documents_of(stored)
+    # Those of the root are looked at before, to know the format.
+    assert {key for key in asked if "/" in key} == {key for key in documents if "/" in key}
+    assert len(asked) <= len(documents) + 3
+    assert requests.most > len(documents) // 2, "they are asked for at the same time"
+    requests.clear()
+    assert len(io.read().acquisition) == 13
+    assert documents_of(requests.keys) == []
+
+
+MANY_UNITS, MANY_IMAGES, SECONDS = 1000, 5300, 60.0
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_many_references_are_resolved_with_few_requests_and_in_seconds(zarr_format: int) -> None:
+    """Of a table of units that refer to electrodes, and of an order of images."""
+    nwbfile = make_file(2)
+    for number in range(UNITS, MANY_UNITS):
+        nwbfile.add_unit(spike_times=[float(number)], electrodes=[number % 8, (number + 1) % 8])
+    images = [GrayscaleImage(name=f"i{n}", data=np.zeros((2, 2), "uint8")) for n in range(100)]
+    order = ImageReferences(
+        name="order_of_images", data=[images[n % 100] for n in range(MANY_IMAGES)]
+    )
+    nwbfile.add_stimulus(Images(name="many", images=images, order_of_images=order))
+    store = CountingStore(MemoryStore())
+    store.requests = requests = Requests()
+    with NWBZarrIO(store, "w", zarr_format=zarr_format) as io:
+        io.write(nwbfile)
+    requests.clear()
+    start = time.process_time()
+    nwbfile = NWBZarrIO(store, "r").read()
+    many = nwbfile.stimulus["many"]
+    found = [image.name for image in many.order_of_images.data[:]]
+    assert found == [f"i{n % 100}" for n in range(MANY_IMAGES)]
+    assert many.order_of_images.data[MANY_IMAGES - 1] is many["i99"]
+    electrodes = nwbfile.units["electrodes"]
+    expanded = [electrodes[number] for number in range(MANY_UNITS)]
+    assert time.process_time() - start < SECONDS
+    for number in range(UNITS, MANY_UNITS):
+        rows = expanded[number]
+        assert rows.index.tolist() == [number % 8, (number + 1) % 8]
+        assert rows["x"].tolist() == [number % 8, (number + 1) % 8]
+        assert rows["group"].iloc[0] is nwbfile.electrode_groups["g"]
+    assert len(requests.keys) < 60

@@ -445,10 +445,12 @@ def test_dimension_names_are_those_of_the_specification(rich_zarr: Path) -> None
     assert array.metadata.dimension_names == ("num_times", "num_channels")
 
 
-def test_xarray_opens_a_group(rich_zarr: Path) -> None:
+@pytest.mark.parametrize("consolidated", [None, True, False])
+def test_xarray_opens_a_group(rich_zarr: Path, nwbfile: NWBFile, consolidated: bool | None) -> None:  # noqa: FBT001
     xarray = pytest.importorskip("xarray")
-    dataset = xarray.open_zarr(rich_zarr, group="acquisition/raw", consolidated=False)
+    dataset = xarray.open_zarr(rich_zarr, group="acquisition/raw", consolidated=consolidated)
     assert dataset["data"].dims == ("num_times", "num_channels")
+    np.testing.assert_array_equal(dataset["data"].values, nwbfile.acquisition["raw"].data[:])
 
 
 def test_chunk_keys_are_one_path_component(rich_zarr: Path) -> None:
@@ -525,14 +527,23 @@ def test_versions_and_types_of_the_file_are_known_before_it_is_read(rich_zarr: P
 # -- attributes of Python --------------------------------------------------------------------------
 
 
-def test_numbers_of_python_validate_as_64_bit(tmp_path: Path) -> None:
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_numbers_of_python_validate_as_64_bit(tmp_path: Path, zarr_format: int) -> None:
     nwbfile = rich_nwbfile()
     nwbfile.add_acquisition(
         TimeSeries(name="py", data=[1, 2], unit="m", rate=1.0, conversion=2.0, resolution=1.0)
     )
-    with NWBZarrIO(tmp_path / "f.zarr", "w", manager=get_manager()) as io:
+    with NWBZarrIO(tmp_path / "f.zarr", "w", manager=get_manager(), zarr_format=zarr_format) as io:
         io.write(nwbfile)
     assert validate(path=str(tmp_path / "f.zarr"), verbose=False) == []
+    with NWBZarrIO(tmp_path / "f.zarr", "r") as io:
+        data = io.read_builder()["acquisition/py/data"]
+        assert data.data.dtype == np.int64
+        assert {name: data.attributes[name] for name in ("conversion", "resolution")} == {
+            "conversion": 2.0,
+            "resolution": 1.0,
+        }
+        assert all(type(data.attributes[name]) is float for name in ("conversion", "resolution"))
 
 
 # -- structured arrays -----------------------------------------------------------------------------

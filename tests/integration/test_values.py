@@ -22,7 +22,7 @@ from hdmf.data_utils import DataChunkIterator
 from hdmf.spec import NamespaceCatalog
 from pynwb import NWBFile, TimeSeries
 
-from hdmf_zarr import NWBZarrIO, ZarrIO
+from hdmf_zarr import NWBZarrIO, ZarrDataIO, ZarrIO
 from hdmf_zarr.errors import DtypeError
 from tests.compare import assert_builders_equal, attribute_value, dataset_value
 from tests.rich import START
@@ -404,27 +404,58 @@ class CountingStore(zarr.storage.MemoryStore):
         await super().set(key, value, byte_range)
 
 
-def test_a_column_of_text_is_one_store_operation_a_chunk(tmp_path: Path) -> None:
+def operations(store: CountingStore, folder: str) -> list[str]:
+    """Keys of the chunks of an array that were set, each as often as it was."""
+    prefix = folder + "/"
+    names = [key.removeprefix(prefix) for key in store.keys_set if key.startswith(prefix)]
+    return sorted(name for name in names if not name.startswith((".z", "zarr.json")))
+
+
+ROWS = range(500)
+
+COLUMNS: dict[str, tuple[Any, Any]] = {
+    "text": (lambda _target: [f"text {n}" for n in ROWS], None),
+    "bytes": (lambda _target: [b"\xff%d" % n for n in ROWS], "bytes"),
+    "references": (lambda target: [ReferenceBuilder(target) for _ in ROWS], None),
+    "records": (
+        lambda target: [(n, f"text {n}", ReferenceBuilder(target)) for n in ROWS],
+        [
+            {"name": "n", "dtype": "int"},
+            {"name": "text", "dtype": "text"},
+            {"name": "to", "dtype": {"reftype": "object"}},
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("kind", COLUMNS)
+def test_a_column_is_one_store_operation_a_chunk(kind: str, zarr_format: int) -> None:
     store = CountingStore()
-    texts = [f"text {n}" for n in range(500)]
-    with ZarrIO(store, "w", manager=empty_manager()) as io:
-        io.write_builder(GroupBuilder("root", datasets=[DatasetBuilder("data", texts)]))
-    assert [key for key in store.keys_set if key.startswith("data/c")] == ["data/c.0"]
+    rows, dtype = COLUMNS[kind]
+    target = DatasetBuilder("target", [1])
+    column = DatasetBuilder("data", ZarrDataIO(rows(target), chunks=(100,)), dtype=dtype)
+    with ZarrIO(store, "w", manager=empty_manager(), zarr_format=zarr_format) as io:
+        io.write_builder(GroupBuilder("root", datasets=[target, column]))
+    start = "" if zarr_format == 2 else "c."
+    assert operations(store, "data") == [f"{start}{n}" for n in range(5)]
 
 
-def test_the_attributes_of_a_node_are_one_store_operation() -> None:
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_the_attributes_of_a_node_are_one_store_operation(zarr_format: int) -> None:
     store = CountingStore()
     attributes = {f"a{n}": n for n in range(20)}
-    with ZarrIO(store, "w", manager=empty_manager()) as io:
+    with ZarrIO(store, "w", manager=empty_manager(), zarr_format=zarr_format) as io:
         io.write_builder(GroupBuilder("root", groups=[GroupBuilder("g", attributes=attributes)]))
-    assert store.keys_set.count("g/zarr.json") == 1
+    assert store.keys_set.count({2: "g/.zattrs", 3: "g/zarr.json"}[zarr_format]) == 1
 
 
-def test_no_key_is_written_twice() -> None:
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_no_key_is_written_twice(zarr_format: int) -> None:
     store = CountingStore()
     nwbfile = NWBFile("d", "i", START)
     nwbfile.add_acquisition(TimeSeries(name="ts", data=np.arange(10), unit="m", rate=1.0))
-    with NWBZarrIO(store, "w") as io:
+    with NWBZarrIO(store, "w", zarr_format=zarr_format) as io:
         io.write(nwbfile)
     assert sorted(store.keys_set) == sorted(set(store.keys_set))
 

@@ -65,6 +65,12 @@ from hdmf_zarr.stores.presence import (
 GROWN_CHUNK_BYTES = 512 * 1024
 """Up to this size the chunk of a small column grows with it, instead of one chunk a few rows."""
 
+CHECKSUMS = frozenset(
+    {"crc32c", "numcodecs.crc32", "numcodecs.crc32c", "numcodecs.adler32", "numcodecs.fletcher32"}
+    | {"numcodecs.jenkins_lookup3"}
+)
+SHUFFLE = "numcodecs.shuffle"
+
 _TEXT_TYPES = {
     "object_reference": REFERENCE,
     "object": REFERENCE,
@@ -318,8 +324,13 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
 
     @property
     def compressor(self) -> BytesBytesCodec | None:  # type: ignore[override]
-        """The codec that compresses the chunks, or None."""
-        found = [codec for codec in self._inner_codecs if isinstance(codec, BytesBytesCodec)]
+        """The codec that compresses the chunks, or None; checksums do not, and a shuffle only prepares it."""
+        found = [
+            codec
+            for codec in self._inner_codecs
+            if isinstance(codec, BytesBytesCodec) and codec.to_dict()["name"] not in CHECKSUMS
+        ]
+        found.sort(key=lambda codec: codec.to_dict()["name"] == SHUFFLE)
         return found[0] if found else None
 
     @property

@@ -7,11 +7,12 @@ costs fifty times the file itself. Every other store goes through its zarr objec
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -19,10 +20,17 @@ from typing import IO, Any, Protocol
 from zarr.abc.store import Store
 from zarr.storage import FsspecStore, LocalStore
 
-from hdmf_zarr.errors import MetadataError, MissingExtraError, ModeError, NotAStoreError
+from hdmf_zarr.errors import (
+    MetadataError,
+    MissingExtraError,
+    ModeError,
+    NotAStoreError,
+    OptionError,
+)
 from hdmf_zarr.stores import compat
 from hdmf_zarr.stores.location import Location
 from hdmf_zarr.stores.names import is_inside
+from hdmf_zarr.stores.unsigned import S3_SCHEMES, with_unsigned
 
 
 class ByteStore(Protocol):
@@ -280,12 +288,14 @@ class ZarrByteStore:
     def get_many(self, keys: Iterable[str]) -> dict[str, bytes]:
         wanted = list(keys)
 
-        async def gather() -> list[Any]:
-            prototype = compat.prototype()
-            return await asyncio.gather(
-                *(self.zarr_store.get(key, prototype=prototype) for key in wanted)
-            )
+        async def get(key: str) -> Any:
+            with answers(f"{self.location.uri}:/{key}"):
+                return await self.zarr_store.get(key, prototype=prototype)
 
+        async def gather() -> list[Any]:
+            return await asyncio.gather(*map(get, wanted))
+
+        prototype = compat.prototype()
         buffers = compat.run(gather())
         return {
             key: buffer.to_bytes()
@@ -330,7 +340,8 @@ class ZarrByteStore:
         async def collect() -> list[str]:
             start = prefix + "/" if prefix else ""
             try:
-                return [key async for key in self.zarr_store.list_prefix(start)]
+                with answers(f"{self.location.uri}:/{prefix}"):
+                    return [key async for key in self.zarr_store.list_prefix(start)]
             except FileNotFoundError:
                 return []
 
@@ -342,11 +353,25 @@ class ZarrByteStore:
     def size(self, prefix: str) -> tuple[int, int]:
         async def collect() -> list[int]:
             start = prefix + "/" if prefix else ""
-            keys = [key async for key in self.zarr_store.list_prefix(start)]
+            with answers(f"{self.location.uri}:/{prefix}"):
+                keys = [key async for key in self.zarr_store.list_prefix(start)]
             return list(await asyncio.gather(*(self.zarr_store.getsize(key) for key in keys)))
 
         sizes = compat.run(collect())
         return len(sizes), sum(sizes)
+
+
+@contextmanager
+def answers(where: str) -> Iterator[None]:
+    """Give what a web server answers in place of a value as an error of the system."""
+    try:
+        yield
+    except Exception as error:
+        status = getattr(error, "status", None)
+        if not isinstance(status, int):
+            raise
+        number = errno.EACCES if status in (401, 403) else errno.EIO
+        raise OSError(number, f"{where}: the server answers {status} ({error})") from error
 
 
 def _has_any(folder: str, names: frozenset[str]) -> bool:
@@ -400,16 +425,25 @@ def _zarr_store(location: Location, *, read_only: bool) -> Store:
         return _read_only(store) if read_only else store
     if _is_zip(location):
         return _open_zip(location)
+    options = with_unsigned(location.uri, location.storage_options, read_only=read_only)
     try:
-        options: Mapping[str, Any] = location.storage_options or {}
-        return FsspecStore.from_url(
-            location.uri, storage_options=dict(options), read_only=read_only
-        )
+        return FsspecStore.from_url(location.uri, storage_options=options, read_only=read_only)
     except ImportError as error:
         raise MissingExtraError(
-            f"{location.uri} needs packages that are not installed ({error}): "
-            "pip install 'hdmf-zarr[remote]'"
+            f"{location.uri} needs packages that are not installed ({error}): install "
+            f"{_packages_for(location.uri)}"
         ) from error
+    except ValueError as error:
+        raise OptionError(
+            f"{location.uri} is no URL that fsspec opens with the storage_options "
+            f"{sorted(options)}: {error}"
+        ) from error
+
+
+def _packages_for(uri: str) -> str:
+    """What to install for a URL; the extra of this package has no clients of other clouds."""
+    of_extra = ("http://", "https://", *S3_SCHEMES)
+    return "'hdmf-zarr[remote]'" if uri.startswith(of_extra) else "them beside 'hdmf-zarr[remote]'"
 
 
 def _read_only(store: Store) -> Store:

@@ -139,6 +139,7 @@ def _encoding(said: str, n_dimensions: int) -> str:
     object_filter = next((f for f in filters if f.get("id") in OBJECT_CODECS), None)
     if object_filter is not None:
         filters.remove(object_filter)
+    _refuse_pickles([*filters, metadata.get("compressor")])
     dtype = _numpy_dtype(metadata["dtype"])
     if dtype.hasobject != (object_filter is not None):
         raise MetadataError(
@@ -179,6 +180,15 @@ def _encoding(said: str, n_dimensions: int) -> str:
         **({NATIVE: True} if is_native else {}),
     }
     return json.dumps(encoding)
+
+
+def _refuse_pickles(others: Iterable[JSON]) -> None:
+    """Raise for a pickle beside the filter of objects: zarr would be given the array, and run it."""
+    if any(isinstance(codec, dict) and codec.get("id") == "pickle" for codec in others):
+        raise MetadataError(
+            "its chunks are pickles where there are no references; unpickling them could run code from the "
+            "file, so that they are not read"
+        )
 
 
 _kept_encoding = lru_cache(maxsize=1000)(_encoding)

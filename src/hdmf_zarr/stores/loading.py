@@ -75,11 +75,39 @@ def load_documents(bytestore: ByteStore, *, consolidated: bool) -> Loaded:
     _check_sizes(bytestore, [DOCUMENT, format2.CONSOLIDATED])
     folder = hold_folder(bytestore)
     stamp = stamp_of(bytestore, folder)
-    encoded = bytestore.get(DOCUMENT)
+    try:
+        encoded = bytestore.get(DOCUMENT)
+    except PermissionError as error:  # see `_of_root`, which is asked for the others
+        logger.debug("%s: %s", bytestore.location.uri, error)
+        encoded = None
     load = _load_format2 if encoded is None else partial(_load_format3, encoded)
     loaded = load(bytestore, consolidated=consolidated)
     loaded.stamp, loaded.folder = stamp, folder
     return loaded
+
+
+def _of_root(bytestore: ByteStore, keys: list[str]) -> dict[str, bytes]:
+    """Return the documents of the root that there are.
+
+    A bucket whose objects may be read and not listed says of those that are not there that they are
+    forbidden.
+    """
+    try:
+        return bytestore.get_many(keys)
+    except PermissionError as error:
+        refused = error  # by one of them
+    found: dict[str, bytes] = {}
+    for key in keys:
+        try:
+            found |= bytestore.get_many([key])
+        except PermissionError as error:
+            refused = error
+    if not found:
+        raise NotAStoreError(
+            f"{bytestore.location.uri} has no metadata that may be read: it is no Zarr store, or wants other "
+            f"credentials (storage_options): {refused}"
+        ) from refused
+    return found
 
 
 def load_node(bytestore: ByteStore, path: str, zarr_format: int) -> dict[str, JSON] | None:
@@ -131,7 +159,11 @@ def _parse_root(bytestore: ByteStore, encoded: bytes) -> dict[str, JSON]:
 def _discovered(bytestore: ByteStore) -> dict[str, dict[str, JSON]]:
     """The documents of all nodes but the root, each read by itself."""
     uri = bytestore.location.uri
-    listed = bytestore.metadata_keys(frozenset({DOCUMENT}))
+    try:
+        listed = bytestore.metadata_keys(frozenset({DOCUMENT}))
+    except PermissionError as error:
+        logger.debug("%s cannot be listed: %s", uri, error)
+        listed = []
     if DOCUMENT not in listed:
         raise MetadataError(
             f"{uri} has no consolidated metadata, and its nodes cannot be listed (plain HTTP "
@@ -173,7 +205,7 @@ def _checked_nodes(entries: JSON, uri: str) -> dict[str, dict[str, JSON]]:
 
 def _load_format2(bytestore: ByteStore, *, consolidated: bool) -> Loaded:
     uri = bytestore.location.uri
-    found = bytestore.get_many([format2.CONSOLIDATED, format2.GROUP, format2.ARRAY])
+    found = _of_root(bytestore, [format2.CONSOLIDATED, format2.GROUP, format2.ARRAY])
     if not found:
         return _load_unfinished(bytestore, is_wanted=not consolidated)
     if format2.ARRAY in found:
@@ -206,7 +238,11 @@ def _load_format2(bytestore: ByteStore, *, consolidated: bool) -> Loaded:
 
 def _entries_of_nodes(bytestore: ByteStore) -> dict[str, JSON]:
     """Every document of format 2, each read by itself, by its key."""
-    keys = bytestore.metadata_keys(format2.NODE_DOCUMENTS)
+    try:
+        keys = bytestore.metadata_keys(format2.NODE_DOCUMENTS)
+    except PermissionError as error:
+        logger.debug("%s cannot be listed: %s", bytestore.location.uri, error)
+        return {}
     _check_sizes(bytestore, keys)
     return _parsed_entries(bytestore, keys)
 

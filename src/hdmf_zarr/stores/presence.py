@@ -18,7 +18,7 @@ from hdmf_zarr.convention import JSON
 from hdmf_zarr.convention.common import EVERY_CHUNK, STORED_CHUNKS
 from hdmf_zarr.errors import ChunkError
 from hdmf_zarr.stores import format2
-from hdmf_zarr.stores.bytestore import ByteStore
+from hdmf_zarr.stores.bytestore import ByteStore, answers
 from hdmf_zarr.stores.chunk_keys import CHUNK_KEYS, FORMAT2_CHUNK_KEYS, coordinates_of
 
 Meaning = Literal["lost", "untold", "absent"]
@@ -191,7 +191,9 @@ class WatchedStore(WrapperStore[Any]):
 
     async def get(self, key: str, *args: Any, **kwargs: Any) -> Any:
         """Return the value of a key."""
-        return self._found(key, await self._store.get(key, *args, **kwargs))
+        with answers(f"{self.uri}:/{key}"):
+            value = await self._store.get(key, *args, **kwargs)
+        return self._found(key, value)
 
     def get_sync(self, key: str, **kwargs: Any) -> Any:
         """Return the value of a key, of a store that can do it so."""

@@ -204,6 +204,15 @@ def test_a_source_never_has_backslashes() -> None:
     assert "\\" not in relative_source(locate("/data/x/b.zarr"), locate("/data/y/a.zarr"))
 
 
+def test_a_store_on_another_drive_is_spelled_absolutely(monkeypatch: pytest.MonkeyPatch) -> None:
+    def on_another_drive(*_: str) -> str:
+        raise ValueError("path is on mount 'D:', start on mount 'C:'")
+
+    monkeypatch.setattr(os.path, "relpath", on_another_drive)
+    target, base = Location("D:/data/b.zarr", is_local=True), Location("C:/a.zarr", is_local=True)
+    assert relative_source(target, base) == "D:/data/b.zarr"
+
+
 def test_a_store_that_moved_with_its_neighbour_still_finds_it(tmp_path: Path) -> None:
     source = relative_source(locate(tmp_path / "old/b.zarr"), locate(tmp_path / "old/a.zarr"))
     assert resolve_source(source, locate(tmp_path / "new/a.zarr")) == locate(

@@ -1,0 +1,65 @@
+"""Requests to S3 by who has no credentials: unsigned, as public buckets are read."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from hdmf_zarr.errors import OptionError
+
+logger = logging.getLogger(__name__)
+
+S3_SCHEMES = ("s3://", "s3a://")
+
+WHO_SIGNS = frozenset(
+    {"anon", "key", "secret", "token", "username", "password", "session", "profile"}
+)
+"""Options of s3fs that say whether requests are signed, and by whom."""
+
+
+def with_unsigned(
+    url: str, storage_options: Mapping[str, Any] | None, *, read_only: bool
+) -> dict[str, Any]:
+    """Return the options for a URL, with ``anon`` where S3 is read and nobody can sign.
+
+    Raises
+    ------
+    OptionError
+        If S3 is to be written to, and nobody can sign.
+    """
+    options = dict(storage_options or {})
+    if not url.startswith(S3_SCHEMES) or _is_told(options) or _has_credentials():
+        return options
+    if not read_only:
+        raise OptionError(
+            f"{url} cannot be written: there are no credentials for S3. Set them up (environment, "
+            "~/.aws/credentials), or give storage_options: 'key' and 'secret', 'profile', or 'anon': True "
+            "for a place to which anybody may write"
+        )
+    logger.debug("%s is read by unsigned requests: there are no credentials for S3", url)
+    return {**options, "anon": True}
+
+
+def _is_told(options: Mapping[str, Any]) -> bool:
+    """Whether the user has said who signs: here, or in the configuration of fsspec."""
+    try:
+        from fsspec.config import conf
+    except ImportError:
+        return True  # which is told where fsspec is needed
+    configured: Mapping[str, Any] = conf.get("s3", {})
+    client = {**configured.get("client_kwargs", {}), **(options.get("client_kwargs") or {})}
+    return bool(WHO_SIGNS & {*configured, *options}) or "aws_access_key_id" in client
+
+
+def _has_credentials() -> bool:
+    """Whether there are credentials where the libraries of AWS look for them."""
+    try:
+        from botocore.exceptions import BotoCoreError
+        from botocore.session import Session
+    except ImportError:
+        return True
+    try:
+        return Session().get_credentials() is not None
+    except BotoCoreError:  # a profile that is not there: s3fs says so
+        return True
