@@ -453,6 +453,23 @@ def test_xarray_opens_a_group(rich_zarr: Path, nwbfile: NWBFile, consolidated: b
     np.testing.assert_array_equal(dataset["data"].values, nwbfile.acquisition["raw"].data[:])
 
 
+def test_xarray_opens_every_group(rich_zarr: Path) -> None:
+    """Rows of a ragged column are not those of its table."""
+    xarray = pytest.importorskip("xarray")
+    root = zarr.open_group(rich_zarr, mode="r")
+    groups = ["", *(path for path, node in root.members(None) if isinstance(node, zarr.Group))]
+    failed = {}
+    for group in groups:
+        try:
+            dataset = xarray.open_zarr(rich_zarr, group=group, consolidated=False)
+        except ValueError as error:
+            failed[group] = str(error)
+            continue
+        for name, variable in dataset.variables.items():
+            assert variable.shape == root[f"{group}/{name}".strip("/")].shape
+    assert failed == {}
+
+
 def test_chunk_keys_are_one_path_component(rich_zarr: Path) -> None:
     folder = rich_zarr / "acquisition" / "raw" / "data"
     assert sorted(path.name for path in folder.iterdir()) == ["c.0.0", "zarr.json"]

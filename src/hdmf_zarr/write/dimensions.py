@@ -26,9 +26,14 @@ class DimensionNames:
         labels: Sequence[Any] = builder.dimension_labels or self._labels_of_spec(builder, ndim)
         if len(labels) != ndim:
             labels = (None,) * ndim
+        if _is_ragged(builder):
+            # Its rows are no rows of the table, which may have this name for them.
+            labels = (None, *labels[1:])
         names: list[str] = []
         for position, label in enumerate(labels):
-            is_new = isinstance(label, str) and label and label not in names
+            # HDMF calls a dimension of a known length that has no name so.
+            is_name = isinstance(label, str) and label and label != f"dim_{position}"
+            is_new = is_name and label not in names
             names.append(label if is_new else f"{builder.name}_dim_{position}")
         return tuple(names)
 
@@ -63,3 +68,14 @@ class DimensionNames:
             except (KeyError, ValueError):  # a type of a namespace that is not loaded
                 self._specs[key] = None
         return self._specs[key]
+
+
+def _is_ragged(builder: DatasetBuilder) -> bool:
+    """Whether a column holds the rows of an index beside it."""
+    parent = builder.parent
+    index = None if parent is None else parent.datasets.get(f"{builder.name}_index")
+    if index is None:
+        return False
+    return (
+        index.attributes.get("data_type", index.attributes.get("neurodata_type")) == "VectorIndex"
+    )
