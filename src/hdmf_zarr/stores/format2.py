@@ -38,6 +38,9 @@ ORIGINAL = "_format2"
 NATIVE = "_native"
 """In the document of an array with a filter that format 3 has no codec for: zarr reads it as format 2."""
 
+NOTES = frozenset({BROKEN, ORIGINAL, NATIVE})
+"""What this package keeps in documents in memory, and never writes."""
+
 OBJECT_CODECS: dict[str, tuple[str, ...]] = {
     "vlen-utf8": ("string", "vlen-utf8"),
     "vlen-bytes": ("variable_length_bytes", "vlen-bytes"),

@@ -21,6 +21,8 @@ from hdmf_zarr.stores.documents import (
     inside,
     parse,
     parse_or_empty,
+    why_not_read,
+    without_own_words,
 )
 from hdmf_zarr.stores.journal import JOURNAL
 from hdmf_zarr.stores.names import DOCUMENT, METADATA_KEYS
@@ -125,6 +127,8 @@ def _parse_root(bytestore: ByteStore, encoded: bytes) -> dict[str, JSON]:
         )
     check_document(root, f"{uri}:/")
     check_node("", root, f"{uri}:/")
+    if (reason := why_not_read(root)) is not None:
+        raise MetadataError(f"{uri}:/: {reason}")
     return root
 
 
@@ -164,6 +168,12 @@ def _checked_nodes(entries: JSON, uri: str) -> dict[str, dict[str, JSON]]:
         check_document(document, where)
         check_node(path, document, where)
         document.pop("consolidated_metadata", None)
+        reason = why_not_read(document)
+        document = without_own_words(document)
+        if reason is not None and document["node_type"] == "group":
+            raise MetadataError(f"{where}: {reason}")
+        if reason is not None:
+            document = {**document, format2.BROKEN: reason}
         nodes[path.strip("/")] = document
     return nodes
 

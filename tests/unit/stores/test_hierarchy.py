@@ -17,6 +17,7 @@ from hdmf_zarr.errors import (
     NotAStoreError,
     UnsupportedFormatError,
 )
+from hdmf_zarr.read.tree import open_array
 from hdmf_zarr.stores import (
     ByteStore,
     Hierarchy,
@@ -330,3 +331,65 @@ def test_a_failed_change_is_undone(filled: ByteStore) -> None:
 def test_a_document_is_encoded_without_loss(value: Any) -> None:
     document = group_document({"value": value})
     assert json.loads(encode_document(document)) == document
+
+
+# -- what a reader must understand -----------------------------------------------------------------
+
+FOREIGN = {
+    "a key": {"shift": 3},
+    "a key that must be understood": {"shift": {"must_understand": True}},
+    "a storage transformer": {"storage_transformers": [{"name": "cipher"}]},
+}
+
+
+def add_to_document(bytestore: ByteStore, key: str, more: dict[str, Any]) -> None:
+    encoded = bytestore.get(key)
+    assert encoded is not None
+    bytestore.set(key, json.dumps({**json.loads(encoded), **more}).encode())
+
+
+@pytest.mark.parametrize("more", FOREIGN.values(), ids=FOREIGN)
+@pytest.mark.parametrize("is_consolidated", [False, True])
+def test_an_array_that_must_be_understood_costs_itself_alone(
+    filled: ByteStore, more: dict[str, Any], *, is_consolidated: bool
+) -> None:
+    filled_group = zarr.open_group(filled.zarr_store)
+    filled_group.create_array("whole", data=np.arange(3), chunks=(3,))
+    if is_consolidated:
+        consolidate_by_zarr(filled)
+        root = json.loads(filled.get("zarr.json") or b"")
+        root["consolidated_metadata"]["metadata"]["b/data"].update(more)
+        filled.set("zarr.json", json.dumps(root).encode())
+    add_to_document(filled, "b/data/zarr.json", more)
+    hierarchy = Hierarchy.load(filled, consolidated=is_consolidated)
+    assert open_array(hierarchy, "whole")[:].tolist() == [0, 1, 2]
+    array = open_array(hierarchy, "b/data")
+    for read in (lambda: array[:], lambda: array[0], lambda: array.oindex[:], lambda: list(array)):
+        with pytest.raises(MetadataError, match=f"b/data.*'{next(iter(more))}'.*must understand"):
+            read()
+
+
+@pytest.mark.parametrize(
+    "more", [{"note": {"must_understand": False}}, {"storage_transformers": []}], ids=str
+)
+def test_what_need_not_be_understood_is_kept(filled: ByteStore, more: dict[str, Any]) -> None:
+    add_to_document(filled, "b/data/zarr.json", more)
+    hierarchy = Hierarchy.load_for_writing(filled)
+    array = open_array(hierarchy, "b/data")
+    assert array[:].tolist() == [0, 1, 2, 3]
+    array.append([4])
+    hierarchy.commit(consolidate=True)
+    assert more.items() <= json.loads(filled.get("b/data/zarr.json") or b"").items()
+
+
+@pytest.mark.parametrize("key", ["zarr.json", "a/zarr.json"])
+def test_a_group_that_must_be_understood_is_refused(filled: ByteStore, key: str) -> None:
+    add_to_document(filled, key, {"layout": {"must_understand": True}})
+    with pytest.raises(MetadataError, match="'layout'.*must understand"):
+        Hierarchy.load(filled, consolidated=False)
+
+
+def test_no_document_speaks_for_this_package(filled: ByteStore) -> None:
+    add_to_document(filled, "b/data/zarr.json", {"_native": {"must_understand": False}})
+    hierarchy = Hierarchy.load(filled, consolidated=False)
+    assert open_array(hierarchy, "b/data")[:].tolist() == [0, 1, 2, 3]
