@@ -29,9 +29,9 @@ def encode_document(document: dict[str, JSON]) -> bytes:
 
 def public_document(document: dict[str, JSON]) -> dict[str, JSON]:
     """Return a document without what this package keeps beside the metadata."""
-    if not any(key.startswith("_") for key in document):
+    if format2.NOTES.isdisjoint(document):
         return document
-    return {key: value for key, value in document.items() if not key.startswith("_")}
+    return {key: value for key, value in document.items() if key not in format2.NOTES}
 
 
 def check_document(document: dict[str, JSON], where: str) -> None:
@@ -116,13 +116,6 @@ def is_big_endian(document: Mapping[str, JSON]) -> bool:
         if isinstance(codec, dict) and codec.get("name") == "bytes":
             return bool(configuration.get("endian") == "big")
     return False
-
-
-def without_own_words(document: dict[str, JSON]) -> dict[str, JSON]:
-    """Return a document that was read without what looks like the notes that this package keeps in it."""
-    if format2.NOTES.isdisjoint(document):
-        return document
-    return {key: value for key, value in document.items() if key not in format2.NOTES}
 
 
 def _is_shape(value: JSON) -> bool:

@@ -21,8 +21,8 @@ from hdmf_zarr.stores.documents import (
     inside,
     parse,
     parse_or_empty,
+    public_document,
     why_not_read,
-    without_own_words,
 )
 from hdmf_zarr.stores.journal import JOURNAL
 from hdmf_zarr.stores.names import DOCUMENT, METADATA_KEYS
@@ -169,7 +169,7 @@ def _checked_nodes(entries: JSON, uri: str) -> dict[str, dict[str, JSON]]:
         check_node(path, document, where)
         document.pop("consolidated_metadata", None)
         reason = why_not_read(document)
-        document = without_own_words(document)
+        document = public_document(document)
         if reason is not None and document["node_type"] == "group":
             raise MetadataError(f"{where}: {reason}")
         if reason is not None:

@@ -21,6 +21,7 @@ from hdmf_zarr.read.tree import open_array
 from hdmf_zarr.stores import (
     ByteStore,
     Hierarchy,
+    compat,
     encode_document,
     group_document,
     locate,
@@ -370,7 +371,13 @@ def test_an_array_that_must_be_understood_costs_itself_alone(
 
 
 @pytest.mark.parametrize(
-    "more", [{"note": {"must_understand": False}}, {"storage_transformers": []}], ids=str
+    "more",
+    [
+        {"note": {"must_understand": False}},
+        {"_note": {"must_understand": False, "n": 1}},
+        {"storage_transformers": []},
+    ],
+    ids=str,
 )
 def test_what_need_not_be_understood_is_kept(filled: ByteStore, more: dict[str, Any]) -> None:
     add_to_document(filled, "b/data/zarr.json", more)
@@ -379,7 +386,10 @@ def test_what_need_not_be_understood_is_kept(filled: ByteStore, more: dict[str, 
     assert array[:].tolist() == [0, 1, 2, 3]
     array.append([4])
     hierarchy.commit(consolidate=True)
-    assert more.items() <= json.loads(filled.get("b/data/zarr.json") or b"").items()
+    own = json.loads(filled.get("b/data/zarr.json") or b"")
+    root = json.loads(filled.get("zarr.json") or b"")
+    for document in (own, root["consolidated_metadata"]["metadata"]["b/data"]):
+        assert {key: document[key] for key in more} == more
 
 
 @pytest.mark.parametrize("key", ["zarr.json", "a/zarr.json"])
@@ -393,3 +403,55 @@ def test_no_document_speaks_for_this_package(filled: ByteStore) -> None:
     add_to_document(filled, "b/data/zarr.json", {"_native": {"must_understand": False}})
     hierarchy = Hierarchy.load(filled, consolidated=False)
     assert open_array(hierarchy, "b/data")[:].tolist() == [0, 1, 2, 3]
+
+
+GRIDS = {
+    "none": None,
+    "another": {"name": "rectilinear", "configuration": {"chunk_shapes": [[2, 2]]}},
+    **{
+        f"{unit}": {"name": "regular", "configuration": {"chunk_shape": unit}}
+        for unit in ([0], [-1], [2.0], [True], [2, 2], None)
+    },
+}
+
+
+@pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
+def test_chunks_of_no_shape_cost_their_array_alone(filled: ByteStore, grid: Any) -> None:
+    add_to_document(filled, "b/data/zarr.json", {"chunk_grid": grid})
+    array = open_array(Hierarchy.load(filled, consolidated=False), "b/data")
+    with pytest.raises(MetadataError, match="b/data: .*(chunks are cut as|no shape of its chunks)"):
+        array[:]
+
+
+FIELDS = [{"name": "a", "data_type": "int32"}, {"name": "b", "data_type": "float64"}]
+RECORDS = np.array([(1, 2.5), (4, -5.5)], dtype=[("a", "i4"), ("b", "f8")])
+
+
+def put_records(bytestore: ByteStore, name: str, endian: str) -> None:
+    fields: Any = FIELDS if name == "struct" else [list(field.values()) for field in FIELDS]
+    add_to_document(
+        bytestore,
+        "b/data/zarr.json",
+        {
+            "shape": [2],
+            "data_type": {"name": name, "configuration": {"fields": fields}},
+            "fill_value": {"a": 0, "b": 0} if name == "struct" else "A" * 16,
+            "codecs": [{"name": "bytes", "configuration": {"endian": endian}}],
+        },
+    )
+    order = RECORDS.dtype.newbyteorder(">" if endian == "big" else "<")
+    bytestore.set("b/data/c/0", RECORDS.astype(order).tobytes())
+
+
+@pytest.mark.parametrize("name", ["struct", "structured"])
+@pytest.mark.parametrize("endian", ["little", "big"])
+def test_records_are_what_they_are_or_refused(filled: ByteStore, name: str, endian: str) -> None:
+    """zarr-python before 3.2 wrote big-endian records, which it calls ``structured``, as little-endian."""
+    put_records(filled, name, endian)
+    array = open_array(Hierarchy.load(filled, consolidated=False), "b/data")
+    if endian == "little" or (name == "struct" and compat.HAS_STRUCT):
+        assert array[:].tolist() == RECORDS.tolist()
+        assert array.oindex[[1]].tolist() == RECORDS[[1]].tolist()
+        return
+    with pytest.raises(MetadataError, match="b/data: .*its big-endian records"):
+        array[:]
