@@ -455,3 +455,19 @@ def test_records_are_what_they_are_or_refused(filled: ByteStore, name: str, endi
         return
     with pytest.raises(MetadataError, match="b/data: .*its big-endian records"):
         array[:]
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_a_fill_value_that_the_dtype_cannot_hold_costs_its_array_alone(
+    bytestore: ByteStore, zarr_format: Any
+) -> None:
+    root = zarr.create_group(bytestore.zarr_store, zarr_format=zarr_format)
+    for name in ("small", "whole"):
+        root.create_array(name, data=np.arange(4, dtype="uint8"), chunks=(2,))
+    name = "zarr.json" if zarr_format == 3 else ".zarray"
+    add_to_document(bytestore, f"small/{name}", {"fill_value": 300})
+    bytestore.delete("small/c/1" if zarr_format == 3 else "small/1")
+    hierarchy = Hierarchy.load(bytestore, consolidated=False)
+    assert open_array(hierarchy, "whole")[:].tolist() == [0, 1, 2, 3]
+    with pytest.raises(MetadataError, match="/small.*300"):
+        open_array(hierarchy, "small")[:]
