@@ -17,7 +17,7 @@ from hdmf_zarr.errors import HDMFZarrError, NotAStoreError, StoreNotFoundError
 from hdmf_zarr.hdf5 import is_hdf5_file
 from hdmf_zarr.read.specifications import latest_versions
 from hdmf_zarr.stores import ByteStore, Hierarchy, LocalByteStore, compat, locate, open_bytestore
-from hdmf_zarr.stores.array import element_type_of_array
+from hdmf_zarr.stores.element_types import element_type_of_array
 
 __all__ = ["NodeInfo", "StoreInfo", "describe", "format_bytes", "render"]
 

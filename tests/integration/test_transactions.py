@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ from zarr.storage import MemoryStore
 from hdmf_zarr import ZarrDataIO, ZarrIO, check
 from hdmf_zarr.errors import LockedError, NotAStoreError
 from hdmf_zarr.read.tree import TreeReader
-from hdmf_zarr.stores import Hierarchy, stamps, system
+from hdmf_zarr.stores import Hierarchy, LocalByteStore, stamps, system
 from hdmf_zarr.stores import lock as lock_module
 from hdmf_zarr.stores.journal import JOURNAL
 from hdmf_zarr.stores.lock import WriterLock, leftovers_beside, lock_path, writer_of
@@ -720,6 +721,31 @@ def test_a_chunk_that_was_kept_is_not_mixed_with_one_that_was_changed(store: Pat
             writer.read_builder()["cut"].data[10:30] = 2
             writer.write_attributes("", {"changed": 1})
         assert cut[5:25].tolist() == [1] * 5 + [2] * 15
+
+
+def test_a_change_that_another_thread_has_found_counts_for_all(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_columns(store)
+    with ZarrIO(store, "r", get_manager()) as io:
+        cut = io.read_builder()["cut"].data
+        assert cut[10:20].tolist() == [1] * 10  # kept
+        get, asked = LocalByteStore.get, []
+
+        def changed_before(self: LocalByteStore, key: str) -> bytes | None:
+            if key == "cut/c.2" and not asked:
+                asked.append(key)
+                with ZarrIO(store, "r+", get_manager()) as writer:
+                    writer.read_builder()["cut"].data[10:30] = 2
+                    writer.write_attributes("", {"changed": 1})
+                other = threading.Thread(target=lambda: cut[0:5])
+                other.start()
+                other.join()
+            return get(self, key)
+
+        monkeypatch.setattr(LocalByteStore, "get", changed_before)
+        assert cut[15:25].tolist() == [2] * 10
+        assert asked
 
 
 SELECTIONS = {

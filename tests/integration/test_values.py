@@ -224,6 +224,28 @@ def test_one_reference_is_kept(tmp_path: Path) -> None:
     assert (value.kind, value.shape, value.elements) == ("reference", (), ["/target"])
 
 
+@pytest.mark.parametrize("is_record", [False, True])
+def test_a_reference_may_have_a_colon_in_its_name(tmp_path: Path, *, is_record: bool) -> None:
+    targets = [DatasetBuilder(name, [1, 2]) for name in ("ref", "target")]
+    data, dtype = ReferenceBuilder(targets[1]), "object"
+    if is_record:
+        dtype = [
+            {"name": "n", "dtype": "uint8", "doc": "d"},
+            {"name": "to", "dtype": {"reftype": "object", "target_type": "X"}, "doc": "d"},
+        ]
+        record = np.empty((), dtype=[("n", "u1"), ("to", "O")])
+        record[()] = (7, data)
+        data = record
+    builder = GroupBuilder("root", datasets=[*targets, DatasetBuilder("ref:to", data, dtype=dtype)])
+    with ZarrIO(tmp_path / "f.zarr", "w", manager=empty_manager()) as io:
+        io.write_builder(builder)
+    with ZarrIO(tmp_path / "f.zarr", "r", manager=empty_manager()) as io:
+        root = io.read_builder()
+        found = root["ref:to"].data
+        assert (found["to"].item() if is_record else found.builder) is root["target"]
+        assert root["ref"].data[:].tolist() == [1, 2]
+
+
 def test_a_string_of_numpy_is_text(tmp_path: Path) -> None:
     data = np.array(["a", "longer µ"], dtype=np.dtypes.StringDType())
     with ZarrIO(tmp_path / "f.zarr", "w", manager=empty_manager()) as io:

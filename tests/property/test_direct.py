@@ -276,6 +276,13 @@ def big_endian_records() -> dict[str, Any]:
         {"codecs": []},
         {"codecs": [{"name": "bytes"}]},
         {"codecs": [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "new"}]},
+        {"codecs": [{"name": "bytes", "configuration": {"endian": "little", "swap": 2}}]},
+        {
+            "codecs": [
+                BytesCodec(endian="little").to_dict(),
+                {"name": "crc32c", "configuration": {"n": 1}},
+            ]
+        },
         {"codecs": [ShardingCodec(chunk_shape=(1, 1)).to_dict()]},
         {"codecs": "text"},
         {"data_type": "int33"},

@@ -14,7 +14,7 @@ from hdmf_zarr.convention.unified import ATTRIBUTE_TYPES
 from hdmf_zarr.errors import HDMFZarrError
 from hdmf_zarr.hdf5 import empty_attribute
 from hdmf_zarr.stores import DOCUMENT, format2
-from hdmf_zarr.stores.array import element_type_of_array
+from hdmf_zarr.stores.element_types import element_type_of_array
 
 _ROOT_ONLY = "consolidated_metadata"
 

@@ -15,6 +15,7 @@ import math
 import warnings
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
@@ -303,6 +304,10 @@ def _chain(named: str) -> DirectChain | None:
 def _made_chain(data_type: Any, shape: tuple[int, ...], codecs: Sequence[Any]) -> DirectChain:
     rest = list(codecs)
     order = None
+    for codec in codecs:
+        settings = (codec.get("configuration") or {}).keys()
+        if not _SETTINGS.get(codec["name"], settings) >= settings:
+            raise _UnknownError
     if rest and rest[0]["name"] == "transpose":
         order = tuple(rest.pop(0)["configuration"]["order"])
         if sorted(order) != list(range(len(shape))):
@@ -353,7 +358,7 @@ def _scalar_dtype(data_type: Any) -> np.dtype[Any]:
 def _stored_dtype(dtype: np.dtype[Any], endian: str | None) -> np.dtype[Any]:
     if dtype.names is not None:
         if endian not in (None, "little"):
-            # Versions of zarr-python differ in what they make of it.
+            # Versions of zarr-python differ in what they make of it, see `documents.why_not_read`.
             raise _UnknownError
         return dtype.newbyteorder("<")
     if dtype.kind == "S":
@@ -638,6 +643,23 @@ _STEPS: dict[str, Callable[[Mapping[str, Any], int | None], _Step]] = {
     "numcodecs.fletcher32": _numcodecs_checksum("fletcher32"),
 }
 """Name of a codec from bytes to bytes -> what makes it of its configuration and the bytes of an element."""
+
+_SETTINGS: dict[str, AbstractSet[str]] = {
+    "bytes": {"endian"},
+    "transpose": {"order"},
+    "vlen-utf8": set(),
+    "vlen-bytes": set(),
+    "blosc": {"typesize", "cname", "clevel", "shuffle", "blocksize"},
+    "zstd": {"level", "checksum"},
+    "gzip": {"level"},
+    "crc32c": set(),
+    "numcodecs.zstd": {"level", "checksum"},
+    "numcodecs.gzip": {"level"},
+    "numcodecs.zlib": {"level"},
+    "numcodecs.bz2": {"level"},
+    "numcodecs.shuffle": {"elementsize"},
+}
+"""Settings that are known of a codec: with another one its bytes may mean something else."""
 
 _OBJECT_CODECS: dict[str, type[JSONObjectsCodec | PickledObjectsCodec]] = {
     "hdmf_zarr.json2": JSONObjectsCodec,

@@ -15,6 +15,7 @@ from hdmf.query import BuilderResolver, ContainerResolver, HDMFDataset, Referenc
 from hdmf_zarr.dtypes import REFERENCE, field_dtype_name
 from hdmf_zarr.errors import OptionError
 from hdmf_zarr.stores.array import HDMFZarrArray
+from hdmf_zarr.stores.selections import split_fields
 
 if TYPE_CHECKING:
     from hdmf_zarr.backend import ZarrIO
@@ -198,6 +199,11 @@ class AbstractZarrTableDataset(DatasetOfReferences):
         return [name for name, field in fields if field.kind == "reference"]
 
     def __getitem__(self, key: Any) -> Any:
+        fields, key = split_fields(key)
+        rows = self._rows(key)
+        return rows if fields is None else rows[fields]
+
+    def _rows(self, key: Any) -> Any:
         rows = self._values(key)
         for name in self._reference_fields:
             if isinstance(rows, np.void):

@@ -28,7 +28,8 @@ from hdmf_zarr.hdf5 import empty_attribute
 from hdmf_zarr.read.builders import make_dataset, make_group, set_attribute
 from hdmf_zarr.read.lazy import BuilderZarrReferenceDataset, BuilderZarrTableDataset
 from hdmf_zarr.stores import Hierarchy, Location, compat, open_bytestore
-from hdmf_zarr.stores.array import HDMFZarrArray, array_of_node, element_type_of_array
+from hdmf_zarr.stores.array import HDMFZarrArray, array_of_node
+from hdmf_zarr.stores.element_types import element_type_of_array
 from hdmf_zarr.stores.format2 import BROKEN
 
 ROOT_NAME = "root"
@@ -168,7 +169,7 @@ class TreeReader:
         self._scalars: dict[str, Any] = {}
         self._links: dict[str, tuple[Link, ...]] = {}
         self._references: list[tuple[BaseBuilder, str, Any]] = []
-        self._scalar_references: list[tuple[str, str]] = []
+        self._scalar_references: list[tuple[str, str | None, str]] = []
 
     def build(self) -> None:
         """Make the builders of every node."""
@@ -179,8 +180,8 @@ class TreeReader:
         self._group("")
         for builder, name, value in self._references:
             self._set_reference(builder, name, value)
-        for path, element in self._scalar_references:
-            self._set_scalar_reference(path, element)
+        for path, field, element in self._scalar_references:
+            self._set_scalar_reference(path, field, element)
         for path, builder in list(self.builders.items()):
             if isinstance(builder, GroupBuilder):
                 self._set_links(path, builder)
@@ -328,7 +329,7 @@ class TreeReader:
         stored = np.asarray(self._scalars[path])
         value: Any = decode_elements(stored.reshape(()), element)[()]
         if element.kind == "reference":
-            self._scalar_references.append((path, value))
+            self._scalar_references.append((path, None, value))
             return None
         if element.kind == "compound":
             record = np.empty((), dtype=element.memory_dtype)
@@ -336,7 +337,7 @@ class TreeReader:
             for name, field in element.fields:
                 target: Any = record[name][()]
                 if field.kind == "reference" and target:
-                    self._scalar_references.append((f"{path}:{name}", target))
+                    self._scalar_references.append((path, name, target))
             return record
         if isinstance(value, bytes):
             # As HDF5IO: one text is always str.
@@ -346,8 +347,7 @@ class TreeReader:
                 return value
         return value
 
-    def _set_scalar_reference(self, path: str, element: str) -> None:
-        path, _, field = path.partition(":")
+    def _set_scalar_reference(self, path: str, field: str | None, element: str) -> None:
         builder = cast("DatasetBuilder", self.builders[path])
         reference = self.hierarchy.convention.decode_element(element)
         if reference is None:
@@ -357,7 +357,7 @@ class TreeReader:
         except BrokenLinkError as error:
             self._warn(f"reference {self.hierarchy.uri}:/{path}", error)
             return
-        if field:
+        if field is not None:
             builder.data[field][()] = target
         else:
             builder.data = ReferenceBuilder(target)

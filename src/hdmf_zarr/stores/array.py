@@ -1,57 +1,31 @@
-"""The lazy array that readers hand out: a `zarr.Array` that behaves as HDMF expects of a dataset."""
+"""The lazy array that readers hand out: elements that are set, rows that are appended."""
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import zarr
 import zarr.dtype
-from zarr.abc.codec import ArrayArrayCodec, BytesBytesCodec
-from zarr.abc.store import Store
-from zarr.codecs import BloscCodec, BytesCodec, ShardingCodec, TransposeCodec
-from zarr.storage import StorePath
+from zarr.abc.codec import ArrayArrayCodec
+from zarr.codecs import BloscCodec, BytesCodec, TransposeCodec
 
 from hdmf_zarr.codecs import chain_from_codecs
 from hdmf_zarr.codecs.chain import default_compressor
-from hdmf_zarr.codecs.direct import DECODING_ERRORS
-from hdmf_zarr.codecs.objects import OBJECT_CODECS, JSONObjectsCodec, PickledObjectsCodec
+from hdmf_zarr.codecs.objects import JSONObjectsCodec, PickledObjectsCodec
 from hdmf_zarr.convention import ArrayHeader
-from hdmf_zarr.dtypes import (
-    ASCII,
-    BYTES,
-    BYTES_ELEMENT_KINDS,
-    BYTES_TYPE,
-    ISODATETIME,
-    REFERENCE,
-    TEXT,
-    ElementType,
-    element_type_from_name,
-    element_type_from_numpy,
-    stored_dtype,
-)
+from hdmf_zarr.dtypes import BYTES, BYTES_ELEMENT_KINDS, ElementType, stored_dtype
 from hdmf_zarr.elements import decode_elements, encode_elements, field_widths, to_memory
-from hdmf_zarr.errors import (
-    ChunkError,
-    DtypeError,
-    HDMFZarrError,
-    LostWriteError,
-    MetadataError,
-    ModeError,
-    OptionError,
-)
+from hdmf_zarr.errors import DtypeError, LostWriteError, ModeError, OptionError
 from hdmf_zarr.stores import compat, format2
-from hdmf_zarr.stores.blocks import BlockReader
 from hdmf_zarr.stores.bytestore import open_bytestore
-from hdmf_zarr.stores.cache import memory_index
 from hdmf_zarr.stores.chunk_keys import coordinates_of
+from hdmf_zarr.stores.documents import extensions_of
 from hdmf_zarr.stores.hierarchy import Hierarchy
 from hdmf_zarr.stores.location import Location
 from hdmf_zarr.stores.presence import (
@@ -61,197 +35,18 @@ from hdmf_zarr.stores.presence import (
     stored_chunks,
     with_count,
 )
+from hdmf_zarr.stores.reading import ReadableArray, given
 
 GROWN_CHUNK_BYTES = 512 * 1024
 """Up to this size the chunk of a small column grows with it, instead of one chunk a few rows."""
 
-CHECKSUMS = frozenset(
-    {"crc32c", "numcodecs.crc32", "numcodecs.crc32c", "numcodecs.adler32", "numcodecs.fletcher32"}
-    | {"numcodecs.jenkins_lookup3"}
-)
-SHUFFLE = "numcodecs.shuffle"
 
-_TEXT_TYPES = {
-    "object_reference": REFERENCE,
-    "object": REFERENCE,
-    "ascii": ASCII,
-    "isodatetime": ISODATETIME,
-    "bytes": ASCII,
-}
-
-
-_TYPES_IN_BYTES = {"ascii": ASCII, "isodatetime": ISODATETIME, "bytes": BYTES}
-"""What elements that are stored as bytes, or recorded as such in a compound, may be more than that."""
-
-
-def element_type_of_array(document: dict[str, Any], header: ArrayHeader) -> ElementType:
-    """Return what the elements of an array are, from its document and its reserved attributes.
-
-    Raises
-    ------
-    MetadataError
-        If zarr does not know the data type.
-    """
-    if format2.BROKEN in document:
-        return TEXT
-    name = document["data_type"]
-    if not isinstance(name, (str, dict)):
-        raise MetadataError(f"data type {name!r:.200} is not known")
-    name = name.get("name") if isinstance(name, dict) else name
-    if header.fields is not None and name == "string":
-        return _recorded_fields(header)
-    _check_recorded_type(document, str(name), header)
-    if name == "string" and header.scalar and _holds_objects(document):
-        return REFERENCE  # one text is stored as text
-    if name == "string":
-        return _TEXT_TYPES.get(header.element_type or "str", TEXT)
-    if name == BYTES_TYPE:
-        return _TYPES_IN_BYTES.get(header.element_type or header.bytes_type, BYTES)
-    try:
-        data_type = compat.readable_document(document)["data_type"]
-        element = _element_of_data_type(json.dumps(data_type))
-    except (ValueError, KeyError, TypeError) as error:
-        raise MetadataError(
-            f"data type {document['data_type']!r:.200} is not known: {error}"
-        ) from error
-    if element.kind == "compound":
-        return ElementType(
-            "compound",
-            fields=tuple(
-                (field, _field_type(field, type_, header)) for field, type_ in element.fields
-            ),
-        )
-    if element.kind == "text" and header.element_type:
-        return _TEXT_TYPES.get(header.element_type, TEXT)
-    if element.numpy is not None and _is_big_endian(document):
-        return ElementType(element.kind, element.numpy.newbyteorder(">"))
-    return element
-
-
-@lru_cache(maxsize=1024)
-def _element_of_data_type(spelled: str) -> ElementType:
-    data_type: Any = json.loads(spelled)
-    dtype = zarr.dtype.parse_dtype(data_type, zarr_format=3).to_native_dtype()
-    return element_type_from_numpy(cast("np.dtype[Any]", dtype))
-
-
-def _recorded_fields(header: ArrayHeader) -> ElementType:
-    """The type of compounds whose rows are stored as objects, by what the store records of them."""
-    types = []
-    for name, spelled in header.fields or ():
-        element = element_type_from_name(spelled) if spelled != "bytes_" else ASCII
-        if element is ASCII:
-            element = _TYPES_IN_BYTES.get((header.field_types or {}).get(name, "ascii"), ASCII)
-        if element is None:
-            raise MetadataError(
-                f"field {name!r} has the dtype {spelled!r}, which does not say its type"
-            )
-        types.append((name, element))
-    return ElementType("compound", fields=tuple(types))
-
-
-def _check_recorded_type(document: dict[str, Any], name: str, header: ArrayHeader) -> None:
-    """Refuse a recorded type that the array cannot have: references in numbers, fields in none."""
-    holds_objects = name in ("string", BYTES_TYPE)
-    if header.element_type in ("object", "object_reference") and not holds_objects:
-        raise MetadataError(
-            f"references are recorded for an array of {document['data_type']!r:.100}"
-        )
-    if header.fields is None:
-        return
-    if name not in ("struct", "structured"):
-        raise MetadataError(
-            f"a compound is recorded for an array of {document['data_type']!r:.100}"
-        )
-    stored = [
-        field["name"] if isinstance(field, dict) else field[0]
-        for field in document["data_type"]["configuration"]["fields"]
-    ]
-    recorded = [field for field, _ in header.fields]
-    if stored != recorded:
-        raise MetadataError(
-            f"the fields {recorded!r:.200} are recorded for those of {stored!r:.200}"
-        )
-
-
-def _field_type(name: str, stored: ElementType, header: ArrayHeader) -> ElementType:
-    if name in header.reference_fields:
-        return REFERENCE
-    recorded = (header.field_types or {}).get(name)
-    if recorded == "bytes":
-        return BYTES
-    if recorded is not None and stored.kind == "text":
-        return _TEXT_TYPES.get(recorded, TEXT)
-    return stored
-
-
-def _written_layout(
-    document: Mapping[str, Any],
-) -> tuple[tuple[int, ...], tuple[int, ...] | None] | None:
-    """Shapes of chunks and shards as a document says them; None for zarr to say, or to refuse."""
-    if format2.BROKEN in document or document.get(format2.NATIVE):
-        return None
-    try:
-        grid, codecs = document["chunk_grid"], document["codecs"]
-        if grid["name"] != "regular":
-            return None
-        outer = tuple(map(int, grid["configuration"]["chunk_shape"]))
-        if codecs[0]["name"] != "sharding_indexed":
-            return outer, None
-        return tuple(map(int, codecs[0]["configuration"]["chunk_shape"])), outer
-    except (KeyError, IndexError, TypeError, ValueError):
-        return None
-
-
-def _holds_objects(document: dict[str, Any]) -> bool:
-    return any(codec["name"] in OBJECT_CODECS for codec in document.get("codecs", ()))
-
-
-def _is_big_endian(document: dict[str, Any]) -> bool:
-    codecs = list(document.get("codecs", ()))
-    while codecs:
-        codec = codecs.pop()
-        configuration = codec.get("configuration", {}) if isinstance(codec, dict) else {}
-        codecs += configuration.get("codecs", ())
-        if isinstance(codec, dict) and codec.get("name") == "bytes":
-            return bool(configuration.get("endian") == "big")
-    return False
-
-
-class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
+class HDMFZarrArray(ReadableArray):
     """A `zarr.Array` with a length, rows to iterate over, and the elements that HDMF expects.
 
     Text is given as objects of ``str``, ASCII text as objects of ``bytes`` (as h5py does), one
-    element as a scalar. zarr's own array is made when it is first needed.
+    element as a scalar. Rows are appended, in the same form.
     """
-
-    _hierarchy: Hierarchy
-    _node_path: str
-    element_type: ElementType
-    is_restored = False
-    """Whether the elements are not stored one by one, see `ExpandedCompoundArray`."""
-
-    @classmethod
-    def of_node(cls, hierarchy: Hierarchy, path: str, element_type: ElementType) -> HDMFZarrArray:
-        """Return the array at a path, without a request to the store."""
-        array = cls.__new__(cls)
-        array._hierarchy = hierarchy
-        array._node_path = path
-        array.element_type = element_type
-        return array
-
-    @property
-    def _async_array(self) -> zarr.AsyncArray[Any]:
-        made = self.__dict__.get("_made_array")
-        if made is None:
-            made = self.__dict__["_made_array"] = self._hierarchy.async_array(
-                self._node_path, present=self._document
-            )
-        return made
-
-    @_async_array.setter
-    def _async_array(self, array: zarr.AsyncArray[Any]) -> None:
-        self.__dict__["_made_array"] = array
 
     def __reduce__(self) -> tuple[Any, ...]:
         document = self._hierarchy.documents[self._node_path]
@@ -259,199 +54,7 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
         place = (self._hierarchy.location, self._node_path)
         return _reopen, (type(self), *place, document, self.element_type, *known)
 
-    # -- as HDMF and its clients use a dataset ---------------------------------------------------
-
-    @property
-    def hierarchy(self) -> Hierarchy:
-        """The store's metadata, of which this array is a node."""
-        return self._hierarchy
-
-    @property
-    def node_path(self) -> str:
-        """Path in the store, without slashes at its ends."""
-        return self._node_path
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Number of elements along each dimension."""
-        return tuple(self._hierarchy.documents[self._node_path]["shape"])
-
-    @shape.setter
-    def shape(self, value: Any) -> None:
-        self.resize(value)
-
-    @property
-    def ndim(self) -> int:
-        """Number of dimensions."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return math.prod(self.shape)
-
-    @property
-    def store(self) -> Store:
-        """The store as zarr-python takes it."""
-        return self._hierarchy.bytestore.zarr_store
-
-    @property
-    def store_path(self) -> StorePath:
-        """The store, and the path in it."""
-        return StorePath(self.store, self._node_path)
-
-    @property
-    def maxshape(self) -> tuple[None, ...]:
-        """Every dimension can grow."""
-        return (None,) * self.ndim
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Dtype of the arrays that indexing gives; ``object`` for text."""
-        return self.element_type.memory_dtype
-
-    @property
-    def chunks(self) -> tuple[int, ...]:
-        """Shape of a chunk; of an array in shards, of the chunks in them."""
-        layout = _written_layout(self._document)
-        return super().chunks if layout is None else layout[0]
-
-    @property
-    def shards(self) -> tuple[int, ...] | None:
-        """Shape of a shard; None without shards."""
-        layout = _written_layout(self._document)
-        return super().shards if layout is None else layout[1]
-
-    @property
-    def compressor(self) -> BytesBytesCodec | None:  # type: ignore[override]
-        """The codec that compresses the chunks, or None; checksums do not, and a shuffle only prepares it."""
-        found = [
-            codec
-            for codec in self._inner_codecs
-            if isinstance(codec, BytesBytesCodec) and codec.to_dict()["name"] not in CHECKSUMS
-        ]
-        found.sort(key=lambda codec: codec.to_dict()["name"] == SHUFFLE)
-        return found[0] if found else None
-
-    @property
-    def _inner_codecs(self) -> tuple[Any, ...]:
-        if self._document.get(format2.NATIVE):
-            found = self.compressors
-            return tuple(codec for codec in found if isinstance(codec, BytesBytesCodec))
-        codecs = self.metadata.codecs  # type: ignore[union-attr]
-        return codecs[0].codecs if isinstance(codecs[0], ShardingCodec) else codecs
-
-    def __len__(self) -> int:
-        if not self.shape:
-            raise TypeError(f"len() of the scalar {self._hierarchy.uri}:/{self._node_path}")
-        return self.shape[0]
-
-    def __bool__(self) -> bool:
-        # As h5py's datasets: HDMF leaves the columns of a table out that are false.
-        return True
-
-    def __iter__(self) -> Iterator[Any]:
-        rows = max(1, self.chunks[0]) if self.shape else 1
-        for start in range(0, len(self), rows):
-            yield from self[start : start + rows]
-
-    def __getitem__(self, selection: Any) -> Any:
-        kept = self._hierarchy.cache.rows(self._node_path, self.element_type, selection)
-        if kept is not None and not self.is_restored:
-            return _own(kept[0])
-        where = str(self._where)
-        if format2.BROKEN in self._document:
-            raise MetadataError(f"{where}: {self._document[format2.BROKEN]}")
-        try:
-            values = self._read(selection)
-            if not self._hierarchy.check_unchanged(self._node_path):
-                values = self._read(selection)
-                self._hierarchy.check_unchanged(self._node_path)
-            return values
-        except HDMFZarrError as error:
-            self._hierarchy.check_unchanged(self._node_path)
-            if where in str(error):
-                raise
-            if isinstance(error, MetadataError):
-                self._tell_damage(selection)
-            raise type(error)(f"{where}: {error}") from error
-        except Exception as error:
-            self._hierarchy.check_unchanged(self._node_path)
-            self._tell_damage(selection)
-            # Of zarr, which did not like the selection, or of the store.
-            error.add_note(f"while {where} was read")
-            raise
-
-    def _tell_damage(self, selection: Any) -> None:
-        """Raise `ChunkError` for the first chunk of a selection whose codecs fail on it.
-
-        zarr-python lets errors of any kind out of them, and none names the chunk.
-        """
-        index = memory_index(self._plain(selection), self.shape)
-        for region in _chunk_regions(index, self.shape, self.chunks) if index is not None else ():
-            try:
-                super().__getitem__(region)
-            except DECODING_ERRORS as error:  # with those of ours
-                if getattr(error, "errno", None) is not None:  # of the store
-                    raise
-                at = tuple(part.start for part in region)
-                raise ChunkError(
-                    f"{self._where}: the chunk at {at} does not decode: {error}"
-                ) from error
-
-    def _read(self, selection: Any) -> Any:
-        plain = self._plain(selection)
-        index = memory_index(plain, self.shape)
-        if index is not None:
-            found = self._hierarchy.cache.select(self._node_path, self.element_type, index)
-            if found is not None:
-                return _own(found[0])
-            block = self._read_block(index)
-            if block is not None:
-                return block[()] if block.ndim == 0 else block
-        if self.element_type.is_variable:
-            # One text alone would lose the NULs at its end on its way through numpy.
-            if self.ndim == 0:
-                scalar = np.asarray(compat.run(compat.read_scalar(self._async_array)))
-                return decode_elements(scalar, self.element_type)[()]
-            if (one := self._one_element(plain)) is not None:
-                return decode_elements(_objects(super().__getitem__(one)), self.element_type).item()
-        values = decode_elements(np.asarray(super().__getitem__(plain)), self.element_type)
-        return values[()] if values.ndim == 0 else values
-
-    def _read_block(self, index: tuple[Any, ...]) -> npt.NDArray[Any] | None:
-        if self.element_type.kind != "number" or self.is_restored:
-            return None
-        reader = BlockReader.of(self._hierarchy.bytestore, self._node_path, self._document)
-        return reader.read(index) if reader is not None else None
-
-    def _one_element(self, selection: Any) -> tuple[slice, ...] | None:
-        """The slices for a selection of one element, or None for another selection."""
-        indices = selection if isinstance(selection, tuple) else (selection,)
-        if len(indices) != self.ndim or not all(type(index) is int for index in indices):
-            return None
-        for index, size in zip(indices, self.shape, strict=True):
-            if not -size <= index < size:
-                raise IndexError(
-                    f"index {index} is out of bounds for {self._where} with {size} rows"
-                )
-        return tuple(
-            slice(index % size, index % size + 1)
-            for index, size in zip(indices, self.shape, strict=True)
-        )
-
-    def _plain(self, selection: Any) -> Any:
-        return _plain_selection(selection, self.shape[0] if self.ndim > 1 else None)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:  # noqa: FBT001 - numpy
-        if copy is False:
-            raise ValueError(f"{self._where} is not in memory: its elements are always a copy")
-        values = np.asarray(self[...])
-        return values if dtype is None else values.astype(dtype)
-
-    def astype(self, dtype: Any) -> npt.NDArray[Any]:
-        """Return all elements in another dtype, in memory."""
-        return np.asarray(self[...]).astype(dtype)
+    # -- elements that are set -------------------------------------------------------------------
 
     def __setitem__(self, selection: Any, value: Any) -> None:
         self._refuse_read_only()
@@ -467,79 +70,55 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
         finally:
             self._hierarchy.cache.forget(self._node_path)
 
-    # Under `oindex`, `vindex` and `blocks` of zarr, as under `__getitem__`.
-
-    def get_basic_selection(self, *args: Any, **kwargs: Any) -> Any:
-        """Read a selection, as zarr does."""
-        return self._of_one_store(super().get_basic_selection, *args, **kwargs)
-
-    def get_orthogonal_selection(self, *args: Any, **kwargs: Any) -> Any:
-        """Read a selection, as zarr does."""
-        return self._of_one_store(super().get_orthogonal_selection, *args, **kwargs)
-
-    def get_mask_selection(self, *args: Any, **kwargs: Any) -> Any:
-        """Read a selection, as zarr does."""
-        return self._of_one_store(super().get_mask_selection, *args, **kwargs)
-
-    def get_coordinate_selection(self, *args: Any, **kwargs: Any) -> Any:
-        """Read a selection, as zarr does."""
-        return self._of_one_store(super().get_coordinate_selection, *args, **kwargs)
-
-    def get_block_selection(self, *args: Any, **kwargs: Any) -> Any:
-        """Read a selection, as zarr does."""
-        return self._of_one_store(super().get_block_selection, *args, **kwargs)
-
-    def _of_one_store(self, read: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """What is read, unless the store has changed meanwhile: of all errors then this is the cause."""
-        try:
-            values = read(*args, **kwargs)
-        except Exception:
-            self._hierarchy.check_unchanged(self._node_path)
-            raise
-        if not self._hierarchy.check_unchanged(self._node_path):
-            values = read(*args, **kwargs)
-            self._hierarchy.check_unchanged(self._node_path)
-        return values
-
-    # Under `__setitem__`, `oindex`, `vindex` and `blocks` of zarr.
-
-    def set_basic_selection(self, *args: Any, **kwargs: Any) -> None:
-        """Write a selection, as zarr does."""
-        with self._written_anew():
-            super().set_basic_selection(*args, **kwargs)
-
-    def set_orthogonal_selection(self, *args: Any, **kwargs: Any) -> None:
-        """Write a selection, as zarr does."""
-        with self._written_anew():
-            super().set_orthogonal_selection(*args, **kwargs)
-
-    def set_mask_selection(self, *args: Any, **kwargs: Any) -> None:
-        """Write a selection, as zarr does."""
-        with self._written_anew():
-            super().set_mask_selection(*args, **kwargs)
-
-    def set_coordinate_selection(self, *args: Any, **kwargs: Any) -> None:
-        """Write a selection, as zarr does."""
-        with self._written_anew():
-            super().set_coordinate_selection(*args, **kwargs)
-
-    def set_block_selection(self, *args: Any, **kwargs: Any) -> None:
-        """Write a selection, as zarr does."""
-        with self._written_anew():
-            super().set_block_selection(*args, **kwargs)
-
     def _write(self, selection: Any, value: Any) -> None:
-        if self.element_type.kind not in ("number", "fixed_bytes"):
-            values = to_memory(value, self.element_type, _only_text)
-            element, data_type = self._widened(values)
-            if data_type is not None:
-                self._rewrite(np.asarray(self[...]), element, data_type, self.chunks[0])
-            value = self._encode(values)
-            one = self._one_element(self._plain(selection))
-            if self.element_type.is_variable and one is not None:
-                super().__setitem__(one, value.reshape((1,) * self.ndim))
-                return
-        super().__setitem__(self._plain(selection), value)
+        stored = self._storable(value)
+        one = self._one_element(self._plain(selection))
+        if self.element_type.is_variable and one is not None:
+            self._zarr_array[one] = stored.reshape((1,) * self.ndim)
+            return
+        self._zarr_array[self._plain(selection)] = stored
+
+    def _storable(self, value: Any) -> Any:
+        """Values as they are stored; where they are too long for the array it is widened."""
+        if self.element_type.kind in ("number", "fixed_bytes"):
+            return value
+        values = to_memory(value, self.element_type, _only_text)
+        element, data_type = self._widened(values)
+        if data_type is not None:
+            self._rewrite(np.asarray(self[...]), element, data_type, self.chunks[0])
+        return self._encode(values)
+
+    # Under `oindex`, `vindex` and `blocks` of zarr, as under `__setitem__`.
+
+    def set_basic_selection(self, selection: Any, value: Any, **options: Any) -> None:
+        """Write a selection, as zarr does."""
+        self._set_selected("set_basic_selection", selection, value, **options)
+
+    def set_orthogonal_selection(self, selection: Any, value: Any, **options: Any) -> None:
+        """Write a selection, as zarr does."""
+        self._set_selected("set_orthogonal_selection", selection, value, **options)
+
+    def set_mask_selection(self, mask: Any, value: Any, **options: Any) -> None:
+        """Write a selection, as zarr does."""
+        self._set_selected("set_mask_selection", mask, value, **options)
+
+    def set_coordinate_selection(self, selection: Any, value: Any, **options: Any) -> None:
+        """Write a selection, as zarr does."""
+        self._set_selected("set_coordinate_selection", selection, value, **options)
+
+    def set_block_selection(self, selection: Any, value: Any, **options: Any) -> None:
+        """Write a selection, as zarr does."""
+        self._set_selected("set_block_selection", selection, value, **options)
+
+    def _set_selected(
+        self, how: str, selection: Any, value: Any, *, fields: Any = None, **options: Any
+    ) -> None:
+        if fields:
+            raise OptionError(f"{self._where}: whole rows are set, not the fields {fields!r:.200}")
+        self._refuse_read_only()
+        with self._written_anew(), self._hierarchy.attempt():
+            stored = self._storable(value)
+            self._method(how)(given(how, selection, self.shape), stored, **options)
 
     # -- growing ---------------------------------------------------------------------------------
 
@@ -738,6 +317,7 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
             dimension_names=old.get("dimension_names"),
             chunk_key_encoding=self._hierarchy.keys_for_rewrite(self._node_path, self.ndim),
         )
+        document |= extensions_of(old)
         document["attributes"] = dict(old.get("attributes") or {})
         header = self._hierarchy.convention.decode_header(document["attributes"])
         if header.element_type is not None and element.numpy is not None:
@@ -754,10 +334,6 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
         self.element_type = element
         zarr_format = self._hierarchy.zarr_format
         self._take_document(with_count(document, None, zarr_format=zarr_format))
-
-    @property
-    def _document(self) -> dict[str, Any]:
-        return self._hierarchy.documents[self._node_path]
 
     def _resized(self, shape: list[int], *, is_written: bool) -> dict[str, Any]:
         zarr_format = self._hierarchy.zarr_format
@@ -778,10 +354,6 @@ class HDMFZarrArray(zarr.Array):  # type: ignore[type-arg]
         attributes = {**(self._document.get("attributes") or {}), **new_attributes}
         self._take_document({**self._document, "attributes": attributes})
         return self
-
-    @property
-    def _where(self) -> str:
-        return f"{self._hierarchy.uri}:/{self._node_path}"
 
     def _refuse_read_only(self) -> None:
         if self.read_only:
@@ -810,7 +382,7 @@ class ExpandedCompoundArray(HDMFZarrArray):
         self.resize(value)
 
     def _read(self, selection: Any) -> Any:
-        stored = np.asarray(zarr.Array(self._async_array)[...])
+        stored = np.asarray(self._zarr_array[...])
         fields = self.element_type.fields
         if stored.dtype.names is None:
             rows = [_row_of_cells(cells, fields) for cells in stored.tolist()]
@@ -821,34 +393,21 @@ class ExpandedCompoundArray(HDMFZarrArray):
             records[name] = stored[:, position][name]
         return decode_elements(records, self.element_type)[selection]
 
+    def _selected(
+        self, how: str, selection: Any, *, out: Any = None, fields: Any = None, **_options: Any
+    ) -> Any:
+        if out is not None or how == "get_block_selection":
+            raise OptionError(
+                f"{self._where} is a compound that was stored wrongly: it is read by its rows, array[...]"
+            )
+        # Of one dimension zarr's ways to select are those of numpy.
+        rows = self[...][selection]
+        return rows[fields] if fields else rows
+
     def _refuse_read_only(self) -> None:
         raise ModeError(
             f"{self._where} is a compound that was stored wrongly; export the file to write to it"
         )
-
-
-def _chunk_regions(
-    index: tuple[Any, ...], shape: tuple[int, ...], chunks: tuple[int, ...]
-) -> Iterator[tuple[slice, ...]]:
-    """Chunks of which an index selects something, as slices of the array."""
-    whole = (slice(None),) * (len(shape) - len(index))
-    return itertools.product(
-        *(
-            [slice(n * step, min((n + 1) * step, size)) for n in _chunk_numbers(entry, size, step)]
-            for entry, size, step in zip((*index, *whole), shape, chunks, strict=True)
-        )
-    )
-
-
-def _chunk_numbers(entry: Any, size: int, step: int) -> Iterable[int]:
-    """Along one dimension."""
-    if isinstance(entry, slice):
-        start, stop, _ = entry.indices(size)
-        return range(start // step, -(-stop // step))
-    if isinstance(entry, np.ndarray):
-        places = np.flatnonzero(entry) if entry.dtype.kind == "b" else entry % size
-        return cast("list[int]", np.unique(places // step).tolist())
-    return (entry % size // step,)
 
 
 def _row_of_cells(cells: list[str], fields: tuple[tuple[str, ElementType], ...]) -> list[Any]:
@@ -899,43 +458,11 @@ def _reopen(
     return kind.of_node(hierarchy, path, element_type)
 
 
-def _plain_selection(selection: Any, length: int | None = None) -> Any:
-    """Return a selection as zarr takes it.
-
-    Unknown to it are unsigned and empty index arrays and, where there are other dimensions, one mask
-    of the rows, of which there are ``length``.
-    """
-    if isinstance(selection, tuple):
-        return tuple(_plain_selection(entry) for entry in selection)
-    if isinstance(selection, (list, np.ndarray)):
-        indices = np.asarray(selection)
-        if indices.size == 0 and indices.dtype != bool:
-            return slice(0, 0)
-        if indices.dtype.kind == "u":
-            return indices.astype(np.intp)
-        if indices.dtype == bool and indices.shape == (length,):
-            return np.flatnonzero(indices) if indices.any() else slice(0, 0)
-        # A copy: zarr counts negative indices from the beginning in the array that it is given.
-        return indices.copy()
-    return int(selection) if isinstance(selection, np.integer) else selection
-
-
-def _own(values: Any) -> Any:
-    """What was selected of an array that is kept, as the caller's own."""
-    if isinstance(values, np.ndarray):
-        return values.copy() if values.ndim else values[()]
-    return values.copy() if isinstance(values, np.void) else values
-
-
 def _is_same(found: npt.NDArray[Any], expected: npt.NDArray[Any]) -> bool:
     """Whether elements are the same as they are stored; NaN is NaN."""
     if expected.dtype.hasobject:
         return bool(found.tolist() == expected.tolist())
     return found.astype(expected.dtype).tobytes() == expected.tobytes()
-
-
-def _objects(values: Any) -> npt.NDArray[Any]:
-    return np.asarray(values).astype(object)
 
 
 def _wider_integer(dtype: np.dtype[Any], values: npt.NDArray[Any]) -> np.dtype[Any] | None:

@@ -72,7 +72,7 @@ class BlockReader:
         Parameters
         ----------
         index : tuple
-            As `hdmf_zarr.stores.cache.memory_index` gives it.
+            As `hdmf_zarr.stores.selections.memory_index` gives it.
 
         Raises
         ------

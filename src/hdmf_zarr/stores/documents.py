@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import warnings
+from collections.abc import Mapping
 
 from hdmf_zarr import limits
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.errors import MetadataError, UnsupportedFormatError
-from hdmf_zarr.stores import format2
+from hdmf_zarr.stores import compat, format2
 from hdmf_zarr.stores.names import is_node_path
 
 logger = logging.getLogger(__name__)
@@ -28,9 +29,9 @@ def encode_document(document: dict[str, JSON]) -> bytes:
 
 def public_document(document: dict[str, JSON]) -> dict[str, JSON]:
     """Return a document without what this package keeps beside the metadata."""
-    if not any(key.startswith("_") for key in document):
+    if format2.NOTES.isdisjoint(document):
         return document
-    return {key: value for key, value in document.items() if not key.startswith("_")}
+    return {key: value for key, value in document.items() if key not in format2.NOTES}
 
 
 def check_document(document: dict[str, JSON], where: str) -> None:
@@ -43,6 +44,80 @@ def check_document(document: dict[str, JSON], where: str) -> None:
         raise MetadataError(f"{where} is an array without a shape and a data type")
 
 
+_KNOWN_KEYS = {
+    "group": frozenset({"zarr_format", "node_type", "attributes", "consolidated_metadata"}),
+    "array": frozenset(
+        {
+            *("zarr_format", "node_type", "attributes", "shape", "data_type", "chunk_grid"),
+            *("chunk_key_encoding", "fill_value", "codecs", "dimension_names"),
+        }
+    ),
+}
+"""Keys of a document of Zarr format 3 that every reader knows."""
+
+
+def why_not_read(document: dict[str, JSON]) -> str | None:
+    """Return why the node of a document of format 3 is left alone, or None.
+
+    Any other key than those of the format may change what the bytes of a chunk mean, unless it says of itself
+    that it does not.
+    """
+    unknown = [
+        key
+        for key, value in document.items()
+        if key not in _KNOWN_KEYS[document["node_type"]]
+        and not (key == "storage_transformers" and not value)
+        and not (isinstance(value, dict) and value.get("must_understand") is False)
+    ]
+    if unknown:
+        return (
+            f"its metadata have {sorted(unknown)!r:.200}, which a reader must understand, and this one does "
+            "not; open it with the program that wrote it"
+        )
+    if document["node_type"] == "group":
+        return None
+    return _why_no_grid(document) or _why_no_records(document)
+
+
+def extensions_of(document: dict[str, JSON]) -> dict[str, JSON]:
+    """Return what of a document is neither of the format nor a note of this package."""
+    known = _KNOWN_KEYS[document["node_type"]] | format2.NOTES
+    return {key: value for key, value in document.items() if key not in known}
+
+
+def _why_no_grid(document: dict[str, JSON]) -> str | None:
+    grid = document.get("chunk_grid")
+    if not isinstance(grid, dict) or grid.get("name") != "regular":
+        return f"its chunks are cut as {grid!r:.200} says, and only the grid 'regular' is known"
+    unit: JSON = (grid.get("configuration") or {}).get("chunk_shape")
+    is_shape = _is_shape(unit) and 0 not in unit and len(unit) == len(document["shape"])
+    return None if is_shape else f"{unit!r:.200} is no shape of its chunks"
+
+
+def _why_no_records(document: dict[str, JSON]) -> str | None:
+    """Of records whose bytes are said to be big-endian versions of zarr-python differ in what they write."""
+    name = data_type.get("name") if isinstance(data_type := document["data_type"], dict) else None
+    if name not in ("struct", "structured") or not is_big_endian(document):
+        return None
+    if name == "structured":
+        return "nothing tells in which order the bytes of its big-endian records are"
+    if compat.HAS_STRUCT:
+        return None
+    return "zarr-python before 3.2 cannot read its big-endian records; install a later one"
+
+
+def is_big_endian(document: Mapping[str, JSON]) -> bool:
+    """Whether the numbers of an array are stored with their highest byte first, in shards too."""
+    codecs = list(document.get("codecs") or ())
+    while codecs:
+        codec = codecs.pop()
+        configuration = (codec.get("configuration") or {}) if isinstance(codec, dict) else {}
+        codecs += configuration.get("codecs", ())
+        if isinstance(codec, dict) and codec.get("name") == "bytes":
+            return bool(configuration.get("endian") == "big")
+    return False
+
+
 def _is_shape(value: JSON) -> bool:
     return isinstance(value, list) and all(type(size) is int and size >= 0 for size in value)
 
@@ -53,6 +128,9 @@ def check_node(path: str, document: dict[str, JSON], where: str) -> None:
     limits.check_json_depth(document.get("attributes") or {}, where)
 
 
+_NOT_COMPARED = format2.NOTES | {"consolidated_metadata"}
+
+
 def comparable(document: JSON) -> JSON:
     """A document without what stands for nothing, to compare it with another."""
     if not isinstance(document, dict):
@@ -60,7 +138,7 @@ def comparable(document: JSON) -> JSON:
     return {
         key: value
         for key, value in document.items()
-        if key != "consolidated_metadata" and not (key == "attributes" and not value)
+        if key not in _NOT_COMPARED and not (key == "attributes" and not value)
     }
 
 

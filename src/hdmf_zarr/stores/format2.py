@@ -38,6 +38,9 @@ ORIGINAL = "_format2"
 NATIVE = "_native"
 """In the document of an array with a filter that format 3 has no codec for: zarr reads it as format 2."""
 
+NOTES = frozenset({BROKEN, ORIGINAL, NATIVE})
+"""What this package keeps in documents in memory, and never writes."""
+
 OBJECT_CODECS: dict[str, tuple[str, ...]] = {
     "vlen-utf8": ("string", "vlen-utf8"),
     "vlen-bytes": ("variable_length_bytes", "vlen-bytes"),
@@ -75,7 +78,14 @@ def _node_document(found: Mapping[str, JSON]) -> dict[str, JSON]:
         return {"zarr_format": 3, "node_type": "group", "attributes": attributes}
     try:
         document = array_document(found[ARRAY])
-    except (HDMFZarrError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (
+        HDMFZarrError,
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        ArithmeticError,
+    ) as error:
         shape = found[ARRAY].get("shape") if isinstance(found[ARRAY], dict) else None
         is_shape = isinstance(shape, list) and all(map(_is_size, shape))
         document = broken_document(shape if is_shape else [0], str(error))

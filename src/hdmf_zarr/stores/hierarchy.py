@@ -87,6 +87,8 @@ class Hierarchy:
         Whether documents were changed since the last commit.
     is_live : bool
         Whether readers may see the store: what changes it says so in its journal first.
+    n_changes : int
+        How often it was found that somebody else has changed the store.
     cache : ChunkCache
         Chunks of its arrays, decoded.
     open_append : OpenAppend
@@ -107,6 +109,7 @@ class Hierarchy:
         self.was_consolidated = True
         self.is_changed = False
         self.is_live = False
+        self.n_changes = 0
         self._is_consolidated_true = True
         self._stamp: Stamp | None = None
         self._folder: HeldFolder | None = None
@@ -330,6 +333,7 @@ class Hierarchy:
         """Raise if a node is not the one of the metadata in memory, in a store that has another stamp."""
         assert self._stamp is not None
         self.cache.clear()  # what was read may be in it
+        self.n_changes += 1
         if stamp is None or stamp[0] != self._stamp[0]:
             raise MetadataError(
                 f"{self.uri} was replaced while it was read; open it again to read what is there now"

@@ -21,6 +21,8 @@ from hdmf_zarr.stores.documents import (
     inside,
     parse,
     parse_or_empty,
+    public_document,
+    why_not_read,
 )
 from hdmf_zarr.stores.journal import JOURNAL
 from hdmf_zarr.stores.names import DOCUMENT, METADATA_KEYS
@@ -153,6 +155,8 @@ def _parse_root(bytestore: ByteStore, encoded: bytes) -> dict[str, JSON]:
         )
     check_document(root, f"{uri}:/")
     check_node("", root, f"{uri}:/")
+    if (reason := why_not_read(root)) is not None:
+        raise MetadataError(f"{uri}:/: {reason}")
     return root
 
 
@@ -196,6 +200,12 @@ def _checked_nodes(entries: JSON, uri: str) -> dict[str, dict[str, JSON]]:
         check_document(document, where)
         check_node(path, document, where)
         document.pop("consolidated_metadata", None)
+        reason = why_not_read(document)
+        document = public_document(document)
+        if reason is not None and document["node_type"] == "group":
+            raise MetadataError(f"{where}: {reason}")
+        if reason is not None:
+            document = {**document, format2.BROKEN: reason}
         nodes[path.strip("/")] = document
     return nodes
 

@@ -76,6 +76,5 @@ def _is_ragged(builder: DatasetBuilder) -> bool:
     index = None if parent is None else parent.datasets.get(f"{builder.name}_index")
     if index is None:
         return False
-    return (
-        index.attributes.get("data_type", index.attributes.get("neurodata_type")) == "VectorIndex"
-    )
+    data_type = index.attributes.get("data_type", index.attributes.get("neurodata_type"))
+    return bool(data_type == "VectorIndex")

@@ -93,7 +93,7 @@ def make_array(hierarchy: Hierarchy) -> MakeArray:
 
 def reopened(array: HDMFZarrArray) -> HDMFZarrArray:
     """The array as another reader of the store finds it, after a commit."""
-    from hdmf_zarr.stores.array import element_type_of_array
+    from hdmf_zarr.stores.element_types import element_type_of_array
 
     array.hierarchy.commit(consolidate=True)
     fresh = Hierarchy.load(array.hierarchy.bytestore, consolidated=True)

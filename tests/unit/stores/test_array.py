@@ -17,7 +17,8 @@ from hdmf_zarr.convention import ArrayHeader
 from hdmf_zarr.dtypes import ASCII, BYTES, REFERENCE, TEXT, ElementType
 from hdmf_zarr.errors import DtypeError, EncodingError, MetadataError, ModeError, OptionError
 from hdmf_zarr.stores import Hierarchy, locate, open_bytestore
-from hdmf_zarr.stores.array import HDMFZarrArray, element_type_of_array
+from hdmf_zarr.stores.array import HDMFZarrArray
+from hdmf_zarr.stores.element_types import element_type_of_array
 
 from .conftest import MakeArray, reopened, rows
 

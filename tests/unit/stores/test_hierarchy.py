@@ -17,9 +17,11 @@ from hdmf_zarr.errors import (
     NotAStoreError,
     UnsupportedFormatError,
 )
+from hdmf_zarr.read.tree import open_array
 from hdmf_zarr.stores import (
     ByteStore,
     Hierarchy,
+    compat,
     encode_document,
     group_document,
     locate,
@@ -330,3 +332,142 @@ def test_a_failed_change_is_undone(filled: ByteStore) -> None:
 def test_a_document_is_encoded_without_loss(value: Any) -> None:
     document = group_document({"value": value})
     assert json.loads(encode_document(document)) == document
+
+
+# -- what a reader must understand -----------------------------------------------------------------
+
+FOREIGN = {
+    "a key": {"shift": 3},
+    "a key that must be understood": {"shift": {"must_understand": True}},
+    "a storage transformer": {"storage_transformers": [{"name": "cipher"}]},
+}
+
+
+def add_to_document(bytestore: ByteStore, key: str, more: dict[str, Any]) -> None:
+    encoded = bytestore.get(key)
+    assert encoded is not None
+    bytestore.set(key, json.dumps({**json.loads(encoded), **more}).encode())
+
+
+@pytest.mark.parametrize("more", FOREIGN.values(), ids=FOREIGN)
+@pytest.mark.parametrize("is_consolidated", [False, True])
+def test_an_array_that_must_be_understood_costs_itself_alone(
+    filled: ByteStore, more: dict[str, Any], *, is_consolidated: bool
+) -> None:
+    filled_group = zarr.open_group(filled.zarr_store)
+    filled_group.create_array("whole", data=np.arange(3), chunks=(3,))
+    if is_consolidated:
+        consolidate_by_zarr(filled)
+        root = json.loads(filled.get("zarr.json") or b"")
+        root["consolidated_metadata"]["metadata"]["b/data"].update(more)
+        filled.set("zarr.json", json.dumps(root).encode())
+    add_to_document(filled, "b/data/zarr.json", more)
+    hierarchy = Hierarchy.load(filled, consolidated=is_consolidated)
+    assert open_array(hierarchy, "whole")[:].tolist() == [0, 1, 2]
+    array = open_array(hierarchy, "b/data")
+    for read in (lambda: array[:], lambda: array[0], lambda: array.oindex[:], lambda: list(array)):
+        with pytest.raises(MetadataError, match=f"b/data.*'{next(iter(more))}'.*must understand"):
+            read()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"note": {"must_understand": False}},
+        {"_note": {"must_understand": False, "n": 1}},
+        {"storage_transformers": []},
+    ],
+    ids=str,
+)
+def test_what_need_not_be_understood_is_kept(filled: ByteStore, more: dict[str, Any]) -> None:
+    add_to_document(filled, "b/data/zarr.json", more)
+    hierarchy = Hierarchy.load_for_writing(filled)
+    array = open_array(hierarchy, "b/data")
+    assert array[:].tolist() == [0, 1, 2, 3]
+    array.append([4])
+    hierarchy.commit(consolidate=True)
+    own = json.loads(filled.get("b/data/zarr.json") or b"")
+    root = json.loads(filled.get("zarr.json") or b"")
+    for document in (own, root["consolidated_metadata"]["metadata"]["b/data"]):
+        assert {key: document[key] for key in more} == more
+
+
+@pytest.mark.parametrize("key", ["zarr.json", "a/zarr.json"])
+def test_a_group_that_must_be_understood_is_refused(filled: ByteStore, key: str) -> None:
+    add_to_document(filled, key, {"layout": {"must_understand": True}})
+    with pytest.raises(MetadataError, match="'layout'.*must understand"):
+        Hierarchy.load(filled, consolidated=False)
+
+
+def test_no_document_speaks_for_this_package(filled: ByteStore) -> None:
+    add_to_document(filled, "b/data/zarr.json", {"_native": {"must_understand": False}})
+    hierarchy = Hierarchy.load(filled, consolidated=False)
+    assert open_array(hierarchy, "b/data")[:].tolist() == [0, 1, 2, 3]
+
+
+GRIDS = {
+    "none": None,
+    "another": {"name": "rectilinear", "configuration": {"chunk_shapes": [[2, 2]]}},
+    **{
+        f"{unit}": {"name": "regular", "configuration": {"chunk_shape": unit}}
+        for unit in ([0], [-1], [2.0], [True], [2, 2], None)
+    },
+}
+
+
+@pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
+def test_chunks_of_no_shape_cost_their_array_alone(filled: ByteStore, grid: Any) -> None:
+    add_to_document(filled, "b/data/zarr.json", {"chunk_grid": grid})
+    array = open_array(Hierarchy.load(filled, consolidated=False), "b/data")
+    with pytest.raises(MetadataError, match="b/data: .*(chunks are cut as|no shape of its chunks)"):
+        array[:]
+
+
+FIELDS = [{"name": "a", "data_type": "int32"}, {"name": "b", "data_type": "float64"}]
+RECORDS = np.array([(1, 2.5), (4, -5.5)], dtype=[("a", "i4"), ("b", "f8")])
+
+
+def put_records(bytestore: ByteStore, name: str, endian: str) -> None:
+    fields: Any = FIELDS if name == "struct" else [list(field.values()) for field in FIELDS]
+    add_to_document(
+        bytestore,
+        "b/data/zarr.json",
+        {
+            "shape": [2],
+            "data_type": {"name": name, "configuration": {"fields": fields}},
+            "fill_value": {"a": 0, "b": 0} if name == "struct" else "A" * 16,
+            "codecs": [{"name": "bytes", "configuration": {"endian": endian}}],
+        },
+    )
+    order = RECORDS.dtype.newbyteorder(">" if endian == "big" else "<")
+    bytestore.set("b/data/c/0", RECORDS.astype(order).tobytes())
+
+
+@pytest.mark.parametrize("name", ["struct", "structured"])
+@pytest.mark.parametrize("endian", ["little", "big"])
+def test_records_are_what_they_are_or_refused(filled: ByteStore, name: str, endian: str) -> None:
+    """zarr-python before 3.2 wrote big-endian records, which it calls ``structured``, as little-endian."""
+    put_records(filled, name, endian)
+    array = open_array(Hierarchy.load(filled, consolidated=False), "b/data")
+    if endian == "little" or (name == "struct" and compat.HAS_STRUCT):
+        assert array[:].tolist() == RECORDS.tolist()
+        assert array.oindex[[1]].tolist() == RECORDS[[1]].tolist()
+        return
+    with pytest.raises(MetadataError, match="b/data: .*its big-endian records"):
+        array[:]
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_a_fill_value_that_the_dtype_cannot_hold_costs_its_array_alone(
+    bytestore: ByteStore, zarr_format: Any
+) -> None:
+    root = zarr.create_group(bytestore.zarr_store, zarr_format=zarr_format)
+    for name in ("small", "whole"):
+        root.create_array(name, data=np.arange(4, dtype="uint8"), chunks=(2,))
+    name = "zarr.json" if zarr_format == 3 else ".zarray"
+    add_to_document(bytestore, f"small/{name}", {"fill_value": 300})
+    bytestore.delete("small/c/1" if zarr_format == 3 else "small/1")
+    hierarchy = Hierarchy.load(bytestore, consolidated=False)
+    assert open_array(hierarchy, "whole")[:].tolist() == [0, 1, 2, 3]
+    with pytest.raises(MetadataError, match="/small.*300"):
+        open_array(hierarchy, "small")[:]

@@ -1,0 +1,143 @@
+"""What the elements of an array are, from its document and from what the convention records of it."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import Any, cast
+
+import numpy as np
+import zarr.dtype
+
+from hdmf_zarr.codecs.objects import OBJECT_CODECS
+from hdmf_zarr.convention import ArrayHeader
+from hdmf_zarr.dtypes import (
+    ASCII,
+    BYTES,
+    BYTES_TYPE,
+    ISODATETIME,
+    REFERENCE,
+    TEXT,
+    ElementType,
+    element_type_from_name,
+    element_type_from_numpy,
+)
+from hdmf_zarr.errors import MetadataError
+from hdmf_zarr.stores import compat, format2
+from hdmf_zarr.stores.documents import is_big_endian
+
+_TEXT_TYPES = {
+    "object_reference": REFERENCE,
+    "object": REFERENCE,
+    "ascii": ASCII,
+    "isodatetime": ISODATETIME,
+    "bytes": ASCII,
+}
+
+_TYPES_IN_BYTES = {"ascii": ASCII, "isodatetime": ISODATETIME, "bytes": BYTES}
+"""What elements that are stored as bytes, or recorded as such in a compound, may be more than that."""
+
+
+def element_type_of_array(document: dict[str, Any], header: ArrayHeader) -> ElementType:
+    """Return what the elements of an array are, from its document and its reserved attributes.
+
+    Raises
+    ------
+    MetadataError
+        If zarr does not know the data type.
+    """
+    if format2.BROKEN in document:
+        return TEXT
+    name = document["data_type"]
+    if not isinstance(name, (str, dict)):
+        raise MetadataError(f"data type {name!r:.200} is not known")
+    name = name.get("name") if isinstance(name, dict) else name
+    if header.fields is not None and name == "string":
+        return _recorded_fields(header)
+    _check_recorded_type(document, str(name), header)
+    if name == "string" and header.scalar and _holds_objects(document):
+        return REFERENCE  # one text is stored as text
+    if name == "string":
+        return _TEXT_TYPES.get(header.element_type or "str", TEXT)
+    if name == BYTES_TYPE:
+        return _TYPES_IN_BYTES.get(header.element_type or header.bytes_type, BYTES)
+    try:
+        data_type = compat.readable_document(document)["data_type"]
+        element = _element_of_data_type(json.dumps(data_type))
+    except (ValueError, KeyError, TypeError) as error:
+        raise MetadataError(
+            f"data type {document['data_type']!r:.200} is not known: {error}"
+        ) from error
+    if element.kind == "compound":
+        return ElementType(
+            "compound",
+            fields=tuple(
+                (field, _field_type(field, type_, header)) for field, type_ in element.fields
+            ),
+        )
+    if element.kind == "text" and header.element_type:
+        return _TEXT_TYPES.get(header.element_type, TEXT)
+    if element.numpy is not None and is_big_endian(document):
+        return ElementType(element.kind, element.numpy.newbyteorder(">"))
+    return element
+
+
+@lru_cache(maxsize=1024)
+def _element_of_data_type(spelled: str) -> ElementType:
+    data_type: Any = json.loads(spelled)
+    dtype = zarr.dtype.parse_dtype(data_type, zarr_format=3).to_native_dtype()
+    return element_type_from_numpy(cast("np.dtype[Any]", dtype))
+
+
+def _recorded_fields(header: ArrayHeader) -> ElementType:
+    """The type of compounds whose rows are stored as objects, by what the store records of them."""
+    types = []
+    for name, spelled in header.fields or ():
+        element = element_type_from_name(spelled) if spelled != "bytes_" else ASCII
+        if element is ASCII:
+            element = _TYPES_IN_BYTES.get((header.field_types or {}).get(name, "ascii"), ASCII)
+        if element is None:
+            raise MetadataError(
+                f"field {name!r} has the dtype {spelled!r}, which does not say its type"
+            )
+        types.append((name, element))
+    return ElementType("compound", fields=tuple(types))
+
+
+def _check_recorded_type(document: dict[str, Any], name: str, header: ArrayHeader) -> None:
+    """Refuse a recorded type that the array cannot have: references in numbers, fields in none."""
+    holds_objects = name in ("string", BYTES_TYPE)
+    if header.element_type in ("object", "object_reference") and not holds_objects:
+        raise MetadataError(
+            f"references are recorded for an array of {document['data_type']!r:.100}"
+        )
+    if header.fields is None:
+        return
+    if name not in ("struct", "structured"):
+        raise MetadataError(
+            f"a compound is recorded for an array of {document['data_type']!r:.100}"
+        )
+    stored = [
+        field["name"] if isinstance(field, dict) else field[0]
+        for field in document["data_type"]["configuration"]["fields"]
+    ]
+    recorded = [field for field, _ in header.fields]
+    if stored != recorded:
+        raise MetadataError(
+            f"the fields {recorded!r:.200} are recorded for those of {stored!r:.200}"
+        )
+
+
+def _field_type(name: str, stored: ElementType, header: ArrayHeader) -> ElementType:
+    if name in header.reference_fields:
+        return REFERENCE
+    recorded = (header.field_types or {}).get(name)
+    if recorded == "bytes":
+        return BYTES
+    if recorded is not None and stored.kind == "text":
+        return _TEXT_TYPES.get(recorded, TEXT)
+    return stored
+
+
+def _holds_objects(document: dict[str, Any]) -> bool:
+    return any(codec["name"] in OBJECT_CODECS for codec in document.get("codecs", ()))

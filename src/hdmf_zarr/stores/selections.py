@@ -1,0 +1,187 @@
+"""What arrays are indexed with, as numpy and zarr take it; pure."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+
+def plain_selection(selection: Any, shape: tuple[int, ...]) -> Any:
+    """Return a selection as zarr takes it.
+
+    Unknown to it are unsigned, empty and dimensionless index arrays and masks of one of several dimensions.
+
+    Parameters
+    ----------
+    selection : object
+    shape : tuple of int
+        Shape of the array.
+
+    Raises
+    ------
+    IndexError
+        If an index is larger than any array.
+    """
+    if not isinstance(selection, tuple):
+        return _plain_entry(selection, shape[0] if len(shape) > 1 else None)
+    if sum(entry is Ellipsis for entry in selection) == 1:
+        selection = without_ellipsis(selection, len(shape))
+    # Of several masks zarr takes every combination.
+    is_alone = sum(isinstance(entry, (list, np.ndarray)) for entry in selection) == 1
+    sizes = shape if is_alone else ()
+    pairs = itertools.zip_longest(selection, sizes[: len(selection)])
+    return tuple(_plain_entry(entry, size) for entry, size in pairs)
+
+
+def _plain_entry(entry: Any, size: int | None) -> Any:
+    """What stands for one dimension, of a size where a mask of it is to become indices."""
+    if isinstance(entry, (list, np.ndarray)):
+        indices = np.asarray(entry)
+        if indices.size == 0 and indices.dtype != bool and indices.ndim == 1:
+            return slice(0, 0)
+        if indices.dtype.kind in "iu":
+            positions = _as_positions(indices)
+            return positions if positions.ndim else int(positions)
+        if indices.dtype == bool and indices.shape == (size,):
+            return np.flatnonzero(indices) if indices.any() else slice(0, 0)
+        return indices
+    return int(entry) if isinstance(entry, np.integer) else entry
+
+
+def own_indices(selection: Any) -> Any:
+    """Return coordinates, or a mask, in which nobody else's array is."""
+    if isinstance(selection, tuple):
+        return tuple(own_indices(entry) for entry in selection)
+    if isinstance(selection, (list, np.ndarray)):
+        indices = np.asarray(selection)
+        is_index = indices.dtype.kind in "iu" and indices.size
+        return _as_positions(indices) if is_index else indices.copy()
+    return selection
+
+
+def _as_positions(indices: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
+    """Indices of the type that numpy counts with, as a copy: zarr changes negative ones in their place."""
+    largest = np.iinfo(np.intp).max
+    if indices.dtype.kind == "u" and indices.size and indices.max() > largest:
+        raise IndexError(f"index {indices.max()} is out of bounds for any array")
+    return indices.astype(np.intp)
+
+
+def split_fields(selection: Any) -> tuple[Any, Any]:
+    """Return the fields of a compound that a selection names, or None, and the rest of the selection.
+
+    Examples
+    --------
+    >>> split_fields(("label", 3))
+    ('label', (3,))
+    >>> split_fields(slice(2))
+    (None, slice(None, 2, None))
+    """
+    if _is_fields(selection):
+        return selection, Ellipsis
+    if not isinstance(selection, tuple) or not any(map(_is_fields, selection)):
+        return None, selection
+    fields = [entry for entry in selection if _is_fields(entry)]
+    rest = tuple(entry for entry in selection if not _is_fields(entry))
+    return fields[0] if len(fields) == 1 else fields, rest or Ellipsis
+
+
+def _is_fields(entry: Any) -> bool:
+    return isinstance(entry, str) or (
+        isinstance(entry, list) and bool(entry) and all(isinstance(name, str) for name in entry)
+    )
+
+
+def memory_index(selection: Any, shape: tuple[int, ...]) -> tuple[Any, ...] | None:
+    """Return the index that selects of an array in memory what zarr selects of a stored one.
+
+    Parameters
+    ----------
+    selection : object
+        What `zarr.Array` is indexed with.
+    shape : tuple of int
+        Shape of the array.
+
+    Returns
+    -------
+    tuple or None
+        None for what zarr has its own ways with, and for what it refuses.
+    """
+    entries = selection if isinstance(selection, tuple) else (selection,)
+    has_ellipsis = any(entry is Ellipsis for entry in entries)
+    if has_ellipsis:
+        entries = without_ellipsis(entries, len(shape))
+    if len(entries) > len(shape):
+        return None
+    index = []
+    for entry, size in zip(entries, shape, strict=False):
+        if type(entry) is slice:
+            plain: Any = _plain_slice(entry)
+        elif type(entry) is int:
+            plain = entry if -size <= entry < size else None
+        elif isinstance(entry, np.ndarray):
+            plain = entry if _is_known_array(entry, size, len(shape)) else None
+        else:
+            plain = None
+        if plain is None:
+            return None
+        index.append(plain)
+    arrays = sum(isinstance(entry, np.ndarray) for entry in index)
+    if arrays > 1 or (arrays and (has_ellipsis or any(type(entry) is int for entry in index))):
+        return None
+    return tuple(index)
+
+
+def without_ellipsis(entries: tuple[Any, ...], ndim: int) -> tuple[Any, ...]:
+    """Return an index with the slices that its first ellipsis stands for."""
+    at = next(position for position, entry in enumerate(entries) if entry is Ellipsis)
+    missing = ndim - (len(entries) - 1)
+    return (*entries[:at], *(slice(None),) * missing, *entries[at + 1 :])
+
+
+def _plain_slice(entry: slice) -> slice | None:
+    bounds = [
+        int(bound) if isinstance(bound, np.integer) else bound
+        for bound in (entry.start, entry.stop, entry.step)
+    ]
+    if not all(bound is None or type(bound) is int for bound in bounds):
+        return None
+    return slice(*bounds) if bounds[2] is None or bounds[2] > 0 else None
+
+
+def _is_known_array(entry: npt.NDArray[Any], size: int, ndim: int) -> bool:
+    if entry.ndim != 1:
+        return False
+    if entry.dtype.kind == "b":
+        return ndim == 1 and len(entry) == size
+    if entry.dtype.kind != "i" or not len(entry):
+        return False
+    return bool(entry.min() >= -size and entry.max() < size)
+
+
+def chunk_regions(
+    index: tuple[Any, ...], shape: tuple[int, ...], chunks: tuple[int, ...]
+) -> Iterator[tuple[slice, ...]]:
+    """Chunks of which an index selects something, as slices of the array."""
+    whole = (slice(None),) * (len(shape) - len(index))
+    return itertools.product(
+        *(
+            [slice(n * step, min((n + 1) * step, size)) for n in _chunk_numbers(entry, size, step)]
+            for entry, size, step in zip((*index, *whole), shape, chunks, strict=True)
+        )
+    )
+
+
+def _chunk_numbers(entry: Any, size: int, step: int) -> Iterable[int]:
+    """Along one dimension."""
+    if isinstance(entry, slice):
+        start, stop, _ = entry.indices(size)
+        return range(start // step, -(-stop // step))
+    if isinstance(entry, np.ndarray):
+        places = np.flatnonzero(entry) if entry.dtype.kind == "b" else entry % size
+        return cast("list[int]", np.unique(places // step).tolist())
+    return (entry % size // step,)
