@@ -494,7 +494,9 @@ def _transposed(rows: list[Any], element: ElementType) -> Iterable[tuple[Any, ..
 
 def _values_in_order(row: Any, element: ElementType) -> tuple[Any, ...]:
     names = row.dtype.names if isinstance(row, np.void) else None
-    return tuple(row) if names is None else tuple(row[_names_in_order(names, element)])
+    if names is None:
+        return tuple(row)
+    return tuple(row[name] for name in _names_in_order(names, element))
 
 
 def _column(entries: tuple[Any, ...]) -> npt.NDArray[Any]:

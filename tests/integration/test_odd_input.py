@@ -15,17 +15,24 @@ import zarr
 from hdmf.build import DatasetBuilder, GroupBuilder, ReferenceBuilder
 from hdmf.common import HERD
 from hdmf.data_utils import AbstractDataChunkIterator, DataChunk, DataChunkIterator
+from hdmf.spec import DatasetSpec
 from pynwb import NWBHDF5IO, NWBFile, TimeSeries
 from zarr.storage import MemoryStore
 
 from hdmf_zarr import NWBZarrIO, ZarrDataIO, ZarrIO
-from hdmf_zarr.errors import BrokenLinkError, EncodingError, HDMFZarrError, OptionError
+from hdmf_zarr.errors import (
+    BrokenLinkError,
+    EncodingError,
+    HDMFZarrError,
+    LayoutError,
+    OptionError,
+)
 
 
-def write(data: Any, target: Any, **options: Any) -> Any:
+def write(data: Any, target: Any, zarr_format: int = 3, **options: Any) -> Any:
     """Write data as the only dataset of a store and return the store."""
     root = GroupBuilder("root", datasets=[DatasetBuilder("data", data, **options)])
-    with ZarrIO(target, "w") as io:
+    with ZarrIO(target, "w", zarr_format=zarr_format) as io:
         io.write_builder(root)
     return target
 
@@ -92,6 +99,24 @@ def test_fields_of_other_names_that_contradict_are_refused(tmp_path: Path) -> No
     assert not list(tmp_path.iterdir())
 
 
+def test_fields_of_single_records_are_found_by_their_names(tmp_path: Path) -> None:
+    rows = np.array([(2, 1), (4, 3)], dtype=[("y", "i4"), ("x", "i4")])
+    assert read(write(list(rows), tmp_path / "f.zarr", dtype=XY)).tolist() == [(1, 2), (3, 4)]
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_a_field_of_no_bytes_is_stored(zarr_format: int, tmp_path: Path) -> None:
+    rows = np.array([(1, b"")], dtype=[("n", "i4"), ("s", "S0")])
+    stored = read(write(rows, tmp_path / "f.zarr", zarr_format=zarr_format))
+    assert stored.tolist() == [(1, b"")]
+
+
+def test_bytes_that_are_no_text_are_refused_where_records_are_text(tmp_path: Path) -> None:
+    rows = np.array([(b"\xff", "x")], dtype=[("s", "S2"), ("t", "U2")])
+    with pytest.raises(EncodingError, match="not UTF-8"):
+        write(rows, tmp_path / "f.zarr", zarr_format=2)
+
+
 # -- lazy arrays and iterators ---------------------------------------------------------------------
 
 LAZY: dict[str, tuple[Callable[[], Any], str]] = {
@@ -110,6 +135,10 @@ LAZY: dict[str, tuple[Callable[[], Any], str]] = {
             lambda b: np.full(len(b), b"abcdef"), dask.array.arange(4, chunks=2), dtype="S2"
         ),
         "holds 2 bytes, and was given 6",
+    ),
+    "an unknown number of rows": (
+        lambda: (array := dask.array.arange(4, chunks=2))[array > 1],
+        "does not know its size",
     ),
     "masked": (
         lambda: dask.array.ma.masked_greater(dask.array.arange(4, chunks=2), 2),
@@ -170,6 +199,41 @@ def test_a_write_that_failed_is_not_repeated_with_what_its_iterator_has_left(
         write(iterator, tmp_path / "f.zarr")
 
 
+@pytest.mark.parametrize("dtype", ["int64", "float32"])
+def test_numbers_of_an_iterator_get_the_type_of_their_specification(
+    dtype: str, tmp_path: Path
+) -> None:
+    nwbfile = make_file()
+    times = DataChunkIterator(iter(np.arange(4, dtype=dtype)), buffer_size=2)
+    series = TimeSeries(name="ts", data=np.zeros(4), unit="V", timestamps=times)
+    nwbfile.add_acquisition(series)
+    with pytest.warns(UserWarning, match=f"{dtype} is being converted to data type float64"):
+        with NWBZarrIO(tmp_path / "f.nwb.zarr", "w") as io:
+            io.write(nwbfile)
+    with NWBZarrIO(tmp_path / "f.nwb.zarr", "r") as io:
+        stored = io.read().acquisition["ts"].timestamps
+        assert stored.dtype == np.float64
+        assert stored[:].tolist() == [0.0, 1.0, 2.0, 3.0]
+
+
+def test_numbers_that_are_wider_than_declared_keep_their_type(tmp_path: Path) -> None:
+    blocks = Blocks([np.array([2**40, 1])], "int64", (None,))
+    stored = read(write(blocks, tmp_path / "f.zarr", dtype="int32"))
+    assert (stored.dtype, stored.tolist()) == (np.int64, [2**40, 1])
+
+
+def test_numbers_of_a_lazy_array_get_the_declared_type(tmp_path: Path) -> None:
+    stored = read(write(dask.array.arange(4, chunks=2), tmp_path / "f.zarr", dtype="float64"))
+    assert (stored.dtype, stored.tolist()) == (np.float64, [0.0, 1.0, 2.0, 3.0])
+
+
+def test_a_generator_gives_its_data_to_one_write(tmp_path: Path) -> None:
+    generator = (i for i in range(3))
+    assert read(write(generator, tmp_path / "f.zarr")).tolist() == [0, 1, 2]
+    with pytest.raises(EncodingError, match="has given data to another write"):
+        write(generator, tmp_path / "g.zarr")
+
+
 # -- masks -----------------------------------------------------------------------------------------
 
 MASKED: dict[str, Any] = {
@@ -193,6 +257,63 @@ def test_masked_elements_are_refused(name: str, tmp_path: Path) -> None:
 def test_an_array_of_which_nothing_is_masked_is_stored(tmp_path: Path) -> None:
     data = np.ma.array([1, 2, 3], mask=[False, False, False])
     assert read(write(data, tmp_path / "f.zarr", attributes={"a": data})).tolist() == [1, 2, 3]
+
+
+# -- numbers ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fillvalue", "dtype", "message"),
+    [
+        (300, "uint8", "300 is no uint8"),
+        (-1, "uint8", "-1 is no uint8"),
+        (1.5, "int32", "1.5 is no int32"),
+        (float("nan"), "int32", "nan is no int32"),
+        ("x", "int32", "'x' does not fit"),
+        (np.array([1, 2]), "int32", "must be one element"),
+    ],
+)
+def test_a_fill_value_that_does_not_fit_is_refused(
+    fillvalue: Any, dtype: str, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(LayoutError, match=message):
+        write(ZarrDataIO(np.arange(3, dtype=dtype), fillvalue=fillvalue), tmp_path / "f.zarr")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("fillvalue", "dtype"),
+    [(7, "int16"), (np.int64(-7), ">i4"), (2, "float32"), (np.nan, "float64"), (True, "bool")],
+)
+def test_a_dataset_without_data_has_its_dtype_and_fill_value(
+    fillvalue: Any, dtype: str, tmp_path: Path
+) -> None:
+    empty = ZarrDataIO(dtype=np.dtype(dtype), shape=(3,), fillvalue=fillvalue)
+    stored = read(write(empty, tmp_path / "f.zarr"))
+    assert stored.dtype == np.dtype(dtype).newbyteorder("=")
+    np.testing.assert_array_equal(stored, np.full(3, fillvalue, dtype))
+
+
+def test_a_time_span_is_no_number(tmp_path: Path) -> None:
+    with pytest.raises(EncodingError, match="expected int64, found"):
+        write(np.array([5], "m8[s]"), tmp_path / "f.zarr", dtype="int64")
+
+
+def test_a_mapping_is_no_data(tmp_path: Path) -> None:
+    with pytest.raises(EncodingError, match="dict objects are no data"):
+        write({"a": 1}, tmp_path / "f.zarr")
+
+
+def test_data_in_place_of_others_keep_their_specification(tmp_path: Path) -> None:
+    builder = DatasetBuilder("when", [b"2023-01-01"], dtype="ascii", dimension_labels=("day",))
+    builder.matched_spec = DatasetSpec("when", dtype="isodatetime", name="when")
+    with ZarrIO(tmp_path / "f.zarr", "w") as io:
+        io.write_builder(GroupBuilder("root"))
+        io.write_dataset("/", builder, force_data=[b"2024-01-01"])
+    array = zarr.open_array(tmp_path / "f.zarr", path="when", mode="r")
+    assert array.attrs["_DTYPE"] == "isodatetime"
+    assert array.metadata.dimension_names == ("day",)
+    assert array[:].tolist() == ["2024-01-01"]
 
 
 # -- attributes and references ---------------------------------------------------------------------

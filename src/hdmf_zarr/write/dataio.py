@@ -74,6 +74,8 @@ class ZarrDataIO(DataIO):  # type: ignore[misc]
             raise OptionError(
                 f"link_data=True needs a zarr array, found {type(data).__name__}: other data are copied"
             )
+        if np.ndim(fillvalue):
+            raise LayoutError(f"fillvalue must be one element, found {fillvalue!r:.100}")
         super().__init__(dtype=dtype, shape=shape)
         if data is not None:
             # Not through the constructor, which knows neither dask nor other lazy arrays.
