@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import uuid
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -175,6 +176,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         # nwbinspector 0.7 and neuroconv 0.10 read the mangled names `_ZarrIO__mode` and
         # `_ZarrIO__file`; the first is this one, the second a property below.
         self.__mode = _checked_mode(mode)
+        _check_switches(force_overwrite=force_overwrite)
         _warn_without_effect(synchronizer=synchronizer, object_codec_class=object_codec_class)
         _refuse_hdf5_options(driver, aws_region)
         if path is None:
@@ -422,32 +424,54 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             If one of several workers fails; what was there before is unchanged then.
         """
         self._require_writable()
-        self._write_herd(container, herd)
-        builder = self.manager.build(container, source=self.source, root=True)
-        self._write_tree(
-            builder,
+        _check_switches(
+            cache_spec=cache_spec,
             link_data=link_data,
             exhaust_dci=exhaust_dci,
             consolidate_metadata=consolidate_metadata,
-            specifications=self._specifications_of_manager if cache_spec else dict,
-            queue=ZarrIODataChunkIteratorQueue(
-                number_of_jobs, max_threads_per_process, multiprocessing_context, executor
-            ),
             checksum=checksum,
             strict_json=strict_json,
-            durable=durable,
-            progress=progress,
+            durable=durable is not None and durable,
         )
+        with self._herd_beside(container, herd):
+            builder = self.manager.build(container, source=self.source, root=True)
+            self._write_tree(
+                builder,
+                link_data=link_data,
+                exhaust_dci=exhaust_dci,
+                consolidate_metadata=consolidate_metadata,
+                specifications=self._specifications_of_manager if cache_spec else dict,
+                queue=ZarrIODataChunkIteratorQueue(
+                    number_of_jobs, max_threads_per_process, multiprocessing_context, executor
+                ),
+                checksum=checksum,
+                strict_json=strict_json,
+                durable=durable,
+                progress=progress,
+            )
 
-    def _write_herd(self, container: Container, herd: Any) -> None:
+    @contextmanager
+    def _herd_beside(self, container: Container, herd: Any) -> Iterator[None]:
+        """Write external resources beside their place, which they take if what is done meanwhile succeeds."""
         if self.herd_path is None:
+            if herd is not None:
+                _warn_set_aside(
+                    "herd", f"{self.source} was opened without herd_path, where it would be"
+                )
+            yield
             return
         if herd is None:
             from hdmf.common import HERD
 
             herd = HERD(type_map=self.manager.type_map)
         herd.add_ref_container(container)
-        herd.to_zip(path=self.herd_path)
+        partial_path = Path(f"{self.herd_path}.{uuid.uuid4().hex}.partial")
+        try:
+            herd.to_zip(path=str(partial_path))
+            yield
+            os.replace(partial_path, self.herd_path)
+        finally:
+            partial_path.unlink(missing_ok=True)
 
     def export(
         self,
@@ -535,14 +559,18 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             If the source cannot be read, or was changed meanwhile; nothing is written then.
         """
         options = _checked_write_args(write_args)
-        link_data = bool(options.get("link_data", False))
+        link_data = options.get("link_data", False)
+        _check_switches(
+            **{"consolidate_metadata": consolidate_metadata, **options},
+            clear_cache=clear_cache,
+            cache_spec=cache_spec,
+            checksum=checksum,
+            durable=durable,
+            strict_json=strict_json,
+        )
         self._check_exportable(src_io, link_data=link_data)
-        for name, value in (
-            ("checksum", checksum),
-            ("durable", durable),
-            ("strict_json", strict_json),
-        ):
-            require_bool(name, value)
+        if self.herd_path is not None:
+            _warn_set_aside("herd_path", "an export writes no external resources")
         _check_external_links(external_links)
         layout = LayoutOptions(
             codecs=codecs, chunks=chunks, shards=shards, strict=strict, verify=verify
@@ -631,6 +659,12 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             Path or URL of the file from which the builder was read, where it is exported.
         """
         self._require_writable()
+        _check_switches(
+            link_data=link_data,
+            exhaust_dci=exhaust_dci,
+            consolidate_metadata=consolidate_metadata,
+            durable=durable is not None and durable,
+        )
         self._write_tree(
             builder,
             link_data=link_data,
@@ -856,6 +890,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         export_source: str | None,
     ) -> str:
         self._require_writable()
+        _check_switches(link_data=link_data, exhaust_dci=exhaust_dci)
         hierarchy = self._ensure_hierarchy()
         source = location_of_uri(export_source) if export_source is not None else None
         context = self._plan_context(hierarchy, link_data, source, None)
@@ -1247,6 +1282,15 @@ def _warn_without_effect(**options: Any) -> None:
             )
 
 
+def _warn_set_aside(name: str, reason: str) -> None:
+    warnings.warn(f"{name} is set aside: {reason}", UserWarning, stacklevel=4)
+
+
+def _check_switches(**options: Any) -> None:
+    for name, value in options.items():
+        require_bool(name, value)
+
+
 def _refuse_hdf5_options(driver: str | None, aws_region: str | None) -> None:
     for name, value in (("driver", driver), ("aws_region", aws_region)):
         if value is not None:
@@ -1345,6 +1389,12 @@ def _node_path(obj: Any) -> str:
 def _with_data(builder: Any, data: Any) -> Any:
     from hdmf.build import DatasetBuilder
 
-    return DatasetBuilder(
-        name=builder.name, data=data, dtype=builder.dtype, attributes=dict(builder.attributes)
+    result = DatasetBuilder(
+        name=builder.name,
+        data=data,
+        dtype=builder.dtype,
+        attributes=dict(builder.attributes),
+        dimension_labels=builder.dimension_labels,
     )
+    result.matched_spec = builder.matched_spec
+    return result

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import zarr.dtype
 from zarr.errors import UnstableSpecificationWarning
 
-from hdmf_zarr.errors import DtypeError
+from hdmf_zarr.errors import DtypeError, EncodingError
 
 Kind = Literal[
     "number", "fixed_bytes", "text", "ascii", "isodatetime", "bytes", "reference", "compound"
@@ -304,7 +304,7 @@ def stored_numpy_dtype(element: ElementType, widths: Mapping[str, int]) -> np.dt
             elif field.is_variable:
                 fields.append((name, f"<U{max(widths.get(name, 1), 1)}"))
             else:
-                fields.append((name, field.numpy))
+                fields.append((name, stored_numpy_dtype(field, widths)))
         return np.dtype(fields)
     if element.numpy is None:
         raise DtypeError(f"elements of kind {element.kind!r} have no numpy dtype")
@@ -345,6 +345,19 @@ def field_dtype_name(field: ElementType) -> str:
         return "ascii"
     assert field.numpy is not None
     return field.numpy.type.__name__
+
+
+def check_not_masked(data: Any) -> None:
+    """Raise `EncodingError` where elements are masked: a store has no mask, and beneath it is anything."""
+    if not isinstance(data, np.ma.MaskedArray):
+        return
+    mask = np.ma.getmask(data)
+    flat = np.ma.flatten_mask(mask) if mask.dtype.names else mask
+    if flat.any():
+        raise EncodingError(
+            "some elements are masked, and a store has no mask: choose what is stored in their place "
+            "(numpy.ma.filled)"
+        )
 
 
 def as_bytes_elements(values: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -28,6 +28,7 @@ from hdmf_zarr.dtypes import (
     TEXT_KINDS,
     ElementType,
     as_bytes_elements,
+    check_not_masked,
     element_type_from_numpy,
 )
 from hdmf_zarr.errors import DtypeError, EncodingError, MetadataError
@@ -99,8 +100,9 @@ def to_memory(data: Any, element: ElementType, reference_text: ReferenceText) ->
     Raises
     ------
     EncodingError
-        If an element is not what the type wants, or the data are ragged.
+        If an element is not what the type wants, or is masked, or the data are ragged.
     """
+    check_not_masked(data)
     if element.kind == "compound":
         return _records(data, element, reference_text)
     if element.kind == "reference":
@@ -178,7 +180,7 @@ def _texts_of_records(values: npt.NDArray[Any], element: ElementType) -> npt.NDA
         elif field.is_variable:
             columns.append([_to_text(entry) for entry in column])
         elif field.kind == "fixed_bytes":
-            columns.append([bytes(entry).decode("utf-8") for entry in column])
+            columns.append([_to_text(bytes(entry)) for entry in column])
         else:
             columns.append(column.tolist())
     texts = np.empty(values.size, dtype=object)
@@ -313,7 +315,7 @@ def _as_objects(data: Any) -> npt.NDArray[Any]:
     if isinstance(data, np.ndarray):
         return data if data.dtype.kind == "O" else data.astype(object)
     if isinstance(data, (list, tuple)):
-        shape = _nested_shape(data)
+        shape = nested_shape(data)
         leaves = list(_leaves(data, len(shape)))
         array = np.empty(shape, dtype=object)
         if len(leaves) != array.size:
@@ -327,7 +329,7 @@ def _as_objects(data: Any) -> npt.NDArray[Any]:
     return array
 
 
-def _nested_shape(data: Any) -> tuple[int, ...]:
+def nested_shape(data: Any) -> tuple[int, ...]:
     """Shape of nested sequences, judged by their first elements and checked by `_leaves`."""
     shape: list[int] = []
     entries: Any = data
@@ -356,7 +358,7 @@ def _numbers(data: Any, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     array = _as_numbers(data)
     if array.dtype == dtype:
         return array
-    if array.dtype.kind in "OSUT" and array.size:
+    if array.dtype.kind in "OSUTm" and array.size:
         raise EncodingError(f"expected {dtype.name}, found {first_leaf(data)!r:.100}")
     widens = array.dtype.kind == dtype.kind and array.dtype.itemsize <= dtype.itemsize
     if array.size == 0 or widens:
@@ -414,12 +416,12 @@ def _records(data: Any, element: ElementType, reference_text: ReferenceText) -> 
     shape = data.shape if isinstance(data, np.ndarray) else _record_shape(data)
     records = np.empty(shape, dtype=element.memory_dtype)
     if isinstance(data, np.ndarray) and data.dtype.names is not None:
-        columns = [data[name] for name in data.dtype.names]
+        columns = [data[name] for name in _names_in_order(data.dtype.names, element)]
     else:
         rows = [data] if shape == () else list(data)
         columns = [np.array([], dtype=object)] * len(element.fields)
         if rows:
-            columns = [_column(entries) for entries in _transposed(rows)]
+            columns = [_column(entries) for entries in _transposed(rows, element)]
     if len(columns) != len(element.fields):
         raise EncodingError(
             f"a row has {len(columns)} values, the compound {len(element.fields)} fields"
@@ -433,8 +435,38 @@ def _records(data: Any, element: ElementType, reference_text: ReferenceText) -> 
             raise EncodingError(
                 f"field {name!r}: {values.dtype.name} values do not fit {records.dtype[name].name}"
             )
+        check_width(values, records.dtype[name], f"field {name!r}")
         records[name] = values
     return records
+
+
+def _names_in_order(given: tuple[str, ...], element: ElementType) -> tuple[str, ...]:
+    """Names of the fields of data in the order of those of their type: the same ones, or by position.
+
+    Raises
+    ------
+    EncodingError
+        If a name is that of another field than the one at its position, and the others are not the same.
+    """
+    wanted = tuple(name for name, _ in element.fields)
+    if sorted(given) == sorted(wanted):
+        return wanted
+    places = {name: place for place, name in enumerate(wanted)}
+    if any(places.get(name, place) != place for place, name in enumerate(given)):
+        raise EncodingError(
+            f"the data have the fields {list(given)}, the compound has {list(wanted)}: give them the same "
+            "names, or the same order"
+        )
+    return given
+
+
+def check_width(values: npt.NDArray[Any], dtype: np.dtype[Any], what: str) -> None:
+    """Raise `EncodingError` for bytes that are longer than those of a dtype, which numpy would cut off."""
+    if values.dtype.kind != "S" or dtype.kind != "S" or values.dtype.itemsize <= dtype.itemsize:
+        return
+    longest = int(np.char.str_len(values).max(initial=0))
+    if longest > dtype.itemsize:
+        raise EncodingError(f"{what} holds {dtype.itemsize} bytes, and was given {longest}")
 
 
 def _record_shape(data: Any) -> tuple[int, ...]:
@@ -447,17 +479,24 @@ def _record_shape(data: Any) -> tuple[int, ...]:
     return () if is_row else (len(data),)
 
 
-def _transposed(rows: list[Any]) -> Iterable[tuple[Any, ...]]:
+def _transposed(rows: list[Any], element: ElementType) -> Iterable[tuple[Any, ...]]:
     for row in rows:
         if not isinstance(row, _ROW_TYPES):
             raise EncodingError(f"expected a row of a compound, found {row!r:.100}")
-    plain = [tuple(row) for row in rows]
+    plain = [_values_in_order(row, element) for row in rows]
     for values in plain:
         if len(values) != len(plain[0]):
             raise EncodingError(
                 f"the rows are ragged: they have {len(plain[0])} and {len(values)} values"
             )
     return zip(*plain, strict=True)
+
+
+def _values_in_order(row: Any, element: ElementType) -> tuple[Any, ...]:
+    names = row.dtype.names if isinstance(row, np.void) else None
+    if names is None:
+        return tuple(row)
+    return tuple(row[name] for name in _names_in_order(names, element))
 
 
 def _column(entries: tuple[Any, ...]) -> npt.NDArray[Any]:

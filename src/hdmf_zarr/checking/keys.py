@@ -82,7 +82,7 @@ def check_names(examined: Examined) -> Iterator[Finding]:
                 path = f"{parent}/{name}"
                 yield Finding.of(kinds.NOT_PORTABLE_NAME, path, f"the name {name!r:.80}: {reason}")
         for first, second in names.differing_in_case(together):
-            message = f"{first!r} and {second!r} differ only in case"
+            message = f"{first!r} and {second!r} differ only in case, or in how their letters are composed"
             yield Finding.of(kinds.NAMES_DIFFER_IN_CASE, parent, message)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hdmf_zarr.convention.model import JSON
+from hdmf_zarr.dtypes import check_not_masked
 from hdmf_zarr.errors import DtypeError, EncodingError, MetadataError
 
 BINARY = "base64"
@@ -44,7 +45,7 @@ def encode_attribute(value: Any) -> tuple[JSON, str | None]:
     if isinstance(value, (bytes, np.bytes_)):
         return _encode_bytes(bytes(value))
     if isinstance(value, Mapping):
-        return {str(key): encode_attribute(entry)[0] for key, entry in value.items()}, None
+        return {str(key): _encode_entry(entry) for key, entry in value.items()}, None
     if _is_empty_with_type(value):
         return None, EMPTY + np.dtype(value.dtype).str
     if isinstance(value, np.ndarray | list | tuple | AbstractSet):
@@ -237,7 +238,16 @@ def _contains_mapping(value: list[Any]) -> bool:
     )
 
 
+def _encode_entry(value: Any) -> JSON:
+    """Return the JSON of an entry of an object, whose dtype is recorded nowhere."""
+    encoded, dtype = encode_attribute(value)
+    if dtype == BINARY:
+        raise EncodingError(f"bytes {value!r:.200} are not UTF-8")
+    return encoded
+
+
 def _as_array(value: Any) -> npt.NDArray[Any]:
+    check_not_masked(value)
     try:
         array = np.asarray(value)
     except ValueError as error:

@@ -7,6 +7,7 @@ URL; a store that moves from one to the other keeps its names only where all of 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 
 DOCUMENT = "zarr.json"
@@ -126,15 +127,22 @@ def is_node_path(path: str) -> bool:
 
 
 def differing_in_case(names: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Yield pairs of names of one group that file systems without case take for one.
+    """Yield pairs of names of one group that file systems take for one.
+
+    Those without case, and those for which a letter with an accent is the letter and the accent.
 
     Examples
     --------
     >>> list(differing_in_case(["Units", "trials", "units"]))
     [('Units', 'units')]
+    >>> len(list(differing_in_case(["caf\\u00e9", "cafe\\u0301"])))
+    1
     """
     seen: dict[str, str] = {}
     for name in names:
-        first = seen.setdefault(name.casefold(), name)
+        folded = name.casefold()
+        if not folded.isascii():
+            folded = unicodedata.normalize("NFC", folded)
+        first = seen.setdefault(folded, name)
         if first != name:
             yield first, name

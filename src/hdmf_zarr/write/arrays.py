@@ -12,7 +12,7 @@ import zarr
 
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.dtypes import ElementType
-from hdmf_zarr.elements import encode_elements, to_memory
+from hdmf_zarr.elements import check_width, encode_elements, to_memory
 from hdmf_zarr.errors import EncodingError
 from hdmf_zarr.stores import ByteStore, Hierarchy
 from hdmf_zarr.write.regions import Region, plain_selections, relative, shape_of
@@ -121,8 +121,8 @@ class ArrayWriter:
         return encode_elements(values, self._element, stored if stored.names is not None else None)
 
 
-def as_elements(data: Any, element: ElementType) -> npt.NDArray[Any]:
-    """Return what an iterator gave in the form in memory of the type that it had declared.
+def as_elements(data: Any, element: ElementType, giver: str = "an iterator") -> npt.NDArray[Any]:
+    """Return what an iterator or lazy array gave in the form in memory of the type that it had declared.
 
     Raises
     ------
@@ -132,7 +132,10 @@ def as_elements(data: Any, element: ElementType) -> npt.NDArray[Any]:
     values = to_memory(data, element, str)
     if element.kind == "number" and element.numpy is not None and values.dtype != element.numpy:
         raise EncodingError(
-            f"an iterator that had declared {element.numpy.name} gave {values.dtype.name} with values "
+            f"{giver} that had declared {element.numpy.name} gave {values.dtype.name} with values "
             f"that {element.numpy.name} cannot hold: give it the dtype of what it yields"
         )
+    if element.kind == "fixed_bytes" and element.numpy is not None:
+        check_width(values, element.numpy, f"{giver} that had declared {element.numpy.str}")
+        return values.astype(element.numpy, copy=False)
     return values

@@ -15,6 +15,7 @@ from hdmf_zarr.codecs import CodecRequest, filters_of_dataset, to_zarr_codec
 from hdmf_zarr.errors import LayoutError, OptionError
 from hdmf_zarr.hdf5 import filter_pipeline, is_h5py_dataset, stored_dataset
 from hdmf_zarr.write.layout import LayoutRequest
+from hdmf_zarr.write.options import require_bool
 
 
 class ZarrDataIO(DataIO):  # type: ignore[misc]
@@ -67,10 +68,14 @@ class ZarrDataIO(DataIO):  # type: ignore[misc]
     ) -> None:
         if compressor is not None and compressors is not None:
             raise OptionError("compressor and compressors are two names of one option: give one")
+        for name, value in (("link_data", link_data), ("checksum", checksum)):
+            require_bool(name, value)
         if link_data and not _is_linkable(data):
             raise OptionError(
                 f"link_data=True needs a zarr array, found {type(data).__name__}: other data are copied"
             )
+        if np.ndim(fillvalue):
+            raise LayoutError(f"fillvalue must be one element, found {fillvalue!r:.100}")
         super().__init__(dtype=dtype, shape=shape)
         if data is not None:
             # Not through the constructor, which knows neither dask nor other lazy arrays.
@@ -78,7 +83,7 @@ class ZarrDataIO(DataIO):  # type: ignore[misc]
         self.__link_data = bool(link_data)
         self.__request = LayoutRequest(
             chunks=_sizes(chunks, "chunks"),
-            shards=shards if shards == "auto" else _sizes(shards, "shards"),
+            shards=_shards(shards),
             fill_value=fillvalue,
             codecs=CodecRequest(
                 compressors=compressor if compressor is not None else compressors,
@@ -168,21 +173,38 @@ class ZarrDataIO(DataIO):  # type: ignore[misc]
 
 
 def unwrap(data: Any) -> tuple[Any, LayoutRequest, bool | None]:
-    """Return wrapped data, how they are to be stored, and whether they are to be linked (or None)."""
+    """Return wrapped data, how they are to be stored, and whether they are to be linked (or None).
+
+    Of several wrappers (``set_data_io`` puts another one around the first) the outer one counts first.
+    """
     request, link_data = LayoutRequest(), None
     while isinstance(data, DataIO):
         if isinstance(data, ZarrDataIO):
-            request, link_data = data.layout_request, data.link_data
+            request = _completed(request, data.layout_request)
+            link_data = data.link_data if link_data is None else link_data
         elif isinstance(data, H5DataIO):
-            request = _request_of_hdf5_wrapper(data)
+            request = _completed(request, _request_of_hdf5_wrapper(data))
         if data.data is None:
             return None, request, link_data
         data = data.data
     return data, request, link_data
 
 
+def _completed(outer: LayoutRequest, inner: LayoutRequest) -> LayoutRequest:
+    """Return a request in which what it leaves open is as another one has it."""
+    has_layout = outer.chunks is not None or outer.shards is not None
+    return LayoutRequest(
+        # Shards are multiples of the chunks that they were asked for with.
+        chunks=outer.chunks if has_layout else inner.chunks,
+        shards=outer.shards if has_layout else inner.shards,
+        fill_value=inner.fill_value if outer.fill_value is None else outer.fill_value,
+        codecs=inner.codecs if outer.codecs.is_empty else outer.codecs,
+        checksum=outer.checksum or inner.checksum,
+    )
+
+
 def _request_of_hdf5_wrapper(data: H5DataIO) -> LayoutRequest:
-    """What of an `H5DataIO` has a meaning in Zarr: chunks, fill value and gzip."""
+    """What of an `H5DataIO` has a meaning in Zarr: chunks, fill value, gzip and a checksum."""
     settings = data.io_settings
     chunks = settings.get("chunks")
     compressors: Any = None
@@ -199,6 +221,7 @@ def _request_of_hdf5_wrapper(data: H5DataIO) -> LayoutRequest:
         chunks=tuple(chunks) if isinstance(chunks, (tuple, list)) else None,
         fill_value=settings.get("fillvalue"),
         codecs=CodecRequest(compressors=compressors),
+        checksum=bool(settings.get("fletcher32")),
     )
 
 
@@ -225,6 +248,14 @@ def _sizes(value: Any, name: str) -> tuple[int, ...] | None:
     if not isinstance(value, (tuple, list)):
         raise LayoutError(f"{name} must be a tuple of integers, found {value!r:.100}")
     return tuple(value)
+
+
+def _shards(value: Any) -> Any:
+    if isinstance(value, str) and value == "auto":
+        return value
+    if value is True:
+        raise OptionError("shards=True has no meaning: give their shape, or 'auto'")
+    return _sizes(value, "shards")
 
 
 def _codec_list(filters: Any) -> Any:

@@ -14,7 +14,7 @@ from hdmf_zarr.errors import EncodingError
 from hdmf_zarr.stores import Hierarchy
 from hdmf_zarr.stores.presence import count_chunks, grid_of
 from hdmf_zarr.write.arrays import ArrayWriter, as_elements
-from hdmf_zarr.write.regions import Coverage, are_elements_of
+from hdmf_zarr.write.regions import Coverage, are_elements_of, selected_shape
 
 Progress = Callable[[int], None]
 
@@ -106,7 +106,7 @@ class GrowingArray:
 
     def __setitem__(self, selection: Any, data: Any) -> None:
         values = as_elements(data, self.element)
-        expected = _selected_shape(selection, self.shape)
+        expected = selected_shape(selection, self.shape)
         if expected is not None and not are_elements_of(values.shape, expected):
             raise EncodingError(
                 f"{self.name}: an iterator gave elements of the shape {values.shape} for {selection}, "
@@ -182,13 +182,3 @@ class GrowingArray:
         if self.shipper is not None:
             # Others may be sent parts of the same write units.
             self.hierarchy.bytestore.flush()
-
-
-def _selected_shape(selection: Any, shape: tuple[int, ...]) -> tuple[int, ...] | None:
-    """Return the shape of what slices and numbers select; None for a selection of another kind."""
-    parts = list(selection) if isinstance(selection, tuple) else [selection]
-    if len(parts) > len(shape) or not all(isinstance(p, (int, np.integer, slice)) for p in parts):
-        return None
-    along = zip(parts, shape, strict=False)
-    selected = (len(range(size)[part]) if isinstance(part, slice) else 1 for part, size in along)
-    return (*selected, *shape[len(parts) :])

@@ -12,7 +12,8 @@ from zarr.codecs import Crc32cCodec
 
 from hdmf_zarr.codecs import CodecChain, CodecRequest, complete_chain
 from hdmf_zarr.dtypes import ElementType
-from hdmf_zarr.errors import LayoutError
+from hdmf_zarr.elements import to_memory
+from hdmf_zarr.errors import EncodingError, LayoutError
 
 CHUNK_BYTES = 4 * 1024**2
 """Bytes of a chunk before compression."""
@@ -142,7 +143,7 @@ def decide_layout(
     return Layout(
         chunks=chunks,
         shards=_decide_shards(asked, chunks, shape, itemsize, shard_bytes),
-        fill_value=request.fill_value if request.fill_value is not None else fill_value,
+        fill_value=_fill_value(request.fill_value, element, fill_value),
         chain=chain,
     )
 
@@ -193,6 +194,32 @@ def has_checksum(codecs: Sequence[Any]) -> bool:
 def with_request(layout: Layout, chunks: tuple[int, ...]) -> Layout:
     """Return the layout with other chunks and without shards."""
     return replace(layout, chunks=chunks, shards=None)
+
+
+def _fill_value(asked: Any, element: ElementType, default: Any) -> Any:
+    """Return the fill value that was asked for, as an element.
+
+    Raises
+    ------
+    LayoutError
+        If it is none.
+    """
+    if asked is None:
+        return default
+    if element.kind not in ("number", "text"):
+        return asked
+    try:
+        value = to_memory(asked, element, str)
+    except EncodingError as error:
+        raise LayoutError(
+            f"the fill value {asked!r:.100} does not fit the data: {error}"
+        ) from error
+    if value.ndim or value.dtype != element.memory_dtype:
+        raise LayoutError(
+            f"the fill value {asked!r:.100} is no {element.memory_dtype.name}, as the data are; choose "
+            "another one"
+        )
+    return value[()]
 
 
 def _decide_shards(

@@ -7,7 +7,7 @@ import logging
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -26,7 +26,7 @@ from hdmf.build import (
 )
 from hdmf.build.builders import BaseBuilder
 from hdmf.container import AbstractContainer
-from hdmf.data_utils import AbstractDataChunkIterator
+from hdmf.data_utils import AbstractDataChunkIterator, DataIO
 from hdmf.query import HDMFDataset
 
 from hdmf_zarr.codecs import CodecRequest, chain_from_codecs
@@ -56,6 +56,7 @@ from hdmf_zarr.elements import (
     field_widths,
     first_leaf,
     infer_element_type,
+    nested_shape,
     to_memory,
 )
 from hdmf_zarr.errors import (
@@ -103,6 +104,8 @@ from hdmf_zarr.write.sources import (
     MemorySource,
     RawSource,
     ZarrSource,
+    note_begun,
+    was_begun,
 )
 from hdmf_zarr.write.storage import storage_of_format
 from hdmf_zarr.write.zarr_chunks import ZarrChunks
@@ -249,6 +252,7 @@ class _Planner:
         self._nodes: list[Plan] = []
         self._builders: list[Builder] = []
         self._laid_out: list[str] = []
+        self._iterators: dict[int, str] = {}
 
     def plan(self, root: GroupBuilder) -> TreePlan:
         self._assign_paths(root, "")
@@ -342,7 +346,9 @@ class _Planner:
             self._check_name(name)
         for first, second in names.differing_in_case(child.name for child in every):
             if first in new or second in new:
-                self._refuse_name(f"{first!r} and {second!r} differ only in case")
+                self._refuse_name(
+                    f"{first!r} and {second!r} differ only in case, or in how their letters are composed"
+                )
 
     def _check_name(self, name: str) -> None:
         if reason := names.why_unsafe(name):
@@ -444,6 +450,8 @@ class _Planner:
         else:
             return None
         path = self._path_in_source(target)
+        if not path and target.name != ROOT_NAME:
+            return None  # in no file: the path is not that of the root
         if location in (self.context.destination, self.context.export_source):
             if path in self._by_path:
                 return path
@@ -641,11 +649,16 @@ class _Planner:
         if texts is not value:
             references = [convention.decode_element(text) for text in texts.ravel()]
             return [r and convention.encode_reference(r) for r in references], None
-        if isinstance(value, (list, tuple, np.ndarray)) and isinstance(
-            first_leaf(value), REFERENCE_TYPES
-        ):
-            return [convention.encode_reference(self._reference(entry)) for entry in value], None
+        if _holds_references(value):
+            return [self._encode_reference(entry) for entry in value], None
         return encode_attribute(value)
+
+    def _encode_reference(self, entry: Any) -> JSON:
+        if not isinstance(entry, REFERENCE_TYPES):
+            raise EncodingError(
+                f"found {entry!r:.100} beside references; a list of references holds nothing else"
+            )
+        return self.context.convention.encode_reference(self._reference(entry))
 
     # -- datasets --------------------------------------------------------------------------------
 
@@ -668,6 +681,13 @@ class _Planner:
                 UserWarning,
                 stacklevel=2,
             )
+        if link is None and link_data:
+            warnings.warn(
+                f"{self.context.destination.uri}:/{path}: a link was asked for, but "
+                f"{self._why_no_link(data)}; the data are copied",
+                UserWarning,
+                stacklevel=2,
+            )
         choice = self._choose_layout(data, path, request)
         if self.context.checksum:
             choice = self._with_checksum(choice, data)
@@ -682,10 +702,11 @@ class _Planner:
         """Decide how a dataset is laid out, and why its chunks are not moved as they are."""
         if not request.is_empty or self.context.export_source is None:
             return _Choice(request=request, decoded="a layout was asked for")
-        if getattr(data, "shape", ()) == ():
+        described = _described(data)
+        if described.shape == ():
             return _Choice(request=request, decoded="a scalar")
         self._laid_out.append(path)
-        options = self.context.options.of(path, data)
+        options = self.context.options.of(path, described)
         if is_h5py_dataset(data):
             return self._choose_for_hdf5(stored_dataset(data), options)
         if isinstance(data, HDMFZarrArray):
@@ -830,6 +851,14 @@ class _Planner:
             path="/" + array_path,
         )
 
+    def _why_no_link(self, data: Any) -> str:
+        if not isinstance(data, zarr.Array):
+            return f"{type(data).__name__} is no zarr array"
+        location = _whereabouts(data)[0]
+        if location is None or not can_link(location, self.context.destination):
+            return "the store cannot be reached from there"
+        return "this is an export without link_data, which links to no other file"
+
     def _is_there(self, data: zarr.Array[Any]) -> bool:
         """Whether an array at the destination stays there: one of a store that is replaced goes with it."""
         existing = self.context.existing
@@ -883,9 +912,10 @@ class _Planner:
     ) -> ArraySource | IteratorSource | RawSource | ChunkCopySource:
         declared = _declared(builder, data)
         if data is None:
-            element = declared or element_type_from_numpy(np.dtype(np.float64))
+            element = declared or element_type_from_numpy(_empty_dtype(builder))
             return EmptySource(_empty_shape(builder), element)
         if isinstance(data, AbstractDataChunkIterator):
+            self._check_fresh(data, builder)
             return _iterator_source(data, declared)
         if isinstance(data, HDMFZarrArray):
             return self._zarr_source(data, choice)
@@ -894,14 +924,23 @@ class _Planner:
         if is_h5py_dataset(data):
             return HDF5Source(data, self._hdf5_target_text)
         if _is_lazy(data):
-            return LazySource(
-                data, declared if declared in (TEXT, ASCII, ISODATETIME, BYTES) else None
-            )
+            is_text = declared in (TEXT, ASCII, ISODATETIME, BYTES)
+            own = None if is_text else element_type_from_numpy(np.dtype(data.dtype))
+            return LazySource(data, declared if own is None else _widened(own, declared))
         if isinstance(data, ReferenceBuilder | BaseBuilder | AbstractContainer):
             declared = REFERENCE
         if not isinstance(data, (list, tuple, np.ndarray)) and not np.isscalar(data):
             data = _as_data(data)
         return self._memory_source(data, declared)
+
+    def _check_fresh(self, iterator: AbstractDataChunkIterator, builder: DatasetBuilder) -> None:
+        """Raise for an iterator of which something was or will be given to another dataset."""
+        _check_not_begun(iterator)
+        other = self._iterators.setdefault(id(iterator), self._paths[id(builder)])
+        if other != self._paths[id(builder)]:
+            raise EncodingError(
+                f"the iterator is that of /{other}, too, and gives its data once; make one for each dataset"
+            )
 
     def _memory_source(self, data: Any, declared: ElementType | None) -> MemorySource:
         element = declared or infer_element_type(data)
@@ -1111,6 +1150,54 @@ def _empty_shape(builder: DatasetBuilder) -> tuple[int, ...]:
     return empty if 0 in empty or not empty else (0, *empty[1:])
 
 
+def _empty_dtype(builder: DatasetBuilder) -> np.dtype[Any]:
+    """Dtype of a dataset without data whose builder declares none: that of its wrapper."""
+    return np.dtype(builder.data.dtype if isinstance(builder.data, DataIO) else np.float64)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _NewData:
+    """Shape and dtype of data that are no array: of an iterator, or of nested sequences."""
+
+    shape: tuple[int | None, ...]
+    dtype: np.dtype[Any]
+
+
+def _described(data: Any) -> Any:
+    """Return data as the functions of a user know them, with a shape and a dtype."""
+    if isinstance(data, AbstractDataChunkIterator):
+        return _NewData(shape=tuple(data.maxshape), dtype=np.dtype(data.dtype or object))
+    if isinstance(data, (list, tuple)):
+        leaf = np.asarray(first_leaf(data))
+        dtype = leaf.dtype if leaf.dtype.kind in "biuf" else np.dtype(object)
+        return _NewData(shape=nested_shape(data), dtype=dtype)
+    return data if hasattr(data, "shape") else _NewData(shape=(), dtype=np.dtype(object))
+
+
+def _holds_references(value: Any) -> bool:
+    """Whether a list, or one in it, has builders or containers among its entries."""
+    if isinstance(value, np.ndarray):
+        value = value.ravel() if value.dtype.kind == "O" else ()
+    elif not isinstance(value, (list, tuple)):
+        return False
+    return any(isinstance(one, REFERENCE_TYPES) or _holds_references(one) for one in value)
+
+
+def _widened(own: ElementType, declared: ElementType | None) -> ElementType:
+    """Type of numbers that come as they are asked for: the declared one, if it holds all of their own."""
+    if declared is None or own.numpy is None or declared.numpy is None:
+        return own
+    is_number = own.kind == declared.kind == "number"
+    return declared if is_number and np.can_cast(own.numpy, declared.numpy, "safe") else own
+
+
+def _check_not_begun(iterator: Any) -> None:
+    if was_begun(iterator):
+        raise EncodingError(
+            "the iterator has given data to another write, which it does not give again; make a new one"
+        )
+
+
 def _iterator_source(
     iterator: AbstractDataChunkIterator, declared: ElementType | None
 ) -> IteratorSource:
@@ -1118,7 +1205,9 @@ def _iterator_source(
     own = None
     if dtype is not None and np.dtype(dtype).kind != "O":
         own = element_type_from_numpy(np.dtype(dtype))
-    element = own if declared is None or (own is not None and own.kind == "number") else declared
+    element = declared
+    if declared is None or (own is not None and own.kind == "number"):
+        element = None if own is None else _widened(own, declared)
     if element is None:
         raise DtypeError(f"an iterator that gives objects ({dtype}) needs a dtype")
     if element.kind == "fixed_bytes" and declared is not None:
@@ -1136,6 +1225,13 @@ def _is_lazy(data: Any) -> bool:
 
 
 def _as_data(data: Any) -> Any:
+    if isinstance(data, Mapping) and not isinstance(data, REFERENCE_TYPES):
+        raise EncodingError(
+            f"{type(data).__name__} objects are no data: their values would be lost"
+        )
+    if isinstance(data, Iterator):
+        _check_not_begun(data)
+        note_begun(data)
     if hasattr(data, "__array__") and not isinstance(data, REFERENCE_TYPES):
         return np.asarray(data)
     is_iterable = hasattr(data, "__iter__") and not isinstance(data, (str, bytes, *REFERENCE_TYPES))

@@ -214,6 +214,16 @@ def are_elements_of(given: Shape, wanted: Shape) -> bool:
     return [size for size in given if size != 1] == [size for size in wanted if size != 1]
 
 
+def selected_shape(selection: Any, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Return the shape of what slices and numbers select; None for a selection of another kind."""
+    parts = list(selection) if isinstance(selection, tuple) else [selection]
+    if len(parts) > len(shape) or not all(isinstance(p, (int, np.integer, slice)) for p in parts):
+        return None
+    along = zip(parts, shape, strict=False)
+    selected = (len(range(size)[part]) if isinstance(part, slice) else 1 for part, size in along)
+    return (*selected, *shape[len(parts) :])
+
+
 def plain_selections(selections: Sequence[Any], ndim: int) -> list[Region] | None:
     """Return selections as slices with both ends, or None if one is something else.
 

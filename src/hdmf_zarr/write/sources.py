@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -19,10 +21,13 @@ from hdmf_zarr.dtypes import (
     ElementType,
     element_type_from_numpy,
 )
-from hdmf_zarr.elements import to_memory, undecodable
+from hdmf_zarr.elements import undecodable
+from hdmf_zarr.errors import EncodingError
 from hdmf_zarr.hdf5.raw import ChunkTable
 from hdmf_zarr.hdf5.source import row_blocks
 from hdmf_zarr.stores.array import HDMFZarrArray
+from hdmf_zarr.write.arrays import as_elements
+from hdmf_zarr.write.regions import are_elements_of, selected_shape
 
 Region = tuple[slice, ...]
 
@@ -131,12 +136,34 @@ class LazySource:
 
     def __init__(self, array: Any, element: ElementType | None = None) -> None:
         self.array = array
-        self.shape: tuple[int, ...] = tuple(int(size) for size in array.shape)
+        try:
+            self.shape: tuple[int, ...] = tuple(int(size) for size in array.shape)
+        except (TypeError, ValueError) as error:
+            raise EncodingError(
+                f"a lazy array of the shape {array.shape} does not know its size; compute it first"
+            ) from error
         self.element = element or element_type_from_numpy(np.dtype(array.dtype))
 
     def read(self, region: Region) -> npt.NDArray[Any]:
-        """Elements of a region."""
-        return to_memory(np.asarray(self.array[region]), self.element, str)
+        """Elements of a region.
+
+        Raises
+        ------
+        EncodingError
+            If the array gives others than it has declared: of another shape or type, or masked ones.
+        """
+        given = self.array[region]
+        # That of dask, made an array by numpy, gives what is beneath a mask as an element.
+        given = given.compute() if hasattr(given, "compute") else given
+        values = as_elements(np.asanyarray(given), self.element, "a lazy array")
+        shape = selected_shape(region, self.shape)
+        assert shape is not None
+        if not are_elements_of(values.shape, shape):
+            raise EncodingError(
+                f"a lazy array of the shape {self.shape} gave elements of the shape {values.shape} in place "
+                f"of {shape}"
+            )
+        return values.reshape(shape)
 
 
 class ZarrSource:
@@ -183,6 +210,23 @@ class ZarrSource:
             reference = self.array.hierarchy.convention.decode_element(text)
             self._known[text] = "" if reference is None else self._retarget(reference)
         return self._known[text]
+
+
+_begun: dict[int, weakref.ref[Any]] = {}
+
+
+def note_begun(iterator: Any) -> None:
+    """Note that an iterator was asked for data, which it does not give again."""
+    key = id(iterator)
+    if key not in _begun:
+        with contextlib.suppress(TypeError):  # of a class whose objects nobody can refer to weakly
+            _begun[key] = weakref.ref(iterator, lambda _gone: _begun.pop(key, None))
+
+
+def was_begun(iterator: Any) -> bool:
+    """Whether an iterator was asked for data by a write before, whether that failed or not."""
+    reference = _begun.get(id(iterator))
+    return reference is not None and reference() is iterator
 
 
 @dataclass(frozen=True, slots=True)

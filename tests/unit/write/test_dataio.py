@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import h5py
@@ -124,6 +125,9 @@ def test_positional_arguments_are_those_of_the_signature() -> None:
         ({"chunks": "auto"}, LayoutError, "chunks must be"),
         ({"chunks": 1.5}, LayoutError, "chunks must be"),
         ({"shards": False}, OptionError, "shards=False"),
+        ({"shards": True}, OptionError, "shards=True"),
+        ({"checksum": "no"}, OptionError, "checksum must be True or False"),
+        ({"link_data": "no"}, OptionError, "link_data must be True or False"),
         ({"shards": "automatic"}, LayoutError, "shards must be"),
         ({"chunks": (2, 3), "shards": (3, 3)}, LayoutError, "multiple of the chunks"),
         ({"chunks": (2, 3), "shards": (4,)}, LayoutError, "same rank"),
@@ -264,3 +268,31 @@ def test_what_is_a_dataset_of_hdf5(file: h5py.File) -> None:
 def test_what_is_no_dataset_of_hdf5_is_refused() -> None:
     with pytest.raises(OptionError, match=r"expected an h5py\.Dataset"):
         ZarrDataIO.from_h5py_dataset(DATA)
+
+
+# -- wrappers in wrappers --------------------------------------------------------------------------
+
+
+def test_of_two_wrappers_the_outer_one_counts_first() -> None:
+    inner = H5DataIO(DATA, chunks=(1, 3), compression="gzip", fillvalue=7)
+    data, request, link_data = unwrap(ZarrDataIO(inner, chunks=(2, 3), shards=(4, 3)))
+    assert data is DATA
+    assert (request.chunks, request.shards) == ((2, 3), (4, 3))
+    assert request.fill_value == 7
+    assert request.codecs.compressors == GzipCodec(level=4)
+    assert link_data is False
+
+
+def test_what_the_outer_wrapper_leaves_open_is_that_of_the_inner_one() -> None:
+    inner = ZarrDataIO(DATA, chunks=(2, 3), shards=(4, 3), compressor=False, checksum=True)
+    request = unwrap(ZarrDataIO(inner, fillvalue=5))[1]
+    assert request == replace(inner.layout_request, fill_value=5)
+    other = unwrap(ZarrDataIO(inner, chunks=(3, 3), compressor=GzipCodec(level=1)))[1]
+    assert (other.chunks, other.shards) == ((3, 3), None)
+    assert other.codecs.compressors == GzipCodec(level=1)
+    assert other.checksum
+
+
+def test_a_checksum_of_hdf5_is_one_of_zarr() -> None:
+    assert unwrap(H5DataIO(DATA, fletcher32=True))[1].checksum
+    assert not unwrap(H5DataIO(DATA))[1].checksum

@@ -23,6 +23,7 @@ from hdmf_zarr.write.parallel.shipping import Shipper
 from hdmf_zarr.write.parallel.tasks import IteratorRegions, StoredTarget, Target
 from hdmf_zarr.write.parallel.workers import Source, Workers
 from hdmf_zarr.write.regions import cut, plain_selections, size_of
+from hdmf_zarr.write.sources import note_begun
 
 logger = logging.getLogger(__name__)
 
@@ -103,6 +104,7 @@ def _begin_pull(
     source: Source,
 ) -> None:
     """Ask an iterator for what it has still to give, and cut it into tasks."""
+    note_begun(data)
     given = list(data.buffer_selection_generator)
     selections = plain_selections(given, len(dataset.shape))
     if selections is None:
@@ -168,6 +170,7 @@ def write_next(dataset: Any, data: Any) -> int | None:
     int or None
         Bytes of its elements; None where there is no next one.
     """
+    note_begun(data)
     try:
         chunk = next(data)
     except StopIteration:
