@@ -1119,12 +1119,28 @@ def _iterator_source(
     if dtype is not None and np.dtype(dtype).kind != "O":
         own = element_type_from_numpy(np.dtype(dtype))
     element = own if declared is None or (own is not None and own.kind == "number") else declared
+    if own is not None and _is_widened(own, declared):
+        element = declared
     if element is None:
         raise DtypeError(f"an iterator that gives objects ({dtype}) needs a dtype")
     if element.kind == "fixed_bytes" and declared is not None:
         element = declared
     known = tuple(size or 0 for size in iterator.maxshape)
     return IteratorSource(iterator, element, known)
+
+
+def _is_widened(own: ElementType, declared: ElementType | None) -> bool:
+    """Whether a specification wants numbers in a dtype that is not narrower than that of the iterator.
+
+    HDMF converts what is in memory itself; of an iterator it only says the dtype.
+    """
+    if declared is None or declared.kind != "number" or own.kind != "number":
+        return False
+    assert own.numpy is not None
+    assert declared.numpy is not None
+    if own.numpy.kind in "iu" and declared.numpy.kind in "iu":
+        return declared.numpy.itemsize >= own.numpy.itemsize
+    return own.numpy.kind in "iuf" and np.can_cast(own.numpy, declared.numpy, "safe")
 
 
 def _is_lazy(data: Any) -> bool:
