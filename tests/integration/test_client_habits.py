@@ -16,7 +16,7 @@ import zarr
 from hdmf.backends.io import HDMFIO
 from hdmf.build import TypeMap
 from hdmf.common import VectorData, VectorIndex
-from hdmf.data_utils import DataChunkIterator, GenericDataChunkIterator
+from hdmf.data_utils import DataChunkIterator
 from hdmf.spec import NamespaceCatalog
 from pynwb import NWBHDF5IO, NWBFile, TimeSeries, get_manager, read_nwb, validate
 from pynwb.misc import Units
@@ -28,6 +28,7 @@ from zarr.storage import LocalStore, MemoryStore
 import hdmf_zarr
 from hdmf_zarr import NWBZarrIO, ZarrDataIO, ZarrIO
 from hdmf_zarr.errors import EncodingError
+from tests.iterators import ArrayIterator
 
 pytestmark = pytest.mark.filterwarnings(r"ignore::UserWarning:(hdmf|pynwb)\.")
 
@@ -328,25 +329,10 @@ def test_a_file_is_read_added_to_and_written_with_one_manager(store: Path) -> No
         assert io.read().acquisition["added"].data[:].tolist() == [1.0]
 
 
-class Rows(GenericDataChunkIterator):
-    """Rows of an array, as an iterator that knows its dtype."""
-
-    def __init__(self, array: np.ndarray) -> None:
-        self.array = array
-        super().__init__(chunk_shape=(2,), buffer_shape=(4,))
-
-    def _get_data(self, selection: tuple[slice, ...]) -> np.ndarray:
-        return self.array[selection]
-
-    def _get_maxshape(self) -> tuple[int, ...]:
-        return self.array.shape
-
-    def _get_dtype(self) -> np.dtype:
-        return self.array.dtype
-
-
 def iterated(array: np.ndarray, kind: str) -> Any:
-    return Rows(array) if kind == "generic" else DataChunkIterator(array, buffer_size=3)
+    if kind == "generic":
+        return ArrayIterator(array, chunk_shape=(2,), buffer_shape=(4,))
+    return DataChunkIterator(array, buffer_size=3)
 
 
 def with_iterators(index: np.ndarray, times: np.ndarray, kind: str) -> NWBFile:
