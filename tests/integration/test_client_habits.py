@@ -15,8 +15,11 @@ import pytest
 import zarr
 from hdmf.backends.io import HDMFIO
 from hdmf.build import TypeMap
+from hdmf.common import VectorData, VectorIndex
+from hdmf.data_utils import DataChunkIterator
 from hdmf.spec import NamespaceCatalog
 from pynwb import NWBHDF5IO, NWBFile, TimeSeries, get_manager, read_nwb, validate
+from pynwb.misc import Units
 from pynwb.spec import NWBDatasetSpec, NWBGroupSpec, NWBNamespace
 from pynwb.testing.mock.ecephys import mock_ElectricalSeries
 from pynwb.testing.mock.file import mock_NWBFile
@@ -24,6 +27,8 @@ from zarr.storage import LocalStore, MemoryStore
 
 import hdmf_zarr
 from hdmf_zarr import NWBZarrIO, ZarrDataIO, ZarrIO
+from hdmf_zarr.errors import EncodingError
+from tests.iterators import ArrayIterator
 
 pytestmark = pytest.mark.filterwarnings(r"ignore::UserWarning:(hdmf|pynwb)\.")
 
@@ -322,6 +327,55 @@ def test_a_file_is_read_added_to_and_written_with_one_manager(store: Path) -> No
         io.write(nwbfile)
     with NWBZarrIO(path=str(store), mode="r", manager=get_manager()) as io:
         assert io.read().acquisition["added"].data[:].tolist() == [1.0]
+
+
+def iterated(array: np.ndarray, kind: str) -> Any:
+    if kind == "generic":
+        return ArrayIterator(array, chunk_shape=(2,), buffer_shape=(4,))
+    return DataChunkIterator(array, buffer_size=3)
+
+
+def with_iterators(index: np.ndarray, times: np.ndarray, kind: str) -> NWBFile:
+    nwbfile = mock_NWBFile()
+    nwbfile.add_acquisition(
+        TimeSeries(
+            name="ts", data=iterated(times, kind), unit="V", timestamps=iterated(times, kind)
+        )
+    )
+    values = VectorData(name="spike_times", description="d", data=np.arange(20.0))
+    column = VectorIndex(name="spike_times_index", data=iterated(index, kind), target=values)
+    ids = np.arange(len(index))
+    nwbfile.units = Units(name="units", description="d", id=ids, columns=[values, column])
+    return nwbfile
+
+
+@pytest.mark.filterwarnings("ignore::hdmf.build.warnings.DtypeConversionWarning")
+@pytest.mark.parametrize("kind", ["simple", "generic"])
+def test_iterators_have_the_dtype_of_the_specification(tmp_path: Path, kind: str) -> None:
+    """neuroconv wraps what it exports into iterators, whatever its dtype is in the source."""
+    index, times = np.arange(1, 10), np.arange(10, dtype="i4")
+    dtypes = {}
+    for io_class in (NWBHDF5IO, NWBZarrIO):
+        path = str(tmp_path / f"{io_class.__name__}.nwb")
+        with io_class(path, "w") as io:
+            io.write(with_iterators(index, times, kind))
+        with io_class(path, "r") as io:
+            nwbfile = io.read()
+            series, column = nwbfile.acquisition["ts"], nwbfile.units["spike_times"]
+            dtypes[io_class] = [series.data.dtype, series.timestamps.dtype, column.data.dtype]
+            assert series.timestamps[:].tolist() == times.tolist()
+            assert column.data[:].tolist() == index.tolist()
+    assert dtypes[NWBZarrIO] == dtypes[NWBHDF5IO] == ["int32", "float64", "uint64"]
+
+
+@pytest.mark.filterwarnings("ignore::hdmf.build.warnings.DtypeConversionWarning")
+def test_no_value_is_changed_for_the_dtype_of_the_specification(tmp_path: Path) -> None:
+    """HDF5IO would write 2**64 - 1 for -1."""
+    nwbfile = with_iterators(np.array([-1, 2]), np.arange(3.0), "simple")
+    with pytest.raises(EncodingError, match="uint64 cannot hold"):
+        with NWBZarrIO(tmp_path / "negative.nwb.zarr", "w") as io:
+            io.write(nwbfile)
+    assert not (tmp_path / "negative.nwb.zarr").exists()
 
 
 # -- spikeinterface --------------------------------------------------------------------------------

@@ -1183,12 +1183,24 @@ def _holds_references(value: Any) -> bool:
     return any(isinstance(one, REFERENCE_TYPES) or _holds_references(one) for one in value)
 
 
-def _widened(own: ElementType, declared: ElementType | None) -> ElementType:
-    """Type of numbers that come as they are asked for: the declared one, if it holds all of their own."""
+def _widened(
+    own: ElementType, declared: ElementType | None, *, other_sign: bool = False
+) -> ElementType:
+    """Type of numbers that come as they are asked for: the declared one, unless it is narrower.
+
+    Parameters
+    ----------
+    own, declared : ElementType
+    other_sign : bool
+        Take integers with a sign for those without and the other way around: each is looked at when it comes.
+    """
     if declared is None or own.numpy is None or declared.numpy is None:
         return own
-    is_number = own.kind == declared.kind == "number"
-    return declared if is_number and np.can_cast(own.numpy, declared.numpy, "safe") else own
+    if not own.kind == declared.kind == "number":
+        return own
+    if other_sign and own.numpy.kind in "iu" and declared.numpy.kind in "iu":
+        return declared if declared.numpy.itemsize >= own.numpy.itemsize else own
+    return declared if np.can_cast(own.numpy, declared.numpy, "safe") else own
 
 
 def _check_not_begun(iterator: Any) -> None:
@@ -1207,7 +1219,7 @@ def _iterator_source(
         own = element_type_from_numpy(np.dtype(dtype))
     element = declared
     if declared is None or (own is not None and own.kind == "number"):
-        element = None if own is None else _widened(own, declared)
+        element = None if own is None else _widened(own, declared, other_sign=True)
     if element is None:
         raise DtypeError(f"an iterator that gives objects ({dtype}) needs a dtype")
     if element.kind == "fixed_bytes" and declared is not None:
