@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
+from hdmf.build import DatasetBuilder, GroupBuilder, LinkBuilder
 from hdmf.common import DynamicTable, VectorData
 from pynwb import NWBFile, TimeSeries
 from zarr.storage import MemoryStore
 
-from hdmf_zarr import NWBZarrIO, ZarrDataIO
+from hdmf_zarr import NWBZarrIO, ZarrDataIO, ZarrIO, check
 
 Target = Any
 
@@ -268,6 +269,58 @@ def test_writing_without_consolidation_drops_metadata_that_would_be_stale(tmp_pa
     assert "consolidated_metadata" not in json.loads((path / "zarr.json").read_text())
     with NWBZarrIO(path, "r") as io:
         assert "new" in io.read().acquisition
+
+
+def metadata_of(place: Target, **options: Any) -> dict[str, Any]:
+    """Attributes, and of arrays the shape, of every node as zarr-python reads them."""
+    root = zarr.open_group(place, mode="r", **options)
+    return {
+        path: (dict(node.attrs), getattr(node, "shape", None))
+        for path, node in (("", root), *root.members(max_depth=None))
+    }
+
+
+CHANGES: dict[str, Callable[[ZarrIO], Any]] = {
+    "rows": lambda io: io.read_builder()["data"].data.append([4]),
+    "a shape": lambda io: io.read_builder()["data"].data.resize((2,)),
+    "attributes": lambda io: io.write_attributes("group", {"new": 2}),
+    "attributes of an array": lambda io: io.write_attributes("data", {"new": 2}),
+    "a dataset": lambda io: io.write_dataset("group", DatasetBuilder("new", [1])),
+    "a group": lambda io: io.write_group("group", GroupBuilder("new", attributes={"a": 1})),
+    "a link": lambda io: io.write_link("group", LinkBuilder(io.read_builder()["data"], "new")),
+}
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("change", CHANGES)
+def test_no_change_leaves_stale_consolidated_metadata(target, change, zarr_format):
+    root = GroupBuilder("root", attributes={"title": "t"}, groups=[GroupBuilder("group")])
+    root.set_dataset(DatasetBuilder("data", np.arange(4)))
+    with ZarrIO(target, "w", zarr_format=zarr_format) as io:
+        io.write_builder(root)
+    before = metadata_of(target)
+    with ZarrIO(target, "r+") as io:
+        CHANGES[change](io)
+    after = metadata_of(target, use_consolidated=True)
+    assert after == metadata_of(target, use_consolidated=False)
+    assert after != before
+    assert check(target).findings == ()
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_a_change_without_consolidation_drops_the_consolidated_metadata(target, zarr_format):
+    with ZarrIO(target, "w", zarr_format=zarr_format) as io:
+        io.write_builder(GroupBuilder("root", datasets=[DatasetBuilder("data", [1])]))
+    with ZarrIO(target, "r+") as io:
+        builder = io.read_builder()
+        builder.set_dataset(DatasetBuilder("more", [5]))
+        io.write_builder(builder, consolidate_metadata=False)
+    assert zarr.open_group(target, mode="r").metadata.consolidated_metadata is None
+    with ZarrIO(target, "r") as io:
+        assert {name: d.data[:].tolist() for name, d in io.read_builder().datasets.items()} == {
+            "data": [1],
+            "more": [5],
+        }
 
 
 def test_zarr_agrees_about_the_consolidated_metadata(written):

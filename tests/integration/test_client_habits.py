@@ -15,15 +15,14 @@ import pytest
 import zarr
 from hdmf.backends.io import HDMFIO
 from hdmf.build import TypeMap
-from hdmf.spec import NamespaceCatalog
 from pynwb import NWBHDF5IO, NWBFile, TimeSeries, get_manager, read_nwb, validate
-from pynwb.spec import NWBDatasetSpec, NWBGroupSpec, NWBNamespace
 from pynwb.testing.mock.ecephys import mock_ElectricalSeries
 from pynwb.testing.mock.file import mock_NWBFile
 from zarr.storage import LocalStore, MemoryStore
 
 import hdmf_zarr
 from hdmf_zarr import NWBZarrIO, ZarrDataIO, ZarrIO
+from tests.conftest import nwb_catalog
 
 pytestmark = pytest.mark.filterwarnings(r"ignore::UserWarning:(hdmf|pynwb)\.")
 
@@ -41,11 +40,6 @@ def small_file() -> NWBFile:
     for unit in range(3):
         nwbfile.add_unit(spike_times=np.arange(unit + 1) / 10, quality="gööd")
     return nwbfile
-
-
-def nwb_catalog() -> NamespaceCatalog:
-    """Return what pynwb.validate makes to load cached namespaces into."""
-    return NamespaceCatalog(NWBGroupSpec, NWBDatasetSpec, NWBNamespace)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import zarr
 from hdmf.backends.errors import UnsupportedOperation
 from hdmf.backends.warnings import BrokenLinkWarning
 from hdmf.build import BuildManager
-from hdmf.common import DynamicTable, VectorData
+from hdmf.common import DynamicTable, MeaningsTable, VectorData
 from pynwb import NWBHDF5IO, NWBFile, TimeSeries, validate
 from zarr.codecs import BytesCodec, GzipCodec
 from zarr.storage import LocalStore, MemoryStore
@@ -125,6 +125,29 @@ def test_an_export_without_arguments_validates_as_its_source(source: Path, tmp_p
         for path in (source, tmp_path / "copy.zarr")
     ]
     assert errors[0] == errors[1]
+
+
+@pytest.mark.parametrize("with_container", [False, True])
+@pytest.mark.parametrize("to_format", [2, 3])
+@pytest.mark.parametrize("from_format", [2, 3])
+def test_an_export_without_arguments_is_whole_and_valid(
+    from_format: int, to_format: int, tmp_path: Path, *, with_container: bool
+) -> None:
+    source, copy = small(tmp_path / "source.zarr", from_format), tmp_path / "copy.zarr"
+    with NWBZarrIO(source, "r") as src, NWBZarrIO(copy, "w", zarr_format=to_format) as io:
+        dates = src.read().file_create_date
+        if with_container:
+            io.export(src_io=src, nwbfile=src.read())
+        else:
+            io.export(src_io=src)
+    shutil.rmtree(source)
+    assert validate(path=copy) == []
+    assert check(copy).findings == ()
+    with NWBZarrIO(copy, "r") as io:
+        nwbfile = io.read()
+        assert nwbfile.file_create_date == dates
+        assert nwbfile.acquisition["series"].data[:].tolist() == list(range(1, 11))
+        assert nwbfile.trials["timeseries"][0][0].timeseries is nwbfile.acquisition["series"]
 
 
 def test_an_export_with_its_unmodified_container_changes_nothing(
@@ -607,6 +630,78 @@ def test_columns_of_a_modified_table_have_equal_lengths(source: Path, tmp_path: 
     with open_io(tmp_path / "copy.zarr") as io:
         table = io.read().electrodes
         assert {len(column.data) for column in (table.id, *table.columns)} == {4}
+
+
+@pytest.mark.parametrize("suffix", [".zarr", ".nwb"])
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_rows_and_a_column_that_were_added_are_exported(
+    zarr_format: int, suffix: str, tmp_path: Path
+) -> None:
+    source, copy = small(tmp_path / "source.zarr", zarr_format), tmp_path / f"copy{suffix}"
+    with NWBZarrIO(source, "r+") as src:
+        nwbfile = src.read()
+        series = nwbfile.acquisition["series"]
+        nwbfile.add_trial(start_time=1.0, stop_time=2.5, timeseries=[series, series])
+        nwbfile.add_trial(start_time=3.0, stop_time=4.0, timeseries=[])
+        nwbfile.trials.add_column(name="note", description="d", data=["a", "", "größer"])
+        with IO[suffix](str(copy), "w", manager=src.manager) as io:
+            io.export(src, nwbfile, write_args={"link_data": False})
+    shutil.rmtree(source)
+    assert validate(path=copy) == []
+    with IO[suffix](str(copy), "r") as io:
+        nwbfile = io.read()
+        trials, series = nwbfile.trials, nwbfile.acquisition["series"]
+        assert trials["start_time"].data[:].tolist() == [0.0, 1.0, 3.0]
+        assert trials["stop_time"].data[:].tolist() == [1.0, 2.5, 4.0]
+        assert list(trials["note"][:]) == ["a", "", "größer"]
+        assert trials.id[:].tolist() == [0, 1, 2]
+        assert [[r.timeseries is series for r in trials["timeseries"][n]] for n in range(3)] == [
+            [True],
+            [True, True],
+            [],
+        ]
+
+
+def with_meanings(nwbfile: NWBFile) -> NWBFile:
+    table = DynamicTable(
+        name="table",
+        description="d",
+        columns=[VectorData(name="side", description="d", data=["l", "r", "l"])],
+    )
+    meanings = MeaningsTable(target=table["side"])
+    meanings.add_row(value="l", meaning="left")
+    meanings.add_row(value="r", meaning="à droite")
+    table.add_meanings_table(meanings)
+    nwbfile.add_acquisition(table)
+    return nwbfile
+
+
+@pytest.mark.parametrize("is_modified", [False, True])
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("suffix", [".zarr", ".nwb"])
+def test_meanings_of_a_column_are_exported(
+    suffix: str, zarr_format: int, tmp_path: Path, *, is_modified: bool
+) -> None:
+    source, copy = tmp_path / f"source{suffix}", tmp_path / "copy.zarr"
+    formats = {"zarr_format": zarr_format}
+    with IO[suffix](str(source), "w", **(formats if suffix == ".zarr" else {})) as io:
+        io.write(with_meanings(plain_file()))
+    with IO[suffix](str(source), "r") as src, NWBZarrIO(copy, "w", **formats) as io:
+        nwbfile = src.read()
+        if is_modified:
+            nwbfile.acquisition["table"].add_column(name="new", description="d", data=[1, 2, 3])
+        io.export(src, nwbfile)
+    shutil.rmtree(source) if suffix == ".zarr" else source.unlink()
+    assert validate(path=copy) == []
+    assert check(copy).findings == ()
+    with NWBZarrIO(copy, "r") as io:
+        table = io.read().acquisition["table"]
+        meanings = table.get_meanings_for_column("side")
+        assert meanings.target is table["side"]
+        assert list(meanings["value"][:]) == ["l", "r"]
+        assert list(meanings["meaning"][:]) == ["left", "à droite"]
+        assert list(table["side"][:]) == ["l", "r", "l"]
+        assert table.colnames == (("side", "new") if is_modified else ("side",))
 
 
 def test_a_modified_file_caches_the_specifications_that_it_needs(

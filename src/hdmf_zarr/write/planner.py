@@ -1118,13 +1118,20 @@ def _iterator_source(
     own = None
     if dtype is not None and np.dtype(dtype).kind != "O":
         own = element_type_from_numpy(np.dtype(dtype))
-    element = own if declared is None or (own is not None and own.kind == "number") else declared
+    element = own if declared is None or _is_other_number(own, declared) else declared
     if element is None:
         raise DtypeError(f"an iterator that gives objects ({dtype}) needs a dtype")
     if element.kind == "fixed_bytes" and declared is not None:
         element = declared
     known = tuple(size or 0 for size in iterator.maxshape)
     return IteratorSource(iterator, element, known)
+
+
+def _is_other_number(own: ElementType | None, declared: ElementType) -> bool:
+    """Whether an iterator gives numbers that the declared type may not hold; those in memory widen it."""
+    if own is None or own.numpy is None or own.kind != "number":
+        return False
+    return declared.numpy is None or not np.can_cast(own.numpy, declared.numpy, "safe")
 
 
 def _is_lazy(data: Any) -> bool:
