@@ -598,7 +598,8 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         if container is None and clear_cache:
             container = src_io.read()
         if container is None:
-            with reading(str(src_io.source)) if isinstance(src_io, HDF5IO) else nullcontext():
+            is_hdf5 = isinstance(src_io, HDF5IO)
+            with reading(str(src_io.source), src_io._file) if is_hdf5 else nullcontext():
                 return src_io.read_builder(), False
         manager = src_io.manager
         if manager is None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from hdmf.build import DatasetBuilder, GroupBuilder, LinkBuilder
+from hdmf.build import DatasetBuilder, GroupBuilder, LinkBuilder, ReferenceBuilder
 from hdmf.common import DynamicTable, VectorData
 from pynwb import NWBFile, TimeSeries
 from zarr.storage import MemoryStore
@@ -269,6 +269,38 @@ def test_writing_without_consolidation_drops_metadata_that_would_be_stale(tmp_pa
     assert "consolidated_metadata" not in json.loads((path / "zarr.json").read_text())
     with NWBZarrIO(path, "r") as io:
         assert "new" in io.read().acquisition
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_longer_text_and_references_are_appended_to_records(target, zarr_format):
+    fields = [
+        {"name": "text", "dtype": "text"},
+        {"name": "code", "dtype": "ascii"},
+        {"name": "to", "dtype": {"reftype": "object"}},
+    ]
+    far = GroupBuilder(
+        "g" * 200, groups=[GroupBuilder("h" * 200, groups=[GroupBuilder("i" * 200)])]
+    )
+    near = GroupBuilder("near")
+    rows = DatasetBuilder("rows", [("a", b"b", ReferenceBuilder(near))], dtype=fields)
+    root = GroupBuilder("root", groups=[near, far], datasets=[rows])
+    with ZarrIO(target, "w", zarr_format=zarr_format) as io:
+        io.write_builder(root)
+    paths = ["near", "/".join(letter * 200 for letter in "ghi")]
+    for text in ("é" * 600, "short"):
+        with ZarrIO(target, "r+") as io:
+            root = io.read_builder()
+            for path in paths:
+                row = (text, text.encode(), ReferenceBuilder(root[path]))
+                root["rows"].data.append(row)
+    for mode in ("r", "r-"):
+        with ZarrIO(target, mode) as io:
+            root = io.read_builder()
+            found = [(row["text"], row["code"], row["to"]) for row in root["rows"].data[:]]
+            near, far = (root[path] for path in paths)
+            long, short = ("é" * 600, ("é" * 600).encode()), ("short", b"short")
+            expected = [("a", b"b", near), (*long, near), (*long, far), (*short, near)]
+            assert found == [*expected, (*short, far)]
 
 
 def metadata_of(place: Target, **options: Any) -> dict[str, Any]:
