@@ -13,7 +13,7 @@ import pytest
 import zarr
 from hdmf.build import DatasetBuilder, GroupBuilder, LinkBuilder, ReferenceBuilder
 from hdmf.common import DynamicTable, VectorData
-from pynwb import NWBFile, TimeSeries
+from pynwb import NWBFile, TimeSeries, validate
 from zarr.storage import MemoryStore
 
 from hdmf_zarr import NWBZarrIO, ZarrDataIO, ZarrIO, check
@@ -216,6 +216,33 @@ def test_a_table_is_added_and_gets_rows_later(written):
         np.testing.assert_array_equal(table.id[:], [0, 1, 2])
 
 
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_rows_are_added_to_what_was_written_without_any(target, zarr_format):
+    nwbfile = NWBFile("append", "append", datetime(2024, 1, 1, tzinfo=UTC))
+    nwbfile.add_acquisition(TimeSeries(name="ts", data=np.zeros((0, 4), "i2"), unit="V", rate=1.0))
+    empty = {"text": np.zeros(0, "U3"), "bytes": np.zeros(0, "S3"), "number": np.zeros(0, "i4")}
+    columns = [VectorData(name=name, description="d", data=data) for name, data in empty.items()]
+    nwbfile.add_scratch(DynamicTable(name="table", description="d", columns=columns))
+    with NWBZarrIO(target, "w", zarr_format=zarr_format) as io:
+        io.write(nwbfile)
+    with NWBZarrIO(target, "r") as io:
+        assert validate(io=io) == []
+        nwbfile = io.read()
+        assert nwbfile.acquisition["ts"].data.shape == (0, 4)
+        assert [column.data.shape for column in nwbfile.scratch["table"].columns] == [(0,)] * 3
+    with NWBZarrIO(target, "r+") as io:
+        nwbfile = io.read()
+        nwbfile.scratch["table"].add_row(text="longer than three µ", bytes=b"seven b", number=2**20)
+        nwbfile.acquisition["ts"].data.append(np.ones((2, 4), "i2"))
+    with NWBZarrIO(target, "r") as io:
+        nwbfile = io.read()
+        table = nwbfile.scratch["table"]
+        rows = [table[name].data[:].tolist() for name in ("text", "bytes", "number")]
+        assert rows == [["longer than three µ"], [b"seven b"], [2**20]]
+        assert nwbfile.scratch["table"]["number"].data.dtype == np.int32
+        assert nwbfile.acquisition["ts"].data[:].tolist() == [[1] * 4] * 2
+
+
 def test_mode_a_creates_a_file_and_two_writes_of_one_io_add_up(target):
     with NWBZarrIO(target, "a") as io:
         nwbfile = make_file()
@@ -336,6 +363,29 @@ def test_no_change_leaves_stale_consolidated_metadata(target, change, zarr_forma
     after = metadata_of(target, use_consolidated=True)
     assert after == metadata_of(target, use_consolidated=False)
     assert after != before
+    assert check(target).findings == ()
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda root: root.attrs.update({"new": 1}),
+        lambda root: root["group"].attrs.update({"new": 1}),
+        lambda root: root["data"].append(np.array([4])),
+        lambda root: root["data"].resize((2,)),
+        lambda root: root.create_array("new", shape=(2,), dtype="i4"),
+    ],
+)
+def test_what_would_miss_the_consolidated_metadata_is_refused(target, change, zarr_format):
+    root = GroupBuilder("root", attributes={"title": "t"}, groups=[GroupBuilder("group")])
+    root.set_dataset(DatasetBuilder("data", np.arange(4)))
+    with ZarrIO(target, "w", zarr_format=zarr_format) as io:
+        io.write_builder(root)
+    before = metadata_of(target)
+    with ZarrIO(target, "r+") as io, pytest.raises(ValueError, match="read-only"):
+        change(io._file)
+    assert metadata_of(target) == metadata_of(target, use_consolidated=False) == before
     assert check(target).findings == ()
 
 
