@@ -339,6 +339,15 @@ def metadata_of(place: Target, **options: Any) -> dict[str, Any]:
     }
 
 
+def write_plain(target: Target, zarr_format: int) -> Target:
+    """Write an array of four numbers and a group."""
+    root = GroupBuilder("root", attributes={"title": "t"}, groups=[GroupBuilder("group")])
+    root.set_dataset(DatasetBuilder("data", np.arange(4)))
+    with ZarrIO(target, "w", zarr_format=zarr_format) as io:
+        io.write_builder(root)
+    return target
+
+
 CHANGES: dict[str, Callable[[ZarrIO], Any]] = {
     "rows": lambda io: io.read_builder()["data"].data.append([4]),
     "a shape": lambda io: io.read_builder()["data"].data.resize((2,)),
@@ -353,11 +362,7 @@ CHANGES: dict[str, Callable[[ZarrIO], Any]] = {
 @pytest.mark.parametrize("zarr_format", [2, 3])
 @pytest.mark.parametrize("change", CHANGES)
 def test_no_change_leaves_stale_consolidated_metadata(target, change, zarr_format):
-    root = GroupBuilder("root", attributes={"title": "t"}, groups=[GroupBuilder("group")])
-    root.set_dataset(DatasetBuilder("data", np.arange(4)))
-    with ZarrIO(target, "w", zarr_format=zarr_format) as io:
-        io.write_builder(root)
-    before = metadata_of(target)
+    before = metadata_of(write_plain(target, zarr_format))
     with ZarrIO(target, "r+") as io:
         CHANGES[change](io)
     after = metadata_of(target, use_consolidated=True)
@@ -378,11 +383,7 @@ def test_no_change_leaves_stale_consolidated_metadata(target, change, zarr_forma
     ],
 )
 def test_what_would_miss_the_consolidated_metadata_is_refused(target, change, zarr_format):
-    root = GroupBuilder("root", attributes={"title": "t"}, groups=[GroupBuilder("group")])
-    root.set_dataset(DatasetBuilder("data", np.arange(4)))
-    with ZarrIO(target, "w", zarr_format=zarr_format) as io:
-        io.write_builder(root)
-    before = metadata_of(target)
+    before = metadata_of(write_plain(target, zarr_format))
     with ZarrIO(target, "r+") as io, pytest.raises(ValueError, match="read-only"):
         change(io._file)
     assert metadata_of(target) == metadata_of(target, use_consolidated=False) == before

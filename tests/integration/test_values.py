@@ -20,13 +20,14 @@ from hdmf.build import (
     ReferenceBuilder,
     TypeMap,
 )
-from hdmf.data_utils import DataChunkIterator, GenericDataChunkIterator
+from hdmf.data_utils import DataChunkIterator
 from hdmf.spec import NamespaceCatalog
 from pynwb import NWBFile, TimeSeries
 
 from hdmf_zarr import NWBZarrIO, ZarrDataIO, ZarrIO
 from hdmf_zarr.errors import DtypeError
 from tests.compare import assert_builders_equal, attribute_value, dataset_value
+from tests.iterators import ArrayIterator
 from tests.rich import START
 
 UTF8 = np.dtype("O", metadata={"vlen": str})
@@ -398,23 +399,6 @@ def test_an_unknown_dtype_is_refused_before_anything_is_written(
 # -- supplied in many ways -------------------------------------------------------------------------
 
 
-class Rows(GenericDataChunkIterator):  # type: ignore[misc]
-    """Gives an array in buffers of two rows."""
-
-    def __init__(self, array: Any) -> None:
-        self.array = array
-        super().__init__(buffer_shape=(2,), chunk_shape=(2,))
-
-    def _get_data(self, selection: Any) -> Any:
-        return self.array[selection]
-
-    def _get_maxshape(self) -> tuple[int, ...]:
-        return tuple(self.array.shape)
-
-    def _get_dtype(self) -> Any:
-        return self.array.dtype
-
-
 def in_hdf5(array: Any) -> h5py.Dataset:
     file = h5py.File(f"in memory {uuid.uuid4()}", "w", driver="core", backing_store=False)
     is_text = isinstance(array[0], str)
@@ -437,7 +421,7 @@ WAYS: dict[str, Any] = {
     "wrapped for HDF5": H5DataIO,
     "iterator": lambda array: DataChunkIterator(data=array, buffer_size=3),
     "wrapped iterator": lambda array: ZarrDataIO(DataChunkIterator(data=array, buffer_size=3)),
-    "generic iterator": Rows,
+    "generic iterator": lambda array: ArrayIterator(array, buffer_shape=(2,), chunk_shape=(2,)),
     "zarr": lambda array: zarr.array(array, store=zarr.storage.MemoryStore()),
     "HDF5": in_hdf5,
     "dask": lambda array: pytest.importorskip("dask.array").from_array(array),
