@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 from hdmf.build import BuildManager
+from hdmf.spec import NamespaceCatalog
 from hypothesis import HealthCheck, settings
 from pynwb import NWBHDF5IO, NWBFile
+from pynwb.spec import NWBDatasetSpec, NWBGroupSpec, NWBNamespace
 
 from hdmf_zarr import NWBZarrIO
 from tests.rich import rich_nwbfile, rich_type_map
@@ -32,6 +34,11 @@ CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
 def corpus_files() -> list[Path]:
     """Return the files of the corpus; none where this machine does not have it."""
     return sorted(CORPUS.glob("*.nwb")) if CORPUS.is_dir() else []
+
+
+def nwb_catalog() -> NamespaceCatalog:
+    """Return what pynwb.validate makes to load cached namespaces into."""
+    return NamespaceCatalog(NWBGroupSpec, NWBDatasetSpec, NWBNamespace)
 
 
 @pytest.fixture(autouse=True)

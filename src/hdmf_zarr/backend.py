@@ -20,7 +20,14 @@ import zarr
 from hdmf.backends.hdf5 import HDF5IO
 from hdmf.backends.io import HDMFIO
 from hdmf.backends.utils import WriteStatusTracker
-from hdmf.build import Builder, BuildManager, GroupBuilder, LinkBuilder, TypeMap
+from hdmf.build import (
+    Builder,
+    BuildManager,
+    GroupBuilder,
+    LinkBuilder,
+    ReferenceBuilder,
+    TypeMap,
+)
 from hdmf.build.builders import BaseBuilder
 from hdmf.container import AbstractContainer, Container
 from hdmf.data_utils import DataIO
@@ -621,7 +628,8 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         if container is None and clear_cache:
             container = src_io.read()
         if container is None:
-            with reading(str(src_io.source)) if isinstance(src_io, HDF5IO) else nullcontext():
+            is_hdf5 = isinstance(src_io, HDF5IO)
+            with reading(str(src_io.source), src_io._file) if is_hdf5 else nullcontext():
                 return src_io.read_builder(), False
         manager = src_io.manager
         if manager is None:
@@ -949,9 +957,9 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         NoDataError
             If the store holds no HDMF data.
         """
-        builder = self._builder_to_read()
-        attributes = builder.attributes
-        if "neurodata_type" not in attributes and "data_type" not in attributes:
+        self._builder_to_read()
+        assert self._hierarchy is not None
+        if not has_data(self._hierarchy):
             raise NoDataError(
                 f"{self.source} is a Zarr hierarchy, but holds no HDMF data: its root has no data type"
             )
@@ -1092,6 +1100,8 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
 
     def _element_of_target(self, array: HDMFZarrArray, target: Any) -> str | None:
         """Return the element for a container or builder; None where it has no path yet."""
+        if isinstance(target, ReferenceBuilder):
+            target = target.builder
         builder = (
             self.manager.get_builder(target) if isinstance(target, AbstractContainer) else target
         )
@@ -1215,8 +1225,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         hierarchy = _try_to_open(path, storage_options)
         if hierarchy is None:
             return False
-        attributes = hierarchy.attributes("")
-        return any(name in attributes for name in (SPEC_LOC_ATTR, "neurodata_type", "data_type"))
+        return has_data(hierarchy)
 
     @staticmethod
     def get_zarr_parent_path(zarr_object: zarr.Group | zarr.Array[Any]) -> str:
@@ -1254,6 +1263,12 @@ def _stored_sizes(array: HDMFZarrArray) -> dict[str, Any]:
         return {}
     ratio = f"{array.nbytes / stored:.2f}" if stored else "undefined"
     return {"Stored bytes": stored, "Stored objects": keys, "Compression ratio": ratio}
+
+
+def has_data(hierarchy: Hierarchy) -> bool:
+    """Whether a store holds data of HDMF: its root has a data type."""
+    attributes = hierarchy.attributes("")
+    return "neurodata_type" in attributes or "data_type" in attributes
 
 
 def _load_hierarchy(location: Location, mode: str) -> Hierarchy:

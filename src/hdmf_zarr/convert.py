@@ -370,7 +370,7 @@ def _read_all(src_io: HDMFIO, kind: Kind) -> GroupBuilder:
     if not isinstance(src_io, HDF5IO):
         builder: GroupBuilder = src_io.read_builder()
         return builder
-    with reading(str(src_io.source)):
+    with reading(str(src_io.source), src_io._file):
         builder = src_io.read_builder()
         _check_complete(src_io, builder, kind)
     return builder

@@ -5,14 +5,22 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any, cast
 
 from hdmf.backends.io import HDMFIO
-from hdmf.build import BuildManager
+from hdmf.build import BuildManager, TypeMap
 from pynwb import NWBFile, get_manager, get_type_map
 from zarr.abc.store import Store
 
-from hdmf_zarr.backend import CREATING_MODES, MODES, ZarrIO, _load_hierarchy, _try_to_open
+from hdmf_zarr.backend import (
+    CREATING_MODES,
+    MODES,
+    ZarrIO,
+    _load_hierarchy,
+    _try_to_open,
+    has_data,
+)
 from hdmf_zarr.errors import HDMFZarrError, OptionError
 from hdmf_zarr.read.specifications import load_cached_namespaces
 from hdmf_zarr.stores import Hierarchy, locate
@@ -37,13 +45,14 @@ class NWBZarrIO(ZarrIO):
     load_namespaces : bool
         Load the specifications that the file caches. Without effect in a mode that creates a file,
         and where ``manager`` or ``extensions`` say which specifications to use.
-    extensions : str, TypeMap or list, optional
-        Extensions to load, as `pynwb.get_manager` takes them.
+    extensions : str, Path, TypeMap or list of these, optional
+        Extensions to use in place of those that the file caches: paths of namespaces in YAML, or a type
+        map that has them.
 
     Raises
     ------
     OptionError
-        If both ``manager`` and ``extensions`` are given.
+        If both ``manager`` and ``extensions`` are given, or ``extensions`` are something else.
     """
 
     def __init__(
@@ -59,7 +68,7 @@ class NWBZarrIO(ZarrIO):
         if manager is not None and extensions is not None:
             raise OptionError("give manager or extensions, not both: a manager has its extensions")
         if extensions is not None:
-            manager = get_manager(extensions=extensions)
+            manager = _manager_with(extensions)
         storage_options = positional[0] if positional else options.get("storage_options")
         if manager is None:
             found = _hierarchy_of(path, mode, storage_options) if load_namespaces else None
@@ -76,14 +85,13 @@ class NWBZarrIO(ZarrIO):
         Warns, as pynwb does for HDF5, where a Zarr hierarchy is there that is no such file.
         """
         hierarchy = _try_to_open(path, storage_options)
-        if hierarchy is None:
+        if hierarchy is None or not has_data(hierarchy):
             return False
         version = _parsed_version(hierarchy.attributes("").get("nwb_version"))[1]
         if version is None:
-            if ZarrIO.can_read(path, storage_options):
-                warnings.warn(
-                    f"cannot read {hierarchy.uri}: it has no NWB version", UserWarning, stacklevel=2
-                )
+            warnings.warn(
+                f"cannot read {hierarchy.uri}: it has no NWB version", UserWarning, stacklevel=2
+            )
             return False
         if not isinstance(version[0], int) or version[0] < 2:
             warnings.warn(
@@ -116,7 +124,7 @@ class NWBZarrIO(ZarrIO):
             If the file has no NWB version, or one before 2.
         """
         self._builder_to_read()
-        if not skip_version_check and self._has_data():
+        if not skip_version_check and self._hierarchy is not None and has_data(self._hierarchy):
             text, version = self.nwb_version
             if version is None:
                 raise NWBMissingVersionError(
@@ -127,10 +135,6 @@ class NWBZarrIO(ZarrIO):
                     f"{self.source} has NWB version {text}; pynwb reads version 2 and later"
                 )
         return cast("NWBFile", super().read())
-
-    def _has_data(self) -> bool:
-        attributes = self._hierarchy.attributes("") if self._hierarchy is not None else {}
-        return "neurodata_type" in attributes or "data_type" in attributes
 
     def export(  # type: ignore[override]
         self,
@@ -186,6 +190,27 @@ def _manager_for(hierarchy: Hierarchy) -> BuildManager:
     """Return a manager with the specifications that a file caches."""
     type_map = get_type_map()
     load_cached_namespaces(hierarchy, type_map)
+    return BuildManager(type_map)
+
+
+def _manager_with(extensions: Any) -> BuildManager:
+    """Return a manager that knows extensions; `pynwb.get_manager` takes none since pynwb 4."""
+    given = list(extensions) if isinstance(extensions, (list, tuple)) else [extensions]
+    type_maps = [extension for extension in given if isinstance(extension, TypeMap)]
+    if len(type_maps) > 1 or any("core" not in t.namespace_catalog.namespaces for t in type_maps):
+        raise OptionError(
+            "extensions hold at most one type map, which has the namespace 'core': begin with "
+            "pynwb.get_type_map()"
+        )
+    type_map = deepcopy(type_maps[0]) if type_maps else get_type_map()
+    for extension in given:
+        if isinstance(extension, (str, os.PathLike)):
+            type_map.load_namespaces(os.fspath(extension))
+        elif not isinstance(extension, TypeMap):
+            raise OptionError(
+                "extensions are paths of namespaces in YAML, or a type map, found "
+                f"{type(extension).__name__}"
+            )
     return BuildManager(type_map)
 
 

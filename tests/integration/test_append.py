@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
+from hdmf.build import DatasetBuilder, GroupBuilder, LinkBuilder, ReferenceBuilder
 from hdmf.common import DynamicTable, VectorData
-from pynwb import NWBFile, TimeSeries
+from pynwb import NWBFile, TimeSeries, validate
 from zarr.storage import MemoryStore
 
-from hdmf_zarr import NWBZarrIO, ZarrDataIO
+from hdmf_zarr import NWBZarrIO, ZarrDataIO, ZarrIO, check
 
 Target = Any
 
@@ -215,6 +216,33 @@ def test_a_table_is_added_and_gets_rows_later(written):
         np.testing.assert_array_equal(table.id[:], [0, 1, 2])
 
 
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_rows_are_added_to_what_was_written_without_any(target, zarr_format):
+    nwbfile = NWBFile("append", "append", datetime(2024, 1, 1, tzinfo=UTC))
+    nwbfile.add_acquisition(TimeSeries(name="ts", data=np.zeros((0, 4), "i2"), unit="V", rate=1.0))
+    empty = {"text": np.zeros(0, "U3"), "bytes": np.zeros(0, "S3"), "number": np.zeros(0, "i4")}
+    columns = [VectorData(name=name, description="d", data=data) for name, data in empty.items()]
+    nwbfile.add_scratch(DynamicTable(name="table", description="d", columns=columns))
+    with NWBZarrIO(target, "w", zarr_format=zarr_format) as io:
+        io.write(nwbfile)
+    with NWBZarrIO(target, "r") as io:
+        assert validate(io=io) == []
+        nwbfile = io.read()
+        assert nwbfile.acquisition["ts"].data.shape == (0, 4)
+        assert [column.data.shape for column in nwbfile.scratch["table"].columns] == [(0,)] * 3
+    with NWBZarrIO(target, "r+") as io:
+        nwbfile = io.read()
+        nwbfile.scratch["table"].add_row(text="longer than three µ", bytes=b"seven b", number=2**20)
+        nwbfile.acquisition["ts"].data.append(np.ones((2, 4), "i2"))
+    with NWBZarrIO(target, "r") as io:
+        nwbfile = io.read()
+        table = nwbfile.scratch["table"]
+        rows = [table[name].data[:].tolist() for name in ("text", "bytes", "number")]
+        assert rows == [["longer than three µ"], [b"seven b"], [2**20]]
+        assert nwbfile.scratch["table"]["number"].data.dtype == np.int32
+        assert nwbfile.acquisition["ts"].data[:].tolist() == [[1] * 4] * 2
+
+
 def test_mode_a_creates_a_file_and_two_writes_of_one_io_add_up(target):
     with NWBZarrIO(target, "a") as io:
         nwbfile = make_file()
@@ -270,6 +298,114 @@ def test_writing_without_consolidation_drops_metadata_that_would_be_stale(tmp_pa
     assert "consolidated_metadata" not in json.loads((path / "zarr.json").read_text())
     with NWBZarrIO(path, "r") as io:
         assert "new" in io.read().acquisition
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_longer_text_and_references_are_appended_to_records(target, zarr_format):
+    fields = [
+        {"name": "text", "dtype": "text"},
+        {"name": "code", "dtype": "ascii"},
+        {"name": "to", "dtype": {"reftype": "object"}},
+    ]
+    far = GroupBuilder(
+        "g" * 200, groups=[GroupBuilder("h" * 200, groups=[GroupBuilder("i" * 200)])]
+    )
+    near = GroupBuilder("near")
+    rows = DatasetBuilder("rows", [("a", b"b", ReferenceBuilder(near))], dtype=fields)
+    root = GroupBuilder("root", groups=[near, far], datasets=[rows])
+    with ZarrIO(target, "w", zarr_format=zarr_format) as io:
+        io.write_builder(root)
+    paths = ["near", "/".join(letter * 200 for letter in "ghi")]
+    for text in ("é" * 600, "short"):
+        with ZarrIO(target, "r+") as io:
+            root = io.read_builder()
+            for path in paths:
+                row = (text, text.encode(), ReferenceBuilder(root[path]))
+                root["rows"].data.append(row)
+    for mode in ("r", "r-"):
+        with ZarrIO(target, mode) as io:
+            root = io.read_builder()
+            found = [(row["text"], row["code"], row["to"]) for row in root["rows"].data[:]]
+            near, far = (root[path] for path in paths)
+            long, short = ("é" * 600, ("é" * 600).encode()), ("short", b"short")
+            expected = [("a", b"b", near), (*long, near), (*long, far), (*short, near)]
+            assert found == [*expected, (*short, far)]
+
+
+def metadata_of(place: Target, **options: Any) -> dict[str, Any]:
+    """Attributes, and of arrays the shape, of every node as zarr-python reads them."""
+    root = zarr.open_group(place, mode="r", **options)
+    return {
+        path: (dict(node.attrs), getattr(node, "shape", None))
+        for path, node in (("", root), *root.members(max_depth=None))
+    }
+
+
+def write_plain(target: Target, zarr_format: int) -> Target:
+    """Write an array of four numbers and a group."""
+    root = GroupBuilder("root", attributes={"title": "t"}, groups=[GroupBuilder("group")])
+    root.set_dataset(DatasetBuilder("data", np.arange(4)))
+    with ZarrIO(target, "w", zarr_format=zarr_format) as io:
+        io.write_builder(root)
+    return target
+
+
+CHANGES: dict[str, Callable[[ZarrIO], Any]] = {
+    "rows": lambda io: io.read_builder()["data"].data.append([4]),
+    "a shape": lambda io: io.read_builder()["data"].data.resize((2,)),
+    "attributes": lambda io: io.write_attributes("group", {"new": 2}),
+    "attributes of an array": lambda io: io.write_attributes("data", {"new": 2}),
+    "a dataset": lambda io: io.write_dataset("group", DatasetBuilder("new", [1])),
+    "a group": lambda io: io.write_group("group", GroupBuilder("new", attributes={"a": 1})),
+    "a link": lambda io: io.write_link("group", LinkBuilder(io.read_builder()["data"], "new")),
+}
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("change", CHANGES)
+def test_no_change_leaves_stale_consolidated_metadata(target, change, zarr_format):
+    before = metadata_of(write_plain(target, zarr_format))
+    with ZarrIO(target, "r+") as io:
+        CHANGES[change](io)
+    after = metadata_of(target, use_consolidated=True)
+    assert after == metadata_of(target, use_consolidated=False)
+    assert after != before
+    assert check(target).findings == ()
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda root: root.attrs.update({"new": 1}),
+        lambda root: root["group"].attrs.update({"new": 1}),
+        lambda root: root["data"].append(np.array([4])),
+        lambda root: root["data"].resize((2,)),
+        lambda root: root.create_array("new", shape=(2,), dtype="i4"),
+    ],
+)
+def test_what_would_miss_the_consolidated_metadata_is_refused(target, change, zarr_format):
+    before = metadata_of(write_plain(target, zarr_format))
+    with ZarrIO(target, "r+") as io, pytest.raises(ValueError, match="read-only"):
+        change(io._file)
+    assert metadata_of(target) == metadata_of(target, use_consolidated=False) == before
+    assert check(target).findings == ()
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_a_change_without_consolidation_drops_the_consolidated_metadata(target, zarr_format):
+    with ZarrIO(target, "w", zarr_format=zarr_format) as io:
+        io.write_builder(GroupBuilder("root", datasets=[DatasetBuilder("data", [1])]))
+    with ZarrIO(target, "r+") as io:
+        builder = io.read_builder()
+        builder.set_dataset(DatasetBuilder("more", [5]))
+        io.write_builder(builder, consolidate_metadata=False)
+    assert zarr.open_group(target, mode="r").metadata.consolidated_metadata is None
+    with ZarrIO(target, "r") as io:
+        assert {name: d.data[:].tolist() for name, d in io.read_builder().datasets.items()} == {
+            "data": [1],
+            "more": [5],
+        }
 
 
 def test_zarr_agrees_about_the_consolidated_metadata(written):

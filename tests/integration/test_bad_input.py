@@ -16,7 +16,7 @@ from hdmf.backends.errors import UnsupportedOperation
 from hdmf.backends.warnings import BrokenLinkWarning
 from hdmf.build import DatasetBuilder, GroupBuilder, ReferenceBuilder
 from hdmf.data_utils import DataChunkIterator
-from pynwb import NWBHDF5IO, NWBFile, TimeSeries
+from pynwb import NWBHDF5IO, NWBFile, TimeSeries, get_manager
 from zarr.storage import LocalStore, MemoryStore
 
 from hdmf_zarr import NWBZarrIO, ZarrDataIO, ZarrIO
@@ -48,8 +48,8 @@ def make_file(data: Any = (1, 2, 3)) -> NWBFile:
     return nwbfile
 
 
-def write_store(path: Path) -> Path:
-    with NWBZarrIO(path, "w") as io:
+def write_store(path: Path, zarr_format: int = 3) -> Path:
+    with NWBZarrIO(path, "w", zarr_format=zarr_format) as io:
         io.write(make_file())
     return path
 
@@ -107,6 +107,47 @@ def test_a_store_without_hdmf_data(tmp_path):
     with NWBZarrIO(path, "r") as io, pytest.raises(NoDataError, match=re.escape(str(path))) as info:
         io.read()
     assert isinstance(info.value, UnsupportedOperation)
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize(
+    ("attributes", "hdmf", "nwb"),
+    [
+        ({}, False, False),
+        ({"namespace": "core"}, False, False),
+        ({"nwb_version": "2.7.0"}, False, False),
+        ({".specloc": "specifications"}, False, False),
+        ({"data_type": "DynamicTable", "namespace": "hdmf-common"}, True, False),
+        ({"neurodata_type": "NWBFile", "namespace": "core"}, True, False),
+        ({"neurodata_type": "NWBFile", "nwb_version": "1.0.6"}, True, False),
+        ({"neurodata_type": "NWBFile", "nwb_version": 2}, True, False),
+        ({"neurodata_type": "NWBFile", "namespace": "core", "nwb_version": "2.7.0"}, True, True),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:cannot read")
+def test_a_group_of_zarr_can_be_read_where_it_says_that_it_is_hdmf(
+    tmp_path, attributes, hdmf, nwb, zarr_format
+):
+    path = tmp_path / "file.zarr"
+    zarr.create_group(path, attributes=attributes, zarr_format=zarr_format)
+    store = MemoryStore()
+    zarr.create_group(store, attributes=attributes, zarr_format=zarr_format)
+    for place in (path, str(path), LocalStore(path), store):
+        assert (ZarrIO.can_read(place), NWBZarrIO.can_read(place)) == (hdmf, nwb)
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_nothing_else_can_be_read(tmp_path, zarr_format):
+    zarr.create_array(tmp_path / "array.zarr", shape=(3,), dtype="i4", zarr_format=zarr_format)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "text").write_text("hello")
+    store = write_store(tmp_path / "unfinished.nwb.zarr", zarr_format)
+    for name in ("zarr.json", ".zgroup", ".zmetadata"):
+        (store / name).unlink(missing_ok=True)
+    places = [*sorted(tmp_path.iterdir()), tmp_path / "nothing", MemoryStore()]
+    assert len(places) == 6
+    for place in places:
+        assert (ZarrIO.can_read(place), NWBZarrIO.can_read(place)) == (False, False)
 
 
 def test_a_store_whose_root_is_no_json(tmp_path):
@@ -172,6 +213,30 @@ def test_w_over_a_folder_of_other_files_needs_force_overwrite(tmp_path):
     with pytest.raises(StoreExistsError, match="no Zarr store"):
         NWBZarrIO(tmp_path / "mine", "w")
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+
+
+@pytest.mark.parametrize(
+    ("what", "by_position", "zarr_format"), [("hdf5", True, 3), ("folder", False, 2)]
+)
+@pytest.mark.parametrize("io_class", [ZarrIO, NWBZarrIO])
+def test_force_overwrite_replaces_what_is_there(tmp_path, io_class, by_position, what, zarr_format):
+    path = tmp_path / "file.nwb"
+    if what == "hdf5":
+        with NWBHDF5IO(path, "w") as io:
+            io.write(make_file())
+    else:
+        path.mkdir()
+        (path / "x").write_text("x")
+    options: dict[str, Any] = {"zarr_format": zarr_format}
+    given = (path, "w", get_manager(), None, True) if by_position else (path, "w", get_manager())
+    if not by_position:
+        options["force_overwrite"] = True
+    with io_class(*given, **options) as io:
+        io.write(make_file((4, 5)))
+    with NWBZarrIO(path, "r") as io:
+        assert io.read().acquisition["ts"].data[:].tolist() == [4, 5]
+    assert not (path / "x").exists()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file.nwb"]
 
 
 def test_a_failed_write_leaves_the_old_store(tmp_path):
@@ -298,8 +363,6 @@ def test_modes_and_what_they_allow(tmp_path):
 
 def test_options_that_contradict_each_other(tmp_path):
     path = write_store(tmp_path / "file.nwb.zarr")
-    from pynwb import get_manager
-
     with pytest.raises(ValueError, match="manager or extensions"):
         NWBZarrIO(path, "r", manager=get_manager(), extensions=["x.yaml"])
     with pytest.raises(ValueError, match="driver"):

@@ -17,10 +17,8 @@ from hdmf.backends.io import HDMFIO
 from hdmf.build import TypeMap
 from hdmf.common import VectorData, VectorIndex
 from hdmf.data_utils import DataChunkIterator
-from hdmf.spec import NamespaceCatalog
 from pynwb import NWBHDF5IO, NWBFile, TimeSeries, get_manager, read_nwb, validate
 from pynwb.misc import Units
-from pynwb.spec import NWBDatasetSpec, NWBGroupSpec, NWBNamespace
 from pynwb.testing.mock.ecephys import mock_ElectricalSeries
 from pynwb.testing.mock.file import mock_NWBFile
 from zarr.storage import LocalStore, MemoryStore
@@ -28,6 +26,7 @@ from zarr.storage import LocalStore, MemoryStore
 import hdmf_zarr
 from hdmf_zarr import NWBZarrIO, ZarrDataIO, ZarrIO
 from hdmf_zarr.errors import EncodingError
+from tests.conftest import nwb_catalog
 from tests.iterators import ArrayIterator
 
 pytestmark = pytest.mark.filterwarnings(r"ignore::UserWarning:(hdmf|pynwb)\.")
@@ -46,11 +45,6 @@ def small_file() -> NWBFile:
     for unit in range(3):
         nwbfile.add_unit(spike_times=np.arange(unit + 1) / 10, quality="gööd")
     return nwbfile
-
-
-def nwb_catalog() -> NamespaceCatalog:
-    """Return what pynwb.validate makes to load cached namespaces into."""
-    return NamespaceCatalog(NWBGroupSpec, NWBDatasetSpec, NWBNamespace)
 
 
 @pytest.fixture

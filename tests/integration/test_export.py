@@ -9,19 +9,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import zarr
 from hdmf.backends.errors import UnsupportedOperation
+from hdmf.backends.hdf5 import HDF5IO
 from hdmf.backends.warnings import BrokenLinkWarning
 from hdmf.build import BuildManager
-from hdmf.common import DynamicTable, VectorData
+from hdmf.common import DynamicTable, MeaningsTable, VectorData, get_manager
 from pynwb import NWBHDF5IO, NWBFile, TimeSeries, validate
 from zarr.codecs import BytesCodec, GzipCodec
 from zarr.storage import LocalStore, MemoryStore
 
-from hdmf_zarr import NWBZarrIO, ZarrDataIO, check
-from hdmf_zarr.errors import OptionError, StoreExistsError
+from hdmf_zarr import NWBZarrIO, ZarrDataIO, ZarrIO, check
+from hdmf_zarr.convert import convert
+from hdmf_zarr.errors import EncodingError, MetadataError, OptionError, StoreExistsError
 from hdmf_zarr.read.specifications import read_specifications
 from tests.compare import assert_builders_equal, differences
 from tests.rich import NAMESPACE, START, rich_manager
@@ -125,6 +128,29 @@ def test_an_export_without_arguments_validates_as_its_source(source: Path, tmp_p
         for path in (source, tmp_path / "copy.zarr")
     ]
     assert errors[0] == errors[1]
+
+
+@pytest.mark.parametrize("with_container", [False, True])
+@pytest.mark.parametrize("to_format", [2, 3])
+@pytest.mark.parametrize("from_format", [2, 3])
+def test_an_export_without_arguments_is_whole_and_valid(
+    from_format: int, to_format: int, tmp_path: Path, *, with_container: bool
+) -> None:
+    source, copy = small(tmp_path / "source.zarr", from_format), tmp_path / "copy.zarr"
+    with NWBZarrIO(source, "r") as src, NWBZarrIO(copy, "w", zarr_format=to_format) as io:
+        dates = src.read().file_create_date
+        if with_container:
+            io.export(src_io=src, nwbfile=src.read())
+        else:
+            io.export(src_io=src)
+    shutil.rmtree(source)
+    assert validate(path=copy) == []
+    assert check(copy).findings == ()
+    with NWBZarrIO(copy, "r") as io:
+        nwbfile = io.read()
+        assert nwbfile.file_create_date == dates
+        assert nwbfile.acquisition["series"].data[:].tolist() == list(range(1, 11))
+        assert nwbfile.trials["timeseries"][0][0].timeseries is nwbfile.acquisition["series"]
 
 
 def test_an_export_with_its_unmodified_container_changes_nothing(
@@ -609,6 +635,78 @@ def test_columns_of_a_modified_table_have_equal_lengths(source: Path, tmp_path: 
         assert {len(column.data) for column in (table.id, *table.columns)} == {4}
 
 
+@pytest.mark.parametrize("suffix", [".zarr", ".nwb"])
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_rows_and_a_column_that_were_added_are_exported(
+    zarr_format: int, suffix: str, tmp_path: Path
+) -> None:
+    source, copy = small(tmp_path / "source.zarr", zarr_format), tmp_path / f"copy{suffix}"
+    with NWBZarrIO(source, "r+") as src:
+        nwbfile = src.read()
+        series = nwbfile.acquisition["series"]
+        nwbfile.add_trial(start_time=1.0, stop_time=2.5, timeseries=[series, series])
+        nwbfile.trials.add_row(start_time=3.0, stop_time=4.0, timeseries=[])
+        nwbfile.trials.add_column(name="note", description="d", data=["a", "", "größer"])
+        with IO[suffix](str(copy), "w", manager=src.manager) as io:
+            io.export(src, nwbfile, write_args={"link_data": False})
+    shutil.rmtree(source)
+    assert validate(path=copy) == []
+    with IO[suffix](str(copy), "r") as io:
+        nwbfile = io.read()
+        trials, series = nwbfile.trials, nwbfile.acquisition["series"]
+        assert trials["start_time"].data[:].tolist() == [0.0, 1.0, 3.0]
+        assert trials["stop_time"].data[:].tolist() == [1.0, 2.5, 4.0]
+        assert list(trials["note"][:]) == ["a", "", "größer"]
+        assert trials.id[:].tolist() == [0, 1, 2]
+        assert [[r.timeseries is series for r in trials["timeseries"][n]] for n in range(3)] == [
+            [True],
+            [True, True],
+            [],
+        ]
+
+
+def with_meanings(nwbfile: NWBFile) -> NWBFile:
+    table = DynamicTable(
+        name="table",
+        description="d",
+        columns=[VectorData(name="side", description="d", data=["l", "r", "l"])],
+    )
+    meanings = MeaningsTable(target=table["side"])
+    meanings.add_row(value="l", meaning="left")
+    meanings.add_row(value="r", meaning="à droite")
+    table.add_meanings_table(meanings)
+    nwbfile.add_acquisition(table)
+    return nwbfile
+
+
+@pytest.mark.parametrize("is_modified", [False, True])
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("suffix", [".zarr", ".nwb"])
+def test_meanings_of_a_column_are_exported(
+    suffix: str, zarr_format: int, tmp_path: Path, *, is_modified: bool
+) -> None:
+    source, copy = tmp_path / f"source{suffix}", tmp_path / "copy.zarr"
+    formats = {"zarr_format": zarr_format}
+    with IO[suffix](str(source), "w", **(formats if suffix == ".zarr" else {})) as io:
+        io.write(with_meanings(plain_file()))
+    with IO[suffix](str(source), "r") as src, NWBZarrIO(copy, "w", **formats) as io:
+        nwbfile = src.read()
+        if is_modified:
+            nwbfile.acquisition["table"].add_column(name="new", description="d", data=[1, 2, 3])
+        io.export(src, nwbfile)
+    shutil.rmtree(source) if suffix == ".zarr" else source.unlink()
+    assert validate(path=copy) == []
+    assert check(copy).findings == ()
+    with NWBZarrIO(copy, "r") as io:
+        table = io.read().acquisition["table"]
+        meanings = table.get_meanings_for_column("side")
+        assert meanings.target is table["side"]
+        assert list(meanings["value"][:]) == ["l", "r"]
+        assert list(meanings["meaning"][:]) == ["left", "à droite"]
+        assert list(table["side"][:]) == ["l", "r", "l"]
+        assert table.colnames == (("side", "new") if is_modified else ("side",))
+
+
 def test_a_modified_file_caches_the_specifications_that_it_needs(
     source: Path, tmp_path: Path
 ) -> None:
@@ -693,8 +791,6 @@ def test_a_requested_layout_is_on_disk(name: str, tmp_path: Path) -> None:
 
 
 def test_a_link_that_dangles_in_hdf5_costs_that_link_alone(rich_hdf5: Path, tmp_path: Path) -> None:
-    import h5py
-
     shutil.copy(rich_hdf5, tmp_path / "f.nwb")
     with h5py.File(tmp_path / "f.nwb", "r+") as file:
         file["acquisition"].attrs["kept"] = 1
@@ -722,6 +818,72 @@ def test_an_external_link_of_hdf5_is_copied(rich_hdf5: Path, tmp_path: Path) -> 
     with open_io(tmp_path / "copy.zarr") as io:
         np.testing.assert_array_equal(io.read().acquisition["ts"].data[:], expected)
     assert (tmp_path / "copy.zarr/acquisition/ts/data/zarr.json").exists()
+
+
+# -- text of HDF5 that is none ---------------------------------------------------------------------
+
+UTF8 = h5py.string_dtype("utf-8")
+RECORD = np.dtype([("n", "i4"), ("text", UTF8)])
+
+
+def with_bytes(path: Path, kind: str) -> None:
+    """An HDF5 file whose type says UTF-8, as other programs write Latin-1."""
+    with h5py.File(path, "w") as file:
+        file.attrs.update({"data_type": "Container", "namespace": "hdmf-common"})
+        file["group/good"] = "größer"
+        if kind == "column":
+            file["group"].create_dataset("bad", (2,), dtype=UTF8)[:] = [b"\xe9t\xe9", b"ok"]
+        elif kind == "fixed column":
+            file["group/bad"] = np.array([b"\xe9t\xe9", b"ok"], dtype=h5py.string_dtype("utf-8", 3))
+        elif kind == "record":
+            rows = np.array([(1, "ok"), (2, b"\xe9t\xe9")], dtype=RECORD)
+            file["group"].create_dataset("bad", data=rows, dtype=RECORD)
+        elif kind == "scalar":
+            file["group"].create_dataset("bad", (), dtype=UTF8)[()] = b"\xe9t\xe9"
+        else:
+            file["group"].attrs.create("bad", b"\xe9t\xe9", dtype=UTF8)
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("kind", ["column", "fixed column", "attribute"])
+def test_bytes_that_hdf5_calls_text_are_kept(kind: str, zarr_format: int, tmp_path: Path) -> None:
+    with_bytes(tmp_path / "f.h5", kind)
+    with HDF5IO(str(tmp_path / "f.h5"), "r", manager=get_manager()) as src:
+        with ZarrIO(tmp_path / "f.zarr", "w", zarr_format=zarr_format) as io:
+            io.export(src)
+    with ZarrIO(tmp_path / "f.zarr", "r") as io:
+        group = io.read_builder()["group"]
+        assert group["good"].data == "größer"
+        if kind == "attribute":
+            # As h5py gives it: the bytes that are no text as surrogates.
+            assert group.attributes["bad"] == b"\xe9t\xe9".decode("utf-8", "surrogateescape")
+        else:
+            assert group["bad"].data[:].tolist() == [b"\xe9t\xe9", b"ok"]
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("way", ["export", "convert"])
+@pytest.mark.parametrize(
+    ("kind", "error", "match"),
+    [
+        ("record", EncodingError, r"/group/bad: field 'text': bytes .* are not UTF-8 text"),
+        ("scalar", MetadataError, r"f\.h5:/group/bad cannot be read \(UnicodeDecodeError"),
+    ],
+)
+def test_bytes_that_cannot_be_kept_are_named_before_anything_is_written(
+    kind: str, error: type[Exception], match: str, way: str, zarr_format: int, tmp_path: Path
+) -> None:
+    with_bytes(tmp_path / "f.h5", kind)
+    with pytest.raises(error, match=match):
+        if way == "convert":
+            convert(tmp_path / "f.h5", tmp_path / "f.zarr", zarr_format=zarr_format)
+        else:
+            with (
+                HDF5IO(str(tmp_path / "f.h5"), "r", manager=get_manager()) as src,
+                ZarrIO(tmp_path / "f.zarr", "w", zarr_format=zarr_format) as io,
+            ):
+                io.export(src)
+    assert [path.name for path in tmp_path.iterdir()] == ["f.h5"]
 
 
 # -- onto itself -----------------------------------------------------------------------------------

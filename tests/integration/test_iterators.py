@@ -15,7 +15,7 @@ import zarr
 from hdmf.backends.hdf5 import H5DataIO
 from hdmf.build import DatasetBuilder, GroupBuilder
 from hdmf.data_utils import DataChunk, DataChunkIterator, GenericDataChunkIterator
-from pynwb import NWBFile, TimeSeries
+from pynwb import NWBFile, TimeSeries, validate
 from zarr.storage import MemoryStore
 
 from hdmf_zarr import NWBZarrIO, ZarrDataIO, ZarrIO
@@ -152,6 +152,24 @@ def test_an_iterator_in_a_time_series(tmp_path):
 # -- arrays of other libraries ----------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("wrap", [lambda data: data, ZarrDataIO])
+def test_an_iterator_gets_the_type_of_the_specification(tmp_path, wrap, zarr_format):
+    """As an array does: timestamps are float64, of whatever precision they are given."""
+    times = np.arange(10, dtype=np.float32) / 7
+    nwbfile = NWBFile("d", "i", datetime(2024, 1, 1, tzinfo=UTC))
+    for name, given in (("array", times), ("iterator", DataChunkIterator(times, buffer_size=3))):
+        series = TimeSeries(name=name, data=np.arange(10), unit="V", timestamps=wrap(given))
+        nwbfile.add_acquisition(series)
+    with NWBZarrIO(tmp_path / "f.zarr", "w", zarr_format=zarr_format) as io:
+        io.write(nwbfile)
+    assert validate(path=tmp_path / "f.zarr") == []
+    with NWBZarrIO(tmp_path / "f.zarr", "r") as io:
+        for series in io.read().acquisition.values():
+            assert series.timestamps.dtype == np.float64
+            np.testing.assert_array_equal(series.timestamps[:], times)
+
+
 def test_a_dask_array_is_read_block_by_block():
     da = pytest.importorskip("dask.array")
     data = write_and_read(ZarrDataIO(da.from_array(RECORDING, chunks=(100, 6)), chunks=(250, 6)))
@@ -177,6 +195,68 @@ def test_a_zarr_array_of_the_user_is_copied(zarr_format):
     )
     source[:] = RECORDING
     np.testing.assert_array_equal(write_and_read(source)[:], RECORDING)
+
+
+LAYOUTS_OF_USERS: dict[str, dict[str, Any]] = {
+    "chunks": {"chunks": (100, 4)},
+    "shards": {"chunks": (50, 3), "shards": (100, 6)},
+    "no compression": {"compressors": None},
+    "gzip": {"compressors": zarr.codecs.GzipCodec(level=2)},
+    "filter": {"filters": [zarr.codecs.TransposeCodec(order=(1, 0))]},
+    "serializer": {"serializer": zarr.codecs.BytesCodec(endian="big")},
+    "fill value": {"fill_value": 7},
+    "names": {"dimension_names": ("time", "channel")},
+    "all": {
+        "chunks": (50, 3),
+        "shards": (100, 6),
+        "compressors": None,
+        "filters": [zarr.codecs.TransposeCodec(order=(1, 0))],
+        "serializer": zarr.codecs.BytesCodec(endian="big"),
+        "fill_value": 7,
+        "dimension_names": ("time", "channel"),
+    },
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS_OF_USERS)
+def test_a_zarr_array_of_the_user_is_copied_with_its_layout(name, tmp_path):
+    source = zarr.create_array(
+        MemoryStore(), shape=RECORDING.shape, dtype="i2", **LAYOUTS_OF_USERS[name]
+    )
+    source[: len(RECORDING) // 2] = RECORDING[: len(RECORDING) // 2]
+    root = GroupBuilder("root", datasets=[DatasetBuilder("data", source)])
+    with ZarrIO(tmp_path / "f.zarr", "w") as io:
+        io.write_builder(root)
+    copy = zarr.open_array(tmp_path / "f.zarr", path="data", mode="r")
+    for aspect in ("chunks", "shards", "compressors", "filters", "serializer", "fill_value"):
+        assert getattr(copy, aspect) == getattr(source, aspect), aspect
+    if source.metadata.dimension_names is not None:
+        assert copy.metadata.dimension_names == source.metadata.dimension_names
+    np.testing.assert_array_equal(copy[:], source[:])
+    assert copy.dtype == source.dtype
+
+
+@pytest.mark.parametrize(
+    ("chosen", "zarr_format"),
+    [
+        ({"compressors": None, "fill_value": 7}, 2),
+        ({"filters": [numcodecs.Delta("<i2")], "compressors": numcodecs.GZip(2)}, 2),
+        ({"compressors": numcodecs.Zlib(3), "fill_value": 7}, 3),
+    ],
+)
+def test_an_array_of_format_2_of_the_user_is_copied_with_its_layout(chosen, zarr_format, tmp_path):
+    shape = RECORDING.shape
+    source = zarr.create_array(
+        MemoryStore(), shape=shape, dtype="<i2", chunks=(100, 4), zarr_format=2, **chosen
+    )
+    source[:100] = RECORDING[:100]
+    with ZarrIO(tmp_path / "f.zarr", "w", zarr_format=zarr_format) as io:
+        io.write_builder(GroupBuilder("root", datasets=[DatasetBuilder("data", source)]))
+    copy = zarr.open_array(tmp_path / "f.zarr", path="data", mode="r")
+    assert (copy.chunks, copy.fill_value) == (source.chunks, source.fill_value)
+    if zarr_format == 2:
+        assert (copy.compressors, copy.filters) == (source.compressors, source.filters)
+    np.testing.assert_array_equal(copy[:], source[:])
 
 
 def test_an_h5py_dataset_is_copied_with_its_layout(tmp_path):

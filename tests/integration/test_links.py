@@ -125,6 +125,24 @@ def test_whether_data_are_of_the_source_does_not_depend_on_its_spelling(tmp_path
         np.testing.assert_array_equal(io.read().acquisition["same"].data[:], np.arange(10.0))
 
 
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_data_of_the_store_itself_are_linked_within_it_however_it_is_spelled(tmp_path, zarr_format):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "alias").symlink_to(tmp_path / "real")
+    raw = tmp_path / "real" / "raw.nwb.zarr"
+    with NWBZarrIO(raw, "w", zarr_format=zarr_format) as io:
+        io.write(make_file())
+    with NWBZarrIO(tmp_path / "alias" / "raw.nwb.zarr", "r") as src, NWBZarrIO(raw, "r+") as io:
+        nwbfile, data = io.read(), src.read().acquisition["ts"].data
+        nwbfile.add_acquisition(TimeSeries(name="same", data=data, unit="V", rate=1.0))
+        io.write(nwbfile)
+    raw = raw.rename(tmp_path / "renamed.nwb.zarr")
+    with NWBZarrIO(raw, "r") as io:
+        acquisition = io.read().acquisition
+        assert acquisition["same"].data is acquisition["ts"].data
+        assert acquisition["same"].data.hierarchy.uri == str(raw)
+
+
 def test_an_export_follows_links_to_other_stores_unless_asked_to_keep_them(tmp_path):
     raw, path = write_raw(tmp_path / "raw.nwb.zarr"), tmp_path / "processed.nwb.zarr"
     write_processed(raw, path)
@@ -240,6 +258,49 @@ def test_a_link_to_a_link_and_through_a_linked_group(tmp_path):
         builder = io.read_builder()
         assert builder.links["second"].builder is builder.links["alias"].builder
         np.testing.assert_array_equal(builder.links["through"].builder.data[:], [1, 2, 3])
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_what_several_links_lead_to_is_one_object(tmp_path, zarr_format):
+    """Links into another store, some of them by a link that is there already."""
+    raw, path = tmp_path / "raw.nwb.zarr", tmp_path / "path.nwb.zarr"
+    last, copy = tmp_path / "last.nwb.zarr", tmp_path / "copy.nwb.zarr"
+    nwbfile = NWBFile("links", "raw", datetime(2024, 1, 1, tzinfo=UTC))
+    times = np.arange(10.0) / 7
+    series = TimeSeries(name="ts", data=np.arange(10.0), unit="V", timestamps=times)
+    nwbfile.add_acquisition(series)
+    with NWBZarrIO(raw, "w", zarr_format=zarr_format) as io:
+        io.write(nwbfile)
+
+    def add(nwbfile: NWBFile, name: str, data: Any, timestamps: Any) -> None:
+        nwbfile.add_acquisition(TimeSeries(name=name, data=data, unit="V", timestamps=timestamps))
+
+    for source, target, name in ((raw, path, "ts"), (path, last, "by array")):
+        manager = get_manager()
+        with NWBZarrIO(source, "r", manager=manager) as source_io:
+            there = source_io.read().acquisition[name]
+            nwbfile = NWBFile("links", "linking", datetime(2024, 1, 1, tzinfo=UTC))
+            add(nwbfile, "by series", there, there)
+            add(nwbfile, "by array", there.data, there.timestamps)
+            add(nwbfile, "mixed", there, there.timestamps)
+            add(nwbfile, "by new series", there.data, nwbfile.acquisition["by series"])
+            with NWBZarrIO(target, "w", manager=manager, zarr_format=zarr_format) as io:
+                io.write(nwbfile)
+    with NWBZarrIO(last, "r") as source_io:
+        with NWBZarrIO(copy, "w", zarr_format=zarr_format) as io:
+            io.export(source_io)
+    for store in (path, last, copy):
+        for mode in ("r", "r-", "r+"):
+            with NWBZarrIO(store, mode) as io:
+                first, *others = io.read().acquisition.values()
+                assert len(others) == 3
+                for other in others:
+                    assert other.data is first.data
+                    assert other.timestamps is first.timestamps
+                np.testing.assert_array_equal(first.data[:], np.arange(10.0))
+                np.testing.assert_array_equal(first.timestamps[:], times)
+                uri = str(raw if store != copy else copy)
+                assert first.data.hierarchy.uri == first.timestamps.hierarchy.uri == uri
 
 
 def test_two_stores_that_link_to_each_other(tmp_path):

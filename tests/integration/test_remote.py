@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pynwb import NWBFile, TimeSeries, read_nwb
+from pynwb import NWBHDF5IO, NWBFile, TimeSeries, read_nwb
 from zarr.storage import MemoryStore, WrapperStore, ZipStore
 
 from hdmf_zarr import NWBZarrIO, ZarrIO
@@ -23,6 +23,7 @@ from hdmf_zarr.errors import MetadataError, MissingExtraError, NotAStoreError, O
 from hdmf_zarr.stores import locate
 from hdmf_zarr.stores.bytestore import ZarrByteStore
 from tests.compare import assert_builders_equal
+from tests.conftest import nwb_catalog
 
 RELEASED = Path(__file__).parents[1] / "data"
 
@@ -154,6 +155,25 @@ def test_an_fsspec_url_is_written_read_and_appended_to(mode):
     with NWBZarrIO(url, "w") as io:
         io.write(make_file(1))
     assert list(NWBZarrIO.read_nwb(url).acquisition) == ["ts0"]
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_what_hdf5io_says_of_namespaces_is_said_of_a_url(tmp_path, zarr_format):
+    url, options = f"memory://namespaces/{zarr_format}.nwb.zarr", {"storage_options": {}}
+    with NWBHDF5IO(tmp_path / "twin.nwb", "w") as io:
+        io.write(make_file())
+    with NWBZarrIO(url, "w", zarr_format=zarr_format, **options) as io:
+        io.write(make_file())
+    expected = NWBHDF5IO.load_namespaces(nwb_catalog(), path=tmp_path / "twin.nwb")
+    catalog = nwb_catalog()
+    assert NWBZarrIO.load_namespaces(catalog, path=url, **options) == expected
+    assert set(catalog.namespaces) == set(expected)
+    versions = NWBHDF5IO.get_namespaces(path=str(tmp_path / "twin.nwb"))
+    assert NWBZarrIO.get_namespaces(url, **options) == versions
+    with NWBZarrIO(url, "r", **options) as io:
+        assert io.load_namespaces_io(nwb_catalog()) == expected
+        assert NWBZarrIO.load_namespaces(nwb_catalog(), file=io._file) == expected
+    assert NWBZarrIO.can_read(url, **options)
 
 
 def test_a_url_that_does_not_exist():

@@ -13,18 +13,28 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from hdmf.build import DatasetBuilder, GroupBuilder, LinkBuilder, ReferenceBuilder, TypeMap
-from hdmf.common import DynamicTable, get_manager, get_type_map
+from hdmf.backends.hdf5 import HDF5IO
+from hdmf.build import (
+    BuildManager,
+    DatasetBuilder,
+    GroupBuilder,
+    LinkBuilder,
+    ReferenceBuilder,
+    TypeMap,
+)
+from hdmf.common import HERD, DynamicTable, get_manager, get_type_map
 from hdmf.spec import NamespaceCatalog
 from pynwb import NWBFile, TimeSeries, validate
 from pynwb import get_type_map as get_nwb_type_map
-from pynwb.spec import NWBDatasetSpec, NWBGroupSpec, NWBNamespace
 from zarr.storage import MemoryStore
 
 from hdmf_zarr import NWBZarrIO, ZarrIO, check, nwb
-from hdmf_zarr.errors import BrokenLinkError, EncodingError, LostWriteError, ModeError
+from hdmf_zarr.errors import BrokenLinkError, EncodingError, LostWriteError, ModeError, OptionError
 from hdmf_zarr.stores import LocalByteStore
 from hdmf_zarr.utils import ZarrReference
+from tests.compare import assert_builders_equal
+from tests.conftest import nwb_catalog
+from tests.rich import NAMESPACE, extension_path, fixed_object_ids, rich_nwbfile, rich_type_map
 
 
 @pytest.fixture
@@ -252,10 +262,6 @@ def test_a_write_after_writing_pieces_keeps_them(tmp_path):
 # -- namespaces -------------------------------------------------------------------------------------
 
 
-def nwb_catalog() -> NamespaceCatalog:
-    return NamespaceCatalog(NWBGroupSpec, NWBDatasetSpec, NWBNamespace)
-
-
 def test_cached_namespaces_are_loaded(path):
     catalog = nwb_catalog()
     dependencies = NWBZarrIO.load_namespaces(catalog, path)
@@ -309,6 +315,15 @@ def test_a_store_without_specifications_loads_none(tmp_path):
     assert ZarrIO.load_namespaces(NamespaceCatalog(), tmp_path / "f.zarr") == {}
 
 
+EXTENSIONS: list[Any] = [
+    str(extension_path()),
+    extension_path(),
+    [extension_path()],
+    rich_type_map(),
+    (rich_type_map(),),
+]
+
+
 def test_loading_namespaces_can_be_turned_off(path, monkeypatch):
     def refuse(*args: Any, **kwargs: Any) -> None:
         raise AssertionError("namespaces were loaded")
@@ -316,10 +331,35 @@ def test_loading_namespaces_can_be_turned_off(path, monkeypatch):
     monkeypatch.setattr(nwb, "load_cached_namespaces", refuse)
     with NWBZarrIO(path, "r", load_namespaces=False) as io:
         assert io.read().identifier == "names"
-    with NWBZarrIO(path, "r", manager=io.manager) as io:
-        assert io.mode == "r"
+    for chosen in ({"manager": io.manager}, *({"extensions": given} for given in EXTENSIONS)):
+        # What the caller chose counts, also beside the default value of the other option.
+        for asked in ({}, {"load_namespaces": True}):
+            with NWBZarrIO(path, "r", **chosen, **asked) as io:
+                assert io.read().identifier == "names"
+                assert (NAMESPACE in io.manager.namespace_catalog.namespaces) == (
+                    "extensions" in chosen
+                )
+                assert "manager" not in chosen or io.manager is chosen["manager"]
     with pytest.raises(AssertionError, match="were loaded"):
         NWBZarrIO(path, "r")
+
+
+@pytest.mark.parametrize("given", EXTENSIONS)
+def test_extensions_are_used_to_write_and_to_read(tmp_path, given):
+    type_map = rich_type_map()
+    with NWBZarrIO(tmp_path / "rich.zarr", "w", manager=BuildManager(type_map)) as io:
+        io.write(rich_nwbfile(type_map), cache_spec=False)
+    with NWBZarrIO(tmp_path / "rich.zarr", "r", extensions=given) as io:
+        rich = io.read().acquisition["rich"]
+        assert (type(rich).__name__, rich.count) == ("RichData", 2**32 - 1)
+
+
+def test_what_is_no_extension_is_refused(path):
+    with pytest.raises(OptionError, match="found int"):
+        NWBZarrIO(path, "r", extensions=[3])
+    for given in ([rich_type_map()] * 2, get_type_map()):
+        with pytest.raises(OptionError, match="one type map, which has the namespace 'core'"):
+            NWBZarrIO(path, "r", extensions=given)
 
 
 def test_a_type_map_may_stand_for_a_manager(path):
@@ -412,8 +452,6 @@ def test_write_args_are_not_changed(path, tmp_path):
 
 
 def test_external_resources_are_written_and_read(tmp_path, monkeypatch):
-    from hdmf.common import HERD
-
     monkeypatch.chdir(tmp_path)  # HDMF finds its tables in an archive of the working folder only
     nwbfile = NWBFile("herd", "herd", datetime(2024, 1, 1, tzinfo=UTC))
     herd = HERD()
@@ -423,6 +461,35 @@ def test_external_resources_are_written_and_read(tmp_path, monkeypatch):
     with NWBZarrIO("f.nwb.zarr", "r", herd_path="h.zip") as io:
         io.read()
         assert "E:1" in io.herd.entities[0]
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_indices_of_external_resources_stay_integers(tmp_path, zarr_format):
+    def make() -> HERD:
+        with fixed_object_ids():
+            herd, nwbfile = HERD(), NWBFile("herd", "herd", datetime(2024, 1, 1, tzinfo=UTC))
+        for n in range(3):
+            herd.add_ref(
+                container=nwbfile, key=f"k{n}", entity_id=f"E:{n}", entity_uri=f"https://e/{n}"
+            )
+        return herd
+
+    with HDF5IO(str(tmp_path / "h.h5"), "w", manager=get_manager()) as io:
+        io.write(make())
+    with ZarrIO(tmp_path / "h.zarr", "w", manager=get_manager(), zarr_format=zarr_format) as io:
+        io.write(make())
+    with (
+        HDF5IO(str(tmp_path / "h.h5"), "r", manager=get_manager()) as twin,
+        ZarrIO(tmp_path / "h.zarr", "r", manager=get_manager()) as io,
+    ):
+        builder = io.read_builder()
+        assert_builders_equal(twin.read_builder(), builder)
+        fields = builder["object_keys"].dtype
+        assert [(field["name"], field["dtype"]) for field in fields] == [
+            ("objects_idx", "uint32"),
+            ("keys_idx", "uint32"),
+        ]
+        assert [tuple(row) for row in builder["object_keys"].data[:]] == [(0, 0), (0, 1), (0, 2)]
 
 
 def test_closing_twice_and_opening_again(path):

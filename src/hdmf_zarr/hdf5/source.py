@@ -14,7 +14,7 @@ from hdmf.backends.warnings import BrokenLinkWarning
 from hdmf.utils import StrDataset
 
 from hdmf_zarr.dtypes import BYTES, REFERENCE, ElementType, element_type_from_numpy
-from hdmf_zarr.errors import MetadataError
+from hdmf_zarr.errors import EncodingError, MetadataError
 from hdmf_zarr.hdf5.bytes import FileState, is_plain, state_of
 from hdmf_zarr.hdf5.contiguous import ContiguousRows
 from hdmf_zarr.hdf5.filters import require_filters
@@ -138,7 +138,10 @@ class HDF5Source:
         if element.kind == "compound":
             records = np.empty(values.shape, dtype=element.memory_dtype)
             for name, field in element.fields:
-                records[name] = self._to_memory(values[name], field)
+                try:
+                    records[name] = self._to_memory(values[name], field)
+                except EncodingError as error:
+                    raise EncodingError(f"field {name!r}: {error}") from error
             return records
         if element is REFERENCE:
             return _map(values, self._reference_text)
@@ -280,7 +283,12 @@ def _map(values: npt.NDArray[Any], convert: Callable[[Any], Any]) -> npt.NDArray
 
 
 def _decoded(entry: Any) -> str:
-    return entry if isinstance(entry, str) else bytes(entry).decode("utf-8")
+    if isinstance(entry, str):
+        return entry
+    try:
+        return bytes(entry).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise EncodingError(f"bytes {bytes(entry)!r:.100} are not UTF-8 text") from error
 
 
 def _as_bytes(entry: Any) -> bytes:

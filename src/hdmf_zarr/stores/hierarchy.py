@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 import zarr
+from zarr.abc.store import Store
 from zarr.storage import StorePath
 
 from hdmf_zarr import limits
@@ -473,7 +474,7 @@ class Hierarchy:
         return self.location if source.rstrip("/").rpartition("/")[2] == own_name else location
 
     def zarr_group(self) -> zarr.Group:
-        """Return zarr's group of the root."""
+        """Return zarr's group of the root, to be read: changes made through it would miss the commit."""
         entries: dict[str, Any] = {
             path: compat.readable_document(document)
             for path, document in self.documents.items()
@@ -487,7 +488,7 @@ class Hierarchy:
         root = dict(self.documents[""])
         if self.is_consolidated or self.zarr_format == 2:
             root["consolidated_metadata"] = consolidated
-        store_path = StorePath(self.bytestore.zarr_store, "")
+        store_path = StorePath(_read_only(self.bytestore.zarr_store), "")
         with compat.without_specification_warnings():
             return zarr.Group(zarr.AsyncGroup.from_dict(store_path, root))
 
@@ -734,3 +735,13 @@ class Hierarchy:
         self._changed_paths.clear()
         self._rewrites.remove_obsolete()
         self.end()
+
+
+def _read_only(store: Store) -> Store:
+    """Return a store that refuses changes, where its class can make one."""
+    if store.read_only:
+        return store
+    try:
+        return store.with_read_only(read_only=True)
+    except NotImplementedError:
+        return store

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import zarr
 from hdmf.backends.hdf5 import H5DataIO
 from hdmf.data_utils import DataIO
+from zarr.codecs import BytesCodec
 
 from hdmf_zarr.codecs import CodecRequest, filters_of_dataset, to_zarr_codec
 from hdmf_zarr.errors import LayoutError, OptionError
 from hdmf_zarr.hdf5 import filter_pipeline, is_h5py_dataset, stored_dataset
 from hdmf_zarr.write.layout import LayoutRequest
 from hdmf_zarr.write.options import require_bool
+
+LOSSLESS_FILTERS = frozenset(
+    {"transpose", "numcodecs.delta", "numcodecs.shuffle", "numcodecs.packbits"}
+)
+"""Filters by which the elements that an array gives are encoded as they were."""
 
 
 class ZarrDataIO(DataIO):  # type: ignore[misc]
@@ -201,6 +208,36 @@ def _completed(outer: LayoutRequest, inner: LayoutRequest) -> LayoutRequest:
         codecs=inner.codecs if outer.codecs.is_empty else outer.codecs,
         checksum=outer.checksum or inner.checksum,
     )
+
+
+def layout_of_array(array: Any, zarr_format: int) -> LayoutRequest:
+    """Return the layout that an array of zarr-python has, as far as a copy can have it.
+
+    Parameters
+    ----------
+    array : object
+        What is no array of numbers of zarr-python leaves its layout to us.
+    zarr_format : int
+        That of the copy; of another format shards and codecs are left to us, too.
+    """
+    if not isinstance(array, zarr.Array) or array.dtype.kind not in "biuf" or not array.shape:
+        return LayoutRequest()
+    chunks = LayoutRequest(chunks=tuple(array.chunks), fill_value=array.fill_value)
+    if array.metadata.zarr_format != zarr_format:
+        return chunks
+    chunks = replace(chunks, shards=array.shards)
+    filters = [to_zarr_codec(codec, array.dtype.itemsize) for codec in array.filters or ()]
+    serializer = array.serializer
+    is_exact = LOSSLESS_FILTERS.issuperset(codec.to_dict()["name"] for codec in filters)
+    is_native = array.dtype.isnative or not filters
+    if not is_exact or not is_native or not isinstance(serializer, BytesCodec | None):
+        return chunks
+    codecs = CodecRequest(
+        filters=filters,
+        serializer=serializer if zarr_format > 2 else None,
+        compressors=[to_zarr_codec(c, array.dtype.itemsize) for c in array.compressors] or False,
+    )
+    return replace(chunks, codecs=codecs)
 
 
 def _request_of_hdf5_wrapper(data: H5DataIO) -> LayoutRequest:

@@ -81,7 +81,7 @@ from hdmf_zarr.hdf5.source import fill_value_of, row_blocks
 from hdmf_zarr.stores import Hierarchy, Location, compat, names, relative_source
 from hdmf_zarr.stores.array import HDMFZarrArray
 from hdmf_zarr.stores.location import can_link, location_of_uri
-from hdmf_zarr.write.dataio import unwrap
+from hdmf_zarr.write.dataio import layout_of_array, unwrap
 from hdmf_zarr.write.dimensions import DimensionNames
 from hdmf_zarr.write.layout import (
     ENCODED_SHARD_BYTES,
@@ -700,7 +700,11 @@ class _Planner:
 
     def _choose_layout(self, data: Any, path: str, request: LayoutRequest) -> _Choice:
         """Decide how a dataset is laid out, and why its chunks are not moved as they are."""
+        zarr_format = self.context.convention.zarr_format
+        of_users = isinstance(data, zarr.Array) and not isinstance(data, HDMFZarrArray)
+        own = layout_of_array(data, zarr_format) if of_users else LayoutRequest()
         if not request.is_empty or self.context.export_source is None:
+            request = own if request.is_empty else request
             return _Choice(request=request, decoded="a layout was asked for")
         described = _described(data)
         if described.shape == ():
@@ -711,9 +715,10 @@ class _Planner:
             return self._choose_for_hdf5(stored_dataset(data), options)
         if isinstance(data, HDMFZarrArray):
             return self._choose_for_zarr(data, options)
-        return _Choice(
-            request=_request(options, None, CodecRequest()), decoded="data that are in no file"
-        )
+        request = own
+        if options != DatasetOptions():
+            request = _request(options, own.chunks, own.codecs)
+        return _Choice(request=request, decoded="data that are in no file")
 
     def _with_checksum(self, choice: _Choice, data: Any) -> _Choice:
         """Add a checksum to each chunk: as it is moved, where that can be, and else by encoding it anew."""
@@ -1288,6 +1293,8 @@ def _request(
 def _names_in_store(source: Any) -> tuple[str | None, ...] | None:
     """Names of the dimensions of an array of another store, where it has some."""
     held = source.chunks if isinstance(source, RawSource) else source
+    if isinstance(source, LazySource) and isinstance(source.array, zarr.Array):
+        return getattr(source.array.metadata, "dimension_names", None)
     if not isinstance(held, (ZarrSource, ZarrChunks)):
         return None
     hierarchy, path = held.array.hierarchy, held.array.node_path
