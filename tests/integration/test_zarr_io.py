@@ -315,13 +315,13 @@ def test_a_store_without_specifications_loads_none(tmp_path):
     assert ZarrIO.load_namespaces(NamespaceCatalog(), tmp_path / "f.zarr") == {}
 
 
-EXTENSIONS: list[Any] = [
-    str(extension_path()),
-    extension_path(),
-    [extension_path()],
-    rich_type_map(),
-    (rich_type_map(),),
-]
+EXTENSIONS: dict[str, Any] = {
+    "text": str(extension_path()),
+    "path": extension_path(),
+    "paths": [extension_path()],
+    "types": rich_type_map(),
+    "all types": (rich_type_map(),),
+}
 
 
 def test_loading_namespaces_can_be_turned_off(path, monkeypatch):
@@ -331,7 +331,10 @@ def test_loading_namespaces_can_be_turned_off(path, monkeypatch):
     monkeypatch.setattr(nwb, "load_cached_namespaces", refuse)
     with NWBZarrIO(path, "r", load_namespaces=False) as io:
         assert io.read().identifier == "names"
-    for chosen in ({"manager": io.manager}, *({"extensions": given} for given in EXTENSIONS)):
+    for chosen in (
+        {"manager": io.manager},
+        *({"extensions": given} for given in EXTENSIONS.values()),
+    ):
         # What the caller chose counts, also beside the default value of the other option.
         for asked in ({}, {"load_namespaces": True}):
             with NWBZarrIO(path, "r", **chosen, **asked) as io:
@@ -344,7 +347,7 @@ def test_loading_namespaces_can_be_turned_off(path, monkeypatch):
         NWBZarrIO(path, "r")
 
 
-@pytest.mark.parametrize("given", EXTENSIONS)
+@pytest.mark.parametrize("given", EXTENSIONS.values(), ids=EXTENSIONS)
 def test_extensions_are_used_to_write_and_to_read(tmp_path, given):
     type_map = rich_type_map()
     with NWBZarrIO(tmp_path / "rich.zarr", "w", manager=BuildManager(type_map)) as io:
