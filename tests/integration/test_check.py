@@ -32,7 +32,7 @@ from hdmf_zarr.errors import (
     StoreNotFoundError,
 )
 from tests.format2 import Format2Store, reference
-from tests.integration.test_remote import server  # noqa: F401 - a fixture
+from tests.integration.test_remote import handler, server  # noqa: F401 - fixtures
 
 DATA = Path(__file__).parents[1] / "data"
 FORMATS = [3, 2]

@@ -203,13 +203,15 @@ def test_an_error_is_one_line_without_a_traceback(tmp_path: Path) -> None:
 
 
 def test_an_error_of_a_library_is_one_line_with_its_type(tmp_path: Path) -> None:
-    done = run("convert", SAMPLE, "nowhere://s.zarr", "--quiet")
+    done = run(
+        "convert", SAMPLE, "reference://s.zarr", "--quiet"
+    )  # of which fsspec wants to know more
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
-    assert line.startswith("hdmf-zarr: error: ValueError: ")
-    assert "nowhere" in line
+    assert line.startswith("hdmf-zarr: error: TypeError: ")
+    assert "ReferenceFileSystem" in line
     assert line.endswith("(--debug shows where it comes from)")
-    done = run("convert", SAMPLE, "nowhere://s.zarr", "--quiet", "--debug")
+    done = run("convert", SAMPLE, "reference://s.zarr", "--quiet", "--debug")
     assert "Traceback" in done.stderr
 
 
