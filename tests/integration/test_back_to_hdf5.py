@@ -9,8 +9,9 @@ import h5py
 import numpy as np
 import pytest
 
+from hdmf_zarr import check
 from hdmf_zarr.convert import convert
-from hdmf_zarr.errors import ChunkError
+from hdmf_zarr.errors import ChunkError, EncodingError
 
 DATA = (np.arange(300_000, dtype="<i2") // 70).reshape(15_000, 20)
 
@@ -142,3 +143,23 @@ def test_a_chunk_that_was_lost_is_no_fill_value(tmp_path: Path) -> None:
     with pytest.raises(ChunkError, match=r"/data/c\.3\.0"):
         convert(tmp_path / "store.zarr", back)
     assert not list(tmp_path.glob("*back.h5*"))
+
+
+def test_text_that_is_not_unicode_comes_back(tmp_path: Path) -> None:
+    source, store, back = (tmp_path / name for name in ("source.h5", "store.zarr", "back.h5"))
+    text = h5py.string_dtype()
+    with h5py.File(source, "w") as file:
+        file.attrs.update(data_type="Container", namespace="hdmf-common", object_id="a")
+        file.attrs.create("one", b"caf\xe9", dtype=text)
+        file.attrs.create("several", np.array([b"caf\xe9", "ü".encode()], dtype=object), dtype=text)
+    convert(source, store)
+    convert(store, back)
+    with h5py.File(source) as before, h5py.File(back) as after:
+        assert after.attrs["one"] == before.attrs["one"] == "caf\udce9"
+        assert list(after.attrs["several"]) == ["caf\udce9", "ü"]
+        for name in ("one", "several"):
+            types = [file.attrs.get_id(name).get_type() for file in (before, after)]
+            assert types[0] == types[1]
+    with pytest.raises(EncodingError, match="attribute 'one': .* has bytes that are not UTF-8"):
+        convert(source, store, overwrite=True, strict_json=True)
+    assert "metadata with text that is not Unicode" in str(check(store, dandi=True))

@@ -14,7 +14,7 @@ from hdmf_zarr.checking import kinds
 from hdmf_zarr.checking.examined import Examined
 from hdmf_zarr.checking.report import Finding
 from hdmf_zarr.convention import JSON
-from hdmf_zarr.convention.attributes import holds_not_finite
+from hdmf_zarr.convention.attributes import holds_no_unicode, holds_not_finite
 from hdmf_zarr.stores import format2
 
 TENSORSTORE, ZARRITA, MATLAB = "TensorStore", "zarrita.js", "MATLAB"
@@ -87,6 +87,10 @@ NAN_TOKEN = Obstacle(
     "JSON has no NaN and no infinity: convert with --strict-json (or --dandi), which spells them out.",
 )
 
+NOT_UNICODE = Obstacle(
+    _ALL, "Mend the text in the source, and convert it anew: its bytes are not UTF-8, as JSON is."
+)
+
 
 def check_other_readers(examined: Examined) -> Iterator[Finding]:
     """Data types, codecs and attributes that readers outside of Python cannot open; once for each."""
@@ -115,6 +119,8 @@ def _obstacles(examined: Examined, path: str) -> Iterator[tuple[str, Obstacle]]:
     document = examined.hierarchy.documents[path]
     if holds_not_finite(examined.hierarchy.attributes(path)):
         yield "metadata with NaN or infinity in an attribute", NAN_TOKEN
+    if holds_no_unicode(examined.hierarchy.attributes(path)):
+        yield "metadata with text that is not Unicode in an attribute", NOT_UNICODE
     if document["node_type"] != "array" or format2.BROKEN in document:
         return
     if format2.ORIGINAL in document:

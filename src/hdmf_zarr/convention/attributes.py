@@ -62,8 +62,13 @@ def spell_out(value: JSON, dtype: str | None) -> tuple[JSON, str | None]:
     Raises
     ------
     EncodingError
-        If they are in an object, or beside text.
+        If they are in an object, or beside text; if a text is not Unicode.
     """
+    if holds_no_unicode(value):
+        raise EncodingError(
+            f"{value!r:.200} has bytes that are not UTF-8, which strict JSON cannot hold; mend the text, or "
+            "write without strict_json"
+        )
     if not holds_not_finite(value):
         return value, dtype
     if not _is_numeric(value):
@@ -81,6 +86,15 @@ def holds_not_finite(value: JSON) -> bool:
     if isinstance(value, dict):
         return any(map(holds_not_finite, value.values()))
     return isinstance(value, list) and any(map(holds_not_finite, value))
+
+
+def holds_no_unicode(value: JSON) -> bool:
+    """Whether there is a lone surrogate, as h5py has it for a byte that is not UTF-8, anywhere in a value."""
+    if isinstance(value, str):
+        return not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value)
+    if isinstance(value, dict):
+        return any(map(holds_no_unicode, value)) or any(map(holds_no_unicode, value.values()))
+    return isinstance(value, list) and any(map(holds_no_unicode, value))
 
 
 def _is_numeric(value: JSON) -> bool:

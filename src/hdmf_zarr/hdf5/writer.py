@@ -20,6 +20,7 @@ from hdmf.build.builders import BaseBuilder
 from hdmf.query import HDMFDataset
 
 from hdmf_zarr.codecs.to_hdf5 import filters_of_codecs
+from hdmf_zarr.convention.attributes import holds_no_unicode
 from hdmf_zarr.dtypes import ElementType, declared_element_type, element_type_from_compound
 from hdmf_zarr.errors import BrokenLinkError, EncodingError, HDMFZarrError
 from hdmf_zarr.stores.array import HDMFZarrArray
@@ -189,7 +190,14 @@ class HDF5TreeWriter:
         node = self._file[path or "/"]
         for name, value in attributes.items():
             try:
-                node.attrs[name] = self._attribute(value)
+                stored = self._attribute(value)
+                # Bytes alone would become a text of another type.
+                dtype = (
+                    h5py.string_dtype()
+                    if isinstance(stored, bytes) and isinstance(value, str)
+                    else None
+                )
+                node.attrs.create(name, stored, dtype=dtype)
             except (TypeError, ValueError, OverflowError, OSError, RuntimeError) as error:
                 if isinstance(error, HDMFZarrError):
                     raise
@@ -203,8 +211,10 @@ class HDF5TreeWriter:
         if isinstance(value, (list, tuple)) and value and isinstance(value[0], BaseBuilder):
             return self._reference_array(value)
         if isinstance(value, np.ndarray) and value.dtype.kind in "OU":
-            return np.array(value, dtype=h5py.string_dtype())
-        return value
+            texts = np.empty(value.shape, dtype=h5py.string_dtype())
+            texts.flat[:] = [_stored_text(text) for text in value.flat]
+            return texts
+        return _stored_text(value)
 
 
 def regions(
@@ -328,6 +338,12 @@ def _as_bytes(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
     for position, entry in np.ndenumerate(column):
         encoded[position] = entry.encode("utf-8") if isinstance(entry, str) else entry
     return encoded
+
+
+def _stored_text(text: Any) -> Any:
+    """Return text as h5py takes it: with bytes that are not UTF-8 as they were in HDF5."""
+    is_other = isinstance(text, str) and holds_no_unicode(text)
+    return text.encode("utf-8", "surrogateescape") if is_other else text
 
 
 def _flat(targets: Any) -> tuple[list[Any], tuple[int, ...]]:
