@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from hdmf.build import TypeMap
 from hdmf.spec import NamespaceCatalog, SpecReader
 from packaging.version import InvalidVersion, Version
@@ -109,12 +111,23 @@ def read_specifications(hierarchy: Hierarchy) -> dict[str, dict[str, dict[str, s
         for path in hierarchy.documents
         if base is not None and path.startswith(base + "/") and hierarchy.node_type(path) == "array"
     ]
-    hierarchy.cache.fetch(paths)
-    for path in paths:
+    for path, text in _texts(hierarchy, paths).items():
         assert base is not None
         namespace, version, source = path.removeprefix(base + "/").split("/", 2)
-        found.setdefault(namespace, {}).setdefault(version, {})[source] = _text(hierarchy, path)
+        found.setdefault(namespace, {}).setdefault(version, {})[source] = text
     return found
+
+
+def _texts(hierarchy: Hierarchy, paths: list[str]) -> dict[str, str]:
+    """Every text, of one state of the store."""
+    while True:
+        hierarchy.cache.fetch(paths)
+        found = {}
+        for path in paths:
+            stored = hierarchy.cache.stored(path)
+            found[path] = _text(hierarchy, path) if stored is None else _as_text(stored)
+        if hierarchy.check_unchanged(*paths):
+            return found
 
 
 def _cached_versions(hierarchy: Hierarchy) -> dict[str, list[str]]:
@@ -142,9 +155,11 @@ def _version_order(version: str) -> tuple[int, Version, str]:
 def _text(hierarchy: Hierarchy, path: str) -> str:
     if path not in hierarchy:
         raise MetadataError(f"{hierarchy.uri} has no specification at /{path}")
-    value = open_array(hierarchy, path)[...]
-    if getattr(value, "shape", ()) != ():
-        value = value.ravel()[0]
+    return _as_text(np.asarray(open_array(hierarchy, path)[...], dtype=object))
+
+
+def _as_text(array: npt.NDArray[Any]) -> str:
+    value = array.ravel()[0]
     return value.decode("utf-8") if isinstance(value, bytes) else str(value)
 
 

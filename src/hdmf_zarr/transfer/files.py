@@ -22,6 +22,9 @@ _NO_CLONES = {errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.E
 
 COPIED_TOGETHER = 16
 
+COPIED_AT_ONCE = 256 * 1024
+"""Up to so many bytes a file is copied in less time than it takes to tell another thread."""
+
 MOST_THREADS = 4
 """That copy files; more than there are cores stand in the way of who writes the metadata meanwhile."""
 
@@ -29,7 +32,7 @@ MOST_THREADS = 4
 class ChunkMover:
     """Brings chunks into a store, beside whatever else its caller does.
 
-    Files are moved by threads: the system copies them, and the caller can write metadata meanwhile.
+    Large files are copied by threads: the system does it, and the caller can write metadata meanwhile.
 
     Parameters
     ----------
@@ -44,7 +47,7 @@ class ChunkMover:
         self._pool = ThreadPoolExecutor(
             min(MOST_THREADS, n_cores()), thread_name_prefix="hdmf-zarr-chunks"
         )
-        self._moving: list[Future[int]] = []
+        self._moving: list[Future[int] | int] = []
 
     def start(
         self,
@@ -59,8 +62,7 @@ class ChunkMover:
             for folder in {key.rpartition("/")[0] for key in keys}:
                 os.makedirs(f"{destination.root}/{folder}", exist_ok=True)
             for key in keys:
-                files = (f"{source.root}/{key}", f"{destination.root}/{key}")
-                self._moving.append(self._pool.submit(self._move_file, *files))
+                self._start_file(f"{source.root}/{key}", f"{destination.root}/{key}")
             return keys
         for first in range(0, len(keys), COPIED_TOGETHER):
             batch = keys[first : first + COPIED_TOGETHER]
@@ -77,7 +79,7 @@ class ChunkMover:
         """
         try:
             for step in self._moving:
-                yield step.result()
+                yield step if isinstance(step, int) else step.result()
         finally:
             self.stop()
 
@@ -85,12 +87,20 @@ class ChunkMover:
         """Begin nothing more, and wait for what has begun."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _move_file(self, source: str, target: str) -> int:
+    def _start_file(self, source: str, target: str) -> None:
+        size = os.stat(source).st_size
         if self.way == "link":
             os.link(source, target)
-        elif not (self._can_clone and self._clone(source, target)):
+            self._moving.append(size)
+        elif size <= COPIED_AT_ONCE:
+            self._moving.append(self._copy_file(source, target, size))
+        else:
+            self._moving.append(self._pool.submit(self._copy_file, source, target, size))
+
+    def _copy_file(self, source: str, target: str, size: int) -> int:
+        if not (self._can_clone and self._clone(source, target)):
             shutil.copyfile(source, target)
-        return os.stat(source).st_size
+        return size
 
     def _clone(self, source: str, target: str) -> bool:
         import fcntl
