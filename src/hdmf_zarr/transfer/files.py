@@ -88,19 +88,17 @@ class ChunkMover:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _start_file(self, source: str, target: str) -> None:
-        size = os.stat(source).st_size
+        if self.way == "link" or os.stat(source).st_size <= COPIED_AT_ONCE:
+            self._moving.append(self._move_file(source, target))
+        else:
+            self._moving.append(self._pool.submit(self._move_file, source, target))
+
+    def _move_file(self, source: str, target: str) -> int:
         if self.way == "link":
             os.link(source, target)
-            self._moving.append(size)
-        elif size <= COPIED_AT_ONCE:
-            self._moving.append(self._copy_file(source, target, size))
-        else:
-            self._moving.append(self._pool.submit(self._copy_file, source, target, size))
-
-    def _copy_file(self, source: str, target: str, size: int) -> int:
-        if not (self._can_clone and self._clone(source, target)):
+        elif not (self._can_clone and self._clone(source, target)):
             shutil.copyfile(source, target)
-        return size
+        return os.stat(source).st_size
 
     def _clone(self, source: str, target: str) -> bool:
         import fcntl
