@@ -41,6 +41,7 @@ from zarr.errors import UnstableSpecificationWarning
 from zarr.storage import LocalStore, MemoryStore, StorePath
 
 from hdmf_zarr.codecs.variable import encode_one
+from hdmf_zarr.stores.names import KNOWN_KEYS
 from hdmf_zarr.stores.system import n_cores
 
 logger = logging.getLogger(__name__)
@@ -354,11 +355,11 @@ def readable_document(document: dict[str, Any]) -> dict[str, Any]:
     """Return an array's document as the installed zarr-python can parse it.
 
     zarr-python before 3.2 knows compounds as ``structured`` with ``[name, type]`` pairs and a
-    base64 fill value; later ones write ``struct`` with objects.
+    base64 fill value; later ones write ``struct`` with objects. What this package keeps beside the
+    metadata is not for zarr, and what need not be understood is refused by some versions.
     """
-    if any(key.startswith("_") for key in document):
-        # What this package keeps beside the metadata is not for zarr.
-        document = {key: value for key, value in document.items() if not key.startswith("_")}
+    if not KNOWN_KEYS["array"].issuperset(document):
+        document = {key: value for key, value in document.items() if key in KNOWN_KEYS["array"]}
     data_type = document.get("data_type")
     if HAS_STRUCT or not isinstance(data_type, dict):
         return document

@@ -11,7 +11,7 @@ from hdmf_zarr import limits
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.errors import MetadataError, UnsupportedFormatError
 from hdmf_zarr.stores import compat, format2
-from hdmf_zarr.stores.names import is_node_path
+from hdmf_zarr.stores.names import KNOWN_KEYS, is_node_path
 
 logger = logging.getLogger(__name__)
 
@@ -44,18 +44,6 @@ def check_document(document: dict[str, JSON], where: str) -> None:
         raise MetadataError(f"{where} is an array without a shape and a data type")
 
 
-_KNOWN_KEYS = {
-    "group": frozenset({"zarr_format", "node_type", "attributes", "consolidated_metadata"}),
-    "array": frozenset(
-        {
-            *("zarr_format", "node_type", "attributes", "shape", "data_type", "chunk_grid"),
-            *("chunk_key_encoding", "fill_value", "codecs", "dimension_names"),
-        }
-    ),
-}
-"""Keys of a document of Zarr format 3 that every reader knows."""
-
-
 def why_not_read(document: dict[str, JSON]) -> str | None:
     """Return why the node of a document of format 3 is left alone, or None.
 
@@ -65,7 +53,7 @@ def why_not_read(document: dict[str, JSON]) -> str | None:
     unknown = [
         key
         for key, value in document.items()
-        if key not in _KNOWN_KEYS[document["node_type"]]
+        if key not in KNOWN_KEYS[document["node_type"]]
         and not (key == "storage_transformers" and not value)
         and not (isinstance(value, dict) and value.get("must_understand") is False)
     ]
@@ -81,7 +69,7 @@ def why_not_read(document: dict[str, JSON]) -> str | None:
 
 def extensions_of(document: dict[str, JSON]) -> dict[str, JSON]:
     """Return what of a document is neither of the format nor a note of this package."""
-    known = _KNOWN_KEYS[document["node_type"]] | format2.NOTES
+    known = KNOWN_KEYS[document["node_type"]] | format2.NOTES
     return {key: value for key, value in document.items() if key not in known}
 
 

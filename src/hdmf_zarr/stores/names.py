@@ -13,6 +13,17 @@ from collections.abc import Iterable, Iterator
 DOCUMENT = "zarr.json"
 """Name of the metadata document of a node of Zarr format 3."""
 
+KNOWN_KEYS = {
+    "group": frozenset({"zarr_format", "node_type", "attributes", "consolidated_metadata"}),
+    "array": frozenset(
+        {
+            *("zarr_format", "node_type", "attributes", "shape", "data_type", "chunk_grid"),
+            *("chunk_key_encoding", "fill_value", "codecs", "dimension_names"),
+        }
+    ),
+}
+"""Keys of a document of Zarr format 3 that every reader knows."""
+
 METADATA_KEYS = frozenset({DOCUMENT, ".zgroup", ".zarray", ".zattrs", ".zmetadata"})
 """Names that both Zarr formats keep for metadata; an object of that name would replace them."""
 
