@@ -27,7 +27,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "writing": ("writing.py",),
     "convert": ("convert.py",),
     "upgrade": ("upgrade.py", "10", "20", "50", "200", "800"),
-    "parallel": ("parallel.py",),
+    "parallel": ("parallel.py", "--megabytes", "768", "--repeats", "3"),
     "durable": ("durable.py",),
     "checksum": ("checksum.py",),
 }

@@ -6,8 +6,10 @@ import errno
 import os
 import shutil
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Literal
 
 from hdmf_zarr.stores import ByteStore, LocalByteStore
@@ -25,14 +27,15 @@ COPIED_TOGETHER = 16
 COPIED_AT_ONCE = 256 * 1024
 """Up to so many bytes a file is copied in less time than it takes to tell another thread."""
 
-MOST_THREADS = 4
-"""That copy files; more than there are cores stand in the way of who writes the metadata meanwhile."""
+MOST_THREADS = 3
+"""That copy files, beside the caller."""
 
 
 class ChunkMover:
     """Brings chunks into a store, beside whatever else its caller does.
 
-    Large files are copied by threads: the system does it, and the caller can write metadata meanwhile.
+    Large files are copied by threads: the system does it, and the caller can write metadata meanwhile, with
+    a core of its own. When it has finished, it copies as well.
 
     Parameters
     ----------
@@ -45,9 +48,11 @@ class ChunkMover:
         self.way = way
         self._can_clone = sys.platform.startswith("linux")
         self._pool = ThreadPoolExecutor(
-            min(MOST_THREADS, n_cores()), thread_name_prefix="hdmf-zarr-chunks"
+            min(MOST_THREADS, max(n_cores() - 1, 1)), thread_name_prefix="hdmf-zarr-chunks"
         )
-        self._moving: list[Future[int] | int] = []
+        self._waiting: deque[Callable[[], int]] = deque()
+        self._moving: list[Future[int]] = []
+        self._n_moved = 0
 
     def start(
         self,
@@ -66,7 +71,7 @@ class ChunkMover:
             return keys
         for first in range(0, len(keys), COPIED_TOGETHER):
             batch = keys[first : first + COPIED_TOGETHER]
-            self._moving.append(self._pool.submit(_move_values, source, destination, batch))
+            self._begin(partial(_move_values, source, destination, batch))
         return keys
 
     def finish(self) -> Iterator[int]:
@@ -78,20 +83,37 @@ class ChunkMover:
             The first failure; what has not begun is not begun any more.
         """
         try:
+            yield self._n_moved
+            while self._waiting:
+                yield self._move_next()
             for step in self._moving:
-                yield step if isinstance(step, int) else step.result()
+                yield step.result()
         finally:
             self.stop()
 
     def stop(self) -> None:
         """Begin nothing more, and wait for what has begun."""
+        self._waiting.clear()
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _begin(self, step: Callable[[], int]) -> None:
+        """Leave a step to whoever is free first."""
+        self._waiting.append(step)
+        self._moving.append(self._pool.submit(self._move_next))
+
+    def _move_next(self) -> int:
+        """Take the next step; return the bytes that it brought, 0 if others have taken all of them."""
+        try:
+            step = self._waiting.popleft()
+        except IndexError:
+            return 0
+        return step()
 
     def _start_file(self, source: str, target: str) -> None:
         if self.way == "link" or os.stat(source).st_size <= COPIED_AT_ONCE:
-            self._moving.append(self._move_file(source, target))
+            self._n_moved += self._move_file(source, target)
         else:
-            self._moving.append(self._pool.submit(self._move_file, source, target))
+            self._begin(partial(self._move_file, source, target))
 
     def _move_file(self, source: str, target: str) -> int:
         if self.way == "link":
