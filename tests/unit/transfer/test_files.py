@@ -42,7 +42,7 @@ def test_the_caller_copies_what_no_thread_has_begun(stores: tuple[ByteStore, Byt
     mover = ChunkMover()
     gate = threading.Event()
     for _ in range(MOST_THREADS):
-        mover._pool.submit(gate.wait)
+        mover._pool.submit(gate.wait, 10)
     keys = start(mover, old, new)
     finishing = mover.finish()
     at_once, by_caller = next(finishing), [next(finishing), next(finishing)]
@@ -60,7 +60,7 @@ def test_nothing_is_begun_after_a_failure(
     mover = ChunkMover()
     gate = threading.Event()
     for _ in range(MOST_THREADS):
-        mover._pool.submit(gate.wait)
+        mover._pool.submit(gate.wait, 10)
     start(mover, old, new)
 
     def refused(*_: object) -> int:
