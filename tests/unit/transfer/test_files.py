@@ -41,12 +41,12 @@ def test_the_caller_copies_what_no_thread_has_begun(stores: tuple[ByteStore, Byt
     old, new = stores
     mover = ChunkMover()
     gate = threading.Event()
-    for _ in range(MOST_THREADS):
-        mover._pool.submit(gate.wait, 10)
+    threads = [mover._pool.submit(gate.wait, 10) for _ in range(MOST_THREADS)]
     keys = start(mover, old, new)
     finishing = mover.finish()
     at_once, by_caller = next(finishing), [next(finishing), next(finishing)]
     assert at_once == sum(size for size in SIZES if size <= COPIED_AT_ONCE)
+    assert not any(thread.done() for thread in threads)
     assert sorted(by_caller) == [size for size in SIZES if size > COPIED_AT_ONCE]
     assert new.get_many(keys) == old.get_many(keys)
     gate.set()
