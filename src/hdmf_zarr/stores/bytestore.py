@@ -260,6 +260,10 @@ _BINARY = getattr(os, "O_BINARY", 0)
 """Of Windows, which translates line ends else."""
 
 
+READ_ON_BYTES = 2**20
+"""That are asked for where a file is longer than it had said."""
+
+
 def _read_file(path: str) -> bytes:
     """Return what a file holds: three calls of the system, where a file object takes six."""
     descriptor = os.open(path, os.O_RDONLY | _BINARY)
@@ -268,7 +272,7 @@ def _read_file(path: str) -> bytes:
         parts = [os.read(descriptor, size + 1)]
         end = len(parts[0])
         while end != size and parts[-1]:  # it has changed meanwhile, or is too large for one call
-            parts.append(os.read(descriptor, max(size - end, 0) + 1))
+            parts.append(os.read(descriptor, max(size - end + 1, READ_ON_BYTES)))
             end += len(parts[-1])
     finally:
         os.close(descriptor)

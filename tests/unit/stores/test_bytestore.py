@@ -75,3 +75,29 @@ def test_a_file_that_changes_while_it_is_read(
     found = open_bytestore(locate(tmp_path), read_only=True).get("file")
     monkeypatch.undo()
     assert found == path.read_bytes()
+
+
+@pytest.mark.parametrize("n_bytes", [10, 3 * bytestore.READ_ON_BYTES])
+def test_a_file_that_grows_is_read_in_few_calls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_bytes: int
+) -> None:
+    path = tmp_path / "file"
+    path.touch()
+    fstat, read = os.fstat, os.read
+    calls = []
+
+    def grown(descriptor: int) -> os.stat_result:
+        asked = fstat(descriptor)
+        path.write_bytes(bytes(n_bytes))
+        return asked
+
+    def counted(descriptor: int, size: int) -> bytes:
+        calls.append(size)
+        return read(descriptor, size)
+
+    monkeypatch.setattr(bytestore.os, "fstat", grown)
+    monkeypatch.setattr(bytestore.os, "read", counted)
+    found = open_bytestore(locate(tmp_path), read_only=True).get("file")
+    monkeypatch.undo()
+    assert found == bytes(n_bytes)
+    assert len(calls) <= 3 + n_bytes // bytestore.READ_ON_BYTES
