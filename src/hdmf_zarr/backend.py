@@ -759,7 +759,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
                 execution.carry_out(plan)
                 execution.progress = no_progress
                 if to_cache:
-                    write_specifications(execution, to_cache)
+                    write_specifications(execution.hierarchy, to_cache)
             for written in plan.builders:
                 self._written_builders.set_written(written)
             self._flush_pending(warn=False)

@@ -196,6 +196,24 @@ def test_objects_as_json(shape: Any, data: Any) -> None:
     assert chain.encode(values) == written
 
 
+def test_json_of_bytes_is_that_of_zarr() -> None:
+    document = document_of(VariableLengthBytes(), (2,), [VLenBytesCodec(), JSONObjectsCodec()])
+    encoded, store = b'["one","two","|O",[2]]', MemoryStore()
+    compat.run(store.set(key_of((2,)), compat.to_buffer(encoded)))
+    chain = DirectChain.for_document(document)
+    assert chain is not None
+    assert chain.decode(encoded).tolist() == [b"one", b"two"]
+    assert zarrs_array(document, store)[...].tolist() == [b"one", b"two"]
+
+
+def test_json_of_what_is_compressed_is_no_text() -> None:
+    codecs = [VLenUTF8Codec(), ZstdCodec(level=1), JSONObjectsCodec()]
+    chain = DirectChain.for_document(document_of(VariableLengthUTF8(), (1,), codecs))
+    assert chain is not None
+    with pytest.raises(ChunkError):
+        chain.decode(b'["one","|O",[1]]')
+
+
 NUMBERS = np.arange(200, dtype="int32").reshape(20, 10)
 
 

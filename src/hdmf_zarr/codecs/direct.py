@@ -153,6 +153,10 @@ class DirectChain:
         return self._is_plain and (not self._steps or isinstance(self._steps[0], _Blosc))
 
     @property
+    def _holds_text(self) -> bool:
+        return isinstance(self._objects, VLenUTF8)
+
+    @property
     def _is_plain(self) -> bool:
         """Whether elements are stored as they are in memory."""
         return self._order is None and self._stored == self.dtype
@@ -211,6 +215,8 @@ class DirectChain:
             reversed(self._limits(len(encoded))[: len(self._steps)]),
             strict=True,
         ):
+            if step is self._steps[0] and isinstance(step, _Objects) and self._holds_text:
+                return step.elements(encoded)  # which the serializer would give
             encoded = step.decode(encoded, limit)
         if self._stored is None:
             return self._decode_objects(encoded)
@@ -553,9 +559,11 @@ class _Objects:
         return self._codec.encode_texts(VLenUTF8().decode(given).reshape(self._shape))
 
     def decode(self, encoded: Buffer, _limit: int | None) -> Buffer:
-        return bytes(
-            VLenUTF8().encode(self._codec.decode_texts(bytes(encoded), self._shape).ravel())
-        )
+        return bytes(VLenUTF8().encode(self.elements(encoded).ravel()))
+
+    def elements(self, encoded: Buffer) -> npt.NDArray[Any]:
+        """Return what `decode` gives, as objects of ``str``."""
+        return self._codec.decode_texts(bytes(encoded), self._shape)
 
     def largest(self, size: int) -> int:
         return size  # never asked: text has no limit

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.stores.bytestore import ByteStore
@@ -55,14 +54,9 @@ class OpenAppend:
         self.bytestore.set(JOURNAL, encode_journal(before, replaced, commit))
         self.is_enough = True
 
-    @contextmanager
-    def attempt(self) -> Iterator[None]:
+    def attempt(self) -> _Attempt:
         """Change something in the store; where that fails, what it has left is looked for later."""
-        try:
-            yield
-        except BaseException:
-            self.has_failed = True
-            raise
+        return _Attempt(self)
 
     def settle(self) -> None:
         """Let the journal say that the changes are not undone any more; what is obsolete can go."""
@@ -96,3 +90,17 @@ class OpenAppend:
             else:
                 self.bytestore.set(key, encoded)
         self._kept = {}
+
+
+class _Attempt:
+    """Notes a failure; not a generator, which takes as long as the small write that it watches."""
+
+    def __init__(self, append: OpenAppend) -> None:
+        self._append = append
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._append.has_failed = True

@@ -76,6 +76,10 @@ class ByteStore(Protocol):
         """Number of keys below a prefix, and their bytes."""
 
 
+CheckSize = Callable[[int], None]
+"""Raises for a number of bytes that is too large."""
+
+
 class LocalByteStore:
     """A folder of this machine."""
 
@@ -118,9 +122,17 @@ class LocalByteStore:
             )
         return f"{self.root}/{key}"
 
-    def get(self, key: str) -> bytes | None:
+    def get(self, key: str, check_size: CheckSize | None = None) -> bytes | None:
+        """Value of a key, or None where there is none.
+
+        Parameters
+        ----------
+        key : str
+        check_size : callable, optional
+            Told how many bytes it has before it is read.
+        """
         try:
-            return _read_file(self._file(key))
+            return _read_file(self._file(key), check_size)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
 
@@ -153,10 +165,7 @@ class LocalByteStore:
         self._refuse_read_only(key)
         path = self._file(key)
         if self.is_unseen:
-            folder = os.path.dirname(path)
-            if folder not in self._made:
-                _make_folder(folder)
-                self._made.add(folder)
+            self._make_folder(os.path.dirname(path))
             _write_file(path, value)
             return
         temporary = f"{path}.{uuid.uuid4().hex}.partial"
@@ -166,6 +175,19 @@ class LocalByteStore:
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
+
+    def make_folder(self, prefix: str) -> str:
+        """Make a folder for keys, and those that lead to it; return its path."""
+        self._refuse_read_only(prefix)
+        folder = self._file(prefix)
+        self._make_folder(folder)
+        return folder
+
+    def _make_folder(self, folder: str) -> None:
+        if self.is_unseen and folder in self._made:
+            return
+        _make_folder(folder)
+        self._made.add(folder)
 
     def copy(self, key: str, new_key: str) -> None:
         self._refuse_read_only(new_key)
@@ -264,11 +286,13 @@ READ_ON_BYTES = 2**20
 """That are asked for where a file is longer than it had said."""
 
 
-def _read_file(path: str) -> bytes:
+def _read_file(path: str, check_size: CheckSize | None = None) -> bytes:
     """Return what a file holds: three calls of the system, where a file object takes six."""
     descriptor = os.open(path, os.O_RDONLY | _BINARY)
     try:
         size = os.fstat(descriptor).st_size
+        if check_size is not None:
+            check_size(size)
         parts = [os.read(descriptor, size + 1)]
         end = len(parts[0])
         while end != size and parts[-1]:  # it has changed meanwhile, or is too large for one call

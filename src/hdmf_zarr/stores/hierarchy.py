@@ -6,8 +6,8 @@ import logging
 import math
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 import zarr
@@ -500,11 +500,9 @@ class Hierarchy:
         if self.is_live:
             self.open_append.begin(is_consolidated_true=self._is_consolidated_true)
 
-    @contextmanager
-    def attempt(self) -> Iterator[None]:
+    def attempt(self) -> AbstractContextManager[None]:
         """Change something in the store; where that fails, what it has left is looked for later."""
-        with self.open_append.attempt():
-            yield
+        return self.open_append.attempt()
 
     def settle(self) -> None:
         """Let the journal say that the changes are not undone any more; what is obsolete can go."""

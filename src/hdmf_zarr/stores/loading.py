@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +26,7 @@ from hdmf_zarr.stores.documents import (
 from hdmf_zarr.stores.journal import JOURNAL
 from hdmf_zarr.stores.names import DOCUMENT, METADATA_KEYS
 from hdmf_zarr.stores.stamps import HeldFolder, Stamp, hold_folder, stamp_of
+from hdmf_zarr.stores.system import collection_paused
 
 logger = logging.getLogger(__name__)
 
@@ -74,11 +74,10 @@ def load_documents(bytestore: ByteStore, *, consolidated: bool) -> Loaded:
     ------
     NotAStoreError, MetadataError, UnsupportedFormatError
     """
-    _check_sizes(bytestore, [DOCUMENT, format2.CONSOLIDATED])
     folder = hold_folder(bytestore)
     stamp = stamp_of(bytestore, folder)
     try:
-        encoded = bytestore.get(DOCUMENT)
+        encoded = _get_documents(bytestore, [DOCUMENT]).get(DOCUMENT)
     except PermissionError as error:  # see `_of_root`, which is asked for the others
         logger.debug("%s: %s", bytestore.location.uri, error)
         encoded = None
@@ -95,13 +94,13 @@ def _of_root(bytestore: ByteStore, keys: list[str]) -> dict[str, bytes]:
     forbidden.
     """
     try:
-        return bytestore.get_many(keys)
+        return _get_documents(bytestore, keys)
     except PermissionError as error:
         refused = error  # by one of them
     found: dict[str, bytes] = {}
     for key in keys:
         try:
-            found |= bytestore.get_many([key])
+            found |= _get_documents(bytestore, [key])
         except PermissionError as error:
             refused = error
     if not found:
@@ -146,6 +145,7 @@ def _is_same(entries: JSON, nodes: Mapping[str, dict[str, JSON]]) -> bool:
     )
 
 
+@collection_paused()
 def _parse_root(bytestore: ByteStore, encoded: bytes) -> dict[str, JSON]:
     uri = bytestore.location.uri
     root = parse(encoded, f"{uri}:/{DOCUMENT}")
@@ -175,17 +175,17 @@ def _discovered(bytestore: ByteStore) -> dict[str, dict[str, JSON]]:
             "listed"
         )
     keys = [key for key in listed if key != DOCUMENT]
-    _check_sizes(bytestore, keys)
     return _checked_nodes(_parsed_nodes(bytestore, keys), uri)
 
 
 def _parsed_nodes(bytestore: ByteStore, keys: Iterable[str]) -> dict[str, dict[str, JSON]]:
     uri = bytestore.location.uri
-    found = bytestore.get_many(keys)
-    return {
-        key.removesuffix("/" + DOCUMENT): parse(encoded, f"{uri}:/{key}")
-        for key, encoded in sorted(found.items())
-    }
+    found = _get_documents(bytestore, keys)
+    with collection_paused():
+        return {
+            key.removesuffix("/" + DOCUMENT): parse(encoded, f"{uri}:/{key}")
+            for key, encoded in sorted(found.items())
+        }
 
 
 def _checked_nodes(entries: JSON, uri: str) -> dict[str, dict[str, JSON]]:
@@ -221,7 +221,8 @@ def _load_format2(bytestore: ByteStore, *, consolidated: bool) -> Loaded:
     if format2.ARRAY in found:
         raise NotAStoreError(f"{uri} holds a Zarr array at its root, not a group")
     held = found.get(format2.CONSOLIDATED, b"{}")
-    entries = parse_or_empty(held, f"{uri}:/{format2.CONSOLIDATED}").get("metadata")
+    with collection_paused():
+        entries = parse_or_empty(held, f"{uri}:/{format2.CONSOLIDATED}").get("metadata")
     loaded = Loaded(documents={}, zarr_format=2)
     loaded.was_consolidated = format2.CONSOLIDATED in found
     loaded.is_consolidated = consolidated and isinstance(entries, dict)
@@ -235,7 +236,8 @@ def _load_format2(bytestore: ByteStore, *, consolidated: bool) -> Loaded:
         loaded.is_consolidated_true = entries == own
         entries = own
     assert isinstance(entries, dict)
-    loaded.documents = format2.node_documents(inside(entries, uri, is_key=True))
+    with collection_paused():
+        loaded.documents = format2.node_documents(inside(entries, uri, is_key=True))
     for path, document in loaded.documents.items():
         check_node(path, document, f"{uri}:/{path}")
     if "" not in loaded.documents:
@@ -253,14 +255,14 @@ def _entries_of_nodes(bytestore: ByteStore) -> dict[str, JSON]:
     except PermissionError as error:
         logger.debug("%s cannot be listed: %s", bytestore.location.uri, error)
         return {}
-    _check_sizes(bytestore, keys)
     return _parsed_entries(bytestore, keys)
 
 
 def _parsed_entries(bytestore: ByteStore, keys: Iterable[str]) -> dict[str, JSON]:
     uri = bytestore.location.uri
-    encoded = bytestore.get_many(keys)
-    return {key: parse_or_empty(encoded[key], f"{uri}:/{key}") for key in sorted(encoded)}
+    encoded = _get_documents(bytestore, keys)
+    with collection_paused():
+        return {key: parse_or_empty(encoded[key], f"{uri}:/{key}") for key in sorted(encoded)}
 
 
 def specification_documents(bytestore: ByteStore, base: str) -> dict[str, dict[str, JSON]]:
@@ -334,13 +336,20 @@ def _is_read_only(bytestore: ByteStore) -> bool:
     return bytestore.zarr_store.read_only
 
 
-def _check_sizes(bytestore: ByteStore, keys: Iterable[str]) -> None:
-    """Raise `MetadataError` before a document of a local store is read that is too large."""
+def _get_documents(bytestore: ByteStore, keys: Iterable[str]) -> dict[str, bytes]:
+    """Return the documents that there are.
+
+    Raises
+    ------
+    MetadataError
+        Before one of a local store is read that is too large.
+    """
     if not isinstance(bytestore, LocalByteStore):
-        return
+        return bytestore.get_many(keys)
+    found = {}
     for key in keys:
-        try:
-            n_bytes = os.stat(f"{bytestore.root}/{key}").st_size
-        except OSError:
-            continue  # which is told where it is read
-        limits.check_document_size(n_bytes, f"{bytestore.location.uri}:/{key}")
+        where = f"{bytestore.location.uri}:/{key}"
+        encoded = bytestore.get(key, partial(limits.check_document_size, where=where))
+        if encoded is not None:
+            found[key] = encoded
+    return found

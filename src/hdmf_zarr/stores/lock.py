@@ -63,19 +63,22 @@ def leftovers_beside(store: Path, *, lock: bool = False) -> list[Path]:
 
     Nothing of a dead writer differs from that of a living one: ask `writer_of` first, or hold the lock.
     """
-    pattern = re.compile(rf"\.{re.escape(store.name)}\.[0-9a-f]{{12}}\.(partial|old)")
+    start = f".{store.name}."
     found = [
-        path
-        for path in _entries(store.parent)
-        if pattern.fullmatch(path.name) or (lock and path == lock_path(store))
+        name
+        for name in _names(store.parent)
+        if name.startswith(start)
+        and (_LEFTOVER.fullmatch(name, len(start)) or (lock and name == lock_path(store).name))
     ]
-    return sorted(found)
+    return [store.parent / name for name in sorted(found)]
 
 
-def _entries(folder: Path) -> list[Path]:
+_LEFTOVER = re.compile(r"[0-9a-f]{12}\.(partial|old)")
+
+
+def _names(folder: Path) -> list[str]:
     try:
-        with os.scandir(folder) as entries:
-            return [folder / entry.name for entry in entries if entry.name.startswith(".")]
+        return os.listdir(folder)  # noqa: PTH208 - thousands may lie beside it
     except OSError:
         return []
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import errno
+import logging
 import os
 import shutil
-import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,12 +14,9 @@ from typing import Literal
 from hdmf_zarr.stores import ByteStore, LocalByteStore
 from hdmf_zarr.stores.system import n_cores
 
+logger = logging.getLogger(__name__)
+
 Way = Literal["copy", "link"]
-
-_FICLONE = 0x40049409
-"""Linux: let a file share the blocks of another one until either is written."""
-
-_NO_CLONES = {errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS}
 
 COPIED_TOGETHER = 16
 
@@ -46,7 +42,6 @@ class ChunkMover:
 
     def __init__(self, way: Way = "copy") -> None:
         self.way = way
-        self._can_clone = sys.platform.startswith("linux")
         self._pool = ThreadPoolExecutor(
             min(MOST_THREADS, max(n_cores() - 1, 1)), thread_name_prefix="hdmf-zarr-chunks"
         )
@@ -65,7 +60,7 @@ class ChunkMover:
         keys = [key for key in source.list_prefix(path) if is_chunk(key.removeprefix(path + "/"))]
         if isinstance(source, LocalByteStore) and isinstance(destination, LocalByteStore):
             for folder in {key.rpartition("/")[0] for key in keys}:
-                os.makedirs(f"{destination.root}/{folder}", exist_ok=True)
+                destination.make_folder(folder)
             for key in keys:
                 self._start_file(f"{source.root}/{key}", f"{destination.root}/{key}")
             return keys
@@ -116,25 +111,44 @@ class ChunkMover:
             self._begin(partial(self._move_file, source, target))
 
     def _move_file(self, source: str, target: str) -> int:
-        if self.way == "link":
-            os.link(source, target)
-        elif not (self._can_clone and self._clone(source, target)):
+        if self.way == "copy":
+            return _copy_file(source, target)
+        os.link(source, target)
+        return os.stat(target).st_size
+
+
+def _copy_file(source: str, target: str) -> int:
+    """Copy a file, as a clone where the file system has such; return its bytes."""
+    if not _copied_by_system(source, target):
+        try:
             shutil.copyfile(source, target)
-        return os.stat(source).st_size
+        except OSError as error:
+            if error.filename is None:  # as of a full disk
+                raise OSError(error.errno, error.strerror, target) from error
+            raise
+    return os.stat(target).st_size
 
-    def _clone(self, source: str, target: str) -> bool:
-        import fcntl
 
-        with open(source, "rb") as old, open(target, "wb") as new:
-            try:
-                fcntl.ioctl(new.fileno(), _FICLONE, old.fileno())
-            except OSError as error:
-                if error.errno not in _NO_CLONES:
-                    raise
-                # Asked once: a file system without clones has none for the next file either.
-                self._can_clone = False
-                return False
-        return True
+def _copied_by_system(source: str, target: str) -> bool:
+    """Whether Linux has copied a file in one call, which clones it where that can be done."""
+    if not hasattr(os, "copy_file_range"):
+        return False
+    old = os.open(source, os.O_RDONLY)
+    try:
+        new = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        try:
+            remaining = os.fstat(old).st_size
+            # Some file systems say of every file that nothing is to be copied.
+            while remaining and (count := os.copy_file_range(old, new, remaining)):
+                remaining -= count
+        finally:
+            os.close(new)
+    except OSError as error:  # between two file systems; any other is told by who copies then
+        logger.debug("%s is not copied by the system: %s", source, error)
+        return False
+    finally:
+        os.close(old)
+    return not remaining
 
 
 def _move_values(source: ByteStore, destination: ByteStore, keys: list[str]) -> int:

@@ -14,14 +14,14 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from hdmf_zarr.codecs.objects import OBJECT_CODECS
-from hdmf_zarr.convention import JSON, SELF, Link, Reference, convention_for_format
+from hdmf_zarr.convention import JSON, SELF, ArrayHeader, Link, Reference, convention_for_format
 from hdmf_zarr.convention.unified import (
     ATTRIBUTE_TYPES,
     SPECIFICATION_GROUP,
@@ -38,7 +38,6 @@ from hdmf_zarr.errors import (
     StoreNotFoundError,
 )
 from hdmf_zarr.read.specifications import read_specifications
-from hdmf_zarr.read.tree import open_array
 from hdmf_zarr.stores import (
     DOCUMENT,
     ByteStore,
@@ -52,10 +51,12 @@ from hdmf_zarr.stores import (
     options_of_each,
     relative_source,
 )
-from hdmf_zarr.stores.array import HDMFZarrArray
+from hdmf_zarr.stores.array import HDMFZarrArray, array_of_node
+from hdmf_zarr.stores.element_types import element_type_of_array
 from hdmf_zarr.stores.format2 import BROKEN, CONSOLIDATED, NATIVE, NODE_DOCUMENTS
 from hdmf_zarr.stores.lock import WriterLock
 from hdmf_zarr.stores.presence import count_chunks, count_keys, grid_of, stored_chunks, with_count
+from hdmf_zarr.stores.system import collection_paused
 from hdmf_zarr.stores.together import stored_together
 from hdmf_zarr.transfer.files import ChunkMover, Way
 from hdmf_zarr.write.layout import LayoutRequest, decide_layout
@@ -293,18 +294,42 @@ class _Upgrader:
 
     def run(self) -> None:
         """Write every node but the root's document, which is the commit."""
-        specifications = read_specifications(self.old)
+        self.old.find_specifications()
+        with self._collection_paused():
+            to_rewrite = self._keep_nodes()
+        for path, (array, reason) in to_rewrite.items():
+            with self._told_where(path):
+                self._rewrite(path, array)
+            self.report.rewritten[path] = reason
+        self.report.rewritten = dict(sorted(self.report.rewritten.items()))
+        if specifications := read_specifications(self.old):
+            write_specifications(self.new, specifications)
+        self._finish_moving()
+
+    def _collection_paused(self) -> AbstractContextManager[None]:
+        """Not where chunks come and go through an event loop meanwhile."""
+        stores = self.old.bytestore, self.new.bytestore
+        is_local = all(isinstance(store, LocalByteStore) for store in stores)
+        return collection_paused() if is_local else nullcontext()
+
+    def _keep_nodes(self) -> dict[str, tuple[HDMFZarrArray, str]]:
+        """Write the nodes of which only the document changes; return the arrays of the others, and why."""
+        to_rewrite = {}
         base = self.old.specification_path
         for path in sorted(self.old.documents):
             if base is not None and (path == base or path.startswith(base + "/")):
                 self.report.rewritten |= {path: "a specification"} if self._is_array(path) else {}
-            elif self._is_array(path):
-                self._upgrade_array(path)
-            else:
+            elif not self._is_array(path):
                 self.new.set_document(path, group_document(self._attributes(path)))
-        if specifications:
-            write_specifications(self._execution, specifications)
-        self._finish_moving()
+            else:
+                with self._told_where(path):
+                    array, header = self._array(path)
+                    reason = self._reason_to_rewrite(array, self.old.documents[path])
+                    if reason is None:
+                        self._keep(path, array, header)
+                    else:
+                        to_rewrite[path] = array, reason
+        return to_rewrite
 
     def _finish_moving(self) -> None:
         if self.mover is None:
@@ -319,21 +344,21 @@ class _Upgrader:
 
     # -- arrays ----------------------------------------------------------------------------------
 
-    def _upgrade_array(self, path: str) -> None:
+    @contextmanager
+    def _told_where(self, path: str) -> Iterator[None]:
+        where = f"{self.old.uri}:/{path}"
+        try:
+            yield
+        except HDMFZarrError as error:
+            raise error if where in str(error) else type(error)(f"{where}: {error}") from error
+
+    def _array(self, path: str) -> tuple[HDMFZarrArray, ArrayHeader]:
         document = self.old.documents[path]
         if BROKEN in document:
             raise MetadataError(f"{self.old.uri}:/{path}: {document[BROKEN]}")
-        try:
-            array = open_array(self.old, path)
-            reason = self._reason_to_rewrite(array, document)
-            if reason is None:
-                self._keep(path, array, document)
-            else:
-                self._rewrite(path, array)
-                self.report.rewritten[path] = reason
-        except HDMFZarrError as error:
-            where = f"{self.old.uri}:/{path}"
-            raise error if where in str(error) else type(error)(f"{where}: {error}") from error
+        header = self.old.convention.decode_header(self.old.attributes(path))
+        element = element_type_of_array(document, header)
+        return array_of_node(self.old, path, header, element), header
 
     def _reason_to_rewrite(self, array: HDMFZarrArray, document: Mapping[str, Any]) -> str | None:
         if array.is_restored:
@@ -346,8 +371,8 @@ class _Upgrader:
             return "text stored as bytes"
         return None
 
-    def _keep(self, path: str, array: HDMFZarrArray, document: Mapping[str, Any]) -> None:
-        header = self.old.convention.decode_header(self.old.attributes(path))
+    def _keep(self, path: str, array: HDMFZarrArray, header: ArrayHeader) -> None:
+        document = self.old.documents[path]
         shape = () if header.scalar else array.shape
         chunks = document["chunk_grid"]["configuration"]["chunk_shape"]
         grid = {"chunk_shape": [] if header.scalar else chunks}

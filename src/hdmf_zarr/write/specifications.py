@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -13,15 +13,15 @@ from hdmf.spec import NamespaceCatalog, SpecWriter
 
 from hdmf_zarr.codecs import CodecRequest
 from hdmf_zarr.codecs.objects import JSONObjectsCodec
-from hdmf_zarr.convention import ArrayHeader, convention_for_format
+from hdmf_zarr.convention import JSON, ArrayHeader, convention_for_format
 from hdmf_zarr.convention.unified import SPECIFICATION_GROUP, SPECIFICATION_LOCATION
 from hdmf_zarr.dtypes import TEXT, stored_dtype
-from hdmf_zarr.stores import group_document
+from hdmf_zarr.elements import encode_elements
+from hdmf_zarr.stores import Hierarchy, compat, group_document
+from hdmf_zarr.stores.chunk_keys import chunk_key
+from hdmf_zarr.stores.presence import with_count
 from hdmf_zarr.write.layout import LayoutRequest, decide_layout
-from hdmf_zarr.write.plan import ArrayPlan
-from hdmf_zarr.write.sources import MemorySource
 from hdmf_zarr.write.storage import storage_of_format
-from hdmf_zarr.write.tree import Execution
 
 Specifications = dict[str, dict[str, dict[str, str]]]
 """Namespace -> version -> source -> JSON text."""
@@ -59,12 +59,11 @@ def specifications_of_catalog(
 
 
 def write_specifications(
-    execution: Execution, specifications: Mapping[str, Mapping[str, Mapping[str, str]]]
+    hierarchy: Hierarchy, specifications: Mapping[str, Mapping[str, Mapping[str, str]]]
 ) -> None:
     """Write the specifications that the store does not have, and where they are."""
-    hierarchy = execution.hierarchy
     base = hierarchy.specification_path or SPECIFICATION_GROUP
-    _ensure_group(execution, base)
+    _ensure_group(hierarchy, base)
     texts = {
         f"{base}/{namespace}/{version}/{source}": text
         for namespace, versions in specifications.items()
@@ -72,34 +71,27 @@ def write_specifications(
         if f"{base}/{namespace}/{version}" not in hierarchy
         for source, text in sources.items()
     }
-    # Every text has the same layout and the same document: they are made once.
-    plan = _text_plan(hierarchy.zarr_format)
+    document = _text_document(hierarchy.zarr_format)
+    chunk = chunk_key(document["chunk_key_encoding"], (0,) * len(document["shape"]))
     for path, text in texts.items():
-        _ensure_group(execution, path.rpartition("/")[0])
-        execution.write_array(replace(plan, path=path, source=_text_source(text)))
-        if plan.document is None:
-            plan = replace(plan, document={**hierarchy.documents[path], "attributes": {}})
+        _ensure_group(hierarchy, path.rpartition("/")[0])
+        encoded = encode_elements(np.asarray(text, dtype=object), TEXT)
+        hierarchy.bytestore.set(f"{path}/{chunk}", compat.encode_scalar(document, encoded))
+        hierarchy.set_document(path, dict(document))
     root = hierarchy.documents[""]
     attributes = dict(root.get("attributes") or {})
     attributes.setdefault(SPECIFICATION_LOCATION, SPECIFICATION_GROUP)
     hierarchy.set_document("", {**root, "attributes": attributes})
 
 
-def _ensure_group(execution: Execution, path: str) -> None:
-    parts = path.split("/")
-    for depth in range(1, len(parts) + 1):
-        parent = "/".join(parts[:depth])
-        if parent not in execution.hierarchy:
-            execution.hierarchy.set_document(parent, group_document({}))
+def _ensure_group(hierarchy: Hierarchy, path: str) -> None:
+    if path and path not in hierarchy:
+        _ensure_group(hierarchy, path.rpartition("/")[0])
+        hierarchy.set_document(path, group_document({}))
 
 
-def _text_source(text: str) -> MemorySource:
-    value = np.empty((), dtype=object)
-    value[()] = text
-    return MemorySource(value, TEXT)
-
-
-def _text_plan(zarr_format: int) -> ArrayPlan:
+@cache
+def _text_document(zarr_format: int) -> dict[str, JSON]:
     """Of a scalar text; in format 2 as the JSON of hdmf-zarr 0.13, which is not compressed."""
     is_format2 = zarr_format == 2
     storage = storage_of_format(zarr_format)
@@ -111,15 +103,18 @@ def _text_plan(zarr_format: int) -> ArrayPlan:
         itemsize=1,
         fill_value="",
     )
-    header = storage.header(TEXT, is_scalar=True, names=None) if is_format2 else ArrayHeader()
-    return ArrayPlan(
-        path="",
-        element=TEXT,
-        data_type=stored_dtype(TEXT),
+    header = ArrayHeader()
+    if is_format2:
+        layout = layout.with_codecs((JSONObjectsCodec(is_text=True),))
+        header = storage.header(TEXT, is_scalar=True, names=None)
+    document = compat.array_document(
         shape=storage.scalar_shape,
-        layout=layout.with_codecs((JSONObjectsCodec(is_text=True),)) if is_format2 else layout,
-        attributes=convention_for_format(zarr_format).encode_header(header),
+        data_type=stored_dtype(TEXT),
+        chunk_grid_shape=layout.write_unit,
+        fill_value=layout.fill_value,
+        codecs=layout.codecs,
         dimension_names=None,
-        chunk_keys=storage.chunk_keys,
-        source=_text_source(""),
+        chunk_key_encoding=storage.chunk_keys,
     )
+    document["attributes"] = convention_for_format(zarr_format).encode_header(header)
+    return with_count(document, None, zarr_format=zarr_format)

@@ -166,7 +166,7 @@ def store_exists(location: Location) -> bool:
 
 def _is_store(path: Path) -> bool:
     names = (DOCUMENT, ".zgroup", ".zarray", ".zmetadata")
-    return any((path / name).exists() for name in names)
+    return any(os.path.exists(f"{path}/{name}") for name in names)
 
 
 def _clear(bytestore: ByteStore) -> None:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import tempfile
 import threading
 from pathlib import Path
 
 import pytest
 
 from hdmf_zarr.stores import ByteStore, locate, open_bytestore
-from hdmf_zarr.transfer.files import COPIED_AT_ONCE, MOST_THREADS, ChunkMover
+from hdmf_zarr.transfer.files import (
+    COPIED_AT_ONCE,
+    MOST_THREADS,
+    ChunkMover,
+    _copied_by_system,
+    _copy_file,
+)
 
 SIZES = [0, 1, COPIED_AT_ONCE, COPIED_AT_ONCE + 1, 3 * COPIED_AT_ONCE]
 
@@ -74,3 +82,64 @@ def test_nothing_is_begun_after_a_failure(
     large = sum(size > COPIED_AT_ONCE for size in SIZES)
     assert len(list(new.list_prefix("array"))) <= len(SIZES) - large + 1
     assert not mover._waiting
+
+
+# -- one file --------------------------------------------------------------------------------------
+
+
+def other_file_system(path: Path) -> Path:
+    """A folder that is on another file system, where this machine has one."""
+    for candidate in (Path("/dev/shm"), Path("/tmp"), Path("/var/tmp"), Path.cwd()):
+        if candidate.is_dir() and candidate.stat().st_dev != path.stat().st_dev:
+            return candidate
+    pytest.skip("there is one file system only")
+
+
+@pytest.mark.parametrize("size", [0, 1, 5000, COPIED_AT_ONCE + 1])
+def test_a_file_is_copied_over_what_was_there(tmp_path: Path, size: int) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(os.urandom(size))
+    target.write_bytes(b"x" * 2 * size)
+    assert _copy_file(str(source), str(target)) == size
+    assert target.read_bytes() == source.read_bytes()
+
+
+def test_a_file_is_copied_to_another_file_system(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(os.urandom(5000))
+    with tempfile.TemporaryDirectory(dir=other_file_system(tmp_path)) as folder:
+        target = Path(folder, "target")
+        assert not _copied_by_system(str(source), str(target))
+        assert _copy_file(str(source), str(target)) == 5000
+        assert target.read_bytes() == source.read_bytes()
+
+
+@pytest.mark.skipif(not hasattr(os, "copy_file_range"), reason="Linux has the call")
+@pytest.mark.parametrize(("counts", "by_system"), [([999] * 6, True), ([2000, 0], False)])
+def test_what_the_system_copies_in_parts_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, counts: list[int], *, by_system: bool
+) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(os.urandom(5000))
+    call, most = os.copy_file_range, iter(counts * 2)
+    monkeypatch.setattr(
+        os, "copy_file_range", lambda old, new, n: call(old, new, min(n, next(most)))
+    )
+    assert _copied_by_system(str(source), str(target)) is by_system
+    assert _copy_file(str(source), str(target)) == 5000
+    assert target.read_bytes() == source.read_bytes()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has the device")
+def test_a_full_disk_is_an_error(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(os.urandom(5000))
+    with pytest.raises(OSError, match="/dev/full") as raised:
+        _copy_file(str(source), "/dev/full")
+    assert raised.value.errno == errno.ENOSPC
+
+
+def test_a_source_that_is_gone_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="source"):
+        _copy_file(str(tmp_path / "source"), str(tmp_path / "target"))
+    assert not (tmp_path / "target").exists()
