@@ -132,10 +132,10 @@ def counted(
             io.write(nwbfile)
         original = LocalByteStore.get
 
-        def counting(self: LocalByteStore, key: str) -> bytes | None:
+        def counting(self: LocalByteStore, key: str, *args: Any) -> bytes | None:
             requests.start(key)
             try:
-                return original(self, key)
+                return original(self, key, *args)
             finally:
                 requests.end()
 

@@ -77,7 +77,7 @@ def load_documents(bytestore: ByteStore, *, consolidated: bool) -> Loaded:
     folder = hold_folder(bytestore)
     stamp = stamp_of(bytestore, folder)
     try:
-        encoded = _get_documents(bytestore, [DOCUMENT]).get(DOCUMENT)
+        encoded = _get_document(bytestore, DOCUMENT)
     except PermissionError as error:  # see `_of_root`, which is asked for the others
         logger.debug("%s: %s", bytestore.location.uri, error)
         encoded = None
@@ -336,8 +336,8 @@ def _is_read_only(bytestore: ByteStore) -> bool:
     return bytestore.zarr_store.read_only
 
 
-def _get_documents(bytestore: ByteStore, keys: Iterable[str]) -> dict[str, bytes]:
-    """Return the documents that there are.
+def _get_document(bytestore: ByteStore, key: str) -> bytes | None:
+    """Return a document, or None where there is none.
 
     Raises
     ------
@@ -345,11 +345,14 @@ def _get_documents(bytestore: ByteStore, keys: Iterable[str]) -> dict[str, bytes
         Before one of a local store is read that is too large.
     """
     if not isinstance(bytestore, LocalByteStore):
+        return bytestore.get(key)
+    where = f"{bytestore.location.uri}:/{key}"
+    return bytestore.get(key, partial(limits.check_document_size, where=where))
+
+
+def _get_documents(bytestore: ByteStore, keys: Iterable[str]) -> dict[str, bytes]:
+    """Return the documents that there are, see `_get_document`."""
+    if not isinstance(bytestore, LocalByteStore):
         return bytestore.get_many(keys)
-    found = {}
-    for key in keys:
-        where = f"{bytestore.location.uri}:/{key}"
-        encoded = bytestore.get(key, partial(limits.check_document_size, where=where))
-        if encoded is not None:
-            found[key] = encoded
-    return found
+    found = ((key, _get_document(bytestore, key)) for key in keys)
+    return {key: encoded for key, encoded in found if encoded is not None}
