@@ -30,6 +30,9 @@ BYTES_ELEMENT_KINDS = frozenset({"ascii", "isodatetime", "bytes"})
 """Kinds whose elements HDMF expects as ``bytes``, since HDF5 gives them so."""
 
 
+OBJECT_BYTES = 256
+"""Of a text or a reference in memory, roughly; a reference as JSON takes 170."""
+
 BYTES_TYPE = "variable_length_bytes"
 """Zarr data type of ``bytes``, and of text that is stored as such (in format 2)."""
 
@@ -58,6 +61,13 @@ class ElementType:
     def is_variable(self) -> bool:
         """Whether elements differ in size, so that a compound field needs a width from the data."""
         return self.kind not in ("number", "fixed_bytes", "compound")
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes that an element takes inside the package; of text, a guess."""
+        if self.kind == "compound":
+            return sum(field.memory_bytes for _, field in self.fields)
+        return OBJECT_BYTES if self.memory_dtype.hasobject else self.memory_dtype.itemsize
 
     @property
     def memory_dtype(self) -> np.dtype[Any]:

@@ -6,7 +6,10 @@ import json
 import shutil
 import sys
 import tarfile
+import tracemalloc
 import warnings
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +17,17 @@ import numcodecs
 import numpy as np
 import pytest
 from hdmf.build import DatasetBuilder, GroupBuilder, LinkBuilder, ReferenceBuilder
-from pynwb import NWBHDF5IO, validate
+from pynwb import NWBHDF5IO, get_manager, validate
 
-from hdmf_zarr import NWBZarrIO, NWBZarrV2IO, ZarrIO, ZarrV2IO, check, is_zarr_v2_file
+from hdmf_zarr import (
+    NWBZarrIO,
+    NWBZarrV2IO,
+    ZarrDataIO,
+    ZarrIO,
+    ZarrV2IO,
+    check,
+    is_zarr_v2_file,
+)
 from hdmf_zarr.cli import main
 from hdmf_zarr.errors import (
     MetadataError,
@@ -29,6 +40,8 @@ from hdmf_zarr.stores import LocalByteStore
 from hdmf_zarr.transfer import upgrade
 from tests.compare import differences
 from tests.integration.test_transactions import stop_after
+
+upgrading = import_module("hdmf_zarr.transfer.upgrade")  # the package has its function by that name
 
 ARCHIVES = sorted((Path(__file__).parents[1] / "data").glob("v0.*.tar.gz"))
 OLD = [archive for archive in ARCHIVES if "0.14" not in archive.name]
@@ -379,3 +392,58 @@ def test_options_of_storage_are_for_what_is_a_url(store, tmp_path, to_url):
         with pytest.raises(OptionError, match="are for URLs"):
             NWBZarrV2IO.convert_to_v3(store, tmp_path / "other.zarr", storage_options=options)
     remote.rm(f"/{name}.zarr", recursive=True)
+
+
+# -- memory ----------------------------------------------------------------------------------------
+
+
+def make_column(path: Path, kind: str, n_rows: int) -> None:
+    """Write a column that format 3 stores otherwise, in chunks of 500 rows."""
+    root = GroupBuilder("root")
+    target = DatasetBuilder("target", np.arange(3))
+    reference = ReferenceBuilder(target)
+    columns: dict[str, tuple[list[Any], Any]] = {
+        "bytes": ([b"%050d" % row for row in range(n_rows)], "ascii"),
+        "references": ([reference] * n_rows, "object"),
+        "compounds": (
+            [(row, "x" * (row % 7), reference) for row in range(n_rows)],
+            [
+                {"name": "a", "dtype": "int32", "doc": "number"},
+                {"name": "b", "dtype": "utf8", "doc": "text"},
+                {"name": "c", "dtype": "object", "doc": "reference"},
+            ],
+        ),
+    }
+    data, dtype = columns[kind]
+    root.set_dataset(target)
+    root.set_dataset(DatasetBuilder("data", ZarrDataIO(data, chunks=(500,)), dtype=dtype))
+    with ZarrIO(path, "w", manager=get_manager(), zarr_format=2) as io:
+        io.write_builder(root)
+
+
+@pytest.mark.parametrize("kind", ["bytes", "references", "compounds"])
+def test_what_is_written_anew_goes_through_in_parts(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hdmf_zarr.write.tree.BUFFER_BYTES", 2**19)
+    monkeypatch.setattr("hdmf_zarr.stores.cache.KEPT_BYTES", 2**18)
+    monkeypatch.setattr("hdmf_zarr.write.sources.MEASURED_ROWS", 1000)
+    monkeypatch.setattr("hdmf_zarr.write.sources.CHECKED_ROWS", 1000)
+    decide = upgrading.decide_layout
+    monkeypatch.setattr(
+        upgrading,
+        "decide_layout",
+        lambda request, **facts: decide(replace(request, chunks=(1000,)), **facts),
+    )
+    peaks = []
+    for n_rows in (2000, 4000, 16000):
+        old, new = tmp_path / f"old{n_rows}.zarr", tmp_path / f"new{n_rows}.zarr"
+        make_column(old, kind, n_rows)
+        tracemalloc.start()
+        report = upgrade(old, new)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert set(report.rewritten) == {"data"}
+        with ZarrIO(old, "r") as io, ZarrIO(new, "r") as upgraded:
+            assert list(differences(io.read_builder(), upgraded.read_builder())) == []
+    assert peaks[2] < 1.3 * peaks[1], peaks

@@ -27,8 +27,8 @@ from hdmf_zarr.convention.unified import (
     SPECIFICATION_GROUP,
     SPECIFICATION_LOCATION,
 )
-from hdmf_zarr.dtypes import BYTES_TYPE, TEXT, ElementType
-from hdmf_zarr.elements import bytes_where_not_text, field_widths
+from hdmf_zarr.dtypes import BYTES_TYPE, REFERENCE, TEXT, ElementType
+from hdmf_zarr.elements import bytes_where_not_text
 from hdmf_zarr.errors import (
     ChunkError,
     HDMFZarrError,
@@ -62,7 +62,7 @@ from hdmf_zarr.transfer.files import ChunkMover, Way
 from hdmf_zarr.write.layout import LayoutRequest, decide_layout
 from hdmf_zarr.write.plan import ArrayPlan
 from hdmf_zarr.write.queue import ZarrIODataChunkIteratorQueue
-from hdmf_zarr.write.sources import MemorySource, ZarrSource
+from hdmf_zarr.write.sources import ArraySource, MemorySource, ZarrSource, widths_of
 from hdmf_zarr.write.specifications import write_specifications
 from hdmf_zarr.write.storage import Format3Storage
 from hdmf_zarr.write.transaction import NewStore, check_replaceable, store_exists
@@ -413,18 +413,11 @@ class _Upgrader:
 
     def _rewrite(self, path: str, array: HDMFZarrArray) -> None:
         header = self.old.convention.decode_header(self.old.attributes(path))
-        source: Any = ZarrSource(array, self._retargeted)
-        element, shape = array.element_type, () if header.scalar else array.shape
-        if header.scalar or self.old.documents[path]["data_type"] == BYTES_TYPE:
-            values = np.asarray(source.read((slice(None),) * len(array.shape))).reshape(shape)
-            if element is TEXT and header.scalar and str(values[()]).startswith("{"):
-                element, values = self._scalar_reference(values)
-            source = MemorySource(values, bytes_where_not_text(element, values))
-            element = source.element
-        widths = {}
-        if element.kind == "compound":
-            widths = field_widths(source.read((slice(None),) * len(shape)), element)
-        stored = self._storage.stored_type(element, widths)
+        source: ArraySource = ZarrSource(array, self._retargeted)
+        if header.scalar:
+            source = self._scalar(source)
+        element, shape = source.element, source.shape
+        stored = self._storage.stored_type(element, widths_of(source))
         layout = decide_layout(
             LayoutRequest(),
             element=element,
@@ -447,13 +440,15 @@ class _Upgrader:
             )
         )
 
-    def _scalar_reference(self, values: Any) -> tuple[ElementType, Any]:
-        from hdmf_zarr.dtypes import REFERENCE
-
+    def _scalar(self, source: ArraySource) -> MemorySource:
+        """The one element of an array of format 2, where it has a dimension."""
+        values = source.read((slice(None),) * len(source.shape)).reshape(())
+        if source.element is not TEXT or not str(values[()]).startswith("{"):
+            return MemorySource(values, bytes_where_not_text(source.element, values))
         reference = self.old.convention.decode_element(str(values[()]))
         text = np.empty((), dtype=object)
         text[()] = "" if reference is None else self._retargeted(reference)
-        return REFERENCE, text
+        return MemorySource(text, REFERENCE)
 
     def _header(self, element: ElementType, shape: tuple[int, ...]) -> dict[str, JSON]:
         header = self._storage.header(element, is_scalar=not shape, names=None)

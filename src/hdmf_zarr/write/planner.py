@@ -53,7 +53,6 @@ from hdmf_zarr.elements import (
     check_storable,
     encode_elements,
     encoded_size,
-    field_widths,
     first_leaf,
     infer_element_type,
     nested_shape,
@@ -106,6 +105,7 @@ from hdmf_zarr.write.sources import (
     ZarrSource,
     note_begun,
     was_begun,
+    widths_of,
 )
 from hdmf_zarr.write.storage import storage_of_format
 from hdmf_zarr.write.zarr_chunks import ZarrChunks
@@ -118,9 +118,6 @@ ExternalLinks = Literal["follow", "keep"]
 
 CONVERTED_SUFFIX = ".zarr"
 """Of the store to which an HDF5 file is converted, after the name of the file."""
-
-MEASURED_ROWS = 65536
-"""Rows of a lazy text column that are held at once to find how long its text is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -1008,7 +1005,7 @@ class _Planner:
         self.storage.check_shards(request.shards)
         iterator = source.iterator if isinstance(source, IteratorSource) else None
         is_read = not isinstance(source, (IteratorSource, RawSource))
-        widths = _widths(source) if is_read else {}  # type: ignore[arg-type]
+        widths = widths_of(source) if is_read else {}  # type: ignore[arg-type]
         stored = self.storage.stored_type(source.element, widths)
         element, numpy_dtype = stored.element, stored.numpy
         if isinstance(source, MemorySource):
@@ -1317,19 +1314,6 @@ def _inner(codecs: list[JSON]) -> list[JSON]:
     """The codecs of chunks, in shards or not."""
     is_sharded = bool(codecs) and codecs[0]["name"] == "sharding_indexed"
     return list(codecs[0]["configuration"]["codecs"]) if is_sharded else codecs
-
-
-def _widths(source: ArraySource) -> dict[str, int]:
-    """Characters that each variable field of a compound needs, in one pass in bounded blocks."""
-    widths: dict[str, int] = {}
-    if source.element.kind != "compound" or isinstance(source, EmptySource):
-        return widths
-    if not any(field.is_variable for _, field in source.element.fields):
-        return widths
-    for region in row_blocks(source.shape, MEASURED_ROWS):
-        for name, width in field_widths(source.read(region), source.element).items():
-            widths[name] = max(width, widths.get(name, 1))
-    return widths
 
 
 def _mean_size(source: ArraySource | IteratorSource | RawSource) -> float:

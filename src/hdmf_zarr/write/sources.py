@@ -21,7 +21,7 @@ from hdmf_zarr.dtypes import (
     ElementType,
     element_type_from_numpy,
 )
-from hdmf_zarr.elements import undecodable
+from hdmf_zarr.elements import field_widths, undecodable
 from hdmf_zarr.errors import EncodingError
 from hdmf_zarr.hdf5.raw import ChunkTable
 from hdmf_zarr.hdf5.source import row_blocks
@@ -30,6 +30,9 @@ from hdmf_zarr.write.arrays import as_elements
 from hdmf_zarr.write.regions import are_elements_of, selected_shape
 
 Region = tuple[slice, ...]
+
+MEASURED_ROWS = 65536
+"""Rows of compounds that are held at once to find how long their texts are."""
 
 CHECKED_ROWS = 65536
 """Rows of text stored as bytes that are held at once to find whether it is text."""
@@ -281,6 +284,19 @@ class ChunkCopySource:
     def n_bytes(self) -> int:
         """Bytes of the encoded chunks, as if they were not compressed: their files are not asked."""
         return math.prod(self.shape) * self.element.memory_dtype.itemsize
+
+
+def widths_of(source: ArraySource) -> dict[str, int]:
+    """Return how many characters each variable field of a compound needs, read in blocks."""
+    widths: dict[str, int] = {}
+    if source.element.kind != "compound" or isinstance(source, EmptySource):
+        return widths
+    if not any(field.is_variable for _, field in source.element.fields):
+        return widths
+    for region in row_blocks(source.shape, MEASURED_ROWS):
+        for name, width in field_widths(source.read(region), source.element).items():
+            widths[name] = max(width, widths.get(name, 1))
+    return widths
 
 
 def check_unchanged(source: Any) -> None:

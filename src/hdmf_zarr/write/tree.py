@@ -186,7 +186,7 @@ class Execution:
         if not source.shape:  # a scalar of format 2 may have the shape (1,)
             self.progress(writer.write(..., source.read(()).reshape(plan.shape)))
             return
-        steps = _steps(document, source.shape, writer.itemsize)
+        steps = _steps(document, source.shape, plan.element.memory_bytes)
         if self._is_parallel(source) and self._fill_with_workers(plan, source, document, steps):
             return
         for region in regions_of(source.shape, steps.buffer):
