@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shutil
@@ -11,12 +12,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Literal
 
+from hdmf_zarr.errors import OptionError
 from hdmf_zarr.stores import ByteStore, LocalByteStore
 from hdmf_zarr.stores.system import n_cores
 
 logger = logging.getLogger(__name__)
 
 Way = Literal["copy", "link"]
+
+_NO_LINKS = {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+"""What systems answer where files can have no other name there."""
 
 COPIED_TOGETHER = 16
 
@@ -111,10 +116,27 @@ class ChunkMover:
             self._begin(partial(self._move_file, source, target))
 
     def _move_file(self, source: str, target: str) -> int:
-        if self.way == "copy":
-            return _copy_file(source, target)
+        return _copy_file(source, target) if self.way == "copy" else _link_file(source, target)
+
+
+def _link_file(source: str, target: str) -> int:
+    """Give a file another name; return its bytes.
+
+    Raises
+    ------
+    OptionError
+        If the file systems cannot do that.
+    """
+    try:
         os.link(source, target)
-        return os.stat(target).st_size
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        raise OptionError(
+            f"{source} gets no hard link at {target}: {error.strerror}. Both have to be on one file system "
+            "that has such links; copy the chunks instead (way='copy', without --link)"
+        ) from error
+    return os.stat(target).st_size
 
 
 def _copy_file(source: str, target: str) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from hdmf_zarr.errors import OptionError
 from hdmf_zarr.stores import ByteStore, locate, open_bytestore
 from hdmf_zarr.transfer.files import (
     COPIED_AT_ONCE,
@@ -17,6 +18,7 @@ from hdmf_zarr.transfer.files import (
     ChunkMover,
     _copied_by_system,
     _copy_file,
+    _link_file,
 )
 
 SIZES = [0, 1, COPIED_AT_ONCE, COPIED_AT_ONCE + 1, 3 * COPIED_AT_ONCE]
@@ -112,6 +114,20 @@ def test_a_file_is_copied_to_another_file_system(tmp_path: Path) -> None:
         assert not _copied_by_system(str(source), str(target))
         assert _copy_file(str(source), str(target)) == 5000
         assert target.read_bytes() == source.read_bytes()
+
+
+def test_no_file_is_linked_to_another_file_system(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(b"1234")
+    with tempfile.TemporaryDirectory(dir=other_file_system(tmp_path)) as folder:
+        target = Path(folder, "target")
+        with pytest.raises(OptionError, match=f"no hard link at {target}: .*--link"):
+            _link_file(str(source), str(target))
+        assert not target.exists()
+    assert _link_file(str(source), str(tmp_path / "target")) == 4
+    assert (tmp_path / "target").samefile(source)
+    with pytest.raises(FileExistsError):
+        _link_file(str(source), str(tmp_path / "target"))
 
 
 @pytest.mark.skipif(not hasattr(os, "copy_file_range"), reason="Linux has the call")
