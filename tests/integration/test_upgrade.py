@@ -447,3 +447,34 @@ def test_what_is_written_anew_goes_through_in_parts(
         with ZarrIO(old, "r") as io, ZarrIO(new, "r") as upgraded:
             assert list(differences(io.read_builder(), upgraded.read_builder())) == []
     assert peaks[2] < 1.3 * peaks[1], peaks
+
+
+def test_a_long_text_in_a_compound_makes_all_rows_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hdmf_zarr.write.tree.BUFFER_BYTES", 2**19)
+    decide = upgrading.decide_layout
+    monkeypatch.setattr(
+        upgrading,
+        "decide_layout",
+        lambda request, **facts: decide(replace(request, chunks=(10,)), **facts),
+    )
+    target = DatasetBuilder("target", np.arange(3))
+    rows = [("x" * (4000 if row == 7 else 1), ReferenceBuilder(target)) for row in range(1000)]
+    dtype = [
+        {"name": "a", "dtype": "utf8", "doc": "text"},
+        {"name": "b", "dtype": "object", "doc": "reference"},
+    ]
+    root = GroupBuilder("root")
+    root.set_dataset(target)
+    root.set_dataset(DatasetBuilder("data", ZarrDataIO(rows, chunks=(500,)), dtype=dtype))
+    old, new = tmp_path / "old.zarr", tmp_path / "new.zarr"
+    with ZarrIO(old, "w", manager=get_manager(), zarr_format=2) as io:
+        io.write_builder(root)
+    tracemalloc.start()
+    assert set(upgrade(old, new).rewritten) == {"data"}
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    with ZarrIO(old, "r") as io, ZarrIO(new, "r") as upgraded:
+        assert list(differences(io.read_builder(), upgraded.read_builder())) == []
+    assert peak < 6 * 2**20, peak  # all rows together take 16 MB

@@ -176,12 +176,10 @@ class LocalByteStore:
             Path(temporary).unlink(missing_ok=True)
             raise
 
-    def make_folder(self, prefix: str) -> str:
-        """Make a folder for keys, and those that lead to it; return its path."""
+    def make_folder(self, prefix: str) -> None:
+        """Make a folder for keys, and those that lead to it."""
         self._refuse_read_only(prefix)
-        folder = self._file(prefix)
-        self._make_folder(folder)
-        return folder
+        self._make_folder(self._file(prefix))
 
     def _make_folder(self, folder: str) -> None:
         if self.is_unseen and folder in self._made:

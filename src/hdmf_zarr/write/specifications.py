@@ -77,7 +77,7 @@ def write_specifications(
         _ensure_group(hierarchy, path.rpartition("/")[0])
         encoded = encode_elements(np.asarray(text, dtype=object), TEXT)
         hierarchy.bytestore.set(f"{path}/{chunk}", compat.encode_scalar(document, encoded))
-        hierarchy.set_document(path, dict(document))
+        hierarchy.set_document(path, {**document, "attributes": dict(document["attributes"])})
     root = hierarchy.documents[""]
     attributes = dict(root.get("attributes") or {})
     attributes.setdefault(SPECIFICATION_LOCATION, SPECIFICATION_GROUP)

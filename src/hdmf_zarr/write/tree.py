@@ -186,7 +186,9 @@ class Execution:
         if not source.shape:  # a scalar of format 2 may have the shape (1,)
             self.progress(writer.write(..., source.read(()).reshape(plan.shape)))
             return
-        steps = _steps(document, source.shape, plan.element.memory_bytes)
+        # A record has the longest text of its column as stored, and objects in memory.
+        itemsize = max(writer.itemsize, plan.element.memory_bytes)
+        steps = _steps(document, source.shape, itemsize)
         if self._is_parallel(source) and self._fill_with_workers(plan, source, document, steps):
             return
         for region in regions_of(source.shape, steps.buffer):
