@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 import sys
@@ -436,9 +437,10 @@ def test_what_is_written_anew_goes_through_in_parts(
         lambda request, **facts: decide(replace(request, chunks=(1000,)), **facts),
     )
     peaks = []
-    for n_rows in (2000, 4000, 16000):
+    for n_rows in (2000, 32000):
         old, new = tmp_path / f"old{n_rows}.zarr", tmp_path / f"new{n_rows}.zarr"
         make_column(old, kind, n_rows)
+        gc.collect()
         tracemalloc.start()
         report = upgrade(old, new)
         peaks.append(tracemalloc.get_traced_memory()[1])
@@ -446,7 +448,9 @@ def test_what_is_written_anew_goes_through_in_parts(
         assert set(report.rewritten) == {"data"}
         with ZarrIO(old, "r") as io, ZarrIO(new, "r") as upgraded:
             assert list(differences(io.read_builder(), upgraded.read_builder())) == []
-    assert peaks[2] < 1.3 * peaks[1], peaks
+    # What is read, measured, checked or kept whole takes 2.8 to 10 MB more; when garbage is collected
+    # makes a difference of 0.2.
+    assert peaks[1] - peaks[0] < 1_000_000, peaks
 
 
 def test_a_long_text_in_a_compound_makes_all_rows_long(
