@@ -44,7 +44,7 @@ class ElementType:
     Attributes
     ----------
     kind : str
-        ``"number"`` (integers, floats, bool), ``"fixed_bytes"`` (numpy ``S``), ``"text"``,
+        ``"number"`` (integers, floats, complex numbers, bool), ``"fixed_bytes"`` (numpy ``S``), ``"text"``,
         ``"ascii"``, ``"isodatetime"``, ``"bytes"`` (of variable length), ``"reference"`` or
         ``"compound"``.
     numpy : numpy.dtype or None
@@ -114,10 +114,13 @@ _BY_NAME: dict[str, ElementType] = {
         for name in (
             *("int8", "int16", "int32", "int64"),
             *("uint8", "uint16", "uint32", "uint64"),
-            *("float16", "float32", "float64"),
+            *("float16", "float32", "float64", "complex64", "complex128"),
         )
     },
 }
+
+_LARGEST_NUMBER = {"b": 1, "i": 8, "u": 8, "f": 8, "c": 16}
+"""Bytes of the largest type of a kind that Zarr has: there is no extended precision."""
 
 DATA_DECIDES = frozenset({"numeric", "any"})
 """Names of specifications that leave the type to the data."""
@@ -161,7 +164,7 @@ def element_type_from_numpy(dtype: np.dtype[Any]) -> ElementType:
     Raises
     ------
     DtypeError
-        If there is none: complex numbers, extended precision, sub-arrays, dates of numpy.
+        If there is none: extended precision, sub-arrays, dates of numpy.
     """
     if dtype.names is not None:
         return ElementType(
@@ -179,11 +182,15 @@ def element_type_from_numpy(dtype: np.dtype[Any]) -> ElementType:
         return TEXT
     if dtype.kind == "S":
         return ElementType("fixed_bytes", dtype)
-    is_number = dtype.kind in "biu" or (dtype.kind == "f" and dtype.itemsize <= 8)
-    if is_number and dtype.subdtype is None and "vlen" not in special:
+    if is_number(dtype) and dtype.subdtype is None and "vlen" not in special:
         # Drops metadata that numpy may carry along, such as the names of an enumeration.
         return ElementType("number", np.dtype(dtype.str))
     raise DtypeError(f"elements of dtype {dtype!r} cannot be stored")
+
+
+def is_number(dtype: np.dtype[Any]) -> bool:
+    """Whether the elements of a dtype are numbers (or booleans) that a store holds as they are."""
+    return dtype.itemsize <= _LARGEST_NUMBER.get(dtype.kind, -1)
 
 
 def element_type_from_compound(

@@ -181,6 +181,11 @@ def _texts_of_records(values: npt.NDArray[Any], element: ElementType) -> npt.NDA
             columns.append([_to_text(entry) for entry in column])
         elif field.kind == "fixed_bytes":
             columns.append([_to_text(bytes(entry)) for entry in column])
+        elif column.dtype.kind == "c":
+            raise EncodingError(
+                f"field {name!r} is complex: rows with text or references are JSON in format 2, which has "
+                "no such numbers; write format 3, or the two parts as two fields"
+            )
         else:
             columns.append(column.tolist())
     texts = np.empty(values.size, dtype=object)
@@ -363,14 +368,16 @@ def _numbers(data: Any, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     widens = array.dtype.kind == dtype.kind and array.dtype.itemsize <= dtype.itemsize
     if array.size == 0 or widens:
         return array.astype(dtype)
+    if array.dtype.kind == "c" and dtype.kind != "c":
+        return array  # an imaginary part never goes, not even one of zeros
     with np.errstate(all="ignore"):
         cast = array.astype(dtype)
-        if array.dtype.kind == "f" and dtype.kind == "f":
+        if array.dtype.kind in "fc" and dtype.kind in "fc":
             # Digits may go, where fewer are declared; numbers may not become infinite.
             same = np.isfinite(cast) == np.isfinite(array)
         else:
             # There and back alone would take -1 for the largest unsigned integer.
-            same = (cast.astype(array.dtype) == array) & (cast == array)
+            same = (cast.real.astype(array.dtype) == array) & (cast == array)
     return cast if bool(np.all(same)) else array
 
 

@@ -93,11 +93,12 @@ def test_what_hdf5_lacks_becomes_gzip(
         assert {name: found[name] for name in expected} == expected
 
 
-@pytest.mark.parametrize("value", [np.nan, -5.0])
-def test_elements_that_were_never_written_stay_the_fill_value(tmp_path: Path, value: float) -> None:
+@pytest.mark.parametrize("value", [np.nan, -5.0, 2 - 1j])
+def test_elements_that_were_never_written_stay_the_fill_value(tmp_path: Path, value: Any) -> None:
+    dtype = np.dtype(type(value))
     _, back = there_and_back(
         tmp_path,
-        {"data": (None, {"shape": (300,), "chunks": (50,), "fillvalue": value, "dtype": "f8"})},
+        {"data": (None, {"shape": (300,), "chunks": (50,), "fillvalue": value, "dtype": dtype})},
     )
     with h5py.File(back) as after:
         np.testing.assert_array_equal(after["data"][:], np.full(300, value))

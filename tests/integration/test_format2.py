@@ -400,13 +400,16 @@ def test_dimension_names_are_not_attributes(made: Format2Store, saved: SaveStore
 
 @pytest.mark.parametrize("separator", [None, ".", "/"])
 @pytest.mark.parametrize("order", ["C", "F"])
-@pytest.mark.parametrize("dtype", ["<f8", ">f8", ">i2", "<u4", "|i1", "|b1", ">f2"])
+@pytest.mark.parametrize("dtype", ["<f8", ">f8", ">i2", "<u4", "|i1", "|b1", ">f2", "<c8", ">c16"])
+@pytest.mark.parametrize("way", ["read", "upgrade"])
 def test_arrays_are_read_in_every_layout(
-    made: Format2Store, tmp_path: Path, separator: str | None, order: str, dtype: str
+    made: Format2Store, tmp_path: Path, separator: str | None, order: str, dtype: str, way: str
 ) -> None:
     data = (np.arange(35).reshape(5, 7) % 3).astype(dtype)
+    if data.dtype.kind == "c":
+        data.imag = -np.arange(35).reshape(5, 7)
     made.array("data", data, chunks=(2, 3), separator=separator, order=order, fill_value=None)
-    builder = reading(made.save(tmp_path / "made.zarr"))["data"]
+    builder = reading(in_another(made.save(tmp_path / "made.zarr"), way))["data"]
     assert builder.data.shape == (5, 7)
     assert builder.data[:].tolist() == data.tolist()
     assert builder.data[1:4, ::2].tolist() == data[1:4, ::2].tolist()
@@ -766,6 +769,9 @@ def test_a_missing_chunk_holds_the_fill_value(made: Format2Store, saved: SaveSto
     ("data", "options", "expected"),
     [
         (np.array([b"a", b"b", b"c"]), {"fill_value": "eg=="}, [b"a", b"z", b"c"]),
+        (np.array([1j, 2j, 3j]), {"fill_value": [1.0, -2.0]}, [1j, 1 - 2j, 3j]),
+        (np.array([1j, 2j, 3j]), {"fill_value": 0}, [1j, 0, 3j]),
+        (np.array([1j, 2j, 3j]), {"fill_value": None}, [1j, 0, 3j]),
         (np.array(["a", "b", "c"]), {"fill_value": "z"}, ["a", "z", "c"]),
         (np.array(["a", "b", "c"]), {"fill_value": 0}, ["a", "", "c"]),
         (objects("a", "b", "c"), {"fill_value": "z", "filters": [VLEN_UTF8]}, ["a", "z", "c"]),
@@ -785,12 +791,15 @@ def test_a_missing_chunk_holds_the_fill_value(made: Format2Store, saved: SaveSto
             [(1, "a"), (0, ""), (5, "c")],
         ),
     ],
-    ids=["bytes", "unicode", "zero", "text", "variable", "record", "empty-record"],
+    ids=[
+        *("bytes", "complex", "complex-zero", "complex-none"),
+        *("unicode", "zero", "text", "variable", "record", "empty-record"),
+    ],
 )
 @pytest.mark.parametrize("way", ["read", "upgrade", "back", 2, 3])
 @pytest.mark.filterwarnings("ignore:.*chunk")
 @pytest.mark.filterwarnings("ignore:.*chunks; the others")
-def test_a_missing_chunk_of_no_numbers_holds_the_fill_value(
+def test_a_missing_chunk_of_no_real_numbers_holds_the_fill_value(
     made: Format2Store,
     tmp_path: Path,
     data: np.ndarray,

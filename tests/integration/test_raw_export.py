@@ -233,11 +233,12 @@ def test_a_chunk_with_a_filter_left_out_is_encoded_anew(
 
 @pytest.mark.parametrize(
     "dtype",
-    ["bool", "i1", "u1", "<i2", ">i2", "<u4", ">u8", "<f2", "<f4", ">f8"],
+    ["bool", "i1", "u1", "<i2", ">i2", "<u4", ">u8", "<f2", "<f4", ">f8", "<c8", ">c16"],
 )
 @pytest.mark.parametrize("zarr_format", [2, 3])
 def test_types_of_numbers(source: Path, target: Path, dtype: str, zarr_format: int) -> None:
-    values = np.arange(60).reshape(10, 6) % 2 if dtype == "bool" else np.arange(60).reshape(10, 6)
+    numbers: Any = np.arange(60).reshape(10, 6)
+    values = {"b": numbers % 2, "c": numbers * 2j - numbers}.get(np.dtype(dtype).kind, numbers)
     values = values.astype(dtype)
     with file_with(source, values, chunks=(4, 4), compression="gzip", shuffle=True):
         pass
@@ -334,7 +335,7 @@ def test_a_file_that_is_open_for_writing_is_read_through_hdf5(source: Path, targ
 # -- contiguous datasets -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", ["bool", "i1", ">i2", "<f8"])
+@pytest.mark.parametrize("dtype", ["bool", "i1", ">i2", "<f8", ">c16"])
 @pytest.mark.parametrize("userblock", [0, 1024])
 def test_contiguous_datasets_are_read_from_the_file(
     source: Path, target: Path, dtype: str, userblock: int

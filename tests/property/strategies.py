@@ -17,7 +17,7 @@ NUMBER_DTYPES = [
     np.dtype(name)
     for name in (
         *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
-        *("float16", "float32", "float64", "bool"),
+        *("float16", "float32", "float64", "bool", "complex64", "complex128"),
     )
 ]
 

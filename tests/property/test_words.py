@@ -229,7 +229,7 @@ def test_numbers_are_taken_as_lists_or_arrays(array: Any) -> None:
 def test_numbers_in_another_dtype_are_equal_or_stay_in_their_own(array: Any, dtype: Any) -> None:
     values = to_memory(array, ElementType("number", dtype), str)
     assert values.dtype in (dtype, array.dtype)
-    if array.dtype.kind == "f" and dtype.kind == "f":
+    if array.dtype.kind in "fc" and dtype.kind in "fc":
         np.testing.assert_array_equal(np.isfinite(values), np.isfinite(array))
         return
     for one, other in zip(values.ravel().tolist(), array.ravel().tolist(), strict=True):

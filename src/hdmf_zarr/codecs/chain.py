@@ -18,7 +18,7 @@ from zarr.codecs import (
 )
 
 from hdmf_zarr.codecs.translate import ZarrCodec, to_zarr_codec
-from hdmf_zarr.dtypes import ElementType
+from hdmf_zarr.dtypes import ElementType, is_number
 from hdmf_zarr.errors import LayoutError, OptionError
 
 DEFAULT_CODEC = "zstd"
@@ -156,7 +156,7 @@ def _check_filters(filters: Sequence[ArrayArrayCodec], dtype: np.dtype[Any]) -> 
     documents: list[Any] = [codec.to_dict() for codec in filters]
     of_numcodecs = [document for document in documents if document["name"].startswith("numcodecs.")]
     reason = misfit(dtype, [document.get("configuration") or {} for document in of_numcodecs])
-    if reason is not None and dtype.kind in "biuf":
+    if reason is not None and is_number(dtype):
         raise LayoutError(
             f"the filters {of_numcodecs!r:.200} do not fit the data: {reason}; name the dtype of the data, "
             "little-endian, or leave the filters out"

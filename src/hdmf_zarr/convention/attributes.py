@@ -2,7 +2,8 @@
 
 JSON knows one kind of integer, one kind of real number and lists. A value is encoded as its nearest
 JSON and, where reading that JSON would give another dtype, the dtype is returned too; it is recorded
-in the node's reserved attribute ``_ATTRIBUTE_DTYPES``.
+in the node's reserved attribute ``_ATTRIBUTE_DTYPES``. A complex number is the list of its two parts,
+as in Zarr's fill values.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hdmf_zarr.convention.model import JSON
-from hdmf_zarr.dtypes import check_not_masked
+from hdmf_zarr.dtypes import check_not_masked, is_number
 from hdmf_zarr.errors import DtypeError, EncodingError, MetadataError
 
 BINARY = "base64"
@@ -38,7 +39,7 @@ def encode_attribute(value: Any) -> tuple[JSON, str | None]:
     EncodingError
         If the value is a ragged list or an object that has no JSON.
     DtypeError
-        If the dtype (complex, compound, extended precision) has no JSON.
+        If the dtype (compound, extended precision) has no JSON.
     """
     if isinstance(value, (datetime, date)):
         return value.isoformat(), None
@@ -158,6 +159,11 @@ def decode_attribute(
 
 
 def _of_dtype(value: JSON, dtype: np.dtype[Any]) -> Any:
+    if dtype.kind == "c" and np.size(value):
+        parts = np.array(value, dtype=np.empty(0, dtype).real.dtype)
+        if parts.shape[-1:] != (2,):
+            raise ValueError("a complex number has two parts")
+        return parts.view(dtype)[..., 0][()]
     if dtype.kind in "iu" and np.any(np.asarray(value) % 1):
         raise ValueError("a fraction is no integer")
     if isinstance(value, list):
@@ -171,8 +177,10 @@ def _encode_scalar(value: Any) -> tuple[JSON, str | None]:
         return _encode_bytes(bytes(value))
     if isinstance(value, np.generic):
         _refuse_unrepresentable(value.dtype)
-        plain = value.item()
+        plain = _parts(value) if value.dtype.kind == "c" else value.item()
         return plain, _recorded_name(value.dtype)
+    if isinstance(value, complex):
+        return _parts(value), "complex128"
     if isinstance(value, bool) or value is None or isinstance(value, (str, float)):
         return value, None
     if isinstance(value, int):
@@ -205,7 +213,13 @@ def _encode_array(array: npt.NDArray[Any]) -> tuple[JSON, str | None]:
     recorded = _recorded_name(array.dtype)
     if array.size == 0 and (array.dtype != np.float64 or not _shape_shows(array)):
         recorded = _empty_name(array, array.dtype.name)
-    return array.tolist(), recorded
+    return _parts(array) if array.dtype.kind == "c" else array.tolist(), recorded
+
+
+def _parts(value: Any) -> JSON:
+    """Return complex numbers as pairs of their real and their imaginary part."""
+    pairs: JSON = np.stack([np.real(value), np.imag(value)], axis=-1).tolist()
+    return pairs
 
 
 def _shape_shows(array: npt.NDArray[Any]) -> bool:
@@ -230,7 +244,7 @@ def _encode_object_array(array: npt.NDArray[Any]) -> tuple[JSON, str | None]:
                 return bytes(element).decode("utf-8")
             except UnicodeDecodeError as error:
                 raise EncodingError(f"bytes {element!r:.100} are not UTF-8") from error
-        return encode_attribute(element)[0]
+        return _encode_entry(element)
 
     flat = np.empty(array.size, dtype=object)
     flat[:] = [encode(element) for element in array.ravel()]
@@ -253,8 +267,10 @@ def _contains_mapping(value: list[Any]) -> bool:
 
 
 def _encode_entry(value: Any) -> JSON:
-    """Return the JSON of an entry of an object, whose dtype is recorded nowhere."""
+    """Return the JSON of an entry of an object or beside text, whose dtype is recorded nowhere."""
     encoded, dtype = encode_attribute(value)
+    if dtype is not None and dtype.startswith("complex"):
+        raise EncodingError(f"the complex number {value!r:.200} can be no entry of an object")
     if dtype == BINARY:
         raise EncodingError(f"bytes {value!r:.200} are not UTF-8")
     return encoded
@@ -290,7 +306,7 @@ def _recorded_name(dtype: np.dtype[Any]) -> str | None:
 
 
 def _refuse_unrepresentable(dtype: np.dtype[Any]) -> None:
-    if dtype.kind not in "biufUS" or (dtype.itemsize > 8 and dtype.kind == "f"):
+    if dtype.kind not in "US" and not is_number(dtype):
         raise DtypeError(f"an attribute cannot have the dtype {dtype}")
 
 

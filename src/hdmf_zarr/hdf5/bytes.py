@@ -7,6 +7,8 @@ import os
 import h5py
 import numpy as np
 
+from hdmf_zarr.dtypes import is_number
+
 
 def open_plain(file: h5py.File) -> int | None:
     """Return a descriptor of the file of an open `h5py.File`, or None where it may not be read itself.
@@ -50,7 +52,7 @@ def pread(descriptor: int, size: int, offset: int) -> bytes:
 def differing_elements(dataset: h5py.Dataset) -> str | None:
     """Why the elements have other bytes in HDF5 than in Zarr, or None."""
     dtype = dataset.dtype
-    if dtype.kind not in "biuf" or (dtype.metadata and "vlen" in dtype.metadata):
+    if not is_number(dtype) or (dtype.metadata and "vlen" in dtype.metadata):
         return "elements other than plain numbers"
     stored = dataset.id.get_type()
     if stored.get_class() == h5py.h5t.ENUM:

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hdmf_zarr.codecs.direct import DirectChain
+from hdmf_zarr.dtypes import is_number
 from hdmf_zarr.errors import ChunkError
 from hdmf_zarr.stores import compat
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore
@@ -60,7 +61,7 @@ class BlockReader:
         chain = DirectChain.for_document(document)
         if chain is None or chain.nbytes is None or chain.nbytes > LARGEST_CHUNK:
             return None
-        if chain.dtype is None or chain.dtype.kind not in "biuf" or not chain.shape:
+        if chain.dtype is None or not is_number(chain.dtype) or not chain.shape:
             return None
         if len(chain.shape) != len(document["shape"]):
             return None

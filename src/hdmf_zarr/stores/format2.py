@@ -22,6 +22,7 @@ from hdmf_zarr.codecs.hdf5_codecs import PREFIX
 from hdmf_zarr.codecs.pickles import read_pickled_scalar
 from hdmf_zarr.codecs.translate import to_zarr_codec
 from hdmf_zarr.convention import JSON
+from hdmf_zarr.dtypes import is_number
 from hdmf_zarr.errors import HDMFZarrError, LayoutError, MetadataError
 from hdmf_zarr.stores import compat
 from hdmf_zarr.stores.chunk_keys import is_staged
@@ -388,7 +389,7 @@ def _format2_dtype(
     spelled: JSON = dtype.str
     if dtype.names is not None:
         spelled = [[name, dtype[name].str] for name in dtype.names]
-    if dtype.kind not in "biuf":
+    if not is_number(dtype):
         fill_value = zarr_dtype.from_json_scalar(
             compat.readable_document(dict(document))["fill_value"], zarr_format=3
         )

@@ -14,6 +14,7 @@ from hdmf.data_utils import DataIO
 from zarr.codecs import BytesCodec
 
 from hdmf_zarr.codecs import CodecRequest, filters_of_dataset, to_zarr_codec
+from hdmf_zarr.dtypes import is_number
 from hdmf_zarr.errors import LayoutError, OptionError
 from hdmf_zarr.hdf5 import filter_pipeline, is_h5py_dataset, stored_dataset
 from hdmf_zarr.write.layout import LayoutRequest
@@ -220,7 +221,7 @@ def layout_of_array(array: Any, zarr_format: int) -> LayoutRequest:
     zarr_format : int
         That of the copy; of another format shards and codecs are left to us, too.
     """
-    if not isinstance(array, zarr.Array) or array.dtype.kind not in "biuf" or not array.shape:
+    if not isinstance(array, zarr.Array) or not is_number(array.dtype) or not array.shape:
         return LayoutRequest()
     chunks = LayoutRequest(chunks=tuple(array.chunks), fill_value=array.fill_value)
     if array.metadata.zarr_format != zarr_format:

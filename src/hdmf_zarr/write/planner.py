@@ -46,6 +46,7 @@ from hdmf_zarr.dtypes import (
     declared_element_type,
     element_type_from_compound,
     element_type_from_numpy,
+    is_number,
 )
 from hdmf_zarr.elements import (
     REFERENCE_TYPES,
@@ -1171,7 +1172,7 @@ def _described(data: Any) -> Any:
         return _NewData(shape=tuple(data.maxshape), dtype=np.dtype(data.dtype or object))
     if isinstance(data, (list, tuple)):
         leaf = np.asarray(first_leaf(data))
-        dtype = leaf.dtype if leaf.dtype.kind in "biuf" else np.dtype(object)
+        dtype = leaf.dtype if is_number(leaf.dtype) else np.dtype(object)
         return _NewData(shape=nested_shape(data), dtype=dtype)
     return data if hasattr(data, "shape") else _NewData(shape=(), dtype=np.dtype(object))
 
