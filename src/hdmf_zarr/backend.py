@@ -73,17 +73,11 @@ from hdmf_zarr.stores.location import location_of_uri
 from hdmf_zarr.stores.lock import WriterLock, check_not_locked
 from hdmf_zarr.stores.system import can_sync_at_once
 from hdmf_zarr.stores.together import stored_together
+from hdmf_zarr.write.addresses import identified
+from hdmf_zarr.write.context import ExternalLinks, PlanContext
 from hdmf_zarr.write.options import LayoutOptions, require_bool
 from hdmf_zarr.write.plan import Planned, TreePlan, summarize
-from hdmf_zarr.write.planner import (
-    ExternalLinks,
-    PlanContext,
-    attributes_with,
-    identified,
-    plan_piece,
-    plan_tree,
-    refuse_name_twice,
-)
+from hdmf_zarr.write.planner import attributes_with, plan_piece, plan_tree, refuse_name_twice
 from hdmf_zarr.write.queue import Context, ZarrIODataChunkIteratorQueue
 from hdmf_zarr.write.specifications import (
     Specifications,

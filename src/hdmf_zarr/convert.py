@@ -39,10 +39,10 @@ from hdmf_zarr.nwb import NWBZarrIO
 from hdmf_zarr.read.specifications import read_specifications
 from hdmf_zarr.stores import Hierarchy, locate, open_bytestore
 from hdmf_zarr.transfer.to_hdf5 import move_chunks
+from hdmf_zarr.write.context import ExternalLinks
 from hdmf_zarr.write.layout import default_chunks
 from hdmf_zarr.write.options import require_bool
 from hdmf_zarr.write.plan import Planned
-from hdmf_zarr.write.planner import ExternalLinks
 from hdmf_zarr.write.transaction import check_replaceable, put_in_place, store_exists
 
 __all__ = ["SUFFIXES", "Written", "convert"]
