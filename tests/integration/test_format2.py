@@ -19,7 +19,7 @@ from pynwb import NWBHDF5IO, validate
 from zarr.storage import LocalStore, MemoryStore, WrapperStore
 
 from hdmf_zarr import NWBZarrIO, ZarrIO, is_zarr_v2_file
-from hdmf_zarr.errors import DtypeError
+from hdmf_zarr.errors import BrokenLinkError, DtypeError
 from hdmf_zarr.read.tree import PATHS_READ_BY_CONSTRUCTORS, TYPES_READ_BY_CONSTRUCTORS
 from hdmf_zarr.stores import compat
 from hdmf_zarr.transfer.upgrade import upgrade
@@ -618,6 +618,23 @@ def test_element_types_are_read_in_every_spelling(
     assert values(builder) == data.tolist()
 
 
+@pytest.mark.parametrize(
+    "text", ["text", "", '{"source": ".", "path": "/data"}', "{", "x" * 70_000]
+)
+@pytest.mark.parametrize("way", ["read", "upgrade", "back", 2, 3])
+def test_pickled_text_that_stands_alone_is_text(
+    made: Format2Store, tmp_path: Path, text: str, way: str | int
+) -> None:
+    made.array("data", np.arange(3))
+    made.array("text", objects(text), "scalar", filters=[PICKLE])
+    path = in_another(made.save(tmp_path / "made.zarr"), way)
+    found = reading(path)["text"]
+    assert found.data == text
+    assert found.maxshape == ()
+    if way != "read":
+        assert b"pickle" not in b"".join(node.read_bytes() for node in path.glob("text/*"))
+
+
 @pytest.mark.parametrize("codec", [PICKLE, JSON2], ids=["pickle", "json2"])
 def test_references_are_resolved(
     made: Format2Store, saved: SaveStore, codec: dict[str, Any]
@@ -955,6 +972,61 @@ def test_another_store_is_found_in_another_folder(tmp_path: Path) -> None:
     for name, source in (("a", "../away/other.zarr"), ("b", "away/other.zarr")):
         path = _pointing(source).save(tmp_path / f"{name}.zarr")
         assert _targets(reading(path)) == {(str(other), "/data")}
+
+
+def _kept(made: Format2Store, place: str, path: str, name: str) -> str | Path:
+    """Where a store was saved: on the disk, or behind a URL."""
+    if place == "disk":
+        return made.save(Path(path) / name)
+    fsspec = pytest.importorskip("fsspec")
+    url = f"memory://{Path(path).name}/{name}"
+    for key, content in made.files().items():
+        fsspec.filesystem("memory").pipe(f"{url}/{key}", content)
+    return url
+
+
+@pytest.mark.parametrize("place", ["disk", "URL"])
+@pytest.mark.parametrize(
+    ("source", "name", "object_id"),
+    [
+        ("old.zarr", "old.zarr", None),  # of release 0.10
+        ("old.zarr", "new.zarr", "7"),
+        ("/somewhere/old.zarr", "old.zarr", None),  # of release 0.1
+        ("C:\\somewhere\\old.zarr", "old.zarr", None),
+    ],
+)
+def test_a_store_that_was_moved_or_renamed_is_itself(
+    tmp_path: Path, place: str, source: str, name: str, object_id: str | None
+) -> None:
+    made = _pointing(source)
+    made.group("", object_id=object_id or "another")
+    path = _kept(made, place, str(tmp_path), name)
+    assert _targets(reading(path)) == {(str(path), "/data")}
+
+
+@pytest.mark.parametrize("place", ["disk", "URL"])
+@pytest.mark.parametrize("object_id", ["another", None])
+def test_a_store_that_is_away_is_not_taken_for_the_one_that_names_it(
+    tmp_path: Path, place: str, object_id: str | None
+) -> None:
+    made = _pointing("away.zarr")
+    made.group("", object_id=object_id)
+    path = _kept(made, place, str(tmp_path), "store.zarr")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        builder = reading(path)
+    assert "away.zarr" in str(caught[0].message)
+    assert "link" not in builder["group"].links
+    for name in ("pickled", "json"):
+        with pytest.raises(BrokenLinkError, match=r"away\.zarr"):
+            builder[name].data[0]
+
+
+def test_a_store_of_the_same_name_in_another_folder_of_a_server_is_another(tmp_path: Path) -> None:
+    path = _kept(_pointing("../away/store.zarr"), "URL", str(tmp_path), "store.zarr")
+    with pytest.raises(BrokenLinkError, match=r"away/store\.zarr"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        reading(path)["pickled"].data[0]
 
 
 def test_a_renamed_store_beside_its_old_name_leads_to_the_one_that_exists(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -22,7 +22,9 @@ from zarr.abc.codec import BytesBytesCodec
 from hdmf_zarr.codecs.pickles import read_pickled_array
 from hdmf_zarr.errors import EncodingError, MetadataError
 
-OBJECT_CODECS = frozenset({"hdmf_zarr.pickle", "hdmf_zarr.json2"})
+PICKLE_CODEC = "hdmf_zarr.pickle"
+
+OBJECT_CODECS = frozenset({PICKLE_CODEC, "hdmf_zarr.json2"})
 """Names of the codecs whose chunks hold objects."""
 
 LONGEST_TEXT = 2**16
@@ -86,11 +88,21 @@ class _ObjectsCodec(BytesBytesCodec):
 
 @dataclass(frozen=True)
 class PickledObjectsCodec(_ObjectsCodec):
-    """Pickled arrays of references, as hdmf-zarr 0.1 to 0.13 wrote them; read only."""
+    """Pickled arrays of references, as hdmf-zarr 0.1 to 0.13 wrote them; read only.
+
+    Attributes
+    ----------
+    is_text : bool
+        The elements are text, of any length, even where it reads like JSON: what 0.1 to 0.9 made of
+        each text that stands alone in a file that they exported from HDF5.
+    """
+
+    is_text: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return the codec's JSON."""
-        return {"name": "hdmf_zarr.pickle", "configuration": {}}
+        configuration = {"is_text": True} if self.is_text else {}
+        return {"name": PICKLE_CODEC, "configuration": configuration}
 
     def decode_texts(self, encoded: bytes, shape: tuple[int, ...]) -> npt.NDArray[Any]:
         """Return the elements of a chunk as an object array of ``str``.
@@ -98,11 +110,12 @@ class PickledObjectsCodec(_ObjectsCodec):
         Raises
         ------
         MetadataError
-            If the pickle is not one of references or records, or does not fill the chunk.
+            If the pickle is not one of references or records (or text), or does not fill the chunk.
         """
         array = read_pickled_array(encoded)
         believed = _LEAST_BELIEVED + _MOST_PER_BYTE * len(encoded)
-        return _texts_of(array.elements, array.shape, shape, believed)
+        text_of = _text_alone if self.is_text else _text_of
+        return _texts_of(array.elements, array.shape, shape, believed, text_of)
 
     def encode_texts(self, texts: npt.NDArray[Any]) -> bytes:
         """Raise: pickles are not written."""
@@ -157,7 +170,11 @@ class JSONObjectsCodec(_ObjectsCodec):
 
 
 def _texts_of(
-    elements: list[Any], held: tuple[int, ...], shape: tuple[int, ...], believed: int | None
+    elements: list[Any],
+    held: tuple[int, ...],
+    shape: tuple[int, ...],
+    believed: int | None,
+    text_of: Callable[[Any], str] | None = None,
 ) -> npt.NDArray[Any]:
     if math.prod(held) != math.prod(shape):
         raise MetadataError(
@@ -166,7 +183,7 @@ def _texts_of(
     texts = np.empty(len(elements), dtype=object)
     characters = 0
     for position, element in enumerate(elements):
-        texts[position] = text = _text_of(element)
+        texts[position] = text = (text_of or _text_of)(element)
         characters += len(text)
         if believed is not None and characters > believed:
             raise MetadataError(f"the chunk becomes more than {believed} characters of text")
@@ -185,6 +202,16 @@ def _text_of(element: Any) -> str:
     if element is None or element == 0:
         return ""  # the fill value, and what a chunk has beyond the end of its array
     return json.dumps(_checked_cell(element))
+
+
+def _text_alone(element: Any) -> str:
+    """Return an element that is text, of any length."""
+    if not isinstance(element, (str, bytes)):
+        raise MetadataError(f"the chunk holds a {type(element).__name__}, expected text")
+    try:
+        return element.decode("utf-8") if isinstance(element, bytes) else _encodable(element)
+    except UnicodeDecodeError as error:
+        raise MetadataError(f"{element!r:.100} is not UTF-8: {error.reason}") from error
 
 
 def _object_of(text: str) -> Any:
@@ -230,6 +257,10 @@ def _checked(text: str) -> str:
     # Specifications are text of any length and stand alone; a path or a cell is short.
     if len(text) > LONGEST_TEXT and text[:1] != "{":
         raise MetadataError(f"a text of {len(text)} characters is too long for a path")
+    return _encodable(text)
+
+
+def _encodable(text: str) -> str:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:

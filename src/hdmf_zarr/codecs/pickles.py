@@ -1,21 +1,24 @@
 """Reads the pickles in which released versions stored references, and runs nothing of them.
 
 A pickle is a program. This is an interpreter for the few instructions of which those pickles are made
-(arrays of objects and of records, and `hdmf_zarr.utils.ZarrReference`); it imports nothing, calls
-nothing and builds nothing but lists, tuples, dicts, numbers and text. Every other instruction, and
-every other global, is an error that names it.
+(arrays of objects and of records, numbers of numpy, and `hdmf_zarr.utils.ZarrReference`); it imports
+nothing, calls nothing and builds nothing but lists, tuples, dicts, numbers and text. Every other
+instruction, and every other global, is an error that names it.
 
-The four globals are those that hdmf-zarr 0.1 to 0.13 wrote, see `PICKLED_GLOBALS`.
+The globals are those that hdmf-zarr 0.1 to 0.13 wrote, see `PICKLED_GLOBALS`.
 """
 
 from __future__ import annotations
 
 import math
 import pickletools
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
+
+import numpy as np
 
 from hdmf_zarr.errors import MetadataError
 
@@ -24,6 +27,9 @@ class _Global(Enum):
     RECONSTRUCT = "reconstruct"
     NDARRAY = "ndarray"
     DTYPE = "dtype"
+    SCALAR = "scalar"
+    TEXT = "str"
+    BYTES = "bytes"
     REFERENCE = "reference"
 
 
@@ -32,13 +38,24 @@ PICKLED_GLOBALS: dict[tuple[str, str], _Global] = {
     ("numpy.core.multiarray", "_reconstruct"): _Global.RECONSTRUCT,
     ("numpy", "ndarray"): _Global.NDARRAY,
     ("numpy", "dtype"): _Global.DTYPE,
+    # Of the numbers in rows that 0.1 to 0.5 exported from HDF5.
+    ("numpy._core.multiarray", "scalar"): _Global.SCALAR,
+    ("numpy.core.multiarray", "scalar"): _Global.SCALAR,
+    # In the metadata of the dtype of records with text, which 0.1 to 0.9 exported from HDF5; they are named
+    # there and never called.
+    ("builtins", "str"): _Global.TEXT,
+    ("builtins", "bytes"): _Global.BYTES,
     ("hdmf_zarr.utils", "ZarrReference"): _Global.REFERENCE,
 }
+
+_SCALAR_TYPE = re.compile(r"[biuf][1248]|[SU][0-9]{1,6}")
+"""Types of single values that are read: numbers, bytes and text."""
 
 
 @dataclass(slots=True)
 class _Dtype:
     name: str
+    order: Any = "="
     fields: tuple[str, ...] | None = None
 
 
@@ -194,6 +211,8 @@ class _Interpreter:
             self.stack.append(PickledArray())
         elif function is _Global.DTYPE and arguments and isinstance(arguments[0], str):
             self.stack.append(_Dtype(arguments[0]))
+        elif function is _Global.SCALAR and isinstance(arguments, tuple):
+            self.stack.append(_scalar(*arguments))
         elif function is _Global.REFERENCE and arguments == ():
             self.stack.append({})
         else:
@@ -212,7 +231,7 @@ class _Interpreter:
         if isinstance(target, PickledArray):
             _set_array_state(target, state)
         elif isinstance(target, _Dtype):
-            target.fields = _field_names(state[3])
+            target.order, target.fields = state[1], _field_names(state[3])
         elif not isinstance(target, dict) or state:
             raise MetadataError(f"the pickle sets the state of a {type(target).__name__}")
 
@@ -223,6 +242,21 @@ def _field_names(names: Any) -> tuple[str, ...] | None:
     if len(_expect(names, tuple)) > _MOST_FIELDS:
         raise MetadataError(f"the pickle holds records of {len(names)} fields")
     return tuple(_expect(name, str) for name in names)
+
+
+def _scalar(dtype: Any, raw: Any) -> Any:
+    """The number, bytes or text of which a pickle holds the bytes; the record of which it holds an array."""
+    spelled = _expect(dtype, _Dtype).name
+    if isinstance(raw, PickledArray) and raw._is_built and raw.shape == () and raw.fields:
+        return raw.elements[0]
+    if not _SCALAR_TYPE.fullmatch(spelled) or dtype.order not in ("<", ">", "=", "|"):
+        raise MetadataError(f"the pickle holds one value of the dtype {spelled!r:.100}")
+    of_numpy = np.dtype(spelled).newbyteorder(dtype.order)
+    if len(_expect(raw, bytes)) != of_numpy.itemsize:
+        raise MetadataError(f"the pickle holds {len(raw)} bytes for a value of {spelled!r}")
+    if not raw:
+        return b"" if of_numpy.kind == "S" else ""
+    return np.frombuffer(raw, of_numpy)[0].item()
 
 
 def _named(value: Any) -> str:

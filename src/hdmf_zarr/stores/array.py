@@ -381,6 +381,11 @@ class ExpandedCompoundArray(HDMFZarrArray):
     def shape(self, value: Any) -> None:
         self.resize(value)
 
+    @property
+    def chunks(self) -> tuple[int, ...]:
+        """Number of rows of a chunk."""
+        return super().chunks[:1]
+
     def _read(self, selection: Any) -> Any:
         stored = np.asarray(self._zarr_array[...])
         fields = self.element_type.fields

@@ -55,7 +55,7 @@ def element_type_of_array(document: dict[str, Any], header: ArrayHeader) -> Elem
     if header.fields is not None and name == "string":
         return _recorded_fields(header)
     _check_recorded_type(document, str(name), header)
-    if name == "string" and header.scalar and _holds_objects(document):
+    if name == "string" and header.scalar and _holds_references(document):
         return REFERENCE  # one text is stored as text
     if name == "string":
         return _TEXT_TYPES.get(header.element_type or "str", TEXT)
@@ -139,5 +139,8 @@ def _field_type(name: str, stored: ElementType, header: ArrayHeader) -> ElementT
     return stored
 
 
-def _holds_objects(document: dict[str, Any]) -> bool:
-    return any(codec["name"] in OBJECT_CODECS for codec in document.get("codecs", ()))
+def _holds_references(document: dict[str, Any]) -> bool:
+    return any(
+        codec["name"] in OBJECT_CODECS and not (codec.get("configuration") or {}).get("is_text")
+        for codec in document.get("codecs", ())
+    )

@@ -22,6 +22,7 @@ from hdmf_zarr.codecs.hdf5_codecs import PREFIX
 from hdmf_zarr.codecs.pickles import read_pickled_scalar
 from hdmf_zarr.codecs.translate import to_zarr_codec
 from hdmf_zarr.convention import JSON
+from hdmf_zarr.convention.legacy import ELEMENT_TYPE
 from hdmf_zarr.dtypes import is_number
 from hdmf_zarr.errors import HDMFZarrError, LayoutError, MetadataError
 from hdmf_zarr.stores import compat
@@ -78,7 +79,7 @@ def _node_document(found: Mapping[str, JSON]) -> dict[str, JSON]:
     if ARRAY not in found:
         return {"zarr_format": 3, "node_type": "group", "attributes": attributes}
     try:
-        document = array_document(found[ARRAY])
+        document = array_document(found[ARRAY], is_scalar=attributes.get(ELEMENT_TYPE) == "scalar")
     except (
         HDMFZarrError,
         ValueError,
@@ -104,8 +105,15 @@ def broken_document(shape: Any, reason: str) -> dict[str, JSON]:
     }
 
 
-def array_document(metadata: Mapping[str, JSON]) -> dict[str, JSON]:
+def array_document(metadata: Mapping[str, JSON], *, is_scalar: bool = False) -> dict[str, JSON]:
     """Return the document of format 3 for a ``.zarray``, without attributes.
+
+    Parameters
+    ----------
+    metadata : mapping
+        The ``.zarray``, parsed.
+    is_scalar : bool
+        Whether the array holds what stands alone: a pickle there is one of text.
 
     Raises
     ------
@@ -115,7 +123,7 @@ def array_document(metadata: Mapping[str, JSON]) -> dict[str, JSON]:
     shape, chunks = _sizes(metadata, "shape"), _sizes(metadata, "chunks")
     if len(shape) != len(chunks):
         raise MetadataError(f"the chunks {chunks} do not have the rank of the shape {shape}")
-    said = json.dumps({name: metadata.get(name) for name in _ENCODING})
+    said = json.dumps({**{name: metadata.get(name) for name in _ENCODING}, _IS_SCALAR: is_scalar})
     encoding_of = _kept_encoding if len(said) <= MOST_KEPT_CHARACTERS else _encoding
     return {
         "zarr_format": 3,
@@ -133,6 +141,8 @@ def array_document(metadata: Mapping[str, JSON]) -> dict[str, JSON]:
 
 _ENCODING = ("dtype", "filters", "compressor", "fill_value", "order")
 """What of a ``.zarray`` says how a chunk is encoded."""
+
+_IS_SCALAR = "is_scalar"
 
 
 MOST_KEPT_CHARACTERS = 4096
@@ -160,6 +170,8 @@ def _encoding(said: str, n_dimensions: int) -> str:
     if object_filter is not None:
         data_type, *names = OBJECT_CODECS[object_filter["id"]]
         codecs: list[Any] = [{"name": name, "configuration": {}} for name in names]
+        if object_filter["id"] == "pickle" and metadata[_IS_SCALAR]:
+            codecs[-1]["configuration"] = {"is_text": True}
         fill_value: JSON = _object_fill_value(metadata.get("fill_value"), object_filter["id"])
         itemsize = 1
     else:

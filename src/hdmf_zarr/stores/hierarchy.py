@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
+from functools import cached_property
 from typing import Any, Literal
 
 import zarr
@@ -59,6 +59,7 @@ from hdmf_zarr.stores.presence import (
     with_count,
 )
 from hdmf_zarr.stores.rewriting import Rewrites
+from hdmf_zarr.stores.spellings import locate_spelled, names_of_before
 from hdmf_zarr.stores.stamps import HeldFolder, Stamp, hold_folder, is_newer, stamp_of
 from hdmf_zarr.stores.system import make_durable
 
@@ -456,22 +457,18 @@ class Hierarchy:
         return array
 
     def locate_source(self, source: str) -> Location:
-        """Return the location that the ``source`` of a link or reference of this store names.
-
-        Stores of Zarr format 2 spell it in several ways: relative to the store, relative to the
-        folder in which it is, or, for the store itself, by its name; the first that exists is meant.
-        """
+        """Return the location that the ``source`` of a link or reference of this store names."""
         if source == SELF:
             return self.location
-        location = resolve_source(source, self.location)
-        if self.zarr_format != 2 or location == self.location or not self.location.is_local:
-            return location
-        beside = resolve_source("../" + source, self.location)
-        for candidate in (location, beside):
-            if candidate.is_local and os.path.isdir(candidate.uri):
-                return candidate
-        own_name = self.uri.rpartition("/")[2]
-        return self.location if source.rstrip("/").rpartition("/")[2] == own_name else location
+        if self.zarr_format != 2:
+            return resolve_source(source, self.location)
+        is_name = "/" not in source
+        return locate_spelled(source, self.location, self._names_of_before if is_name else ())
+
+    @cached_property
+    def _names_of_before(self) -> frozenset[str]:
+        attributes = [self.attributes(path) for path in self.documents]
+        return names_of_before(attributes, self.convention, self.attributes("").get("object_id"))
 
     def zarr_group(self) -> zarr.Group:
         """Return zarr's group of the root, to be read: changes made through it would miss the commit."""

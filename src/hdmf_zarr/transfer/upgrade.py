@@ -18,8 +18,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from hdmf_zarr.codecs.objects import OBJECT_CODECS
 from hdmf_zarr.convention import JSON, SELF, ArrayHeader, Link, Reference, convention_for_format
 from hdmf_zarr.convention.unified import (
@@ -27,7 +25,7 @@ from hdmf_zarr.convention.unified import (
     SPECIFICATION_GROUP,
     SPECIFICATION_LOCATION,
 )
-from hdmf_zarr.dtypes import BYTES_TYPE, REFERENCE, TEXT, ElementType
+from hdmf_zarr.dtypes import BYTES_TYPE, ElementType
 from hdmf_zarr.elements import bytes_where_not_text
 from hdmf_zarr.errors import (
     ChunkError,
@@ -443,12 +441,7 @@ class _Upgrader:
     def _scalar(self, source: ArraySource) -> MemorySource:
         """The one element of an array of format 2, where it has a dimension."""
         values = source.read((slice(None),) * len(source.shape)).reshape(())
-        if source.element is not TEXT or not str(values[()]).startswith("{"):
-            return MemorySource(values, bytes_where_not_text(source.element, values))
-        reference = self.old.convention.decode_element(str(values[()]))
-        text = np.empty((), dtype=object)
-        text[()] = "" if reference is None else self._retargeted(reference)
-        return MemorySource(text, REFERENCE)
+        return MemorySource(values, bytes_where_not_text(source.element, values))
 
     def _header(self, element: ElementType, shape: tuple[int, ...]) -> dict[str, JSON]:
         header = self._storage.header(element, is_scalar=not shape, names=None)

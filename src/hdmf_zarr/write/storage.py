@@ -14,7 +14,7 @@ import numpy as np
 import zarr.dtype
 from zarr.abc.codec import BytesBytesCodec
 
-from hdmf_zarr.codecs.objects import OBJECT_CODECS, JSONObjectsCodec
+from hdmf_zarr.codecs.objects import OBJECT_CODECS, PICKLE_CODEC, JSONObjectsCodec
 from hdmf_zarr.convention import ArrayHeader
 from hdmf_zarr.dtypes import (
     BYTES,
@@ -181,7 +181,8 @@ class Format2Storage:
         is_text = element.kind in ("ascii", "isodatetime")
         if not document.get("shape") or (is_text and document.get("data_type") != BYTES_TYPE):
             return False
-        if any(field.is_variable for _, field in element.fields):
+        names = [codec.get("name", "") for codec in document.get("codecs", ())]
+        if any(field.is_variable for _, field in element.fields) or PICKLE_CODEC in names:
             return False
         try:
             format2.array_metadata({**document, "chunk_key_encoding": self.chunk_keys})

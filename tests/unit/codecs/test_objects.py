@@ -224,6 +224,24 @@ def test_pickles_are_not_written() -> None:
         PickledObjectsCodec().encode_texts(objects("a"))
 
 
+@pytest.mark.parametrize(
+    "text", ["", "a", "{", '{"path": "/a"}', "[1]", "null", "0", "x" * (LONGEST_TEXT + 1), "\xe4\n"]
+)
+@pytest.mark.parametrize("as_bytes", [True, False])
+def test_text_alone_is_text_whatever_it_reads_like(text: str, *, as_bytes: bool) -> None:
+    element = text.encode() if as_bytes else text
+    encoded = pickle.dumps(objects(element), 5)
+    codec = PickledObjectsCodec(is_text=True)
+    assert codec.decode_texts(encoded, (1,)).tolist() == [text]
+    assert PickledObjectsCodec.from_dict(codec.to_dict()) == codec
+
+
+@pytest.mark.parametrize("element", [REFERENCE, None, 0, 5, [1], ("a",), b"\xff", "\ud800"])
+def test_what_is_no_text_alone_is_refused(element: Any) -> None:
+    with pytest.raises(MetadataError):
+        PickledObjectsCodec(is_text=True).decode_texts(pickle.dumps(objects(element), 5), (1,))
+
+
 def shared(text: str, cells: int, rows: int) -> Any:
     """Pickles in a few bytes each time it is named again."""
     row = (text,) * cells

@@ -115,8 +115,46 @@ def test_one_object_that_is_named_twice_is_there_twice(reference: Any) -> None:
     assert read_pickled_array(pickle.dumps(objects(one, one), 5)).elements == [dict(one)] * 2
 
 
+NUMBERS_OF_NUMPY = [
+    *(np.int32(-7), np.uint8(255), np.int64(-(2**63)), np.uint64(2**64 - 1), np.float16(0.5)),
+    *(np.float32(0.1), np.float64("inf"), np.bool_(True), np.bool_(False)),
+    *(np.bytes_(b"ab\0c"), np.bytes_(b""), np.str_("h\xe4\n"), np.str_("")),
+    np.array([5], ">i4")[0],
+]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("value", NUMBERS_OF_NUMPY, ids=repr)
+def test_numbers_of_numpy_are_read(protocol: int, value: Any, reference: Any) -> None:
+    row = [value, value, reference("/a")]
+    (read,) = read_pickled_array(pickle.dumps(objects(row), protocol)).elements
+    assert read == [value.item(), value.item(), dict(row[2])]
+    assert [type(entry) for entry in read[:2]] == [type(value.item())] * 2
+
+
+def test_a_number_in_the_other_order_of_bytes_is_read() -> None:
+    little = pickle.dumps(np.int32(1), 3)
+    big = little.replace(b"<", b">").replace(b"\x01\x00\x00\x00q", b"\x00\x00\x00\x01q")
+    assert big != little
+    assert read_pickled_scalar(big) == read_pickled_scalar(little) == 1
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_records_of_numpy_with_text_are_read(protocol: int) -> None:
+    """As h5py marks text: the types that it names are read past, and not called."""
+    text, ascii_text = (np.dtype("O", metadata={"vlen": kind}) for kind in (str, bytes))
+    dtype = np.dtype([("a", "i4"), ("b", text), ("c", ascii_text)])
+    rows = [(1, "x\xe9", b"y"), (2, "", b"")]
+    encoded = pickle.dumps(objects(*np.array(rows, dtype=dtype)), protocol)
+    if protocol > 3:
+        assert {"vlen", "scalar", "builtins"} <= {
+            argument for _, argument, _ in pickletools.genops(encoded) if isinstance(argument, str)
+        }
+    assert read_pickled_array(encoded).elements == rows
+
+
 def test_the_module_of_older_releases_of_numpy_is_known(reference: Any) -> None:
-    encoded = pickle.dumps(objects(reference("/a")), 3)
+    encoded = pickle.dumps(objects([np.int32(7), reference("/a")]), 3)
     older = encoded.replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
     assert older != encoded
     assert read_pickled_array(older).elements == read_pickled_array(encoded).elements
@@ -126,6 +164,10 @@ def test_only_the_globals_of_references_are_known() -> None:
     assert set(PICKLED_GLOBALS) == {
         ("numpy._core.multiarray", "_reconstruct"),
         ("numpy.core.multiarray", "_reconstruct"),
+        ("numpy._core.multiarray", "scalar"),
+        ("numpy.core.multiarray", "scalar"),
+        ("builtins", "str"),
+        ("builtins", "bytes"),
         ("numpy", "ndarray"),
         ("numpy", "dtype"),
         ("hdmf_zarr.utils", "ZarrReference"),
@@ -225,7 +267,31 @@ GLOBALS = {
     "dtype": b"cnumpy\ndtype\n",
     "reconstruct": b"cnumpy.core.multiarray\n_reconstruct\n",
     "reference": b"chdmf_zarr.utils\nZarrReference\n",
+    "scalar": b"cnumpy.core.multiarray\nscalar\n",
+    "str": b"cbuiltins\nstr\n",
 }
+
+
+def dtype_of(spelled: str, order: str = "<") -> bytes:
+    """A dtype, as numpy pickles it."""
+    name = b"X" + len(spelled).to_bytes(4, "little") + spelled.encode()
+    state = (
+        b"(K\x03X\x01\x00\x00\x00"
+        + order.encode()
+        + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+    )
+    return GLOBALS["dtype"] + name + b"K\x00K\x01\x87R" + state
+
+
+FOUR = b"C\x04\x01\x00\x00\x00"
+
+
+def test_the_number_that_others_are_made_of() -> None:
+    """That what is refused below is refused for what is other there."""
+    assert (
+        read_pickled_scalar(b"\x80\x03" + GLOBALS["scalar"] + dtype_of("i4") + FOUR + b"\x86R.")
+        == 1
+    )
 
 
 @pytest.mark.parametrize(
@@ -241,11 +307,27 @@ GLOBALS = {
         GLOBALS["reference"] + b")\x81}X\x01\x00\x00\x00aNsb.",  # __dict__ of a reference
         b"]Nb.",
         b"K\x01K\x02R.",
+        GLOBALS["scalar"] + dtype_of("i8") + FOUR + b"\x86R.",  # of another size
+        GLOBALS["scalar"] + dtype_of("i3") + FOUR + b"\x86R.",
+        GLOBALS["scalar"] + dtype_of("i4", "x") + FOUR + b"\x86R.",
+        GLOBALS["scalar"] + dtype_of("O8", "|") + FOUR + b"\x86R.",
+        GLOBALS["scalar"] + dtype_of("V4", "|") + FOUR + b"\x86R.",
+        GLOBALS["scalar"] + dtype_of("M8") + FOUR + b"\x86R.",
+        GLOBALS["scalar"] + dtype_of("S99999999999", "|") + FOUR + b"\x86R.",
+        GLOBALS["scalar"] + dtype_of("i4") + b"NN\x87R.",
+        GLOBALS["scalar"] + b"N" + FOUR + b"\x86R.",
+        GLOBALS["scalar"] + dtype_of("i4") + b"\x85R.",
+        GLOBALS["scalar"] + b"NR.",
+        GLOBALS["scalar"] + b")\x81.",
+        GLOBALS["str"] + b"K\x05\x85R.",  # str(5)
+        GLOBALS["str"] + b")\x81.",
+        GLOBALS["str"] + b".",
     ],
 )
 def test_calls_and_states_that_references_do_not_need_are_refused(encoded: bytes) -> None:
-    with pytest.raises(MetadataError):
-        read_pickled_array(b"\x80\x02" + encoded)
+    for read in (read_pickled_array, read_pickled_scalar):
+        with pytest.raises(MetadataError):
+            read(b"\x80\x02" + encoded)
 
 
 @pytest.mark.parametrize("index", [0, 1, 255, 256, 2**31, 2**32 - 1])
