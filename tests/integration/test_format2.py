@@ -398,6 +398,21 @@ def test_dimension_names_are_not_attributes(made: Format2Store, saved: SaveStore
     assert builder.dimension_labels == ("time", "channel")
 
 
+@pytest.mark.parametrize("way", ["read", "upgrade", "back", 2, 3])
+def test_a_length_in_the_place_of_a_dimension_name_is_no_name(
+    made: Format2Store, tmp_path: Path, way: str | int
+) -> None:
+    """As specifications of extensions have it, and releases recorded it."""
+    made.array("data", np.arange(3.0), "float64", attributes={"_ARRAY_DIMENSIONS": [3]})
+    path = in_another(made.save(tmp_path / "made.zarr"), way)
+    builder = reading(path)["data"]
+    assert builder.data[:].tolist() == [0, 1, 2]
+    assert {type(name) for name in builder.dimension_labels or ()} <= {str}
+    for node in path.glob("data/zarr.json"):
+        names = json.loads(node.read_text()).get("dimension_names") or []
+        assert {type(name) for name in names} <= {str, type(None)}
+
+
 @pytest.mark.parametrize("separator", [None, ".", "/"])
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("dtype", ["<f8", ">f8", ">i2", "<u4", "|i1", "|b1", ">f2", "<c8", ">c16"])

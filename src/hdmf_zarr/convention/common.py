@@ -18,6 +18,8 @@ leave some out, say nothing.
 EVERY_CHUNK = "all"
 """What `STORED_CHUNKS` is of an array of format 2 that has every chunk."""
 
+ARRAY_DIMENSIONS = "_ARRAY_DIMENSIONS"
+"""Names of dimensions where the format has no place for them, and where release 0.14 puts them."""
 
 FIELD_TYPES = "_FIELD_DTYPES"
 """Of a compound: the fields whose type is not that of their storage."""
@@ -64,6 +66,18 @@ class CommonConvention:
     def user_attributes(self, attributes: Mapping[str, JSON]) -> dict[str, JSON]:
         """The attributes without the reserved ones."""
         return {name: value for name, value in attributes.items() if name not in self.reserved}
+
+
+def dimension_names(attributes: Mapping[str, JSON]) -> tuple[str | None, ...] | None:
+    """Return the names of dimensions that releases recorded, or None where there are none.
+
+    Specifications of extensions give lengths in their place, which were recorded as they are.
+    """
+    recorded = attributes.get(ARRAY_DIMENSIONS)
+    if not isinstance(recorded, list):
+        return None
+    names = tuple(entry if isinstance(entry, str) else None for entry in recorded)
+    return names if any(names) else None
 
 
 def field_types(attributes: Mapping[str, JSON]) -> Mapping[str, str] | None:

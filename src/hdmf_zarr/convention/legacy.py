@@ -6,16 +6,17 @@ import json
 from collections.abc import Mapping
 
 from hdmf_zarr.convention.common import (
+    ARRAY_DIMENSIONS,
     FIELD_TYPES,
     STORED_CHUNKS,
     CommonConvention,
     absolute,
+    dimension_names,
     field_types,
     reference_from_object,
 )
 from hdmf_zarr.convention.model import JSON, ArrayHeader, Reference
 from hdmf_zarr.convention.unified import (
-    ARRAY_DIMENSIONS,
     ATTRIBUTE_TYPES,
     SPECIFICATION_LOCATION,
 )
@@ -114,7 +115,6 @@ class LegacyConvention(CommonConvention):
             If the type is neither a name nor a list of fields.
         """
         spelled = attributes.get(ELEMENT_TYPE)
-        dimensions = attributes.get(ARRAY_DIMENSIONS)
         fields = None
         if isinstance(spelled, list):
             try:
@@ -139,7 +139,7 @@ class LegacyConvention(CommonConvention):
             element_type=element_type,
             fields=fields,
             reference_fields=tuple(name for name, dtype in fields or () if dtype == OBJECT),
-            dimension_names=tuple(dimensions) if isinstance(dimensions, list) else None,
+            dimension_names=dimension_names(attributes),
             field_types=field_types(attributes),
             bytes_type=ASCII,
             scalar=spelled == SCALAR or (fields is not None and attributes.get(RECORD) is True),

@@ -6,10 +6,12 @@ import json
 from collections.abc import Mapping
 
 from hdmf_zarr.convention.common import (
+    ARRAY_DIMENSIONS,
     FIELD_TYPES,
     STORED_CHUNKS,
     CommonConvention,
     absolute,
+    dimension_names,
     field_types,
     reference_from_object,
 )
@@ -22,7 +24,6 @@ REFERENCE = "_REFERENCE"
 REFERENCE_FIELDS = "_REFERENCE_FIELDS"
 SCALAR = "_SCALAR"
 COMPOUND_ELEMENT_TYPE = "_COMPOUND_DTYPE"
-ARRAY_DIMENSIONS = "_ARRAY_DIMENSIONS"
 ATTRIBUTE_TYPES = "_ATTRIBUTE_DTYPES"
 SPECIFICATION_LOCATION = ".specloc"
 SPECIFICATION_GROUP = "specifications"
@@ -98,7 +99,7 @@ class UnifiedConvention(CommonConvention):
         Raises
         ------
         MetadataError
-            If the names of fields or dimensions are no names.
+            If the names of fields are no names.
         """
         element_type = attributes.get(ELEMENT_TYPE)
         fields = _names(attributes, REFERENCE_FIELDS) or ()
@@ -113,7 +114,7 @@ class UnifiedConvention(CommonConvention):
             element_type=element_type if isinstance(element_type, str) else None,
             reference_fields=fields,
             field_types=field_types(attributes),
-            dimension_names=_names(attributes, ARRAY_DIMENSIONS),
+            dimension_names=dimension_names(attributes),
             scalar=bool(attributes.get(SCALAR, False)),
         )
 

@@ -208,6 +208,27 @@ def test_dimensions_in_an_attribute_are_read(convention: UnifiedConvention) -> N
     assert header.dimension_names == ("time", "channel")
 
 
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize(
+    ("recorded", "names"),
+    [
+        (["time", 3], ("time", None)),
+        ([3], None),  # of an extension whose specification has a length there
+        ([["x", "y"]], None),
+        ([None, None], None),
+        ([], None),
+        (5, None),
+        ("time", None),
+        ({"time": 1}, None),
+    ],
+)
+def test_a_dimension_that_has_no_name_costs_nothing(
+    zarr_format: int, recorded: Any, names: Any
+) -> None:
+    header = convention_for_format(zarr_format).decode_header({"_ARRAY_DIMENSIONS": recorded})
+    assert header.dimension_names == names
+
+
 @pytest.mark.parametrize(
     ("location", "path"),
     [
@@ -325,8 +346,6 @@ def test_an_element_that_makes_no_sense_is_refused(
         ("_FIELD_DTYPES", ["ascii"]),
         ("_FIELD_DTYPES", {"label": 5}),
         ("_COMPOUND_DTYPE", [{"dtype": "object"}]),
-        ("_ARRAY_DIMENSIONS", [["x"]]),
-        ("_ARRAY_DIMENSIONS", [5]),
     ],
 )
 def test_a_header_that_makes_no_sense_is_refused(
