@@ -1,7 +1,7 @@
 """What old releases exported from HDF5 reads as the HDF5 file: their exports differ from their writes.
 
 Releases before 0.10 pickled each text that stands alone in a file that they exported; those before 0.6 the
-numbers beside references as numbers of numpy. See ``tests/data/write_export.py``.
+numbers beside references as numbers of numpy. See ``tests/data/exported/write_export.py``.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from hdmf_zarr.convert import convert
 from hdmf_zarr.transfer import upgrade
 from tests.compare import differences
 
-from ..data.write_export import TEXTS
+from ..data.exported.write_export import TEXTS
 
-DATA = Path(__file__).parents[1] / "data"
+DATA = Path(__file__).parents[1] / "data" / "exported"
 RELEASES = ["v0.1.0", "v0.5.0", "v0.9.0"]
 
 DATES = {"/session_start_time", "/timestamps_reference_time"}
