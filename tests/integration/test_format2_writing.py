@@ -21,7 +21,7 @@ from zarr.storage import MemoryStore
 from hdmf_zarr import NWBZarrIO, ZarrDataIO, ZarrIO, is_zarr_v2_file
 from hdmf_zarr.convert import convert
 from hdmf_zarr.dtypes import element_type_from_numpy
-from hdmf_zarr.errors import LayoutError
+from hdmf_zarr.errors import EncodingError, LayoutError
 from hdmf_zarr.hdf5.writer import HDF5TreeWriter
 from hdmf_zarr.stores.array import HDMFZarrArray
 from hdmf_zarr.transfer import upgrade
@@ -474,6 +474,28 @@ def test_references_and_links_are_written_as_json(tmp_path: Path) -> None:
             (1, "ä", "/target"),
             (2, "", "/group"),
         ]
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_complex_numbers_beside_text_are_refused_where_rows_are_json(
+    tmp_path: Path, zarr_format: int
+) -> None:
+    dtype = [
+        {"name": "number", "dtype": "complex128", "doc": "d"},
+        {"name": "text", "dtype": "utf8", "doc": "d"},
+    ]
+    rows = [(1 - 2j, "a"), (complex("nan"), "")]
+    root = GroupBuilder("root", datasets={"rows": DatasetBuilder("rows", rows, dtype=dtype)})
+    path = tmp_path / "a.zarr"
+    with ZarrIO(path, "w", zarr_format=zarr_format) as io:
+        if zarr_format == 2:
+            with pytest.raises(EncodingError, match="/rows: field 'number' is complex"):
+                io.write_builder(root)
+            return
+        io.write_builder(root)
+    with ZarrIO(path, "r") as io:
+        found = io.read_builder()["rows"].data[:]
+        assert repr([tuple(row) for row in found.tolist()]) == repr(rows)
 
 
 @pytest.mark.parametrize("shards", [(20,), "auto"])

@@ -284,6 +284,7 @@ def dtype_of(spelled: str, order: str = "<") -> bytes:
 
 
 FOUR = b"C\x04\x01\x00\x00\x00"
+EIGHT = b"C\x08\x01\x00\x00\x00\x00\x00\x00\x00"
 
 
 def test_the_number_that_others_are_made_of() -> None:
@@ -308,6 +309,8 @@ def test_the_number_that_others_are_made_of() -> None:
         b"]Nb.",
         b"K\x01K\x02R.",
         GLOBALS["scalar"] + dtype_of("i8") + FOUR + b"\x86R.",  # of another size
+        GLOBALS["scalar"] + dtype_of("i4") + EIGHT + b"\x86R.",
+        GLOBALS["scalar"] + dtype_of("M8[ns]") + EIGHT + b"\x86R.",  # a number of nanoseconds
         GLOBALS["scalar"] + dtype_of("i3") + FOUR + b"\x86R.",
         GLOBALS["scalar"] + dtype_of("i4", "x") + FOUR + b"\x86R.",
         GLOBALS["scalar"] + dtype_of("O8", "|") + FOUR + b"\x86R.",

@@ -129,6 +129,23 @@ def test_values_that_are_no_numbers_are_kept(name: str, value: float) -> None:
     assert_same_array(round_trip(np.array([[value, 1]], dtype)), np.array([[value, 1]], dtype))
 
 
+@pytest.mark.parametrize("value", [1 - 2j, np.complex128(1j), np.complex64(complex("nan-infj"))])
+def test_a_complex_number_is_one_number(value: Any) -> None:
+    found = round_trip(value)
+    assert type(found) is type(np.asarray(value)[()])
+    assert repr(found) == repr(np.asarray(value)[()])
+
+
+def test_complex_numbers_keep_their_parts() -> None:
+    """The sign of a zero, and what NaN has beside it."""
+    values = np.array([[complex(-0.0, 1)], [complex("nan-infj")], [complex(0, -0.0)]], dtype="c8")
+    found = round_trip(values)
+    assert (found.dtype, found.shape) == (values.dtype, values.shape)
+    np.testing.assert_array_equal(np.signbit(found.real), np.signbit(values.real))
+    np.testing.assert_array_equal(np.signbit(found.imag), np.signbit(values.imag))
+    np.testing.assert_array_equal(found, values)
+
+
 @pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "null", "true", "1", "{}", "\0"])
 def test_text_that_looks_like_something_else_stays_text(text: str) -> None:
     assert round_trip(text) == text
