@@ -1037,6 +1037,13 @@ def test_a_store_that_is_away_is_not_taken_for_the_one_that_names_it(
             builder[name].data[0]
 
 
+@pytest.mark.parametrize("source", ["../other.zarr", "other.zarr", "./../other.zarr"])
+def test_another_store_is_found_beside_the_store_on_a_server(tmp_path: Path, source: str) -> None:
+    other = _kept(_pointing("."), "URL", str(tmp_path), "other.zarr")
+    path = _kept(_pointing(source), "URL", str(tmp_path), "store.zarr")
+    assert _targets(reading(path)) == {(other, "/data")}
+
+
 def test_a_store_of_the_same_name_in_another_folder_of_a_server_is_another(tmp_path: Path) -> None:
     path = _kept(_pointing("../away/store.zarr"), "URL", str(tmp_path), "store.zarr")
     with pytest.raises(BrokenLinkError, match=r"away/store\.zarr"), warnings.catch_warnings():

@@ -42,9 +42,12 @@ def locate_spelled(
             candidate = resolve_source(spelled, location)
             if candidate == location or os.path.isdir(candidate.uri):
                 return candidate
-    if _is_own_name(source, location):
+    if _is_own_name(source, location) or source in names_of_before:
         return location
-    return location if source in names_of_before else resolve_source(source, location)
+    if not location.is_local and not source.startswith(".") and not _is_absolute(source):
+        # A store elsewhere cannot be asked what is beside it; but what is beside a store is never in it.
+        return resolve_source("../" + source, location)
+    return resolve_source(source, location)
 
 
 def _is_own_name(source: str, location: Location) -> bool:
