@@ -365,8 +365,9 @@ def _numbers(data: Any, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
         return array
     if array.dtype.kind in "OSUTm" and array.size:
         raise EncodingError(f"expected {dtype.name}, found {first_leaf(data)!r:.100}")
-    widens = array.dtype.kind == dtype.kind and array.dtype.itemsize <= dtype.itemsize
-    if array.size == 0 or widens:
+    if array.size == 0:
+        return np.empty(array.shape, dtype)
+    if array.dtype.kind == dtype.kind and array.dtype.itemsize <= dtype.itemsize:
         return array.astype(dtype)
     if array.dtype.kind == "c" and dtype.kind != "c":
         return array  # an imaginary part never goes, not even one of zeros

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hdmf_zarr.convention import ArrayHeader, Link, Reference
@@ -225,6 +225,8 @@ def test_numbers_are_taken_as_lists_or_arrays(array: Any) -> None:
 
 
 @settings(max_examples=200)
+@example(np.array([], "c8"), np.dtype("i1"))
+@example(np.array([1 + 0j]), np.dtype("f8"))
 @given(number_arrays(max_dims=1), number_dtypes)
 def test_numbers_in_another_dtype_are_equal_or_stay_in_their_own(array: Any, dtype: Any) -> None:
     values = to_memory(array, ElementType("number", dtype), str)
