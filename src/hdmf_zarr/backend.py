@@ -53,11 +53,13 @@ from hdmf_zarr.hdf5.reading import reading
 from hdmf_zarr.hdf5.source import UnchangedFiles
 from hdmf_zarr.read.appendable import make_appendable
 from hdmf_zarr.read.lazy import ZarrDataset
+from hdmf_zarr.read.rows import RowGuard
 from hdmf_zarr.read.specifications import (
     latest_versions,
     load_cached_namespaces,
     read_specifications,
 )
+from hdmf_zarr.read.tables import cut_to_whole_rows, uneven_tables
 from hdmf_zarr.read.tree import ROOT_NAME, StoreReader, open_array, open_linked_hierarchy
 from hdmf_zarr.stores import (
     SUPPORTED_ZARR_STORES,
@@ -192,6 +194,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         self._is_open = False
         self._written_builders = WriteStatusTracker()
         self._pending: list[ZarrDataset] = []
+        self._row_guards: list[RowGuard] = []
         self._locks: list[WriterLock] = []
         self._process = os.getpid()
         if manager is None:
@@ -311,7 +314,8 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             self._new_store = self._hierarchy = None
             return
         try:
-            self._flush_pending(warn=True)
+            self._settle_rows()
+            self._drop_pending()
             if self._new_store is not None:
                 self._finish_new_store()
             for hierarchy in self._open_hierarchies():
@@ -434,6 +438,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             strict_json=strict_json,
             durable=durable is not None and durable,
         )
+        self._settle_rows()
         with self._herd_beside(container, herd):
             builder = self.manager.build(container, source=self.source, root=True)
             self._write_tree(
@@ -748,6 +753,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
     ) -> None:
         """Write what is planned and commit it; what was there before is kept where that fails."""
         before = dict(execution.hierarchy.documents)
+        waiting = [(dataset, dataset.pending()) for dataset in self._pending]
         try:
             with stored_together(execution.hierarchy):
                 execution.carry_out(plan)
@@ -756,10 +762,13 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
                     write_specifications(execution.hierarchy, to_cache)
             for written in plan.builders:
                 self._written_builders.set_written(written)
-            self._flush_pending(warn=False)
+            self._flush_pending()
             self._commit(consolidate=consolidate, durable=durable)
         except BaseException:
             self._undo(before)
+            for dataset, wait_again in waiting:
+                wait_again()
+                self._note_pending(dataset)
             raise
 
     def _plan_context(
@@ -959,7 +968,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             )
         container = super().read()
         if self.mode not in READING_MODES:
-            make_appendable(container)
+            self._row_guards += make_appendable(container)
         return cast("Container", container)
 
     def _builder_to_read(self) -> GroupBuilder:
@@ -1112,18 +1121,32 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         if dataset not in self._pending:
             self._pending.append(dataset)
 
-    def _flush_pending(self, *, warn: bool) -> None:
+    def _flush_pending(self) -> None:
         waiting, self._pending = self._pending, []
         for dataset in waiting:
-            if warn:
+            dataset.flush_pending()
+
+    def _drop_pending(self) -> None:
+        """Remove the rows that refer to containers which were never written, from every column."""
+        waiting, self._pending = self._pending, []
+        for dataset in waiting:
+            if dataset.n_pending:
+                dataset.drop_pending()
                 warnings.warn(
-                    f"{self.source}:{dataset.name}: rows that refer to containers which were never "
-                    "written are lost; write the file before it is closed",
+                    f"{self.source}:{dataset.name}: rows that refer to containers which were never written "
+                    "are lost, in all columns; write the file before it is closed",
                     UserWarning,
                     stacklevel=3,
                 )
-            else:
-                dataset.flush_pending()
+        for hierarchy in dict.fromkeys(dataset.dataset.hierarchy for dataset in waiting):
+            for table in list(uneven_tables(hierarchy, with_elements=True)):
+                cut_to_whole_rows(hierarchy, table)
+                hierarchy.begin()
+
+    def _settle_rows(self) -> None:
+        """Remove what rows have left that were interrupted."""
+        for guard in self._row_guards:
+            guard.settle(warn=True)
 
     # -- namespaces ------------------------------------------------------------------------------
 

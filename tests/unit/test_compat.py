@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 import zarr
-from hdmf.common import VectorData, VectorIndex
+from hdmf.common import DynamicTable, VectorData, VectorIndex
 from hdmf.container import Data
 from zarr.storage import MemoryStore
 
@@ -163,3 +163,31 @@ def test_a_store_given_read_only_is_not_written() -> None:
     store = MemoryStore(read_only=True)
     with pytest.raises(ModeError, match="read-only"), ZarrIO(store, "r+"):
         pass
+
+
+def test_a_table_calls_its_columns_in_the_order_that_guards_rely_on() -> None:
+    calls: list[str] = []
+
+    def noting(name: str, add: object) -> object:
+        def noted(*args: object, **options: object) -> object:
+            calls.append(name)
+            return add(*args, **options)  # type: ignore[operator]
+
+        return noted
+
+    ragged = VectorData(name="ragged", description="d", data=[1, 2])
+    columns = [
+        VectorIndex(name="ragged_index", data=[2], target=ragged),
+        ragged,
+        VectorData(name="plain", description="d", data=[1]),
+    ]
+    table = DynamicTable(name="t", description="d", columns=columns)
+    table._validate_new_row = noting("validate", table._validate_new_row)
+    table.id.append = noting("id", table.id.append)
+    table["ragged"].add_vector = noting("ragged", table["ragged"].add_vector)
+    table["plain"].add_row = noting("plain", table["plain"].add_row)
+    DynamicTable.add_row(table, ragged=[3], plain=2)
+    assert calls == ["validate", "id", "ragged", "plain"]
+    assert len(table) == 2
+    table["plain"]._Data__data = [5]
+    assert table["plain"].data == [5]

@@ -171,6 +171,13 @@ BROKEN_SPECIFICATION = Kind(
     "The cached specifications do not load: export the file with the extension installed.",
 )
 
+UNEVEN_TABLE = Kind(
+    "uneven-table",
+    "error",
+    "Readers use the rows that all columns have. Look at the columns; 'hdmf-zarr check --repair' removes "
+    "the other rows.",
+)
+
 # -- the DANDI archive -----------------------------------------------------------------------------
 
 DANDI_NAME = Kind("dandi-name", "error", "Rename the store: the archive takes '.nwb.zarr'.")

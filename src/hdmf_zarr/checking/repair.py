@@ -1,4 +1,4 @@
-"""What can be put right without a doubt: consolidated metadata, leftovers, chunks that nobody uses."""
+"""What can be put right: consolidated metadata, uneven tables, leftovers, chunks that nobody uses."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from hdmf_zarr.checking.examined import Examined
 from hdmf_zarr.checking.keys import is_temporary
 from hdmf_zarr.checking.report import Finding, Report
 from hdmf_zarr.checking.stale import unused_chunks
+from hdmf_zarr.checking.tables import check_elements, check_rows, cut_tables
 from hdmf_zarr.errors import ModeError
 from hdmf_zarr.stores import (
     DOCUMENT,
@@ -107,6 +108,12 @@ def repair(examined: Examined, report: Report) -> tuple[list[str], list[Finding]
         else:
             message = f"the consolidated metadata were not rebuilt: {reason}"
             kept.append(Finding.of(kinds.NOT_REPAIRED, "", message))
+    if [*check_rows(examined), *check_elements(examined)]:
+        for name, error in _cut_tables(report, bytestore, kept):
+            if error is None:
+                done.append(f"cut {name}")
+            else:
+                kept.append(Finding.of(kinds.NOT_REPAIRED, "", f"{name} was not cut: {error}"))
     removed = [*_remove_leftovers(examined, bytestore)]
     if not any(found.code in _UNSOUND for found in report.findings):
         removed += _remove_unused(bytestore)
@@ -116,6 +123,16 @@ def repair(examined: Examined, report: Report) -> tuple[list[str], list[Finding]
         else:
             kept.append(Finding.of(kinds.NOT_REPAIRED, "", f"{name} was kept: {error}"))
     return done, kept
+
+
+def _cut_tables(
+    report: Report, bytestore: ByteStore, kept: list[Finding]
+) -> Iterator[tuple[str, str | None]]:
+    """Cut uneven tables where the metadata are sound; see `cut_tables`."""
+    if kept or any(found.code in _UNSOUND for found in report.findings):
+        yield "every uneven table", "other metadata are broken, or differ"
+    else:
+        yield from cut_tables(bytestore)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 
 from zarr.abc.store import Store
 
-from hdmf_zarr.checking import chunks, keys, kinds, links, metadata, specifications
+from hdmf_zarr.checking import chunks, keys, kinds, links, metadata, specifications, tables
 from hdmf_zarr.checking import dandi as archive
 from hdmf_zarr.checking.accept import accept_missing as accept
 from hdmf_zarr.checking.examined import Examined, examine
@@ -58,12 +58,14 @@ FAST_CHECKS: tuple[Callable[[Checking], Iterator[Finding]], ...] = (
     lambda checking: checking.links.check_links(),
     lambda checking: checking.links.check_attributes(),
     lambda checking: specifications.check_cached(checking.examined),
+    lambda checking: tables.check_rows(checking.examined),
 )
 """Checks that read no chunk."""
 
 CHECKS_OF_CHUNKS: tuple[Callable[[Checking], Iterator[Finding]], ...] = (
     lambda checking: checking.contents(),
     lambda checking: checking.links.check_datasets(),
+    lambda checking: tables.check_elements(checking.examined),
     lambda checking: specifications.check_complete(checking.examined),
 )
 """Checks that read chunks."""
@@ -103,9 +105,9 @@ def check(
     jobs : int
         Threads that decode chunks.
     repair : bool
-        Rebuild the consolidated metadata and remove what stopped writes left behind and chunks that
-        nobody uses, where that loses nothing; nothing else. What was done is in the report, which is of
-        the store afterwards.
+        Rebuild the consolidated metadata, cut tables to the rows that all columns have, and remove what
+        stopped writes left behind and chunks that nobody uses; nothing else. What was done is in the
+        report, which is of the store afterwards.
     dandi : bool
         Check also what an upload to the DANDI archive needs, and what readers outside of Python cannot
         open; needs the packages of ``hdmf-zarr[dandi]``.

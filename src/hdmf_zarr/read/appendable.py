@@ -19,11 +19,12 @@ from hdmf.common import VectorIndex
 from hdmf.container import AbstractContainer, Data
 
 from hdmf_zarr.read.lazy import ZarrDataset
+from hdmf_zarr.read.rows import RowGuard, guard_tables
 from hdmf_zarr.stores.array import HDMFZarrArray
 
 
-def make_appendable(root: AbstractContainer) -> None:
-    """Prepare every dataset below a container for appending."""
+def make_appendable(root: AbstractContainer) -> list[RowGuard]:
+    """Prepare every dataset below a container for appending; return the guards of its tables."""
     for container in (root, *root.all_children()):
         if not isinstance(container, Data):
             continue
@@ -32,6 +33,7 @@ def make_appendable(root: AbstractContainer) -> None:
         if isinstance(container, VectorIndex) and isinstance(container.data, HDMFZarrArray):
             container._VectorIndex__maxval = np.iinfo(np.uint64).max
             container._VectorIndex__uint = np.uint64
+    return guard_tables(root)
 
 
 def _extend(container: Any, arg: Any, **_kwargs: Any) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from hdmf.container import AbstractContainer
 from hdmf.query import BuilderResolver, ContainerResolver, HDMFDataset, ReferenceResolver
 
 from hdmf_zarr.dtypes import REFERENCE, field_dtype_name
-from hdmf_zarr.errors import OptionError
+from hdmf_zarr.elements import REFERENCE_TYPES
+from hdmf_zarr.errors import EncodingError, OptionError
 from hdmf_zarr.stores.array import HDMFZarrArray
 from hdmf_zarr.stores.selections import split_fields
 
@@ -32,6 +34,16 @@ class ZarrDataset(HDMFDataset):  # type: ignore[misc]
         super().__init__(dataset=dataset)
         self.__io = io
         self._pending: list[Any] = []
+
+    def mark(self) -> Callable[[], None]:
+        """Return a function that removes the rows which are added from now on."""
+        undo, n_pending = self.dataset.mark(), len(self._pending)
+
+        def go_back() -> None:
+            del self._pending[n_pending:]
+            undo()
+
+        return go_back
 
     @property
     def io(self) -> ZarrIO:
@@ -101,12 +113,17 @@ class DatasetOfReferences(ZarrDataset, ReferenceResolver):  # type: ignore[misc]
 
     def append(self, arg: Any) -> None:
         """Add a row; its references may be to containers that are written with the next write."""
-        row = self._encoded_row(arg)
-        if row is None:
+        row, is_complete = self._encoded_row(arg)
+        if is_complete and not self._pending:
+            self.dataset.append([row])
+        else:  # also behind rows that wait, whose place it would take
             self._pending.append(self._pending_row(arg))
             self.io._note_pending(self)
-        else:
-            self.dataset.append(row)
+
+    def check_rows(self, rows: Any) -> None:
+        """Raise what `append` would raise for the same rows; nothing is written."""
+        encoded = [self._encoded_row(row)[0] for row in rows]
+        self.dataset.check_rows(encoded)
 
     def extend(self, args: Any) -> None:
         """Add several rows."""
@@ -114,15 +131,47 @@ class DatasetOfReferences(ZarrDataset, ReferenceResolver):  # type: ignore[misc]
             self.append(arg)
 
     def flush_pending(self) -> None:
-        """Write the rows whose targets have a path by now."""
-        waiting = list(self._pending)
+        """Write the rows whose targets have a path by now; where that fails all of them wait again."""
+        waiting, go_back = list(self._pending), self.dataset.mark()
         self._pending.clear()
-        for row in waiting:
-            self.append(row)
+        try:
+            for row in waiting:
+                self.append(row)
+        except BaseException:
+            go_back()
+            self._pending[:] = waiting
+            raise
+
+    @property
+    def n_pending(self) -> int:
+        """Number of rows that wait for the next write."""
+        return len(self._pending)
+
+    def pending(self) -> Callable[[], None]:
+        """Return a function that lets the rows wait again that wait now."""
+        return partial(self._wait_again, list(self._pending))
+
+    def _wait_again(self, rows: list[Any]) -> None:
+        self._pending[:] = rows
+
+    def drop_pending(self) -> None:
+        """Forget the rows that wait."""
+        self._pending.clear()
 
     @abstractmethod
-    def _encoded_row(self, arg: Any) -> Any:
-        """Return a row for the array, or None where a target has no path yet."""
+    def _encoded_row(self, arg: Any) -> tuple[Any, bool]:
+        """Return a row for the array, and whether each of its targets has a path."""
+
+    def _encoded_target(self, target: Any) -> str | None:
+        """Return the element for a target; None where the target has no path yet."""
+        if target is None:
+            return ""
+        if not isinstance(target, REFERENCE_TYPES):
+            raise EncodingError(
+                f"{self.dataset.hierarchy.uri}:{self.name}: a reference is to a container or a builder, "
+                f"found {target!r:.100} of type {type(target).__name__}"
+            )
+        return self.io._element_of_target(self.dataset, target)
 
     def _pending_row(self, arg: Any) -> Any:
         return arg
@@ -166,11 +215,9 @@ class AbstractZarrReferenceDataset(DatasetOfReferences):
     def __iter__(self) -> Iterator[Any]:
         yield from self[:]
 
-    def _encoded_row(self, arg: Any) -> Any:
-        if arg is None:
-            return [""]
-        text = self.io._element_of_target(self.dataset, arg)
-        return None if text is None else [text]
+    def _encoded_row(self, arg: Any) -> tuple[Any, bool]:
+        text = self._encoded_target(arg)
+        return text or "", text is not None
 
 
 class AbstractZarrTableDataset(DatasetOfReferences):
@@ -221,7 +268,7 @@ class AbstractZarrTableDataset(DatasetOfReferences):
     def __iter__(self) -> Iterator[Any]:
         yield from self[...]
 
-    def _encoded_row(self, arg: Any) -> Any:
+    def _encoded_row(self, arg: Any) -> tuple[Any, bool]:
         fields = self.dataset.element_type.fields
         values = list(arg)
         if len(values) != len(fields):
@@ -229,15 +276,13 @@ class AbstractZarrTableDataset(DatasetOfReferences):
                 f"{self.dataset.hierarchy.uri}:{self.name}: a row has {len(values)} values, the "
                 f"compound {len(fields)} fields"
             )
+        is_complete = True
         for position, (_, field) in enumerate(fields):
             if field.kind == "reference":
-                target = values[position]
-                values[position] = (
-                    "" if target is None else self.io._element_of_target(self.dataset, target)
-                )
-                if values[position] is None:
-                    return None
-        return [tuple(values)]
+                text = self._encoded_target(values[position])
+                values[position] = text or ""
+                is_complete &= text is not None
+        return tuple(values), is_complete
 
     def _pending_row(self, arg: Any) -> Any:
         return tuple(arg)

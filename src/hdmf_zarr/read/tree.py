@@ -27,8 +27,9 @@ from hdmf_zarr.errors import BrokenLinkError, HDMFZarrError, MetadataError
 from hdmf_zarr.hdf5 import empty_attribute
 from hdmf_zarr.read.builders import make_dataset, make_group, set_attribute
 from hdmf_zarr.read.lazy import BuilderZarrReferenceDataset, BuilderZarrTableDataset
+from hdmf_zarr.read.tables import see_whole_rows
 from hdmf_zarr.stores import Hierarchy, Location, compat, open_bytestore
-from hdmf_zarr.stores.array import HDMFZarrArray, array_of_node
+from hdmf_zarr.stores.array import HDMFZarrArray, array_of_node, open_array
 from hdmf_zarr.stores.element_types import element_type_of_array
 from hdmf_zarr.stores.format2 import BROKEN
 
@@ -175,6 +176,7 @@ class TreeReader:
         """Make the builders of every node."""
         if self.builders:
             return
+        see_whole_rows(self.hierarchy)
         self._children = self.hierarchy.children()
         self._scalars = self._read_scalars()
         self._group("")
@@ -455,13 +457,6 @@ def open_linked_hierarchy(location: Location, *, read_only: bool, consolidated: 
     if not read_only:
         return Hierarchy.load_for_writing(open_bytestore(location, read_only=False))
     return Hierarchy.load(open_bytestore(location, read_only=read_only), consolidated=consolidated)
-
-
-def open_array(hierarchy: Hierarchy, path: str) -> HDMFZarrArray:
-    """Return the lazy array at a path, which must be that of an array."""
-    header = hierarchy.convention.decode_header(hierarchy.attributes(path))
-    element = element_type_of_array(hierarchy.documents[path], header)
-    return array_of_node(hierarchy, path, header, element)
 
 
 def _data_type(attributes: Mapping[str, Any]) -> Any:

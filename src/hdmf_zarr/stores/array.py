@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -26,6 +27,7 @@ from hdmf_zarr.stores import compat, format2
 from hdmf_zarr.stores.bytestore import open_bytestore
 from hdmf_zarr.stores.chunk_keys import coordinates_of
 from hdmf_zarr.stores.documents import extensions_of
+from hdmf_zarr.stores.element_types import element_type_of_array
 from hdmf_zarr.stores.hierarchy import Hierarchy
 from hdmf_zarr.stores.location import Location
 from hdmf_zarr.stores.presence import (
@@ -173,6 +175,35 @@ class HDMFZarrArray(ReadableArray):
             self.resize(shape)
             self[(*(slice(None),) * axis, slice(start, None))] = values
             return self.shape
+        rows = self._rows_of(data)
+        if len(rows):
+            with self._hierarchy.attempt():
+                self._append_rows(rows)
+        return self.shape
+
+    def check_rows(self, data: Any) -> None:
+        """Raise what `append` would raise for the same rows; nothing is written.
+
+        Parameters
+        ----------
+        data : array_like of shape ``(n_rows, ...)``
+
+        Raises
+        ------
+        ModeError, OptionError, EncodingError, DtypeError
+            If the array cannot hold the rows.
+        """
+        if self.read_only:
+            self._refuse_read_only()
+        rows = self._rows_of(data)
+        if not len(rows):
+            return
+        element, data_type = self._widened(rows)
+        if data_type is not None:
+            self._check_rewritable(data_type)
+        self._encode_as(rows, element, data_type or self.metadata.dtype)
+
+    def _rows_of(self, data: Any) -> npt.NDArray[Any]:
         rows = to_memory(data, self.element_type, _only_text)
         if rows.ndim == self.ndim - 1 or (rows.ndim == 0 and self.ndim == 1):
             rows = rows[np.newaxis]
@@ -180,10 +211,28 @@ class HDMFZarrArray(ReadableArray):
             raise OptionError(
                 f"{self._where} has rows of shape {self.shape[1:]}, found {rows.shape[1:]}"
             )
-        if len(rows):
-            with self._hierarchy.attempt():
-                self._append_rows(rows)
-        return self.shape
+        return rows
+
+    def mark(self) -> Callable[[], None]:
+        """Return a function that removes the rows which are added from now on."""
+        return partial(self._go_back, self._document, self.element_type)
+
+    def _go_back(self, document: dict[str, Any], element: ElementType) -> None:
+        if self._document is document:
+            return
+        if self._document["chunk_key_encoding"] == document["chunk_key_encoding"]:
+            # Nothing is written, so that a full disk does not prevent it.
+            self.element_type = element
+            self._hierarchy.put_document_back(self._node_path, document)
+            self.__dict__.pop("_made_array", None)
+            return
+        # The chunks that the old document names may be gone: the wider type, or the larger chunk, stays.
+        shape = [document["shape"][0], *self.shape[1:]]
+        shorter = self._resized(shape, is_written=False)
+        if meaning_of_missing(shorter) == "absent":
+            self._hierarchy.count_later(self._node_path)
+        self._hierarchy.put_document_back(self._node_path, shorter)
+        self.__dict__.pop("_made_array", None)
 
     def extend(self, data: Any) -> None:
         """Add several rows after the last one."""
@@ -289,11 +338,8 @@ class HDMFZarrArray(ReadableArray):
             return int(cast("np.dtype[Any]", self.metadata.dtype.to_native_dtype()).itemsize)
         return 64  # of text, a guess
 
-    def _rewrite(
-        self, values: npt.NDArray[Any], element: ElementType, data_type: Any, chunk_rows: int
-    ) -> None:
-        """Write all rows anew beside the old chunks, then let the document name the new ones."""
-        old = self._document
+    def _check_rewritable(self, data_type: Any) -> None:
+        """Raise `DtypeError` if the chunks cannot be written with another data type."""
         if self.shards is not None:
             raise DtypeError(
                 f"{self._hierarchy.uri}:/{self._node_path} is sharded and too narrow for what is "
@@ -304,6 +350,13 @@ class HDMFZarrArray(ReadableArray):
                 f"{self._where} is too narrow for what is appended, and has filters that are made for its "
                 "dtype; export it with a wider one, and with other filters"
             )
+
+    def _rewrite(
+        self, values: npt.NDArray[Any], element: ElementType, data_type: Any, chunk_rows: int
+    ) -> None:
+        """Write all rows anew beside the old chunks, then let the document name the new ones."""
+        old = self._document
+        self._check_rewritable(data_type)
         data_type = data_type if data_type is not None else self.metadata.dtype
         fill_value = compat.empty_scalar(data_type)
         if element.kind == "number" and element.numpy is not None:
@@ -344,9 +397,13 @@ class HDMFZarrArray(ReadableArray):
         self.__dict__.pop("_made_array", None)
 
     def _encode(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        data_type = self.metadata.dtype
-        element = _as_stored(self.element_type, data_type)
-        return encode_elements(values, element, _record_dtype(data_type))
+        return self._encode_as(values, self.element_type, self.metadata.dtype)
+
+    @staticmethod
+    def _encode_as(
+        values: npt.NDArray[Any], element: ElementType, data_type: Any
+    ) -> npt.NDArray[Any]:
+        return encode_elements(values, _as_stored(element, data_type), _record_dtype(data_type))
 
     def update_attributes(self, new_attributes: dict[str, Any]) -> HDMFZarrArray:
         """Change attributes of the node."""
@@ -441,6 +498,13 @@ def array_of_node(
     )
     kind = ExpandedCompoundArray if is_expanded else HDMFZarrArray
     return kind.of_node(hierarchy, path, element)
+
+
+def open_array(hierarchy: Hierarchy, path: str) -> HDMFZarrArray:
+    """Return the lazy array at a path, which must be that of an array."""
+    header = hierarchy.convention.decode_header(hierarchy.attributes(path))
+    element = element_type_of_array(hierarchy.documents[path], header)
+    return array_of_node(hierarchy, path, header, element)
 
 
 def _reopen(

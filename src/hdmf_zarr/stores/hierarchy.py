@@ -126,6 +126,7 @@ class Hierarchy:
         self._is_restored = True
         self._uncounted: set[str] = set()
         self._changed_paths: set[str] = set()
+        self._shortened: set[str] = set()
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -494,6 +495,10 @@ class Hierarchy:
     def begin(self) -> None:
         """Say, in a journal in the store, that changes follow; nothing where they have begun."""
         self._is_committed = False
+        if self._shortened:
+            self._changed_paths |= self._shortened
+            self._shortened = set()
+            self.open_append.has_failed = True  # what is outside of them is removed at the end
         if self.is_live:
             self.open_append.begin(is_consolidated_true=self._is_consolidated_true)
 
@@ -588,6 +593,24 @@ class Hierarchy:
             counted = with_count(document, n_chunks, zarr_format=self.zarr_format)
             self.set_document(path, counted)
         self._uncounted.clear()
+
+    def put_document_back(self, path: str, document: dict[str, JSON]) -> None:
+        """Go back to an earlier document of a node in memory; the commit writes it.
+
+        Nothing is written now, so that this works after any failure. Chunks that only the later document
+        named are removed when the changes end.
+        """
+        self.cache.forget(path)
+        self._changed_paths.add(path)
+        self.documents[path] = document
+        self.open_append.has_failed = True
+        self.is_changed = True
+
+    def see_shorter(self, path: str, document: dict[str, JSON]) -> None:
+        """Use an array with fewer rows than it has in the store; a commit of other changes writes that."""
+        self.cache.forget(path)
+        self.documents[path] = document
+        self._shortened.add(path)
 
     def note_document(self, path: str, document: dict[str, JSON]) -> None:
         """Take over a document that zarr has written itself."""

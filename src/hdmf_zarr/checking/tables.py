@@ -1,0 +1,52 @@
+"""Tables: every column has the same number of rows."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from hdmf_zarr.checking import kinds
+from hdmf_zarr.checking.examined import Examined
+from hdmf_zarr.checking.report import Finding
+from hdmf_zarr.errors import HDMFZarrError
+from hdmf_zarr.read.tables import cut_to_whole_rows, uneven_tables
+from hdmf_zarr.stores import ByteStore, Hierarchy
+
+
+def check_rows(examined: Examined) -> Iterator[Finding]:
+    """The columns of each table have the same number of rows; reads no chunk."""
+    for table in uneven_tables(examined.hierarchy):
+        yield Finding.of(kinds.UNEVEN_TABLE, table.path, str(table))
+
+
+def check_elements(examined: Examined) -> Iterator[Finding]:
+    """Ragged columns have the elements of all rows, in tables of which `check_rows` finds nothing."""
+    found = {table.path for table in uneven_tables(examined.hierarchy)}
+    with contextlib.suppress(HDMFZarrError):  # an index that cannot be read is another finding
+        for table in uneven_tables(examined.hierarchy, with_elements=True):
+            if table.path not in found:
+                yield Finding.of(kinds.UNEVEN_TABLE, table.path, str(table))
+
+
+def cut_tables(bytestore: ByteStore) -> Iterator[tuple[str, str | None]]:
+    """Cut every uneven table to its whole rows; yield what was done and, where nothing was, why.
+
+    Parameters
+    ----------
+    bytestore : ByteStore
+        The store, whose consolidated metadata are those of its nodes.
+    """
+    hierarchy = Hierarchy.load_for_writing(bytestore)
+    done = []
+    for table in list(uneven_tables(hierarchy, with_elements=True)):
+        try:
+            n_rows = cut_to_whole_rows(hierarchy, table)
+        except HDMFZarrError as error:
+            yield f"the table /{table.path}", str(error)
+        else:
+            done.append(f"the table /{table.path} to its {n_rows} whole rows ({table})")
+    if done:
+        hierarchy.begin()
+        hierarchy.commit(consolidate=hierarchy.was_consolidated)
+    for name in done:
+        yield name, None

@@ -1,0 +1,236 @@
+"""Rows that are added to a table that was read: all columns get a row, or none does.
+
+`hdmf.common.DynamicTable.add_row` gives each column its value, one after the other. A `RowGuard` checks the
+values before the first column grows, and removes what grew if the row does not get its end.
+
+Checked with hdmf 6.2.0; ``tests/unit/test_compat.py`` fails when one of these changes:
+
+* ``DynamicTable.add_row`` calls, on the table, ``_validate_new_row(data)`` before anything grows, and
+  then, on the columns, ``id.append``, ``VectorData.add_row`` and ``VectorIndex.add_vector``. These are
+  replaced on the instances: `add_unit`, `add_trial` and others bypass an ``add_row`` of the instance.
+* ``Data.__data``: the data of a column, of which hdmf makes another array for each row in memory.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from hdmf.common import AlignedDynamicTable, DynamicTable, EnumData, VectorData, VectorIndex
+from hdmf.container import AbstractContainer, Data
+from hdmf.data_utils import DataIO
+
+from hdmf_zarr.errors import HDMFZarrError, OptionError
+from hdmf_zarr.read.lazy import ZarrDataset
+from hdmf_zarr.stores.array import HDMFZarrArray
+
+Undo = Callable[[], None]
+
+
+class RowGuard:
+    """Keeps the columns of a table, and of its categories, at the same number of rows.
+
+    Parameters
+    ----------
+    table : DynamicTable
+        A table whose columns grow with a store.
+    aligned : RowGuard, optional
+        Guard of the aligned table of which this table is a category.
+    """
+
+    def __init__(self, table: DynamicTable, aligned: RowGuard | None = None) -> None:
+        self.table = table
+        self._aligned = aligned
+        self._is_expected = False
+        self._undo: list[Undo] = []
+        self._waiting: set[int] = set()
+        self._categories: dict[int, RowGuard] = {}
+        table._validate_new_row = self._expect
+        table.id.append = partial(self._append_id, table.id)
+
+    def settle(self, *, warn: bool = False) -> None:
+        """Remove what a row that was not added to all columns has left; nothing where there is none.
+
+        Parameters
+        ----------
+        warn : bool
+            Whether the user is warned of a row that is removed.
+        """
+        undo, self._undo, self._is_expected = self._undo, [], False
+        self._waiting.clear()
+        if not undo or len(set(_lengths(self.table))) == 1:
+            return
+        for go_back in undo:
+            go_back()
+        if warn:
+            warnings.warn(
+                f"{_where(self.table)}: a row was interrupted before all columns had it; it is removed",
+                UserWarning,
+                stacklevel=3,
+            )
+
+    # -- what hdmf calls -------------------------------------------------------------------------
+
+    def _expect(self, data: Mapping[str, Any]) -> None:
+        """Check the values of the row that follows."""
+        owner = self._owner()
+        if owner is self:
+            self.settle()
+        try:
+            type(self.table)._validate_new_row(self.table, data)
+            _check_names(self.table, data)
+            _check_values(self.table, data)
+        except BaseException:
+            owner.settle()
+            raise
+        self._is_expected = owner is self
+
+    def _append_id(self, column: Data, *args: Any, **options: Any) -> None:
+        if self._is_expected:
+            self._begin()
+        self._grow(column, partial(type(column).append, column, *args, **options))
+
+    def _begin(self) -> None:
+        """Note where every column ends."""
+        self._is_expected = False
+        for table in _tables(self.table):
+            guard = self if table is self.table else self._guard_of(table)
+            for column in _row_columns(table):
+                self._waiting.add(id(column))
+                guard._watch(column)
+            self._undo += [_undo_of(column) for column in _every_column(table)]
+
+    def _guard_of(self, category: DynamicTable) -> RowGuard:
+        if id(category) not in self._categories:
+            self._categories[id(category)] = RowGuard(category, self)
+        return self._categories[id(category)]
+
+    def _watch(self, column: Data) -> None:
+        name = "add_vector" if isinstance(column, VectorIndex) else "add_row"
+        if isinstance(column, VectorData) and name not in vars(column):
+            add = getattr(type(column), name)
+            setattr(column, name, partial(self._add_to, column, add))
+
+    def _add_to(self, column: Data, add: Callable[..., Any], *args: Any, **options: Any) -> None:
+        self._grow(column, partial(add, column, *args, **options))
+
+    def _grow(self, column: Data, add: Callable[[], Any]) -> None:
+        owner = self._owner()
+        try:
+            add()
+        except BaseException:
+            owner.settle()
+            raise
+        owner._waiting.discard(id(column))
+        if not owner._waiting:
+            owner._undo = []
+
+    def _owner(self) -> RowGuard:
+        """The guard that knows the row which goes on."""
+        aligned = self._aligned
+        return aligned if aligned is not None and aligned._undo else self
+
+
+def guard_tables(root: AbstractContainer) -> list[RowGuard]:
+    """Guard every table below a container; those that are guarded already stay so."""
+    tables = [table for table in (root, *root.all_children()) if isinstance(table, DynamicTable)]
+    return [
+        RowGuard(table)
+        for table in tables
+        if "_validate_new_row" not in vars(table)
+        and not isinstance(table.parent, AlignedDynamicTable)
+    ]
+
+
+# -- the columns of a table ------------------------------------------------------------------------
+
+
+def _tables(table: DynamicTable) -> list[DynamicTable]:
+    """The table and its categories, which have as many rows."""
+    is_aligned = isinstance(table, AlignedDynamicTable)
+    return [table, *table.category_tables.values()] if is_aligned else [table]
+
+
+def _row_columns(table: DynamicTable) -> list[Data]:
+    """The identifiers and the columns with one element a row: of ragged columns the outer index."""
+    return [table.id, *(table[name] for name in table.colnames)]
+
+
+def _every_column(table: DynamicTable) -> list[Data]:
+    elements = [column.elements for column in table.columns if isinstance(column, EnumData)]
+    every = {id(column): column for column in (table.id, *table.columns, *elements)}
+    return list(every.values())
+
+
+def _lengths(table: DynamicTable) -> Iterator[int]:
+    for one in _tables(table):
+        yield from map(len, _row_columns(one))
+
+
+def _undo_of(column: Data) -> Undo:
+    """Return a function that removes the elements which are added to a column from now on."""
+    data = column.data
+    if isinstance(data, (HDMFZarrArray, ZarrDataset)):
+        return data.mark()
+    inner = data.data if isinstance(data, DataIO) else data
+    if isinstance(inner, list):
+        return partial(inner.__delitem__, slice(len(inner), None))
+    return partial(setattr, column, "_Data__data", data)
+
+
+# -- the values of a row ---------------------------------------------------------------------------
+
+
+def _check_names(table: DynamicTable, row: Mapping[str, Any]) -> None:
+    """Raise for a value without a column, for which hdmf raises later."""
+    predefined = {column["name"] for column in table.__columns__}
+    unknown = sorted(set(row) - {"id", *table.colnames} - predefined)
+    if unknown:
+        raise OptionError(
+            f"{_where(table)}: row data keys don't match available columns: {unknown}"
+        )
+
+
+def _check_values(table: DynamicTable, row: Mapping[str, Any]) -> None:
+    """Raise if a column cannot hold its value of a row."""
+    for name in table.colnames:
+        column, depth = table[name], 0
+        while isinstance(column, VectorIndex):
+            column, depth = column.target, depth + 1
+        if name not in row or not _takes_values_as_they_are(column):
+            continue
+        try:
+            for elements in _elements(row[name], depth):
+                column.data.check_rows(elements)
+        except HDMFZarrError as error:
+            raise type(error)(f"{_where(table)}, column {name!r}: {error}") from error
+
+
+def _takes_values_as_they_are(column: Data) -> bool:
+    """Whether what a column is given is what its array, which is that of a store, is given."""
+    kind = type(column)
+    is_plain = kind.add_row is VectorData.add_row and kind.append is Data.append
+    return is_plain and isinstance(column.data, (HDMFZarrArray, ZarrDataset))
+
+
+def _elements(value: Any, depth: int) -> Iterator[Any]:
+    """Yield the elements that a value adds to the column below ``depth`` indexes, in batches.
+
+    An iterator would be exhausted, and is passed over.
+    """
+    if depth == 0:
+        yield [value]
+    elif not hasattr(value, "__len__"):
+        return
+    elif depth == 1:
+        if len(value):
+            yield value
+    else:
+        for entry in value:
+            yield from _elements(entry, depth - 1)
+
+
+def _where(table: DynamicTable) -> str:
+    return f"{table.container_source}: table {table.name!r}"
