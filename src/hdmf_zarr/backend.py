@@ -320,7 +320,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
                 self._finish_new_store()
             for hierarchy in self._open_hierarchies():
                 if hierarchy.is_changed and self.__mode not in READING_MODES:
-                    hierarchy.commit(
+                    hierarchy.commit_or_undo(
                         consolidate=hierarchy.was_consolidated, durable=can_sync_at_once()
                     )
                 hierarchy.end()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.stores.bytestore import ByteStore
 from hdmf_zarr.stores.journal import JOURNAL, documents_before, encode_journal, recover
+
+SECONDS_UNTIL_OTHERS_ARE_WRITTEN = 0.02
+"""What comes later is a leftover, which the next write removes."""
 
 
 class OpenAppend:
@@ -72,6 +76,8 @@ class OpenAppend:
         """Remove the journal: what is in the store is what is to be seen."""
         if self._has_journal:
             if self.has_failed:
+                # Of chunks that are written at the same time one fails, and the others may still come.
+                time.sleep(SECONDS_UNTIL_OTHERS_ARE_WRITTEN)
                 recover(self.bytestore)
             self.bytestore.delete(JOURNAL)
             self._has_journal = self.has_failed = False

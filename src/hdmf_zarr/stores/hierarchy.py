@@ -697,6 +697,19 @@ class Hierarchy:
             make_durable(self.bytestore.root)
         self._note_commit(consolidate=consolidate)
 
+    def commit_or_undo(self, *, consolidate: bool, durable: bool) -> None:
+        """Commit; where that fails, go back to what the store was, and raise."""
+        try:
+            self.commit(consolidate=consolidate, durable=durable)
+        except BaseException as error:
+            try:
+                recover(self.bytestore)
+            except OSError as another:
+                error.add_note(
+                    f"the next writer undoes what was changed, which failed now: {another}"
+                )
+            raise
+
     def _write_root(self, *, consolidate: bool) -> None:
         """Write the root's documents, and see to it that the store has them."""
         if self.zarr_format == 2:

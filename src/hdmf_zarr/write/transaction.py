@@ -25,6 +25,7 @@ from hdmf_zarr.stores import (
     group_document,
     open_bytestore,
 )
+from hdmf_zarr.stores.appending import SECONDS_UNTIL_OTHERS_ARE_WRITTEN
 from hdmf_zarr.stores.lock import (
     WriterLock,
     leftovers_beside,
@@ -35,9 +36,6 @@ from hdmf_zarr.stores.lock import (
 from hdmf_zarr.stores.system import exchange, make_durable, sync_folder
 
 logger = logging.getLogger(__name__)
-
-SECONDS_UNTIL_OTHERS_ARE_WRITTEN = 0.02
-"""What comes later is a leftover, which the next write removes."""
 
 
 class NewStore:

@@ -1,0 +1,36 @@
+"""Single calls of the system fail, or kill the process: `benchmarks/system_calls.py`, at a few dozen places."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "system_calls.py"
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+@pytest.mark.parametrize("operation", ["row", "wide row", "array", "replace", "upgrade", "repair"])
+def test_the_old_or_the_new_state_is_left(operation: str, tmp_path: Path) -> None:
+    arguments = ["--every", "50", "--operations", operation]
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        timeout=300,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    if "strace cannot be used" in done.stderr:
+        pytest.skip(done.stderr.strip())
+    assert done.returncode == 0, done.stdout + done.stderr
+    for zarr_format in (2,) if operation == "upgrade" else (2, 3):
+        assert f"{operation}, format {zarr_format}: " in done.stdout
+    assert "killed: right" in done.stdout
+    assert "error: right" in done.stdout
+    assert done.stdout.splitlines()[-1].endswith(", 0 wrong")
