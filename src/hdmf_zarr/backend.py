@@ -30,7 +30,6 @@ from hdmf.build import (
 )
 from hdmf.build.builders import BaseBuilder
 from hdmf.container import AbstractContainer, Container
-from hdmf.data_utils import DataIO
 from hdmf.spec import NamespaceCatalog
 from hdmf.utils import generate_array_html_repr, get_basic_array_info
 from zarr.abc.store import Store
@@ -43,6 +42,7 @@ from hdmf_zarr.errors import (
     LockedError,
     ModeError,
     NoDataError,
+    ObjectExistsError,
     OptionError,
     StoreExistsError,
     StoreNotFoundError,
@@ -52,6 +52,7 @@ from hdmf_zarr.hdf5.names import lost_names
 from hdmf_zarr.hdf5.reading import reading
 from hdmf_zarr.hdf5.source import UnchangedFiles
 from hdmf_zarr.read.appendable import make_appendable
+from hdmf_zarr.read.constructed import Constructed, Known
 from hdmf_zarr.read.lazy import ZarrDataset
 from hdmf_zarr.read.rows import RowGuard
 from hdmf_zarr.read.specifications import (
@@ -77,6 +78,7 @@ from hdmf_zarr.stores.system import can_sync_at_once
 from hdmf_zarr.stores.together import stored_together
 from hdmf_zarr.write.addresses import identified
 from hdmf_zarr.write.context import ExternalLinks, PlanContext
+from hdmf_zarr.write.edits import Edit, Edits, build_to_export
 from hdmf_zarr.write.options import LayoutOptions, require_bool
 from hdmf_zarr.write.plan import Planned, TreePlan, summarize
 from hdmf_zarr.write.planner import attributes_with, plan_piece, plan_tree, refuse_name_twice
@@ -201,6 +203,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             manager = BuildManager(TypeMap(NamespaceCatalog()))
         elif isinstance(manager, TypeMap):
             manager = BuildManager(manager)
+        self._constructed = Constructed(manager)
         super().__init__(manager, source=self._location.uri, herd_path=herd_path)
 
     # -- what it is ------------------------------------------------------------------------------
@@ -439,6 +442,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             durable=durable is not None and durable,
         )
         self._settle_rows()
+        self._prepare_append(container)
         with self._herd_beside(container, herd):
             builder = self.manager.build(container, source=self.source, root=True)
             self._write_tree(
@@ -454,6 +458,43 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
                 strict_json=strict_json,
                 durable=durable,
                 progress=progress,
+            )
+
+    def _prepare_append(self, container: Container) -> None:
+        """Have HDMF build what was edited since it was read; refuse what is no part of the store."""
+        if self._hierarchy is None or not has_data(self._hierarchy):
+            return
+        self._constructed.reinstate()
+        self._refuse_other_root(self.manager.get_builder(container))
+        known = Known.of(self.manager)
+        edits = Edits(self.manager.type_map, known.containers, known.builders)
+        for edit in list(edits.of(self._constructed.pairs())):
+            edit.container.set_modified()
+            if edit.kept:
+                self._warn_of_kept(edit)
+
+    def _warn_of_kept(self, edit: Edit) -> None:
+        builder = self.manager.get_builder(edit.container)
+        path = f"{_builder_path(builder)}/{edit.path}".strip("/")
+        warnings.warn(
+            f"{self.source}:/{path}: {edit.kept}: export the file to another place to have it so",
+            UserWarning,
+            stacklevel=4,
+        )
+
+    def _refuse_other_root(self, builder: Builder | None) -> None:
+        """Refuse to write another root into a store that has one; it would get parts of both."""
+        existing = self._hierarchy
+        if existing is None or not has_data(existing):
+            return
+        if builder is None or builder.parent is not None or not self.get_written(builder):
+            attributes = existing.attributes("")
+            kind = attributes.get("neurodata_type", attributes.get("data_type"))
+            raise ObjectExistsError(
+                f"{self.source} holds a file already ({kind} {attributes.get('object_id')}), and what "
+                f"is to be written is not the container that this IO has read from it or written to "
+                f"it: nothing was written. Add to what read() of this IO returns, or write to another "
+                f"path, or replace the store (mode 'w')"
             )
 
     @contextmanager
@@ -581,7 +622,8 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         layout = LayoutOptions(
             codecs=codecs, chunks=chunks, shards=shards, strict=strict, verify=verify
         )
-        builder, is_modified = self._builder_to_export(src_io, container, clear_cache=clear_cache)
+        builder, manager = self._builder_to_export(src_io, container, clear_cache=clear_cache)
+        is_modified = manager is not src_io.manager
         cached = partial(_specifications_to_export, src_io, is_modified=is_modified)
         self._write_tree(
             builder,
@@ -593,7 +635,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
                 number_of_jobs, max_threads_per_process, multiprocessing_context, executor
             ),
             src_io=src_io,
-            is_modified=is_modified,
+            manager=manager,
             layout=layout,
             external_links=external_links,
             checksum=checksum,
@@ -622,28 +664,33 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
 
     def _builder_to_export(
         self, src_io: HDMFIO, container: Container | None, *, clear_cache: bool
-    ) -> tuple[GroupBuilder, bool]:
-        """Return the builder to export, and whether it is another one than was read."""
+    ) -> tuple[GroupBuilder, BuildManager | None]:
+        """Return the builder to export and its manager: another one than that of ``src_io`` if edited."""
         if container is None and clear_cache:
             container = src_io.read()
         if container is None:
             is_hdf5 = isinstance(src_io, HDF5IO)
             with reading(str(src_io.source), src_io._file) if is_hdf5 else nullcontext():
-                return src_io.read_builder(), False
+                return src_io.read_builder(), src_io.manager
         manager = src_io.manager
         if manager is None:
             raise OptionError("a container can be exported only by a src_io with a manager")
+        if isinstance(src_io, ZarrIO):
+            src_io._constructed.reinstate()
         old = manager.get_builder(container)
         if old is None:
             raise OptionError("the container to export was not read by src_io")
         if old.parent is not None:
             raise OptionError("the container to export must be the root of the file of src_io")
-        if clear_cache or _has_new_wrappers(container):
-            manager.clear_cache()
-        else:
-            manager.purge_outdated()
-        builder = manager.build(container, source=self.source, root=True, export=True)
-        return builder, builder is not old
+        known = Known.of(manager)
+        return build_to_export(
+            container,
+            manager,
+            known.containers,
+            known.builders,
+            source=self.source,
+            rebuild=clear_cache,
+        )
 
     def write_builder(
         self,
@@ -694,7 +741,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         queue: ZarrIODataChunkIteratorQueue,
         src_io: HDMFIO | None = None,
         export_source: Location | None = None,
-        is_modified: bool = False,
+        manager: BuildManager | None = None,
         layout: LayoutOptions | None = None,
         external_links: ExternalLinks = "follow",
         checksum: bool = False,
@@ -707,16 +754,17 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         if src_io is not None:
             export_source = _location_of_io(src_io)
         layout = layout or LayoutOptions()
+        self._refuse_other_root(builder)
         existing = None if self._new_store is not None else self._hierarchy
         context = replace(
-            self._plan_context(existing, link_data, export_source, src_io),
+            self._plan_context(existing, link_data, export_source, src_io, manager),
             options=layout,
             external_links=external_links,
             checksum=checksum,
             strict_json=strict_json,
         )
         unchanged = UnchangedFiles(src_io._file) if isinstance(src_io, HDF5IO) else None
-        if isinstance(src_io, HDF5IO) and not is_modified:
+        if isinstance(src_io, HDF5IO) and manager is src_io.manager:
             with reading(str(src_io.source)):
                 context = replace(context, child_names=lost_names(src_io, builder))
         plan = plan_tree(builder, context)
@@ -777,6 +825,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         link_data: bool,  # noqa: FBT001 - private
         export_source: Location | None,
         src_io: HDMFIO | None,
+        manager: BuildManager | None = None,
     ) -> PlanContext:
         hdf5_io = src_io if isinstance(src_io, HDF5IO) else None
         return PlanContext(
@@ -784,7 +833,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             existing=existing,
             convention=self._convention if existing is None else existing.convention,
             is_written=self._written_builders.get_written,
-            manager=self.manager if src_io is None else src_io.manager,
+            manager=self.manager if src_io is None else manager,
             link_data=link_data,
             export_source=export_source,
             hdf5_file=hdf5_io._file if hdf5_io is not None else None,
@@ -966,10 +1015,25 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             raise NoDataError(
                 f"{self.source} is a Zarr hierarchy, but holds no HDMF data: its root has no data type"
             )
-        container = super().read()
-        if self.mode not in READING_MODES:
-            self._row_guards += make_appendable(container)
+        container = self._container_read_before()
+        if container is None:
+            with self._constructed.remembering(self.source):
+                container = super().read()
+            if self.mode not in READING_MODES:
+                self._row_guards += make_appendable(container)
         return cast("Container", container)
+
+    def _container_read_before(self) -> Any:
+        """Return what an earlier `read` returned, with all edits; None before the first."""
+        builder = self.read_builder()
+        container = self._constructed.find(builder)
+        if container is not None and self.manager.get_builder(container) is None:
+            self._constructed.reinstate()
+        return container
+
+    def _container_of(self, builder: Builder) -> Any:
+        """Return the container of a builder; edits of one that was constructed before are kept."""
+        return self._constructed.get(builder)
 
     def _builder_to_read(self) -> GroupBuilder:
         if self.mode in CREATING_MODES:
@@ -1049,7 +1113,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
 
     def get_container(self, zarr_obj: zarr.Group | zarr.Array[Any]) -> AbstractContainer:
         """Return the container of a group or array."""
-        return self.manager.construct(self.get_builder(zarr_obj))
+        return self._container_of(self.get_builder(zarr_obj))
 
     def resolve_ref(self, zarr_ref: Mapping[str, Any] | str) -> tuple[str, Any]:
         """Return the name of a reference's target and the target, an array or group.
@@ -1345,18 +1409,6 @@ def _checked_write_args(write_args: Mapping[str, Any] | None) -> dict[str, Any]:
     if unknown:
         raise OptionError(f"unknown write_args {unknown}; known are {sorted(WRITE_OPTIONS)}")
     return options
-
-
-def _has_new_wrappers(root: AbstractContainer) -> bool:
-    """Whether data were wrapped (``set_data_io``) since the container was read.
-
-    HDMF does not take that for a modification, and would export the data as they were.
-    """
-    return any(
-        isinstance(value, DataIO)
-        for container in (root, *root.all_children())
-        for value in (*container.fields.values(), getattr(container, "data", None))
-    )
 
 
 def _location_of_io(io: HDMFIO) -> Location | None:

@@ -6,6 +6,7 @@ Each error is also the builtin (or HDMF) error that a caller would expect::
     ├── StoreNotFoundError        FileNotFoundError      nothing is at the path
     ├── NotAStoreError            ValueError             something is there, but no Zarr hierarchy
     ├── StoreExistsError          FileExistsError        something is there and may not be replaced
+    ├── ObjectExistsError         ValueError             the store has an object of that name already
     ├── NoDataError               UnsupportedOperation   a Zarr hierarchy without HDMF data
     ├── ModeError                 UnsupportedOperation   the mode does not allow the operation
     ├── LockedError               BlockingIOError        another writer is at work on the store
@@ -40,6 +41,7 @@ __all__ = [
     "ModeError",
     "NoDataError",
     "NotAStoreError",
+    "ObjectExistsError",
     "OptionError",
     "StoreExistsError",
     "StoreNotFoundError",
@@ -62,6 +64,10 @@ class NotAStoreError(HDMFZarrError, ValueError):
 
 class StoreExistsError(HDMFZarrError, FileExistsError):
     """Something is at the given path that the mode does not allow to replace."""
+
+
+class ObjectExistsError(HDMFZarrError, ValueError):
+    """The store has another object of that name already, which an append does not replace."""
 
 
 class NoDataError(HDMFZarrError, UnsupportedOperation):  # type: ignore[misc]

@@ -8,13 +8,15 @@ import json
 import numpy as np
 import pytest
 import zarr
-from hdmf.common import DynamicTable, VectorData, VectorIndex
+from hdmf.build import BuildManager
+from hdmf.common import DynamicTable, VectorData, VectorIndex, get_manager
 from hdmf.container import Data
 from zarr.storage import MemoryStore
 
 from hdmf_zarr import ZarrIO
 from hdmf_zarr.errors import ModeError
 from hdmf_zarr.read.appendable import make_appendable
+from hdmf_zarr.read.constructed import Known
 from hdmf_zarr.stores import compat
 
 STRUCT = {
@@ -191,3 +193,15 @@ def test_a_table_calls_its_columns_in_the_order_that_guards_rely_on() -> None:
     assert len(table) == 2
     table["plain"]._Data__data = [5]
     assert table["plain"].data == [5]
+
+
+def test_a_manager_knows_the_containers_of_builders_and_the_builders_of_containers() -> None:
+    manager: BuildManager = get_manager()
+    column = VectorData(name="column", description="", data=[1])
+    builder = manager.build(column, source="here", root=True)
+    known = Known.of(manager)
+    assert known.containers[id(builder)] is column
+    assert known.builders[id(column)] is builder
+    assert list(known.pairs()) == [(column, builder)]
+    manager.clear_cache()
+    assert list(known.pairs()) == []

@@ -13,6 +13,7 @@ BUILTINS = {
     "StoreNotFoundError": (FileNotFoundError, OSError),
     "NotAStoreError": (ValueError,),
     "StoreExistsError": (FileExistsError, OSError),
+    "ObjectExistsError": (ValueError,),
     "NoDataError": (UnsupportedOperation, ValueError),
     "ModeError": (UnsupportedOperation, ValueError),
     "LockedError": (BlockingIOError, OSError),

@@ -195,7 +195,7 @@ class ContainerResolverMixin(ContainerResolver):  # type: ignore[misc]
         if isinstance(reference, AbstractContainer):
             return reference
         builder = self.io._builder_of_element(self.dataset, reference)
-        return self.io.manager.construct(builder)
+        return self.io._container_of(builder)
 
 
 class AbstractZarrReferenceDataset(DatasetOfReferences):

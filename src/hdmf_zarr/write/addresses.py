@@ -142,7 +142,8 @@ class Addresses:
         location = location_of_uri(target.source)
         is_export = self.context.export_source is not None
         is_hdf5 = location.is_local and is_hdf5_file(location.uri)
-        if is_export and self.context.external_links == "keep":
+        is_edited = is_export and location == self.context.destination
+        if is_export and self.context.external_links == "keep" and not is_edited:
             return self._kept_link(link, target, location, is_hdf5=is_hdf5)
         if (
             (is_export and not self.context.link_data)
@@ -241,7 +242,9 @@ class Addresses:
             target = target.builder
         inside = self._path_inside(target)
         if inside is not None:
-            return identified(Reference(path="/" + inside), target, self._by_path.get(""))
+            # What is written may have another id than the builder that was read.
+            written = self._by_path.get(inside, target)
+            return identified(Reference(path="/" + inside), written, self._by_path.get(""))
         if target.source is not None:
             location = location_of_uri(target.source)
             is_own = location in (self.context.destination, self.context.export_source)

@@ -16,7 +16,7 @@ from hdmf.query import HDMFDataset
 from hdmf_zarr.convention import JSON, Link
 from hdmf_zarr.dtypes import ElementType
 from hdmf_zarr.elements import check_storable, encode_elements, encoded_size
-from hdmf_zarr.errors import BrokenLinkError, EncodingError
+from hdmf_zarr.errors import BrokenLinkError, EncodingError, ObjectExistsError
 from hdmf_zarr.hdf5 import HDF5Source
 from hdmf_zarr.hdf5.source import fill_value_of, row_blocks
 from hdmf_zarr.stores import Hierarchy, compat
@@ -122,6 +122,8 @@ class _Planner:
         self.intake = Intake(self.addresses, self.layouts)
         self._nodes: list[Plan] = []
         self._builders: list[Builder] = []
+        self._replaces = False
+        self._links_there: dict[str, set[str]] = {}
 
     def plan(self, root: GroupBuilder) -> TreePlan:
         self.addresses.assign(root, "")
@@ -131,6 +133,7 @@ class _Planner:
         return TreePlan(nodes=tuple(self._nodes), builders=tuple(self._builders))
 
     def plan_piece(self, builder: Builder, parent: str) -> TreePlan:
+        self._replaces = True
         path = join(parent, builder.name)
         existing = self.context.existing
         if existing is None or parent not in existing:
@@ -175,6 +178,7 @@ class _Planner:
         links: list[Link] = []
         for child in children:
             child_path = join(path, child.name)
+            self._refuse_taken(child, path, child_path)
             if isinstance(child, LinkBuilder):
                 decision = self.addresses.decision(child, child_path)
                 self._builders.append(child)
@@ -196,6 +200,26 @@ class _Planner:
                     self._nodes.append(plan)
                 self._builders.append(child)
         return links
+
+    def _refuse_taken(self, child: Builder, parent: str, path: str) -> None:
+        """Refuse a new object where the store has one: it would get parts of both."""
+        existing = self.context.existing
+        if existing is None or self._replaces or self.context.is_written(child):
+            return
+        is_link_there = child.name in self._names_of_links(existing, parent)
+        if path in existing or (is_link_there and not isinstance(child, LinkBuilder)):
+            raise ObjectExistsError(
+                f"{self.context.destination.uri}:/{path}: the store has another object of this name, "
+                "which an append does not replace: choose another name, or export the file to "
+                "another place"
+            )
+
+    def _names_of_links(self, existing: Hierarchy, parent: str) -> set[str]:
+        if parent not in self._links_there:
+            attributes = existing.attributes(parent) if parent in existing else {}
+            links = self.context.convention.decode_links(attributes)
+            self._links_there[parent] = {link.name for link in links}
+        return self._links_there[parent]
 
     def _group_plan(self, builder: GroupBuilder, path: str, links: list[Link]) -> Plan:
         attributes = self.attributes.encode(builder)

@@ -1,0 +1,103 @@
+"""The containers that a `BuildManager` of HDMF has constructed, found without constructing them again.
+
+`BuildManager.construct` clears the modified flag of a container that it has constructed before, so a
+second look would lose what the user has changed; and after `BuildManager.clear_cache` it constructs a
+second container. HDMF has no public way from a builder to its container. Checked with hdmf 6.2.0;
+``tests/unit/test_compat.py`` fails when a name moves:
+
+* ``BuildManager.__containers``: id of a builder -> its container.
+* ``BuildManager.__builders``: id of a container -> its builder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from hdmf.build import BuildManager, LinkBuilder
+from hdmf.build.builders import BaseBuilder
+from hdmf.container import AbstractContainer
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a manager knows: the dictionaries themselves, not copies.
+
+    Attributes
+    ----------
+    containers : dict
+        Id of a builder -> its container.
+    builders : dict
+        Id of a container -> its builder.
+    """
+
+    containers: dict[int, AbstractContainer]
+    builders: dict[int, BaseBuilder]
+
+    @classmethod
+    def of(cls, manager: BuildManager) -> Known:
+        """Return what a manager knows."""
+        return cls(manager._BuildManager__containers, manager._BuildManager__builders)
+
+    def pairs(self) -> Iterator[tuple[AbstractContainer, BaseBuilder]]:
+        """Yield each container with its builder."""
+        for container in list(self.containers.values()):
+            builder = self.builders.get(id(container))
+            if builder is not None:
+                yield container, builder
+
+
+class Constructed:
+    """The containers that one IO has constructed; they outlive the cache of its manager.
+
+    Parameters
+    ----------
+    manager : BuildManager
+    """
+
+    def __init__(self, manager: BuildManager) -> None:
+        self._manager = manager
+        self._known = Known.of(manager)
+        # A builder is kept beside its container, so that no other one gets its id.
+        self._pairs: dict[int, tuple[AbstractContainer, BaseBuilder]] = {}
+
+    def pairs(self) -> list[tuple[AbstractContainer, BaseBuilder]]:
+        """Return each container that was constructed with the builder from which it was."""
+        return list(self._pairs.values())
+
+    @contextmanager
+    def remembering(self, source: str) -> Iterator[None]:
+        """Remember what is constructed meanwhile from a source, for when the cache is cleared."""
+        before = set(self._known.containers)
+        yield
+        for key, container in self._known.containers.items():
+            builder = self._known.builders.get(id(container))
+            if key not in before and builder is not None and builder.source == source:
+                self._pairs.setdefault(key, (container, builder))
+
+    def find(self, builder: Any) -> Any:
+        """Return the container that was constructed from a builder, or None."""
+        container = self._known.containers.get(id(builder))
+        if container is None and id(builder) in self._pairs:
+            container = self._pairs[id(builder)][0]
+        return container
+
+    def get(self, builder: Any) -> Any:
+        """Return the container of a builder; it is constructed only where that was not done before."""
+        if isinstance(builder, LinkBuilder):
+            builder = builder.builder
+        container = self.find(builder)
+        return self._manager.construct(builder) if container is None else container
+
+    def reinstate(self) -> None:
+        """Give the manager back the builders of this IO, where an export has put others in their place."""
+        containers, builders = self._known.containers, self._known.builders
+        for container, builder in self._pairs.values():
+            other = builders.get(id(container))
+            if other is builder:
+                continue
+            if other is not None:
+                containers.pop(id(other), None)
+            self._manager.prebuilt(container, builder)
