@@ -682,6 +682,8 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             raise OptionError("the container to export was not read by src_io")
         if old.parent is not None:
             raise OptionError("the container to export must be the root of the file of src_io")
+        # HDF5IO puts the builders of its own exports in the place of those that it has read.
+        is_replaced = isinstance(src_io, HDF5IO) and old is not src_io.read_builder()
         known = Known.of(manager)
         return build_to_export(
             container,
@@ -689,7 +691,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             known.containers,
             known.builders,
             source=self.source,
-            rebuild=clear_cache,
+            rebuild=clear_cache or is_replaced,
         )
 
     def write_builder(

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import zarr
 from hdmf.backends.hdf5 import HDF5IO
 from hdmf.common import DynamicTable, VectorData, get_manager
 from pynwb import NWBHDF5IO, NWBFile, TimeSeries
@@ -87,7 +88,7 @@ def walk(_io: Any, file: NWBFile) -> None:
     file.electrodes.to_dataframe()
     assert file.trials[0] is not None
     assert file.electrodes["group"][0] is file.electrode_groups["group"]
-    assert file.trials["timeseries"][0][0].timeseries is file.acquisition["series"]
+    assert file.trials["timeseries"][0][0].timeseries.name == "series"
     file.processing["behavior"]["electrical"].electrodes.to_dataframe()
 
 
@@ -160,9 +161,35 @@ def remove_series(file: NWBFile) -> None:
     file.acquisition.pop("second")
 
 
+def edit_session(file: NWBFile) -> None:
+    file.fields["session_description"] = "new"
+
+
+def move_series(file: NWBFile) -> None:
+    """Rows of trials refer to it."""
+    file.add_stimulus(file.acquisition.pop("series"))
+
+
+def move_to_another_parent(file: NWBFile) -> None:
+    file.add_acquisition(file.processing["behavior"].data_interfaces.pop("nested"))
+
+
+def link_what_is_there(file: NWBFile) -> None:
+    file.processing["behavior"].add(file.acquisition["series"])
+
+
+def change_a_link(file: NWBFile) -> None:
+    file.electrode_groups["group"].fields["device"] = file.create_device("other")
+
+
 def state(file: NWBFile) -> dict[str, Any]:
     """What the edits above change, as plain values."""
-    found: dict[str, Any] = {"lab": file.lab}
+    found: dict[str, Any] = {
+        "lab": file.lab,
+        "device": file.electrode_groups["group"].device.name,
+        "names": [sorted(file.acquisition), sorted(file.stimulus)],
+        "linked": sorted(file.processing["behavior"].data_interfaces),
+    }
     for container in file.all_children():
         if isinstance(container, TimeSeries):
             found[f"series {container.name}"] = (
@@ -193,13 +220,18 @@ ADDITIONS = [
     add_module,
     add_column,
     add_column_to_trials,
+    link_what_is_there,
+    change_a_link,
 ]
 ATTRIBUTES = [edit_attribute_without_a_flag, give_new_ids]
 EXPORTED = [
     edit_attribute,
     edit_what_rows_refer_to,
     replace_data,
+    wrap_data,
     remove_series,
+    move_series,
+    move_to_another_parent,
     *ADDITIONS,
     *ATTRIBUTES,
 ]
@@ -229,9 +261,13 @@ def test_an_edit_is_exported_whatever_was_looked_at(tmp_path, source, edit, look
         edit(file)
         look(source_io, file)
         expected = state(file)
-        assert expected != before
+        assert (expected != before) == (edit is not wrap_data)
         looked_after = exported(NWBZarrIO, str(tmp_path / "target.nwb.zarr"), source_io, file)
         assert looked_after == expected
+        if edit is wrap_data:
+            assert zarr.open_array(tmp_path / "target.nwb.zarr/acquisition/series/data").chunks == (
+                2,
+            )
         look(source_io, file)
         again = exported(NWBZarrIO, str(tmp_path / "again.nwb.zarr"), source_io, file)
     assert again == expected
@@ -276,6 +312,17 @@ def test_edits_of_a_zarr_store_go_to_hdf5_and_it_can_be_appended_to_afterwards(t
         expected = state(file)
     with NWBZarrIO(source, "r") as io:
         assert state(io.read()) == expected
+
+
+def test_edits_of_an_hdf5_file_are_exported_after_another_export_to_hdf5(tmp_path):
+    with NWBHDF5IO(str(hdf5_source(tmp_path / "source.nwb")), "r") as source_io:
+        file = source_io.read()
+        edit_what_rows_refer_to(file)
+        expected = state(file)
+        options = {"write_args": {"link_data": False}}
+        assert exported(NWBHDF5IO, str(tmp_path / "a.nwb"), source_io, file, **options) == expected
+        file.electrodes.to_dataframe()
+        assert exported(NWBZarrIO, str(tmp_path / "b.zarr"), source_io, file) == expected
 
 
 def test_edits_reach_a_remote_store(tmp_path):
@@ -409,6 +456,7 @@ def test_attributes_of_groups_are_appended(tmp_path, edit, look):
     [
         (replace_data, "processing/behavior/nested/data: other data are in memory"),
         (remove_series, "/second: the object was removed in memory"),
+        (edit_session, "/session_description: other data are in memory"),
     ],
 )
 def test_what_an_append_does_not_do_is_a_warning(tmp_path, edit, message, look):

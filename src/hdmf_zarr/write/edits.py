@@ -33,6 +33,7 @@ COMPARED_ELEMENTS = 10_000
 
 REPLACED = "other data are in memory than in the store, which an append does not replace"
 REMOVED = "the object was removed in memory, which an append does not do in the store"
+MOVED = "the object was moved in memory, of which an append makes a link in the store"
 
 IMPLIED: dict[str, tuple[type, Callable[[Any], Any]]] = {
     "colnames": (DynamicTable, lambda table: [column.name for column in table.columns]),
@@ -82,13 +83,23 @@ class _Row:
 
 
 @dataclass(slots=True)
+class _Held:
+    """A Python attribute that holds other containers."""
+
+    spec: Any
+    """One of its specifications."""
+    places: set[tuple[str, ...]] = field(default_factory=set)
+    """The groups without a type in which a builder has children that it holds; () is its own."""
+
+
+@dataclass(slots=True)
 class _Type:
     """What is compared of the containers of a class."""
 
     mapper: Any
     rows: list[_Row] = field(default_factory=list)
-    held: dict[str, Any] = field(default_factory=dict)
-    """Python attributes that hold other containers, and one specification of each."""
+    held: dict[str, _Held] = field(default_factory=dict)
+    """Python attributes that hold other containers."""
 
 
 class _Lookup(BuildManager):  # type: ignore[misc]
@@ -128,6 +139,8 @@ class Edits:
         self._builders = builders
         self._lookup = _Lookup(type_map, builders)
         self._types: dict[type, _Type] = {}
+        self.has_moves = False
+        """Whether `changed` has found a container in another place than that of its builder."""
 
     def of(self, pairs: Iterable[Pair]) -> Iterator[Edit]:
         """Yield every edit of containers, each of which comes with its builder."""
@@ -144,14 +157,10 @@ class Edits:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             for container, builder in pairs:
-                if id(container) in changed:
-                    continue
-                if (
-                    container.modified
-                    or _has_waiting_rows(container)
-                    or any(True for _ in self._edits(container, builder))
-                ):
+                edits = list(self._edits(container, builder))
+                if edits or container.modified or _has_waiting_rows(container):
                     _add_with_ancestors(container, changed)
+                self.has_moves |= any(edit.kept == MOVED for edit in edits)
         self._add_linking(pairs, changed)
         return changed
 
@@ -186,9 +195,7 @@ class Edits:
             yield Edit(container, "", REPLACED)
         if isinstance(builder, GroupBuilder):
             yield from self._moved(container, builder)
-            yield from (
-                Edit(container, path) for path in self._linked(compared, container, builder)
-            )
+            yield from self._linked(compared, container, builder)
 
     def _is_edited(
         self, row: _Row, compared: _Type, container: AbstractContainer, builder: BaseBuilder
@@ -214,8 +221,9 @@ class Edits:
         """Yield the children that were added, removed or replaced."""
         own = {id(b): b for b in self._children_of(builder)}
         for child in container.children:
-            if id(self._builders.get(id(child))) not in own:
-                yield Edit(container, child.name)
+            child_builder = self._builders.get(id(child))
+            if id(child_builder) not in own:
+                yield Edit(container, child.name, "" if child_builder is None else MOVED)
         for child_builder in own.values():
             child = self._containers[id(child_builder)]
             # The parent of what was read by a link or a reference alone may be no container yet.
@@ -233,19 +241,38 @@ class Edits:
 
     def _linked(
         self, compared: _Type, container: AbstractContainer, builder: GroupBuilder
-    ) -> Iterator[str]:
-        """Yield the names of links to containers that were added or removed."""
-        stored = {id(target): target for target in _link_targets(builder)}
+    ) -> Iterator[Edit]:
+        """Yield what was linked to, unlinked, or moved to another group without a type."""
+        stored = {id(link.builder): link for link in _links(builder)}
         held: set[int] = set()
-        for name, spec in compared.held.items():
-            for other in self._held(compared, container, name, spec):
+        filled: set[str | None] = set()
+        for name, specified in compared.held.items():
+            for other in self._held(compared, container, name, specified.spec):
                 target = self._builders.get(id(other))
                 held.add(id(target))
-                if other.parent is not container and id(target) not in stored:
-                    yield other.name
-        for key, target in stored.items():
+                filled.add(specified.spec.name)
+                if other.parent is not container:
+                    if id(target) not in stored:
+                        yield Edit(container, other.name)
+                elif specified.places and self._place(target, builder) not in (
+                    None,
+                    *specified.places,
+                ):
+                    yield Edit(container, other.name, MOVED)
+        for key, link in stored.items():
             if key in self._containers and key not in held:
-                yield target.name
+                yield Edit(container, link.name, "" if link.name in filled else REMOVED)
+
+    def _place(self, child: Any, builder: GroupBuilder) -> tuple[str, ...] | None:
+        """Return the names of the groups without a type above a child; None of a child of another."""
+        names: list[str] = []
+        parent = None if child is None else child.parent
+        while parent is not None and parent is not builder:
+            if id(parent) in self._containers:
+                return None
+            names.append(parent.name)
+            parent = parent.parent
+        return None if parent is None else tuple(reversed(names))
 
     def _held(
         self, compared: _Type, container: AbstractContainer, name: str, spec: Any
@@ -288,17 +315,17 @@ class Edits:
             return
         for dataset in spec.datasets:
             if _is_typed(dataset):
-                self._add_held(dataset, compared)
+                self._add_held(dataset, steps, compared)
             else:
                 self._add_row(dataset, steps, compared, initial)
                 self._collect(dataset, (*steps, dataset.name), compared, initial)
         for group in spec.groups:
             if _is_typed(group):
-                self._add_held(group, compared)
+                self._add_held(group, steps, compared)
             else:
                 self._collect(group, (*steps, group.name), compared, initial)
         for link in spec.links:
-            self._add_held(link, compared)
+            self._add_held(link, None, compared)
 
     def _add_row(
         self, spec: Any, steps: tuple[str, ...], compared: _Type, initial: dict[str, Any]
@@ -320,10 +347,13 @@ class Edits:
             )
         )
 
-    def _add_held(self, spec: Any, compared: _Type) -> None:
+    def _add_held(self, spec: Any, steps: tuple[str, ...] | None, compared: _Type) -> None:
         name = compared.mapper.get_attribute(spec)
-        if name is not None:
-            compared.held.setdefault(name, spec)
+        if name is None:
+            return
+        held = compared.held.setdefault(name, _Held(spec))
+        if steps is not None:
+            held.places.add(steps)
 
     # -- values ----------------------------------------------------------------------------------
 
@@ -367,17 +397,18 @@ def _is_typed(spec: Any) -> bool:
     return spec.data_type_def is not None or spec.data_type_inc is not None
 
 
-def _link_targets(builder: GroupBuilder) -> list[BaseBuilder]:
-    """Return what the links of a group lead to, and those of the groups in it without a type."""
-    found = [link.builder for link in builder.links.values()]
+def _links(builder: GroupBuilder) -> list[LinkBuilder]:
+    """Return the links of a group, and those of the groups in it without a type."""
+    found = list(builder.links.values())
     for group in builder.groups.values():
         if not ("neurodata_type" in group.attributes or "data_type" in group.attributes):
-            found += _link_targets(group)
+            found += _links(group)
     return found
 
 
 def _foreign_targets(builder: GroupBuilder) -> list[BaseBuilder]:
-    return [target for target in _link_targets(builder) if target.source != builder.source]
+    targets = (link.builder for link in _links(builder))
+    return [target for target in targets if target.source != builder.source]
 
 
 def _node(builder: Any, steps: tuple[str, ...]) -> Any:
@@ -548,6 +579,8 @@ def build_to_export(
     changed = _tree_of(root) if rebuild else set()
     edits = Edits(manager.type_map, containers, builders)
     changed |= edits.changed(pair for pair in pairs if id(pair[0]) not in changed)
+    if edits.has_moves:  # what refers to the former places is built, too
+        changed |= _tree_of(root)
     if id(root) not in changed:
         return builders[id(root)], manager
     export_manager = _ExportManager(manager)
