@@ -25,6 +25,7 @@ from hdmf.build import (
     BuildManager,
     GroupBuilder,
     LinkBuilder,
+    OrphanContainerBuildError,
     ReferenceBuilder,
     TypeMap,
 )
@@ -48,6 +49,7 @@ from hdmf_zarr.errors import (
     StoreNotFoundError,
 )
 from hdmf_zarr.hdf5 import read_specifications as read_hdf5_specifications
+from hdmf_zarr.hdf5.linked import LinkedFiles
 from hdmf_zarr.hdf5.names import lost_names
 from hdmf_zarr.hdf5.reading import reading
 from hdmf_zarr.hdf5.source import UnchangedFiles
@@ -444,7 +446,8 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         self._settle_rows()
         self._prepare_append(container)
         with self._herd_beside(container, herd):
-            builder = self.manager.build(container, source=self.source, root=True)
+            with self._naming_orphans():
+                builder = self.manager.build(container, source=self.source, root=True)
             self._write_tree(
                 builder,
                 link_data=link_data,
@@ -685,14 +688,23 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         # HDF5IO puts the builders of its own exports in the place of those that it has read.
         is_replaced = isinstance(src_io, HDF5IO) and old is not src_io.read_builder()
         known = Known.of(manager)
-        return build_to_export(
-            container,
-            manager,
-            known.containers,
-            known.builders,
-            source=self.source,
-            rebuild=clear_cache or is_replaced,
-        )
+        with self._naming_orphans():
+            return build_to_export(
+                container,
+                manager,
+                known.containers,
+                known.builders,
+                source=self.source,
+                rebuild=clear_cache or is_replaced,
+            )
+
+    @contextmanager
+    def _naming_orphans(self) -> Iterator[None]:
+        """Raise an error of ours for a link to a container that is in no file."""
+        try:
+            yield
+        except OrphanContainerBuildError as error:
+            raise BrokenLinkError(f"{self.source}: {error}") from error
 
     def write_builder(
         self,
@@ -769,28 +781,29 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         if isinstance(src_io, HDF5IO) and manager is src_io.manager:
             with reading(str(src_io.source)):
                 context = replace(context, child_names=lost_names(src_io, builder))
-        plan = plan_tree(builder, context)
-        if unchanged is not None:
-            for node in plan.nodes:
-                unchanged.watch_source(getattr(node, "source", None))
-        to_cache = specifications()
-        if on_plan is not None:
-            zarr_format = context.convention.zarr_format
-            on_plan(summarize(plan, zarr_format, to_cache, verify=layout.verify))
-        if self._hierarchy is None:
-            self._start_new_store()
-        assert self._hierarchy is not None
-        execution = Execution(
-            hierarchy=self._hierarchy,
-            queue=queue,
-            exhaust_dci=exhaust_dci,
-            progress=progress or no_progress,
-            verify=layout.verify,
-            after_array=None if unchanged is None else unchanged.check,
-        )
-        self._carry_out(
-            execution, plan, to_cache, consolidate=consolidate_metadata, durable=durable
-        )
+        with LinkedFiles() as linked:
+            plan = plan_tree(builder, replace(context, linked=linked))
+            if unchanged is not None:
+                for node in plan.nodes:
+                    unchanged.watch_source(getattr(node, "source", None))
+            to_cache = specifications()
+            if on_plan is not None:
+                zarr_format = context.convention.zarr_format
+                on_plan(summarize(plan, zarr_format, to_cache, verify=layout.verify))
+            if self._hierarchy is None:
+                self._start_new_store()
+            assert self._hierarchy is not None
+            execution = Execution(
+                hierarchy=self._hierarchy,
+                queue=queue,
+                exhaust_dci=exhaust_dci,
+                progress=progress or no_progress,
+                verify=layout.verify,
+                after_array=None if unchanged is None else unchanged.check,
+            )
+            self._carry_out(
+                execution, plan, to_cache, consolidate=consolidate_metadata, durable=durable
+            )
 
     def _carry_out(
         self,
@@ -958,12 +971,13 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         context = self._plan_context(hierarchy, link_data, source, None)
         before = dict(hierarchy.documents)
         try:
-            plan = plan_piece(builder, context, _node_path(parent))
-            Execution(
-                hierarchy=hierarchy,
-                queue=ZarrIODataChunkIteratorQueue(),
-                exhaust_dci=exhaust_dci,
-            ).carry_out(plan)
+            with LinkedFiles() as linked:
+                plan = plan_piece(builder, replace(context, linked=linked), _node_path(parent))
+                Execution(
+                    hierarchy=hierarchy,
+                    queue=ZarrIODataChunkIteratorQueue(),
+                    exhaust_dci=exhaust_dci,
+                ).carry_out(plan)
         except BaseException:
             hierarchy.restore(before)
             raise

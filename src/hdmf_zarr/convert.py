@@ -19,6 +19,7 @@ from pynwb import NWBHDF5IO
 
 from hdmf_zarr.backend import ZarrIO
 from hdmf_zarr.codecs import to_zarr_codec
+from hdmf_zarr.convention import convention_for_format
 from hdmf_zarr.convention.unified import SPECIFICATION_LOCATION
 from hdmf_zarr.errors import (
     MetadataError,
@@ -37,10 +38,12 @@ from hdmf_zarr.hdf5.unreadable import unreadable_objects
 from hdmf_zarr.hdf5.writer import HDF5TreeWriter
 from hdmf_zarr.nwb import NWBZarrIO
 from hdmf_zarr.read.specifications import read_specifications
-from hdmf_zarr.stores import Hierarchy, locate, open_bytestore
+from hdmf_zarr.stores import Hierarchy, Location, locate, open_bytestore
 from hdmf_zarr.transfer.to_hdf5 import move_chunks
-from hdmf_zarr.write.context import ExternalLinks
+from hdmf_zarr.write.addresses import Addresses
+from hdmf_zarr.write.context import ExternalLinks, PlanContext
 from hdmf_zarr.write.layout import default_chunks
+from hdmf_zarr.write.links import LinkDecisions
 from hdmf_zarr.write.options import require_bool
 from hdmf_zarr.write.plan import Planned
 from hdmf_zarr.write.transaction import check_replaceable, put_in_place, store_exists
@@ -445,14 +448,32 @@ def _write_hdf5(src_io: HDMFIO, destination: str, progress: Progress) -> None:
     try:
         with HDF5IO(str(partial), mode="w", manager=src_io.manager) as io:
             if isinstance(src_io, ZarrIO):
-                writer = HDF5TreeWriter(io._file, progress, move_chunks)
-                writer.write(src_io.read_builder())
+                root = src_io.read_builder()
+                placement = _placement(src_io, root, location)
+                HDF5TreeWriter(io._file, progress, move_chunks, placement).write(root)
             else:
                 io.export(src_io, cache_spec=False)
             write_specifications(io._file, _cached_specifications(src_io))
         put_in_place(partial, target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _placement(src_io: ZarrIO, root: GroupBuilder, destination: Location) -> Addresses:
+    """Decide where objects of other stores are written, to which a store links."""
+    context = PlanContext(
+        destination=destination,
+        existing=None,
+        convention=convention_for_format(3),
+        is_written=lambda _builder: True,  # HDF5 takes every name
+        manager=src_io.manager,
+        link_data=False,
+        export_source=locate(src_io.path),
+    )
+    addresses = Addresses(context)
+    addresses.assign(root, "")
+    LinkDecisions(context, addresses).decide()
+    return addresses
 
 
 def _cached_specifications(src_io: HDMFIO) -> dict[str, dict[str, dict[str, str]]]:

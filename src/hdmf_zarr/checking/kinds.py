@@ -155,6 +155,12 @@ WRONG_TARGET = Kind(
     "error",
     "It leads to another object than it should: correct it where it is made.",
 )
+OBJECT_FOR_LINK = Kind(
+    "object-for-link",
+    "error",
+    "Readers look for a link there and do not open the file, or leave the object out: convert the source "
+    "of the file again, or put the object elsewhere and a link to it here.",
+)
 MISSING_STORE = Kind(
     "missing-store",
     "error",

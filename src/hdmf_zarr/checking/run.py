@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from hdmf.spec import NamespaceCatalog
 from zarr.abc.store import Store
 
 from hdmf_zarr.checking import chunks, keys, kinds, links, metadata, specifications, tables
@@ -37,6 +38,7 @@ class Checking:
     decoded: chunks.Decoded
     jobs: int
     progress: Progress | None
+    catalog: NamespaceCatalog | None
 
     def contents(self) -> Iterator[Finding]:
         """Decode every chunk, and say how far it is."""
@@ -67,6 +69,7 @@ CHECKS_OF_CHUNKS: tuple[Callable[[Checking], Iterator[Finding]], ...] = (
     lambda checking: checking.links.check_datasets(),
     lambda checking: tables.check_elements(checking.examined),
     lambda checking: specifications.check_complete(checking.examined),
+    lambda checking: specifications.check_places(checking.examined, checking.catalog),
 )
 """Checks that read chunks."""
 
@@ -202,7 +205,8 @@ def prepare(
         examined.hierarchy.documents,
         lambda key: keys.is_metadata(examined, key),
     )
-    type_check = links.no_type_check if fast else specifications.type_check_of(examined)
+    catalog = None if fast else specifications.catalog_of(examined)
+    type_check = specifications.type_check_of(examined, catalog)
     return Checking(
         examined=examined,
         arrays=found,
@@ -211,6 +215,7 @@ def prepare(
         decoded=chunks.Decoded(),
         jobs=jobs,
         progress=progress,
+        catalog=catalog,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import warnings
 from collections.abc import Iterator
@@ -20,8 +21,8 @@ from hdmf_zarr.read.specifications import (
     load_cached_namespaces,
     read_specifications,
 )
-
-_TYPE_WORDS = ("neurodata_type", "data_type")
+from hdmf_zarr.stores import Hierarchy
+from hdmf_zarr.write.link_specs import data_type_of, has_part, link_for, types_of
 
 
 def check_cached(examined: Examined) -> Iterator[Finding]:
@@ -81,23 +82,75 @@ def _problems(sources: dict[str, str], namespaces: set[str]) -> Iterator[str]:
         yield f"it includes namespaces that are not cached: {sorted(included - namespaces)}"
 
 
-# -- types of targets ------------------------------------------------------------------------------
-
-
-def type_check_of(examined: Examined) -> TypeCheck:
-    """Return the check of targets' types by the cached specifications; none where they do not load."""
+def catalog_of(examined: Examined) -> NamespaceCatalog | None:
+    """Return the cached specifications, loaded; None where they do not load."""
     hierarchy = examined.hierarchy
-    is_nwb = any(_TYPE_WORDS[0] in hierarchy.attributes(path) for path in examined.nodes())
+    is_nwb = any("neurodata_type" in hierarchy.attributes(path) for path in examined.nodes())
     classes = (NWBGroupSpec, NWBDatasetSpec, NWBNamespace) if is_nwb else ()
     catalog = NamespaceCatalog(*classes)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            if not load_cached_namespaces(hierarchy, catalog):
-                return no_type_check
+            return catalog if load_cached_namespaces(hierarchy, catalog) else None
     except Exception:
-        return no_type_check
-    return _TargetTypes(examined, catalog)
+        return None
+
+
+def type_check_of(examined: Examined, catalog: NamespaceCatalog | None) -> TypeCheck:
+    """Return the check of targets' types by the specifications; none where there are none."""
+    return no_type_check if catalog is None else _TargetTypes(examined, catalog)
+
+
+# -- objects in the place of links -----------------------------------------------------------------
+
+
+def check_places(examined: Examined, catalog: NamespaceCatalog | None) -> Iterator[Finding]:
+    """No object stands where the specification of the group that holds it has a link."""
+    if catalog is None:
+        return
+    hierarchy = examined.hierarchy
+    specs: dict[str, list[Any]] = {}
+    for path, children in sorted(hierarchy.children().items()):
+        parent, _, name = path.rpartition("/")
+        above = specs.get(parent, []) if path else []
+        specs[path] = _group_specs(hierarchy, path, name, above, catalog)
+        for child in children if specs[path] else ():
+            place = f"{path}/{child}".strip("/")
+            wanted = _link_in_place_of(hierarchy, place, child, specs[path], catalog)
+            if wanted is not None:
+                message = f"an object is here, where the specification has a link to a {wanted}"
+                yield Finding.of(kinds.OBJECT_FOR_LINK, place, message)
+
+
+def _group_specs(
+    hierarchy: Hierarchy, path: str, name: str, above: list[Any], catalog: NamespaceCatalog
+) -> list[Any]:
+    """Return what the specifications say of a group: that of its type, and those of groups above."""
+    if path not in hierarchy or hierarchy.node_type(path) != "group":
+        return []
+    found = [spec.get_group(name) for spec in above]
+    data_type = data_type_of(hierarchy.attributes(path))
+    if data_type is not None:
+        with contextlib.suppress(KeyError, ValueError):
+            found.append(catalog.get_spec(*data_type))
+    return [spec for spec in found if hasattr(spec, "links")]
+
+
+def _link_in_place_of(
+    hierarchy: Hierarchy, path: str, name: str, specs: list[Any], catalog: NamespaceCatalog
+) -> str | None:
+    """Return the type of the target of the link that is wanted in the place of an object, or None."""
+    if path not in hierarchy:
+        return None
+    data_type = data_type_of(hierarchy.attributes(path))
+    types = () if data_type is None else types_of(catalog, data_type)
+    links = [link for spec in specs if (link := link_for(spec, name, types)) is not None]
+    if not links or any(has_part(spec, name, types) for spec in specs):
+        return None
+    return str(links[0].target_type)
+
+
+# -- types of targets ------------------------------------------------------------------------------
 
 
 class _TargetTypes:
@@ -109,8 +162,8 @@ class _TargetTypes:
         self._expected: dict[tuple[str, str, str], str | None] = {}
 
     def __call__(self, holder: str, name: str, target: Target) -> str | None:
-        of_holder = _type_of(self._hierarchy.attributes(holder))
-        of_target = _type_of(target[0].attributes(target[1]))
+        of_holder = data_type_of(self._hierarchy.attributes(holder))
+        of_target = data_type_of(target[0].attributes(target[1]))
         if of_holder is None:
             return None
         asked = (*of_holder, name)
@@ -148,13 +201,4 @@ def _element_target(dtype: Any, field: str) -> str | None:
     for entry in dtype if isinstance(dtype, list) else ():
         if entry.name == field and isinstance(entry.dtype, RefSpec):
             return str(entry.dtype.target_type)
-    return None
-
-
-def _type_of(attributes: Any) -> tuple[str, str] | None:
-    namespace = attributes.get("namespace")
-    for word in _TYPE_WORDS:
-        data_type = attributes.get(word)
-        if isinstance(namespace, str) and isinstance(data_type, str):
-            return namespace, data_type
     return None

@@ -1,7 +1,8 @@
 """A tree of builders -> an HDF5 file, node by node: nothing is rebuilt, so nothing changes.
 
-Large arrays pass through a bounded buffer. What a builder links to in another store is copied to
-the place of the first link that leads there, since an HDF5 file cannot link to anything else.
+Large arrays pass through a bounded buffer. What a builder links to in another store is copied, since
+an HDF5 file cannot link to anything else: to where its writer is given for it (`Placement`), or to the
+place of the first link that leads there.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 import itertools
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import h5py
 import numpy as np
@@ -45,6 +46,16 @@ MoveChunks = Callable[[HDMFZarrArray, h5py.Dataset, Progress], bool]
 _TYPE_ATTRIBUTES = ("neurodata_type", "data_type")
 
 
+class Placement(Protocol):
+    """Where objects of other stores are written, to which something in the tree links."""
+
+    def path_inside(self, target: BaseBuilder) -> str | None:
+        """Path of a builder in the file, without slashes at its ends, or None where it has none."""
+
+    def placed_in(self, path: str) -> Sequence[tuple[str, BaseBuilder]]:
+        """What is written in a group that does not have it, by the names there."""
+
+
 class HDF5TreeWriter:
     """Writes the builders that a `ZarrIO` has read into an empty HDF5 file.
 
@@ -55,14 +66,21 @@ class HDF5TreeWriter:
         Told the bytes of elements that were just written.
     move_chunks : callable
         Fills a dataset with the encoded chunks of an array; False where it leaves that to the writer.
+    placement : Placement, optional
+        Where objects of other stores are written; by default in the place of the first link.
     """
 
     def __init__(
-        self, file: h5py.File, progress: Progress, move_chunks: MoveChunks | None = None
+        self,
+        file: h5py.File,
+        progress: Progress,
+        move_chunks: MoveChunks | None = None,
+        placement: Placement | None = None,
     ) -> None:
         self._file = file
         self._progress = progress
         self._move_chunks = move_chunks
+        self._placement = placement
         self._paths: dict[int, str] = {}
         self._links: deque[tuple[str, LinkBuilder]] = deque()
         self._nodes: list[tuple[str, BaseBuilder]] = []
@@ -94,6 +112,10 @@ class HDF5TreeWriter:
 
     def _place(self, builder: BaseBuilder, path: str) -> None:
         """Make a group with all below it, or a dataset without its elements."""
+        home = self._path_of(builder)
+        if home not in (None, path):
+            self._file[path] = h5py.SoftLink(home or "/")
+            return
         self._paths[id(builder)] = path
         self._nodes.append((path, builder))
         if isinstance(builder, DatasetBuilder):
@@ -101,16 +123,20 @@ class HDF5TreeWriter:
             return
         if path:
             self._file.create_group(path)
-        for name, child in (*builder.groups.items(), *builder.datasets.items()):
+        placed = () if self._placement is None else self._placement.placed_in(path.strip("/"))
+        for name, child in (*builder.groups.items(), *builder.datasets.items(), *placed):
             self._place(child, f"{path}/{name}")
         self._links.extend((f"{path}/{name}", link) for name, link in builder.links.items())
 
     def _link(self, path: str, link: LinkBuilder) -> None:
-        target = self._paths.get(id(link.builder))
-        if target is None:
-            self._place(link.builder, path)
-        else:
-            self._file[path] = h5py.SoftLink(target or "/")
+        self._place(link.builder, path)
+
+    def _path_of(self, builder: BaseBuilder) -> str | None:
+        """Return the path at which an object is, or is going to be; None where it has none yet."""
+        if id(builder) in self._paths or self._placement is None:
+            return self._paths.get(id(builder))
+        path = self._placement.path_inside(builder)
+        return f"/{path}" if path else path
 
     # -- elements --------------------------------------------------------------------------------
 
@@ -159,7 +185,7 @@ class HDF5TreeWriter:
 
     def _reference(self, target: Any) -> h5py.Reference:
         builder = target.builder if isinstance(target, ReferenceBuilder) else target
-        path = self._paths.get(id(builder))
+        path = self._path_of(builder)
         if path is None:
             raise BrokenLinkError(
                 f"a reference leads to {builder.source}:{builder.location}/{builder.name}, which "

@@ -137,6 +137,18 @@ def is_node_path(path: str) -> bool:
     return not path or (is_inside(path) and _UNSAFE_PART.search(path) is None)
 
 
+def folded(name: str) -> str:
+    """Return what a file system keeps of a name that takes some names for one.
+
+    Examples
+    --------
+    >>> folded("Units")
+    'units'
+    """
+    lower = name.casefold()
+    return lower if lower.isascii() else unicodedata.normalize("NFC", lower)
+
+
 def differing_in_case(names: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Yield pairs of names of one group that file systems take for one.
 
@@ -151,9 +163,6 @@ def differing_in_case(names: Iterable[str]) -> Iterator[tuple[str, str]]:
     """
     seen: dict[str, str] = {}
     for name in names:
-        folded = name.casefold()
-        if not folded.isascii():
-            folded = unicodedata.normalize("NFC", folded)
-        first = seen.setdefault(folded, name)
+        first = seen.setdefault(folded(name), name)
         if first != name:
             yield first, name

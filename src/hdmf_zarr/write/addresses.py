@@ -1,4 +1,4 @@
-"""Where each builder is written, and how links and references lead to it."""
+"""Where each builder is written, and how references lead to it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hdmf.backends.warnings import BrokenLinkWarning
-from hdmf.build import GroupBuilder, LinkBuilder, ReferenceBuilder
+from hdmf.build import DatasetBuilder, GroupBuilder, LinkBuilder, ReferenceBuilder
 from hdmf.build.builders import BaseBuilder
 from hdmf.container import AbstractContainer
+from hdmf.query import HDMFDataset
 
-from hdmf_zarr.convention import Link, Reference
+from hdmf_zarr.convention import Reference
 from hdmf_zarr.errors import BrokenLinkError, EncodingError
 from hdmf_zarr.hdf5 import is_h5py_reference, is_hdf5_file
+from hdmf_zarr.hdf5.names import ChildNames
 from hdmf_zarr.stores import Hierarchy, Location, names, relative_source
 from hdmf_zarr.stores.location import can_link, location_of_uri
 from hdmf_zarr.write.context import PlanContext
+from hdmf_zarr.write.link_specs import data_type_of
 
 ROOT_NAME = "root"
 
@@ -27,27 +30,74 @@ CONVERTED_SUFFIX = ".zarr"
 
 
 @dataclass(frozen=True, slots=True)
-class Copy:
-    """A link whose target is written in its place."""
+class Origin:
+    """Where an object is in the file that holds it; the path has no slashes at its ends."""
 
-    target: BaseBuilder
+    location: Location
+    path: str
+
+    @property
+    def name(self) -> str:
+        """Name of the object in the group that holds it."""
+        return self.path.rpartition("/")[2]
+
+    @property
+    def above(self) -> Origin:
+        """Where the group is that holds the object."""
+        return Origin(self.location, self.path.rpartition("/")[0])
+
+    def child(self, name: str) -> Origin:
+        """Return where an object of this group is."""
+        return Origin(self.location, join(self.path, name))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PendingLink:
+    """A link of which it is not decided yet whether it stays one.
+
+    Attributes
+    ----------
+    holder : GroupBuilder
+        The group that has the link.
+    parent : str
+        Path of this group.
+    link : LinkBuilder
+    """
+
+    holder: GroupBuilder
+    parent: str
+    link: LinkBuilder
+
+    @property
+    def path(self) -> str:
+        """Path of the link."""
+        return join(self.parent, self.link.name)
 
 
 class Addresses:
-    """Where each builder is written, and how links and references lead to it.
+    """Where each builder is written, and how references lead to it.
 
     Parameters
     ----------
     context : PlanContext
+
+    Attributes
+    ----------
+    pending : list of PendingLink
+        Links among the builders that have addresses.
     """
 
     def __init__(self, context: PlanContext) -> None:
         self.context = context
+        self.pending: list[PendingLink] = []
         self._paths: dict[int, str] = {}
         self._by_path: dict[str, BaseBuilder] = {}
-        self._links: list[tuple[str, LinkBuilder]] = []
-        self._decided: dict[int, Link | Copy] = {}
-        self._copied: dict[tuple[Location, str], str] = {}
+        self._by_id: dict[str, str] = {}
+        self._placed: dict[str, list[tuple[str, BaseBuilder]]] = {}
+        self._origins: dict[int, Origin | None] = {}
+        self._copied: dict[Origin, str] = {}
+        self._names: dict[int, tuple[ChildNames, str]] = {}
+        self._are_hdf5: dict[Location, bool] = {}
 
     def path_of(self, builder: BaseBuilder) -> str:
         """Return the path of a builder that has one."""
@@ -59,39 +109,93 @@ class Addresses:
 
     # -- paths -----------------------------------------------------------------------------------
 
-    def assign(self, builder: BaseBuilder, path: str) -> None:
-        """Give each builder its path; the first place of a builder that has two is the true one."""
-        if id(builder) in self._paths:
+    def assign(self, builder: BaseBuilder, path: str, origin: Origin | None = None) -> None:
+        """Give each builder its path; the first place of a builder that has two is the true one.
+
+        Parameters
+        ----------
+        builder : GroupBuilder or DatasetBuilder
+        path : str
+        origin : Origin, optional
+            Where the object is, if it is copied from another file.
+        """
+        if id(builder) in self._paths or self._is_copied_already(builder, origin):
             return
         self._paths[id(builder)] = path
         self._by_path[path] = builder
-        if not isinstance(builder, GroupBuilder):
-            return
-        with self.context.at(path):
-            self._check_names(self.children(builder, path))
-        for child in self.children(builder, path):
-            if isinstance(child, LinkBuilder):
-                self._links.append((path, child))
-            else:
-                self.assign(child, join(path, child.name))
+        if (object_id := object_id_of(builder)) is not None:
+            self._by_id.setdefault(object_id, path)
+        if origin is not None:
+            self._copied.setdefault(origin, path)
+        if isinstance(builder, GroupBuilder):
+            self._assign_children(builder, path, origin)
 
-    def children(self, builder: GroupBuilder, path: str) -> list[Any]:
-        """What is in a group, links first, under the names that it has in its file."""
-        in_file = self.context.child_names
+    def _assign_children(self, builder: GroupBuilder, path: str, origin: Origin | None) -> None:
+        children = self.children(builder, path)
+        with self.context.at(path):
+            self._check_names(children)
+        for name, child in children:
+            if isinstance(child, LinkBuilder):
+                self.pending.append(PendingLink(builder, path, child))
+            else:
+                self.assign(child, join(path, name), origin and origin.child(name))
+
+    def _is_copied_already(self, builder: BaseBuilder, origin: Origin | None) -> bool:
+        """Whether the object of another file has its place, as another builder of the same object."""
+        copied = None if origin is None else self._copied.get(origin)
+        if copied is None:
+            return False
+        self._paths[id(builder)] = copied
+        return True
+
+    def place(
+        self, builder: BaseBuilder, parent: str, name: str, origin: Origin | None = None
+    ) -> None:
+        """Write a builder in a group that does not have it.
+
+        Parameters
+        ----------
+        builder : GroupBuilder or DatasetBuilder
+        parent : str
+            Path of the group.
+        name : str
+            Of the object in the group.
+        origin : Origin, optional
+            As for `assign`.
+        """
+        with self.context.at(parent):
+            self._check_names([(name, builder)])
+        self._placed.setdefault(parent, []).append((name, builder))
+        self.assign(builder, join(parent, name), origin)
+
+    def placed_in(self, path: str) -> list[tuple[str, BaseBuilder]]:
+        """Return what is written in a group that does not have it, by the names there."""
+        return self._placed.get(path, [])
+
+    def placed(self) -> list[tuple[str, str, BaseBuilder]]:
+        """Return the path of a group, a name there and a builder for all that `place` was given."""
+        return [(path, *one) for path, found in self._placed.items() for one in found]
+
+    def children(self, builder: GroupBuilder, path: str) -> list[tuple[str, Any]]:
+        """Return what is in a group, links first, by the names that it has in its file."""
+        in_file, place = self._names.get(id(builder), (self.context.child_names, path))
         children = (
             *builder.links.values(),
-            *in_file.added.get(path, ()),
+            *in_file.added.get(place, ()),
             *builder.groups.values(),
             *builder.datasets.values(),
         )
-        return [child for child in children if (path, child.name) not in in_file.absent]
+        named = [
+            (child.name, child) for child in children if (place, child.name) not in in_file.absent
+        ]
+        return named + self.placed_in(path)
 
-    def _check_names(self, every: Sequence[Any]) -> None:
+    def _check_names(self, every: Sequence[tuple[str, Any]]) -> None:
         """Refuse names of new objects that a store, or a system to which it may go, cannot keep."""
-        new = {child.name for child in every if not self.context.is_written(child)}
+        new = {name for name, child in every if not self.context.is_written(child)}
         for name in new:
             self.check_name(name)
-        for first, second in names.differing_in_case(child.name for child in every):
+        for first, second in names.differing_in_case(name for name, _child in every):
             if first in new or second in new:
                 self._refuse_name(
                     f"{first!r} and {second!r} differ only in case, or in how their letters are composed"
@@ -118,86 +222,107 @@ class Addresses:
         message = f"{where}: {reason}; it is kept, and may be lost where the store is copied to"
         warnings.warn(message, UserWarning, stacklevel=2)
 
-    # -- links -----------------------------------------------------------------------------------
+    # -- objects of other files ------------------------------------------------------------------
 
-    def decide_links(self) -> None:
-        """Decide of every link among the builders that have addresses whether it stays one."""
-        while self._links:
-            path, link = self._links.pop(0)
-            with self.context.at(join(path, link.name)):
-                self._decided[id(link)] = self._decide_link(link, join(path, link.name))
+    def is_hdf5(self, location: Location) -> bool:
+        """Return whether an HDF5 file of this machine is at a location."""
+        if location not in self._are_hdf5:
+            self._are_hdf5[location] = location.is_local and is_hdf5_file(location.uri)
+        return self._are_hdf5[location]
 
-    def decision(self, link: LinkBuilder, path: str) -> Link | Copy:
-        """Return the link that a builder becomes at a path, or what is written in its place."""
-        if id(link) not in self._decided:
-            with self.context.at(path):
-                self._decided[id(link)] = self._decide_link(link, path)
-        return self._decided[id(link)]
+    def must_copy(self, location: Location) -> bool:
+        """Return whether a link to what a file holds cannot be one, or should not."""
+        context = self.context
+        is_export = context.export_source is not None
+        is_edited = is_export and location == context.destination
+        if is_export and context.external_links == "keep" and not is_edited:
+            return False
+        return (
+            (is_export and not context.link_data)
+            or self.is_hdf5(location)
+            or not can_link(location, context.destination)
+            or (location == context.destination and context.existing is None)
+        )
 
-    def _decide_link(self, link: LinkBuilder, path: str) -> Link | Copy:
-        target = link.builder
-        inside = self._path_inside(target)
-        if inside is not None:
-            return Link(name=link.name, path="/" + inside)
+    def origin(self, target: BaseBuilder) -> Origin | None:
+        """Return where the object of a builder is, or None where it is in no file."""
+        if id(target) not in self._origins:
+            self._origins[id(target)] = self._find_origin(target)
+        return self._origins[id(target)]
+
+    def _find_origin(self, target: BaseBuilder) -> Origin | None:
+        path = path_in_source(target)
+        if target.source is None or (not path and target.name != ROOT_NAME):
+            return None
         location = location_of_uri(target.source)
-        is_export = self.context.export_source is not None
-        is_hdf5 = location.is_local and is_hdf5_file(location.uri)
-        is_edited = is_export and location == self.context.destination
-        if is_export and self.context.external_links == "keep" and not is_edited:
-            return self._kept_link(link, target, location, is_hdf5=is_hdf5)
-        if (
-            (is_export and not self.context.link_data)
-            or is_hdf5
-            or not can_link(location, self.context.destination)
-            or (location == self.context.destination and self.context.existing is None)
-        ):
-            if not is_export:
-                warnings.warn(
-                    f"{self.context.destination.uri}:/{path}: a Zarr store cannot link to "
-                    f"{location.uri}; the target is copied",
-                    UserWarning,
-                    stacklevel=2,
-                )
-            self.assign(target, path)
-            self._note_origins(target, path)
-            return Copy(target)
-        return Link(
-            name=link.name,
-            source=relative_source(location, self.context.destination),
-            path="/" + _path_in_source(target),
-        )
+        if location.is_local and not os.path.exists(location.uri):
+            return None
+        is_known = is_rooted(target) or not self.is_hdf5(location) or not self.must_copy(location)
+        if is_known or _holds_values(target):
+            return Origin(location, path)
+        # By way of another file HDF5IO knows an object by the path of the link, which may be another.
+        found = self.context.linked.builder(location.uri, path)
+        origin = Origin(location, path if found is None else path_in_source(found))
+        self._note_names(target, origin)
+        return origin
 
-    def _kept_link(
-        self, link: LinkBuilder, target: BaseBuilder, location: Location, *, is_hdf5: bool
-    ) -> Link:
-        """Return the link to what another file holds; to its conversion, where it is HDF5."""
-        if is_hdf5:
-            location = location_of_uri(location.uri + CONVERTED_SUFFIX)
-            if not os.path.isdir(location.uri):
-                warnings.warn(
-                    f"{self.context.destination.uri} links to {location.uri}, which does not exist "
-                    "yet: convert the file of that name to it",
-                    BrokenLinkWarning,
-                    stacklevel=2,
-                )
-        if not can_link(location, self.context.destination):
-            raise BrokenLinkError(f"a link to {location.uri} cannot be kept: it cannot be reached")
-        return Link(
-            name=link.name,
-            source=relative_source(location, self.context.destination),
-            path="/" + _path_in_source(target),
-        )
-
-    def _note_origins(self, builder: BaseBuilder, path: str) -> None:
-        """Remember where a followed link's target comes from: others may refer to it there."""
-        origin = (location_of_uri(builder.source), _path_in_source(builder))
-        self._copied.setdefault(origin, path)
+    def _note_names(self, builder: BaseBuilder, origin: Origin) -> None:
+        """Remember what the children of an HDF5 file's groups are called."""
         if isinstance(builder, GroupBuilder):
+            child_names = self.context.linked.child_names(origin.location.uri)
+            self._names[id(builder)] = (child_names, origin.path)
             for child in (*builder.groups.values(), *builder.datasets.values()):
-                self._note_origins(child, join(path, child.name))
+                self._note_names(child, origin.child(child.name))
 
-    def _path_inside(self, target: BaseBuilder) -> str | None:
-        """Path of a builder in the destination, or None where it is not there."""
+    def holder_of(self, target: BaseBuilder, origin: Origin) -> GroupBuilder | None:
+        """Return the group that holds an object of another file; None for the root, or if unknown."""
+        parent = target.parent
+        if parent is None and self.is_hdf5(origin.location):
+            parent = self.context.linked.builder(origin.location.uri, origin.above.path)
+        return parent if isinstance(parent, GroupBuilder) else None
+
+    def take_for(self, target: BaseBuilder, origin: Origin) -> bool:
+        """Take the object that is written with the id of another file's object for this one.
+
+        Returns
+        -------
+        bool
+            Whether there is such an object.
+        """
+        path = self._path_with_id(target, origin)
+        if path is None:
+            return False
+        self._note_copied(target, origin, path)
+        return True
+
+    def _path_with_id(self, target: BaseBuilder, origin: Origin) -> str | None:
+        object_id, existing = object_id_of(target), self.context.existing
+        if object_id is None:
+            return None
+        path = self._by_id.get(object_id)
+        if path is not None:
+            is_same = data_type_of(self._by_path[path].attributes) == data_type_of(
+                target.attributes
+            )
+            return path if is_same else None
+        if existing is None or origin.path not in existing:
+            return None
+        is_same = existing.attributes(origin.path).get("object_id") == object_id
+        return origin.path if is_same else None
+
+    def _note_copied(self, target: BaseBuilder, origin: Origin, path: str) -> None:
+        if path not in self._by_path and not self._exists(path):
+            return
+        self._copied.setdefault(origin, path)
+        if isinstance(target, GroupBuilder):
+            for child in (*target.groups.values(), *target.datasets.values()):
+                self._note_copied(child, origin.child(child.name), join(path, child.name))
+
+    def _exists(self, path: str) -> bool:
+        return self.context.existing is not None and path in self.context.existing
+
+    def path_inside(self, target: BaseBuilder) -> str | None:
+        """Return the path of a builder in the destination, or None where it is not there."""
         if id(target) in self._paths:
             return self._paths[id(target)]
         if target.source is not None:
@@ -206,16 +331,16 @@ class Addresses:
             location = self.context.destination
         else:
             return None
-        path = _path_in_source(target)
+        path = path_in_source(target)
         if not path and target.name != ROOT_NAME:
             return None  # in no file: the path is not that of the root
         if location in (self.context.destination, self.context.export_source):
             if path in self._by_path:
                 return path
-            existing = self.context.existing
-            if location == self.context.destination and existing is not None and path in existing:
+            if location == self.context.destination and self._exists(path):
                 return path
-        return None
+        origin = self.origin(target) if self._copied else None
+        return None if origin is None else self._copied.get(origin)
 
     # -- references ------------------------------------------------------------------------------
 
@@ -240,7 +365,7 @@ class Addresses:
             target = built
         if isinstance(target, LinkBuilder):
             target = target.builder
-        inside = self._path_inside(target)
+        inside = self.path_inside(target)
         if inside is not None:
             # What is written may have another id than the builder that was read.
             written = self._by_path.get(inside, target)
@@ -249,20 +374,26 @@ class Addresses:
             location = location_of_uri(target.source)
             is_own = location in (self.context.destination, self.context.export_source)
             is_kept = not is_own and self.context.external_links == "keep"
-            if is_kept and is_hdf5_file(location.uri):
+            if is_kept and self.is_hdf5(location):
                 location = location_of_uri(location.uri + CONVERTED_SUFFIX)
             is_reachable = can_link(location, self.context.destination)
-            if not is_own and is_reachable and not is_hdf5_file(location.uri):
+            if not is_own and is_reachable and not self.is_hdf5(location):
                 source = relative_source(location, self.context.destination)
-                reference = Reference(source=source, path="/" + _path_in_source(target))
+                reference = Reference(source=source, path="/" + path_in_source(target))
                 return identified(reference, target)
         raise BrokenLinkError(
             f"a reference to {target.name!r} of {target.source}, which is not part of what is "
             "written and cannot be reached from a Zarr store"
         )
 
-    def reference_text(self, target: Any) -> str:
+    def reference_text(self, target: Any, holder: BaseBuilder | None = None) -> str:
         """Return the element of a dataset of references for a builder, container or h5py reference.
+
+        Parameters
+        ----------
+        target : builder, container or h5py.Reference
+        holder : BaseBuilder, optional
+            The builder of the dataset, whose file a reference of h5py is of.
 
         Raises
         ------
@@ -273,35 +404,71 @@ class Addresses:
             # Of one record; HDF5IO resolves those of columns and of attributes.
             if not target:
                 return self.context.convention.encode_element(None)
-            if self.context.hdf5_file is None:
+            file = self.hdf5_file_of(holder)
+            if file is None:
                 raise BrokenLinkError("a reference of an HDF5 file cannot be kept outside of it")
-            return self.hdf5_target_text(self.context.hdf5_file[target])
+            return self.hdf5_target_text(file[target])
         return self.context.convention.encode_element(self.reference(target))
 
+    def hdf5_file_of(self, holder: BaseBuilder | None) -> Any:
+        """Return the open HDF5 file that holds an object, or None where none does.
+
+        Parameters
+        ----------
+        holder : BaseBuilder or None
+            The builder of the object; None is one of the file that is exported.
+        """
+        if holder is None or holder.source is None:
+            return self.context.hdf5_file
+        location = location_of_uri(holder.source)
+        if location == self.context.export_source or not self.is_hdf5(location):
+            return self.context.hdf5_file
+        return self.context.linked.file(location.uri)
+
     def hdf5_target_text(self, target: Any) -> str:
-        """Return the element for an object of the HDF5 file that is exported."""
+        """Return the element for an object of the HDF5 file that is exported, or of one copied from."""
+        if not self._is_exported_file(target.file):
+            return self._other_hdf5_target_text(target)
         path = target.name.strip("/")
         if path in self._by_path:
             return self._element_inside(path)
         # An object with several names may have been read under another one.
         if self.context.hdf5_builder is None:
-            raise BrokenLinkError(
-                f"a reference to {target.file.filename}:{target.name}, an object of an HDF5 file, "
-                "cannot be kept outside of it"
-            )
+            raise self._unreachable(target)
         try:
             return self.reference_text(self.context.hdf5_builder(target))
         except ValueError as error:
-            raise BrokenLinkError(
-                f"a reference to {target.file.filename}:{target.name}, which is not part of what is "
-                "written"
-            ) from error
+            raise self._unreachable(target) from error
+
+    def _is_exported_file(self, file: Any) -> bool:
+        exported = self.context.hdf5_file
+        if exported is not None and file.filename == exported.filename:
+            return True
+        return location_of_uri(file.filename) == self.context.export_source
+
+    def _other_hdf5_target_text(self, target: Any) -> str:
+        """Return the element for an object of another HDF5 file, which has to be copied, too."""
+        origin = Origin(location_of_uri(target.file.filename), target.name.strip("/"))
+        copied = self._copied.get(origin)
+        if copied is None and self._copied:
+            builder = self.context.linked.builder_of(target)
+            copied = None if builder is None else self.path_inside(builder)
+        if copied is None:
+            raise self._unreachable(target)
+        return self._element_inside(copied)
+
+    @staticmethod
+    def _unreachable(target: Any) -> BrokenLinkError:
+        return BrokenLinkError(
+            f"a reference to {target.file.filename}:{target.name}, an object of an HDF5 file that is "
+            "not part of what is written, cannot be kept outside of it"
+        )
 
     def retarget(self, hierarchy: Hierarchy, reference: Reference) -> str:
         """Return the element for a reference that another Zarr store holds."""
         convention, destination = self.context.convention, self.context.destination
-        if hierarchy.locate_source(reference.source) == hierarchy.location:
-            path = reference.path.strip("/")
+        location, path = hierarchy.locate_source(reference.source), reference.path.strip("/")
+        if location == hierarchy.location:
             is_own = hierarchy.location in (destination, self.context.export_source)
             if is_own and path not in self._by_path:
                 try:
@@ -317,12 +484,21 @@ class Addresses:
                     )
             if is_own:
                 return self._element_inside(path)
-        location = hierarchy.locate_source(reference.source)
-        copied = self._copied.get((location, reference.path.strip("/")))
+        copied = self._copied_target(hierarchy, Origin(location, path))
         if copied is not None:
             return self._element_inside(copied)
         source = relative_source(location, destination)
         return convention.encode_element(replace(reference, source=source))
+
+    def _copied_target(self, hierarchy: Hierarchy, origin: Origin) -> str | None:
+        """Return where the target of a reference in another store was copied to, or None."""
+        copied = self._copied.get(origin)
+        if copied is not None or not self._copied or origin.location != hierarchy.location:
+            return copied
+        try:
+            return self._copied.get(Origin(origin.location, hierarchy.resolve(origin.path)))
+        except BrokenLinkError:
+            return None  # it leads to nothing there, too
 
     def _element_inside(self, path: str) -> str:
         """Return the element for an object that is written."""
@@ -341,10 +517,11 @@ def identified(
         root = target
         while root.parent is not None:
             root = root.parent
-    return replace(reference, object_id=_object_id(target), source_object_id=_object_id(root))
+    return replace(reference, object_id=object_id_of(target), source_object_id=object_id_of(root))
 
 
-def _object_id(builder: BaseBuilder) -> str | None:
+def object_id_of(builder: BaseBuilder) -> str | None:
+    """Return the id of a builder's object, or None where it has none."""
     object_id = builder.attributes.get("object_id")
     return object_id if isinstance(object_id, str) else None
 
@@ -354,7 +531,26 @@ def join(parent: str, name: str) -> str:
     return f"{parent}/{name}" if parent else name
 
 
-def _path_in_source(builder: BaseBuilder) -> str:
+def _holds_values(builder: BaseBuilder) -> bool:
+    """Whether a builder is of a dataset that has no type and refers to nothing."""
+    if not isinstance(builder, DatasetBuilder) or isinstance(builder.data, HDMFDataset):
+        return False
+    return data_type_of(builder.attributes) is None
+
+
+def is_rooted(builder: BaseBuilder) -> bool:
+    """Return whether the root of a file is above a builder, or is the builder."""
+    current: Any = builder
+    while current.parent is not None:
+        current = current.parent
+    return bool(current.name == ROOT_NAME)
+
+
+def path_in_source(builder: BaseBuilder) -> str:
+    """Return the path of a builder's object in its file, without slashes at its ends.
+
+    It is empty for a root, and for an object that is in no file.
+    """
     if builder.parent is None and builder.name == ROOT_NAME:
         return ""
     if builder.location is not None:

@@ -47,7 +47,7 @@ class AttributeEncoder:
             if name in self.context.convention.reserved:
                 raise EncodingError(f"attribute {name!r} has a name that the format reserves")
             try:
-                encoded[name], dtype = self._encode_attribute(value)
+                encoded[name], dtype = self._encode_attribute(value, builder)
                 if self.context.strict_json:
                     encoded[name], dtype = spell_out(encoded[name], dtype)
             except (DtypeError, EncodingError) as error:
@@ -58,11 +58,14 @@ class AttributeEncoder:
             encoded[ATTRIBUTE_TYPES] = types
         return encoded
 
-    def _encode_attribute(self, value: Any) -> tuple[JSON, str | None]:
+    def _encode_attribute(self, value: Any, builder: BaseBuilder) -> tuple[JSON, str | None]:
         convention = self.context.convention
         if isinstance(value, REFERENCE_TYPES):
             return convention.encode_reference(self.addresses.reference(value)), None
-        texts = convert_attribute(value, self.context.hdf5_file, self.addresses.hdf5_target_text)
+        texts = value
+        if isinstance(value, np.ndarray) and value.dtype.kind == "O":
+            file = self.addresses.hdf5_file_of(builder)
+            texts = convert_attribute(value, file, self.addresses.hdf5_target_text)
         if texts is not value:
             references = [convention.decode_element(text) for text in texts.ravel()]
             return [r and convention.encode_reference(r) for r in references], None

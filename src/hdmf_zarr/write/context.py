@@ -11,6 +11,7 @@ from hdmf.build import Builder, BuildManager
 
 from hdmf_zarr.convention import Convention
 from hdmf_zarr.errors import HDMFZarrError
+from hdmf_zarr.hdf5.linked import LinkedFiles
 from hdmf_zarr.hdf5.names import ChildNames
 from hdmf_zarr.stores import Hierarchy, Location
 from hdmf_zarr.write.options import LayoutOptions
@@ -41,6 +42,8 @@ class PlanContext:
         Returns the builder that was read for an object of that file.
     child_names : ChildNames
         Names that an HDF5 file has and its builders have not.
+    linked : LinkedFiles
+        HDF5 files to which what is written links.
     options : LayoutOptions
         How the datasets of an export are laid out.
     external_links : {"follow", "keep"}
@@ -62,6 +65,7 @@ class PlanContext:
     hdf5_file: Any = None
     hdf5_builder: Callable[[Any], Builder] | None = None
     child_names: ChildNames = field(default_factory=ChildNames)
+    linked: LinkedFiles = field(default_factory=LinkedFiles)
     options: LayoutOptions = field(default_factory=LayoutOptions)
     external_links: ExternalLinks = "follow"
     checksum: bool = False

@@ -103,7 +103,7 @@ class Intake:
             declared = REFERENCE
         if not isinstance(data, (list, tuple, np.ndarray)) and not np.isscalar(data):
             data = _as_data(data)
-        return self._memory_source(data, declared)
+        return self._memory_source(data, declared, builder)
 
     def _check_fresh(self, iterator: AbstractDataChunkIterator, builder: DatasetBuilder) -> None:
         """Raise for an iterator of which something was or will be given to another dataset."""
@@ -114,13 +114,17 @@ class Intake:
                 f"the iterator is that of /{other}, too, and gives its data once; make one for each dataset"
             )
 
-    def _memory_source(self, data: Any, declared: ElementType | None) -> MemorySource:
+    def _memory_source(
+        self, data: Any, declared: ElementType | None, builder: DatasetBuilder
+    ) -> MemorySource:
         element = declared or infer_element_type(data)
         if isinstance(first_leaf(data), REFERENCE_TYPES) and element.kind != "compound":
             element = REFERENCE
         if element.kind == "number" and isinstance(first_leaf(data), (str, bytes)):
             element = infer_element_type(data)
-        values = to_memory(data, element, self.addresses.reference_text)
+        values = to_memory(
+            data, element, lambda target: self.addresses.reference_text(target, builder)
+        )
         element = bytes_where_not_text(element, values)
         if element.numpy is not None and values.dtype != element.numpy:
             element = element_type_from_numpy(values.dtype)

@@ -20,7 +20,7 @@ from hdmf_zarr.errors import BrokenLinkError, EncodingError, ObjectExistsError
 from hdmf_zarr.hdf5 import HDF5Source
 from hdmf_zarr.hdf5.source import fill_value_of, row_blocks
 from hdmf_zarr.stores import Hierarchy, compat
-from hdmf_zarr.write.addresses import Addresses, join
+from hdmf_zarr.write.addresses import Addresses, PendingLink, join
 from hdmf_zarr.write.array_links import ArrayLinks
 from hdmf_zarr.write.attributes import AttributeEncoder, merged
 from hdmf_zarr.write.choice import Choice, LayoutChooser
@@ -35,6 +35,8 @@ from hdmf_zarr.write.layout import (
     SHARDS_OF_ARRAY,
     decide_layout,
 )
+from hdmf_zarr.write.link_specs import DATA_TYPE_ATTRIBUTES
+from hdmf_zarr.write.links import LinkDecisions
 from hdmf_zarr.write.plan import ArrayPlan, AttributesPlan, GroupPlan, Plan, TreePlan
 from hdmf_zarr.write.sources import (
     ArraySource,
@@ -116,6 +118,7 @@ class _Planner:
         self.storage = storage_of_format(context.convention.zarr_format)
         self.dimension_names = DimensionNames(context.manager)
         self.addresses = Addresses(context)
+        self.links = LinkDecisions(context, self.addresses)
         self.attributes = AttributeEncoder(context, self.addresses)
         self.array_links = ArrayLinks(context, self.addresses, self.attributes)
         self.layouts = LayoutChooser(context)
@@ -127,7 +130,7 @@ class _Planner:
 
     def plan(self, root: GroupBuilder) -> TreePlan:
         self.addresses.assign(root, "")
-        self.addresses.decide_links()
+        self.links.decide()
         self._plan_group(root, "")
         self.context.options.check_paths(self.layouts.laid_out)
         return TreePlan(nodes=tuple(self._nodes), builders=tuple(self._builders))
@@ -152,8 +155,12 @@ class _Planner:
             top = top.parent
         if isinstance(top, BaseBuilder):
             self.addresses.assign(top, "")
-        self.addresses.decide_links()
-        links = self._plan_children([builder], parent)
+        if isinstance(builder, LinkBuilder):
+            holder = GroupBuilder(name="holder", attributes=_types_in(existing.attributes(parent)))
+            self.addresses.pending.append(PendingLink(holder, parent, builder))
+        self.links.decide()
+        links = self._plan_children([(builder.name, builder)], parent)
+        self._plan_placed()
         with self.context.at(parent):
             refuse_name_twice(existing, parent, builder.name, as_what="link" if links else "object")
         if links:
@@ -173,14 +180,20 @@ class _Planner:
             self._nodes.insert(position, self._group_plan(builder, path, links))
         self._builders.append(builder)
 
-    def _plan_children(self, children: Sequence[Builder], path: str) -> list[Link]:
+    def _plan_placed(self) -> None:
+        """Plan what is copied from other files into groups that are there already."""
+        for path, name, builder in self.addresses.placed():
+            if all(node.path != join(path, name) for node in self._nodes):
+                self._plan_children([(name, builder)], path)
+
+    def _plan_children(self, children: Sequence[tuple[str, Builder]], path: str) -> list[Link]:
         """Plan what is in a group, and return the links that the group gets."""
         links: list[Link] = []
-        for child in children:
-            child_path = join(path, child.name)
+        for name, child in children:
+            child_path = join(path, name)
             self._refuse_taken(child, path, child_path)
             if isinstance(child, LinkBuilder):
-                decision = self.addresses.decision(child, child_path)
+                decision = self.links.decision(child)
                 self._builders.append(child)
                 if isinstance(decision, Link):
                     links.append(decision)
@@ -188,7 +201,7 @@ class _Planner:
                 child = decision.target
             home = self.addresses.path_of(child)
             if home != child_path:
-                links.append(Link(name=child_path.rpartition("/")[2], path="/" + home))
+                links.append(Link(name=name, path="/" + home))
             elif isinstance(child, GroupBuilder):
                 self._plan_group(child, child_path)
             else:
@@ -206,7 +219,7 @@ class _Planner:
         existing = self.context.existing
         if existing is None or self._replaces or self.context.is_written(child):
             return
-        is_link_there = child.name in self._names_of_links(existing, parent)
+        is_link_there = path.rpartition("/")[2] in self._names_of_links(existing, parent)
         if path in existing or (is_link_there and not isinstance(child, LinkBuilder)):
             raise ObjectExistsError(
                 f"{self.context.destination.uri}:/{path}: the store has another object of this name, "
@@ -361,6 +374,11 @@ class _Planner:
         names = names or self.dimension_names.of(builder, len(shape))
         header = self.storage.header(element, is_scalar=not shape, names=names)
         return self.context.convention.encode_header(header)
+
+
+def _types_in(attributes: dict[str, JSON]) -> dict[str, JSON]:
+    """Return the attributes that say what type a group has."""
+    return {name: attributes[name] for name in DATA_TYPE_ATTRIBUTES if name in attributes}
 
 
 def _names_in_store(source: Any) -> tuple[str | None, ...] | None:

@@ -1,0 +1,117 @@
+"""The files to which HDF5 files link, each read by itself.
+
+HDF5IO reads of another file what a link leads to, and not what is around it: the groups that hold the
+object, and objects to which its datasets refer. A file is opened here when that is asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Self
+
+import h5py
+import numpy as np
+from hdmf.backends.hdf5 import HDF5IO
+from hdmf.backends.warnings import BrokenLinkWarning
+from hdmf.build import GroupBuilder
+from hdmf.build.builders import BaseBuilder
+from hdmf.utils import StrDataset
+
+from hdmf_zarr.hdf5.names import ChildNames, lost_names
+from hdmf_zarr.hdf5.reading import reading
+
+READ_ROWS = 65536
+"""Rows of references that are held at once."""
+
+
+class LinkedFiles:
+    """Files that others link to, opened for reading once each and closed together."""
+
+    def __init__(self) -> None:
+        self._opened: dict[str, HDF5IO] = {}
+        self._names: dict[str, ChildNames] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the files."""
+        while self._opened:
+            self._opened.popitem()[1].close()
+        self._names.clear()
+
+    def builder(self, filename: str, path: str) -> BaseBuilder | None:
+        """Return the builder of an object of a file, in the tree of all of its builders; or None.
+
+        Parameters
+        ----------
+        filename : str
+        path : str
+            Any of the paths of the object, without slashes at its ends.
+        """
+        found = self.file(filename).get("/" + path)
+        return None if found is None else self.builder_of(found)
+
+    def builder_of(self, found: h5py.Group | h5py.Dataset) -> BaseBuilder | None:
+        """Return the builder of an object that was opened in its file or by way of another; or None."""
+        io = self._io(found.file.filename)
+        try:
+            builder: BaseBuilder = io.get_builder(io._file[found.name])
+        except (KeyError, ValueError):
+            return None  # a cached specification, or what HDF5IO could not read
+        return builder
+
+    def child_names(self, filename: str) -> ChildNames:
+        """Return the names of children that the builders of a file have lost."""
+        self._io(filename)
+        return self._names[os.path.abspath(filename)]
+
+    def file(self, filename: str) -> h5py.File:
+        """Return a file, open for reading."""
+        return self._io(filename)._file
+
+    def _io(self, filename: str) -> HDF5IO:
+        filename = os.path.abspath(filename)
+        if filename not in self._opened:
+            with reading(filename), warnings.catch_warnings():
+                # Only of what is copied is it worth a warning, which the file that links to it gives.
+                warnings.simplefilter("ignore", BrokenLinkWarning)
+                io = self._opened[filename] = HDF5IO(filename, mode="r")
+                root: GroupBuilder = io.read_builder()
+                self._names[filename] = lost_names(io, root)
+        return self._opened[filename]
+
+
+def referred_objects(dataset: Any) -> Iterator[h5py.Group | h5py.Dataset]:
+    """Yield the objects of a file to which the elements of a dataset refer, each once."""
+    dataset = dataset.dset if isinstance(dataset, StrDataset) else dataset
+    fields = _reference_fields(dataset.dtype)
+    if not fields:
+        return
+    seen: set[bytes] = set()
+    rows = dataset.shape[0] if dataset.shape else 1
+    for start in range(0, rows, READ_ROWS):
+        block = dataset[start : start + READ_ROWS] if dataset.shape else np.asarray(dataset[()])
+        for field in fields:
+            references = np.ravel(block[field] if field else block)
+            for reference in references:
+                name = h5py.h5r.get_name(reference, dataset.file.id) if reference else None
+                if name and name not in seen:
+                    seen.add(name)
+                    yield dataset.file[reference]
+
+
+def _reference_fields(dtype: np.dtype[Any]) -> list[str]:
+    """Names of the fields that are references; an empty name for a dataset of references."""
+    if h5py.check_ref_dtype(dtype) is h5py.Reference:
+        return [""]
+    fields: Any = dtype.fields or {}
+    return [name for name in fields if h5py.check_ref_dtype(dtype[name]) is h5py.Reference]
