@@ -22,7 +22,7 @@ from hdmf_zarr.read.specifications import (
     read_specifications,
 )
 from hdmf_zarr.stores import Hierarchy
-from hdmf_zarr.write.link_specs import data_type_of, has_part, link_for, types_of
+from hdmf_zarr.write.link_specs import data_type_of, has_part, link_for, part_group, types_of
 
 
 def check_cached(examined: Examined) -> Iterator[Finding]:
@@ -128,7 +128,7 @@ def _group_specs(
     """Return what the specifications say of a group: that of its type, and those of groups above."""
     if path not in hierarchy or hierarchy.node_type(path) != "group":
         return []
-    found = [spec.get_group(name) for spec in above]
+    found = [part_group(spec, name) for spec in above]
     data_type = data_type_of(hierarchy.attributes(path))
     if data_type is not None:
         with contextlib.suppress(KeyError, ValueError):

@@ -60,8 +60,13 @@ def has_part(spec: Any, name: str, types: Collection[str]) -> bool:
 
 
 def _named_parts(spec: Any, name: str) -> list[Any]:
-    found = (spec.get_group(name), spec.get_dataset(name))
-    return [part for part in found if part is not None]
+    # `get_group` of HDMF returns a link of the name, too.
+    return [part for part in (*spec.groups, *spec.datasets) if part.name == name]
+
+
+def part_group(spec: Any, name: str) -> Any:
+    """Return the specification of a group in a group by its name, or None."""
+    return next((group for group in spec.groups if group.name == name), None)
 
 
 def _part_type(part: Any) -> str | None:
@@ -130,7 +135,7 @@ class LinkSpecifications:
             yield own
         if isinstance(holder.parent, GroupBuilder):
             for above in self._specs_of(holder.parent):
-                part = above.get_group(holder.name)
+                part = part_group(above, holder.name)
                 if part is not None:
                     yield part
 
