@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import zarr
 from hdmf.build import BuildManager, GroupBuilder, LinkBuilder
-from pynwb import NWBHDF5IO, NWBFile, TimeSeries, get_manager, validate
+from pynwb import NWBHDF5IO, NWBFile, TimeSeries, get_manager, get_type_map, validate
 from pynwb.device import Device
 from pynwb.ecephys import ElectricalSeries
 from pynwb.ophys import (
@@ -22,12 +23,14 @@ from pynwb.ophys import (
     RoiResponseSeries,
     TwoPhotonSeries,
 )
+from pynwb.spec import NWBGroupSpec, NWBLinkSpec, NWBNamespaceBuilder
 
 from hdmf_zarr import NWBZarrIO, ZarrIO
 from hdmf_zarr.checking import check
 from hdmf_zarr.cli import main
 from hdmf_zarr.convert import convert
 from hdmf_zarr.errors import BrokenLinkError
+from hdmf_zarr.hdf5.linked import LinkedFiles
 from hdmf_zarr.transfer.upgrade import upgrade
 
 KINDS = ("hdf5", "zarr2", "zarr3")
@@ -521,3 +524,128 @@ def test_an_upgrade_keeps_links_to_other_stores(tmp_path):
     upgrade(b, tmp_path / "sub" / "c.nwb.zarr")
     found = target_of(tmp_path / "sub" / "c.nwb.zarr", "general/extracellular_ephys/g/device")
     assert found == (str(a), "/general/devices/dev", id_of(a, "/general/devices/dev"))
+
+
+def with_extension(folder: Path) -> Any:
+    """Return a type map with a type whose links have no name of their own, and are optional."""
+    builder = NWBNamespaceBuilder("doc", "ndx-rig", version="0.1.0", author="a", contact="a@b.c")
+    for data_type in ("NWBDataInterface", "Device", "TimeSeries", "VectorData"):
+        builder.include_type(data_type, namespace="core")
+    links = [
+        NWBLinkSpec("devices", target_type="Device", quantity="*"),
+        NWBLinkSpec("a column", target_type="VectorData", name="column", quantity="?"),
+        NWBLinkSpec("a series", target_type="TimeSeries", name="series", quantity="?"),
+    ]
+    spec = NWBGroupSpec(
+        "doc", neurodata_type_def="Rig", neurodata_type_inc="NWBDataInterface", links=links
+    )
+    builder.add_spec("ndx-rig.extensions.yaml", spec)
+    builder.export("ndx-rig.namespace.yaml", outdir=str(folder))
+    type_map = get_type_map()
+    type_map.load_namespaces(str(folder / "ndx-rig.namespace.yaml"))
+    return type_map
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_links_of_an_extension_are_known_by_their_types(tmp_path, kind):
+    type_map = with_extension(tmp_path)
+    nwbfile = new_file("a")
+    devices = [nwbfile.create_device(name) for name in ("first", "second")]
+    nwbfile.add_trial_column("score", "d")
+    nwbfile.add_trial(start_time=1.0, stop_time=2.0, score=5.0)
+    nwbfile.add_acquisition(TimeSeries(name="ts", data=np.arange(3.0), unit="V", rate=1.0))
+    a = written(path_for(tmp_path, "a", kind), nwbfile, kind)
+    manager = BuildManager(type_map)
+    with opened(a, "r", manager) as io:
+        there, nwbfile = io.read(), new_file("b")
+        rig_of_b = type_map.get_dt_container_cls("Rig", "ndx-rig")(
+            name="rig",
+            devices=list(there.devices.values()),
+            column=there.trials["score"],
+            series=there.acquisition["ts"],
+        )
+        nwbfile.add_acquisition(rig_of_b)
+        b = written(path_for(tmp_path, "b", kind), nwbfile, kind, manager)
+    copy = export(b, tmp_path / "c.nwb.zarr")
+    a.rename(tmp_path / "away")
+    check_alone(copy)
+    assert target_of(copy, "acquisition/rig/column")[1] == "/intervals/trials/score"
+    assert target_of(copy, "acquisition/rig/series")[1] == "/acquisition/ts"
+    with opened(copy, "r", BuildManager(type_map)) as io:
+        nwbfile = io.read()
+        found = nwbfile.acquisition["rig"]
+        assert {one.object_id for one in found.devices.values()} == {d.object_id for d in devices}
+        assert found.column is nwbfile.trials["score"]
+        assert list(found.column[:]) == [5.0]
+        # A table is read only as a whole.
+        assert list(nwbfile.trials["start_time"][:]) == [1.0]
+
+
+@pytest.mark.parametrize("path", ["/general/alias/dev", "/general/direct", "/general/devices/dev"])
+def test_a_link_of_hdf5_through_soft_links_leads_to_the_own_path(tmp_path, path):
+    a = rig(tmp_path, "hdf5")
+    with h5py.File(a, "r+") as file:
+        file["general/alias"] = h5py.SoftLink("/general/devices")
+        file["general/direct"] = h5py.SoftLink("/general/devices/dev")
+    nwbfile = new_file("b")
+    for name in ("g", "h"):
+        device = nwbfile.devices.get("own") or nwbfile.create_device("own")
+        nwbfile.create_electrode_group(name, "d", "l", device)
+    b = written(tmp_path / "b.nwb", nwbfile, "hdf5")
+    with h5py.File(b, "r+") as file:
+        for name, target in (("g", path), ("h", "/general/devices/dev")):
+            group = file[f"general/extracellular_ephys/{name}"]
+            del group["device"]
+            group["device"] = h5py.ExternalLink("a.nwb", target)
+    copy = export(b, tmp_path / "c.nwb.zarr")
+    check_alone(copy)
+    for name in ("g", "h"):
+        found = target_of(copy, f"general/extracellular_ephys/{name}/device")
+        assert found == (str(copy), "/general/devices/dev", id_of(a, "/general/devices/dev"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_objects_of_one_name_in_two_files_are_two(tmp_path, kind):
+    a, c = rig(tmp_path, kind, "a"), rig(tmp_path, kind, "c")
+
+    def add(nwbfile: NWBFile, a: NWBFile, c: NWBFile) -> None:
+        for name, file in (("of a", a), ("of c", c)):
+            nwbfile.create_electrode_group(name, "d", "l", file.devices["dev"])
+            nwbfile.add_acquisition(series_of(file.imaging_planes["ip"], name))
+        nwbfile.add_acquisition(a.processing["ophys"]["rrs"])
+        nwbfile.add_stimulus(c.processing["ophys"]["rrs"])
+
+    copy = export(linking(tmp_path, kind, add, a, c), tmp_path / "d.nwb.zarr")
+    check_alone(copy)
+    with opened(copy, "r") as io:
+        nwbfile = io.read()
+        assert list(nwbfile.devices) == ["dev", "dev_2"]
+        for name in ("of a", "of c"):
+            device = nwbfile.electrode_groups[name].device
+            assert device.description == name
+            assert nwbfile.acquisition[name].imaging_plane.description == name
+            assert nwbfile.acquisition[name].imaging_plane.device is device
+        for name, series in (("of a", nwbfile.acquisition), ("of c", nwbfile.stimulus)):
+            table = series["rrs"].rois.table
+            assert table.description == table.imaging_plane.description == name
+        assert list(nwbfile.processing["ophys"]["seg"].plane_segmentations) == ["ps", "ps_2"]
+
+
+def test_a_file_from_which_only_data_are_copied_is_not_read_as_a_whole(tmp_path, monkeypatch):
+    with h5py.File(tmp_path / "data.h5", "w") as file:
+        file["values"] = np.arange(3.0)
+    nwbfile = new_file("b")
+    nwbfile.add_acquisition(TimeSeries(name="ts", data=[1.0], unit="V", rate=1.0))
+    b = written(tmp_path / "b.nwb", nwbfile, "hdf5")
+    with h5py.File(b, "r+") as file:
+        attributes = dict(file["acquisition/ts/data"].attrs)
+        del file["acquisition/ts/data"]
+        file["acquisition/ts/data"] = h5py.ExternalLink("data.h5", "/values")
+    with h5py.File(tmp_path / "data.h5", "r+") as file:
+        file["values"].attrs.update(attributes)
+    read: list[str] = []
+    monkeypatch.setattr(LinkedFiles, "_io", lambda _self, filename: read.append(filename))
+    copy = export(b, tmp_path / "c.nwb.zarr")
+    assert read == []
+    with opened(copy, "r") as io:
+        np.testing.assert_array_equal(io.read().acquisition["ts"].data[:], np.arange(3.0))

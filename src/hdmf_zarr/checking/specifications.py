@@ -114,7 +114,7 @@ def check_places(examined: Examined, catalog: NamespaceCatalog | None) -> Iterat
         parent, _, name = path.rpartition("/")
         above = specs.get(parent, []) if path else []
         specs[path] = _group_specs(hierarchy, path, name, above, catalog)
-        for child in children if specs[path] else ():
+        for child in children if any(spec.links for spec in specs[path]) else ():
             place = f"{path}/{child}".strip("/")
             wanted = _link_in_place_of(hierarchy, place, child, specs[path], catalog)
             if wanted is not None:

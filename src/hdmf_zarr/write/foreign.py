@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import uuid
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -44,17 +45,19 @@ class ForeignObjects:
         self._specifications = LinkSpecifications(context.manager)
         self._wanted: dict[Origin, BaseBuilder] = {}
         self._walked: set[Origin] = set()
-        self._waiting: list[tuple[BaseBuilder, Origin]] = []
+        self._waiting: deque[tuple[BaseBuilder, Origin]] = deque()
 
     def find(self, links: Iterable[PendingLink]) -> None:
         """Note what has its own path: the targets of links, and what these need, and so on."""
         for pending in links:
             self._consider_link(pending.holder, pending.link)
         while self._waiting:
-            self._walk(*self._waiting.pop())
+            self._walk(*self._waiting.popleft())
 
     def is_wanted(self, origin: Origin) -> bool:
-        """Return whether an object is to be written at its own path."""
+        """Return whether an object is to be written at its own path, by itself or in another one."""
+        while origin.path and origin not in self._wanted:
+            origin = origin.above
         return origin in self._wanted
 
     def place(self) -> None:
