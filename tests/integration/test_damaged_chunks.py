@@ -124,7 +124,9 @@ def test_damage_is_an_error_or_what_hdf5_reads(
             try:
                 found = data[...]
             except ChunkError as error:
-                place = "/data: the chunk at (300, 0) " if shards else "/data/c.1.0: the chunk "
+                place = (
+                    "/data/c.0.0: the chunk at (300, 0)" if shards else "/data/c.1.0: the chunk "
+                )
                 assert f"target.zarr:{place[:100]}" in str(error)  # noqa: PT017
                 n_errors += 1
                 continue

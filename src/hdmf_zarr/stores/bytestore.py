@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from zarr.abc.store import Store
+from zarr.abc.store import RangeByteRequest, Store, SuffixByteRequest
 from zarr.storage import FsspecStore, LocalStore
 
 from hdmf_zarr.errors import (
@@ -30,6 +30,7 @@ from hdmf_zarr.errors import (
 from hdmf_zarr.stores import compat
 from hdmf_zarr.stores.location import Location
 from hdmf_zarr.stores.names import is_inside
+from hdmf_zarr.stores.opened import BINARY, OpenedFile, read_on
 from hdmf_zarr.stores.unsigned import S3_SCHEMES, with_unsigned
 
 
@@ -75,6 +76,9 @@ class ByteStore(Protocol):
     def size(self, prefix: str) -> tuple[int, int]:
         """Number of keys below a prefix, and their bytes."""
 
+
+Part = tuple[str, int, int]
+"""Of a value: its key, where it begins (from the end of the value where that is negative), its bytes."""
 
 CheckSize = Callable[[int], None]
 """Raises for a number of bytes that is too large."""
@@ -135,6 +139,17 @@ class LocalByteStore:
             return _read_file(self._file(key), check_size)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
+
+    def open_file(self, key: str) -> OpenedFile | None:
+        """Open the file of a key to read parts of it; None where there is none."""
+        try:
+            return OpenedFile(self._file(key))
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
+
+    def path_of(self, key: str) -> str:
+        """Path of the file of a key."""
+        return self._file(key)
 
     def get_into(self, key: str, room: Callable[[int], memoryview]) -> memoryview | None:
         """Read the value of a key into memory that is there; None where there is none.
@@ -276,34 +291,21 @@ def _make_folder(folder: str) -> None:
         os.makedirs(folder, exist_ok=True)
 
 
-_BINARY = getattr(os, "O_BINARY", 0)
-"""Of Windows, which translates line ends else."""
-
-
-READ_ON_BYTES = 2**20
-"""That are asked for where a file is longer than it had said."""
-
-
 def _read_file(path: str, check_size: CheckSize | None = None) -> bytes:
     """Return what a file holds: three calls of the system, where a file object takes six."""
-    descriptor = os.open(path, os.O_RDONLY | _BINARY)
+    descriptor = os.open(path, os.O_RDONLY | BINARY)
     try:
         size = os.fstat(descriptor).st_size
         if check_size is not None:
             check_size(size)
-        parts = [os.read(descriptor, size + 1)]
-        end = len(parts[0])
-        while end != size and parts[-1]:  # it has changed meanwhile, or is too large for one call
-            parts.append(os.read(descriptor, max(size - end + 1, READ_ON_BYTES)))
-            end += len(parts[-1])
+        return read_on(descriptor, size)
     finally:
         os.close(descriptor)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _write_file(path: str, value: bytes | memoryview) -> None:
     """Write a file, with the folders that it needs; without ``pathlib``, for thousands of them."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _BINARY
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | BINARY
     try:
         descriptor = os.open(path, flags, 0o666)
     except FileNotFoundError:
@@ -346,6 +348,32 @@ class ZarrByteStore:
         return {
             key: buffer.to_bytes()
             for key, buffer in zip(wanted, buffers, strict=True)
+            if buffer is not None
+        }
+
+    def get_parts(self, parts: Iterable[Part]) -> dict[Part, bytes]:
+        """Parts of values, of the keys that exist: read at the same time."""
+        wanted = list(parts)
+
+        async def get(part: Part) -> Any:
+            key, start, count = part
+            with answers(f"{self.location.uri}:/{key}"):
+                return await self.zarr_store.get(
+                    key,
+                    prototype=prototype,
+                    byte_range=SuffixByteRequest(-start)
+                    if start < 0
+                    else RangeByteRequest(start, start + count),
+                )
+
+        async def gather() -> list[Any]:
+            return await asyncio.gather(*map(get, wanted))
+
+        prototype = compat.prototype()
+        found = compat.run(gather())
+        return {
+            part: buffer.to_bytes()
+            for part, buffer in zip(wanted, found, strict=True)
             if buffer is not None
         }
 

@@ -1,8 +1,12 @@
 """Chunks that are read with one synchronous request, decoded in place and kept decoded for a while.
 
 The columns of tables are small and walked row by row; through zarr each row would cost half a millisecond
-and decode the same chunk again. What spans several chunks of some size, is sharded, or has a codec that
-is not known here is left to zarr, which decodes in several threads.
+and decode the same chunk again. What spans several chunks of some size, or has a codec that is not known
+here, is left to others, which decode in several threads. The chunks in shards are kept as others are.
+
+A chunk of a local store is kept with the stamp of the file that it was read from: another process may
+change elements in place. The file is compared when the chunk is used, though not more often than each
+`TRUSTED_SECONDS`. Of other stores nothing is compared, since that would be a request for each row.
 """
 
 from __future__ import annotations
@@ -13,17 +17,20 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from hdmf_zarr.codecs.direct import DirectChain
+from hdmf_zarr.codecs.shards import ShardCodec
 from hdmf_zarr.dtypes import ElementType
 from hdmf_zarr.elements import decode_elements
-from hdmf_zarr.errors import ChunkError
-from hdmf_zarr.stores.bytestore import LocalByteStore
-from hdmf_zarr.stores.chunk_keys import chunk_key, is_known_form
+from hdmf_zarr.stores import compat
+from hdmf_zarr.stores.bytestore import LocalByteStore, ZarrByteStore
+from hdmf_zarr.stores.chunk_keys import chunk_key, is_known_form, naming
+from hdmf_zarr.stores.opened import FileStamp, OpenedFile, is_settled, is_unchanged
 
 if TYPE_CHECKING:
     from hdmf_zarr.stores.hierarchy import Hierarchy
@@ -49,6 +56,9 @@ MOST_OBJECTS = 2**17
 MOST_CHUNKS = 16
 """A selection of more chunks, or of more than `SMALL_BYTES` in several, is left to zarr."""
 
+TRUSTED_SECONDS = 5e-5
+"""For which a chunk counts as unchanged after its file was compared: that takes longer than to read a row."""
+
 _OBJECT_BYTES = 64
 """Of a text beside its characters, roughly."""
 
@@ -62,19 +72,76 @@ At = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """How an array is cut into chunks, and what decodes them; None for an array that is left to zarr."""
+    """How an array is cut into chunks, and what decodes them.
+
+    Attributes
+    ----------
+    chain : DirectChain or None
+        Of the chunks that are decoded one by one, in shards or not; None for an array that is left to zarr.
+    shards : ShardCodec or None
+    """
 
     document: Mapping[str, Any]
     shape: tuple[int, ...]
     chain: DirectChain | None
+    shards: ShardCodec | None
+
+    def key(self, path: str, at: At) -> str:
+        """Key of what holds a chunk: the chunk itself, or its shard."""
+        place = at if self.shards is None else self.shards.shard_of(at)
+        return f"{path}/{chunk_key(self.document['chunk_key_encoding'], place)}"
+
+    def name(self, path: str, at: At) -> str:
+        """What a damaged chunk is called: its key, and in a shard where it begins in the array."""
+        if self.shards is None:
+            return self.key(path, at)
+        return f"{self.key(path, at)}: the chunk at {self.shards.first_element(at)}"
 
 
 @dataclass(frozen=True, slots=True)
+class _Source:
+    """The file that a chunk was read from, and when that was."""
+
+    file: str
+    stamp: FileStamp
+    read_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Encoded:
+    content: bytes
+    source: _Source | None
+
+
+@dataclass(slots=True)
 class _Kept:
+    """A decoded chunk.
+
+    Attributes
+    ----------
+    source : _Source or None
+        None of a store that is not compared.
+    trusted_until : float
+        From then on its file is compared before it is used.
+    """
+
     document: Mapping[str, Any]
     element: ElementType
     values: npt.NDArray[Any]
     nbytes: int
+    source: _Source | None
+    trusted_until: float
+
+    def is_current(self) -> bool:
+        """Whether the file is the one that was read."""
+        now = monotonic()
+        if now < self.trusted_until:
+            return True
+        assert self.source is not None  # else it is trusted for ever
+        if not is_unchanged(self.source.file, self.source.stamp):
+            return False
+        self.trusted_until = now + TRUSTED_SECONDS
+        return True
 
 
 class ChunkCache:
@@ -104,6 +171,7 @@ class ChunkCache:
             kept is None
             or kept.element is not element
             or kept.document is not self._hierarchy.documents[path]
+            or not (monotonic() < kept.trusted_until or kept.is_current())
         ):
             return None
         if type(selection) is slice:
@@ -143,7 +211,7 @@ class ChunkCache:
         """
         layout = self._layout(path)
         chain = layout.chain
-        if chain is None:
+        if chain is None or (layout.shards is not None and not compat.has_default_pipeline()):
             return None
         spans = _spans(index, layout.shape)
         if spans is None:
@@ -195,7 +263,7 @@ class ChunkCache:
         if count > MOST_CHUNKS or count * math.prod(chain.shape) * itemsize > SMALL_BYTES:
             return None
         places = list(itertools.product(*ranges))
-        self._fetch([(path, layout, at) for at in places])
+        self._fetch_block(path, layout, places)
         ends = [
             min((stop + 1) * step, size)
             for stop, step, size in zip(last, chain.shape, layout.shape, strict=True)
@@ -223,21 +291,38 @@ class ChunkCache:
         self, path: str, layout: _Layout, at: At, element: ElementType
     ) -> npt.NDArray[Any] | None:
         """Elements of a chunk inside of the array; None for a chunk that is not there."""
-        with self._lock:
-            kept = self._kept.get((path, at))
-            if kept is not None and kept.document is layout.document and kept.element == element:
-                self._kept.move_to_end((path, at))
-                return kept.values
-            changes = self._changes
-        stored = self._stored_chunk(path, layout, at)
-        if stored is None:
-            return None
-        values = decode_elements(stored, element)
+        kept = self._current(path, layout, at, element)
+        if kept is not None:
+            return kept.values
+        changes = self._changes
+        encoded = self._encoded(path, layout, at)
+        if encoded is None:
+            return None  # which zarr finds out, too, and tells where it is no fill value
+        values = decode_elements(self._decoded(path, layout, at, encoded.content), element)
         values.flags.writeable = False
+        source = encoded.source
+        if source is not None and not is_settled(source.stamp):
+            return values
+        until = math.inf if source is None else source.read_at + TRUSTED_SECONDS
+        made = _Kept(layout.document, element, values, _nbytes(values), source, until)
         with self._lock:
             if changes == self._changes:
-                self._keep(path, at, _Kept(layout.document, element, values, _nbytes(values)))
+                self._keep(path, at, made)
         return values
+
+    def _current(self, path: str, layout: _Layout, at: At, element: ElementType) -> _Kept | None:
+        """A chunk that is kept, and still is what the store has; one that is not is dropped."""
+        with self._lock:
+            kept = self._kept.get((path, at))
+            if kept is None or kept.document is not layout.document or kept.element != element:
+                return None
+            self._kept.move_to_end((path, at))
+        if kept.is_current():
+            return kept
+        with self._lock:
+            if self._kept.get((path, at)) is kept:
+                self._drop((path, at))
+        return None
 
     def stored(self, path: str) -> npt.NDArray[Any] | None:
         """Return the elements of an array of one chunk as they are stored; None where zarr is to read it.
@@ -250,21 +335,30 @@ class ChunkCache:
         layout = self._layout(path)
         if layout.chain is None or not _is_one_chunk(layout):
             return None
-        return self._stored_chunk(path, layout, (0,) * len(layout.shape))
+        at = (0,) * len(layout.shape)
+        encoded = self._encoded(path, layout, at)
+        return None if encoded is None else self._decoded(path, layout, at, encoded.content)
 
-    def _stored_chunk(self, path: str, layout: _Layout, at: At) -> npt.NDArray[Any] | None:
+    def _encoded(self, path: str, layout: _Layout, at: At) -> _Encoded | None:
+        """The bytes of a chunk, and where they are from; None for a chunk that is not there."""
+        bytestore = self._hierarchy.bytestore
+        key = layout.key(path, at)
+        with naming(f"{bytestore.location.uri}:/{key}"):
+            if isinstance(bytestore, LocalByteStore):
+                return _read(bytestore, key, layout, at)
+            if layout.shards is not None:
+                self._fetch_parts(path, layout, [at])
+            content = self._fetched.pop(_place_key(key, layout, at), None)
+            if content is None and layout.shards is None:
+                content = bytestore.get(key)
+        return None if content is None else _Encoded(content, None)
+
+    def _decoded(self, path: str, layout: _Layout, at: At, encoded: bytes) -> npt.NDArray[Any]:
+        """Elements of a chunk inside of the array, as they are stored."""
         chain = layout.chain
         assert chain is not None
-        key = _key(path, layout, at)
-        encoded = self._fetched.pop(key, None) if self._fetched else None
-        if encoded is None:
-            encoded = self._hierarchy.bytestore.get(key)
-        if encoded is None:
-            return None  # which zarr finds out, too, and tells where it is no fill value
-        try:
+        with naming(f"{self._hierarchy.uri}:/{layout.name(path, at)}"):
             chunk = chain.decode(encoded)
-        except ChunkError as error:
-            raise ChunkError(f"{self._hierarchy.uri}:/{key}: {error}") from error
         inside = tuple(
             slice(size - place * step)
             for place, step, size in zip(at, chain.shape, layout.shape, strict=True)
@@ -275,22 +369,74 @@ class ChunkCache:
 
     def fetch(self, paths: Iterable[str]) -> None:
         """Get the first chunks of arrays, all at the same time; they are decoded when they are used."""
-        wanted = []
+        if isinstance(self._hierarchy.bytestore, LocalByteStore):
+            return  # a file is read when it is used
+        keys = []
         for path in paths:
             layout = self._layout(path)
-            if layout.chain is not None and all(layout.shape) and _is_small(layout.chain):
-                wanted.append((path, layout, (0,) * len(layout.shape)))
-        self._fetch(wanted)
+            at = (0,) * len(layout.shape)
+            if (
+                layout.chain is not None
+                and layout.shards is None
+                and all(layout.shape)
+                and _is_small(layout.chain)
+                and (path, at) not in self._kept
+            ):
+                keys.append(layout.key(path, at))
+        self._fetch_whole(keys)
 
-    def _fetch(self, wanted: list[tuple[str, _Layout, At]]) -> None:
-        keys = [
-            _key(path, layout, at) for path, layout, at in wanted if (path, at) not in self._kept
-        ]
+    def _fetch_block(self, path: str, layout: _Layout, places: list[At]) -> None:
+        """Get several chunks of one array, where that is faster than one after the other."""
+        if isinstance(self._hierarchy.bytestore, LocalByteStore):
+            return
+        missing = [at for at in places if (path, at) not in self._kept]
+        if layout.shards is not None:
+            self._fetch_parts(path, layout, missing)
+        else:
+            self._fetch_whole([layout.key(path, at) for at in missing])
+
+    def _fetch_whole(self, keys: list[str]) -> None:
         keys = [key for key in keys if key not in self._fetched]
         if len(keys) < 2:
             return
         changes = self._changes
-        found = self._hierarchy.bytestore.get_many(keys)
+        self._note_fetched(changes, self._hierarchy.bytestore.get_many(keys))
+
+    def _fetch_parts(self, path: str, layout: _Layout, places: list[At]) -> None:
+        """Get chunks out of their shards: all indexes at once, then all chunks at once.
+
+        Where a chunk is, is not remembered: a shard that was written anew has it elsewhere.
+        """
+        bytestore, shards = self._hierarchy.bytestore, layout.shards
+        assert shards is not None
+        assert isinstance(bytestore, ZarrByteStore)
+        keys = {at: layout.key(path, at) for at in places}
+        wanted = {
+            at: key for at, key in keys.items() if _place_key(key, layout, at) not in self._fetched
+        }
+        if not wanted:
+            return
+        changes = self._changes
+        index_of = (shards.index_start, shards.index_bytes)
+        indexes = bytestore.get_parts([(key, *index_of) for key in dict.fromkeys(wanted.values())])
+        bounds: dict[At, tuple[str, int, int]] = {}
+        for at, key in wanted.items():
+            with naming(f"{bytestore.location.uri}:/{key}"):
+                found = indexes.get((key, *index_of))
+                found_at = None if found is None else shards.bounds(shards.index(found), at)
+            if found_at is not None:
+                bounds[at] = (key, *found_at)
+        parts = bytestore.get_parts(bounds.values())
+        self._note_fetched(
+            changes,
+            {
+                _place_key(part[0], layout, at): parts[part]
+                for at, part in bounds.items()
+                if part in parts
+            },
+        )
+
+    def _note_fetched(self, changes: int, found: Mapping[str, bytes]) -> None:
         with self._lock:
             if changes == self._changes:
                 self._fetched.update(found)
@@ -346,13 +492,40 @@ class ChunkCache:
 def _layout_of(document: Mapping[str, Any]) -> _Layout:
     shape = tuple(document["shape"])
     chain = DirectChain.for_document(document)
+    shards = ShardCodec.for_document(document) if chain is None else None
+    if shards is not None:
+        chain = shards.chain
     if chain is not None and not (
         len(chain.shape) == len(shape)
         and is_known_form(document.get("chunk_key_encoding"))
         and _is_moderate(chain)
     ):
         chain = None
-    return _Layout(document, shape, chain)
+    return _Layout(document, shape, chain, shards)
+
+
+def _read(bytestore: LocalByteStore, key: str, layout: _Layout, at: At) -> _Encoded | None:
+    """A chunk of a local store, with the stamp that its file had before it was read."""
+    read_at = monotonic()
+    file = bytestore.open_file(key)
+    if file is None:
+        return None
+    with file:
+        content = file.whole() if layout.shards is None else _part(file, layout.shards, at)
+        source = _Source(bytestore.path_of(key), file.stamp, read_at)
+    return None if content is None else _Encoded(content, source)
+
+
+def _part(file: OpenedFile, shards: ShardCodec, at: At) -> bytes | None:
+    """A chunk out of its shard."""
+    index = shards.index(file.part(shards.index_start, shards.index_bytes))
+    bounds = shards.bounds(index, at, file.size)
+    return None if bounds is None else file.part(*bounds)
+
+
+def _place_key(key: str, layout: _Layout, at: At) -> str:
+    """What a chunk that was fetched is known by: chunks in a shard have its key in common."""
+    return key if layout.shards is None else f"{key}#{at}"
 
 
 def _is_moderate(chain: DirectChain) -> bool:
@@ -370,10 +543,6 @@ def _is_one_chunk(layout: _Layout) -> bool:
     return all(
         0 < size <= step for size, step in zip(layout.shape, layout.chain.shape, strict=True)
     )
-
-
-def _key(path: str, layout: _Layout, at: At) -> str:
-    return f"{path}/{chunk_key(layout.document['chunk_key_encoding'], at)}"
 
 
 def _dtype_in_memory(element: ElementType, chain: DirectChain) -> np.dtype[Any]:

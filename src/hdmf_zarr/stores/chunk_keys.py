@@ -6,10 +6,11 @@ metadata still finds them: the new ones get names of another form.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-from hdmf_zarr.errors import MetadataError
+from hdmf_zarr.errors import ChunkError, MetadataError
 
 CHUNK_KEYS: dict[str, Any] = {"name": "default", "configuration": {"separator": "."}}
 """Keys like ``c.0.0``: one path component, since the DANDI archive allows seven."""
@@ -127,3 +128,12 @@ def _separator(encoding: Mapping[str, Any]) -> str:
             f"the keys of chunks are separated by '.' or '/', found {separator!r:.100}"
         )
     return separator
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Say of a damaged chunk, or shard, which one it is."""
+    try:
+        yield
+    except ChunkError as error:
+        raise ChunkError(f"{name}: {error}") from error

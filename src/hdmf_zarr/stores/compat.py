@@ -24,7 +24,6 @@ import warnings
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import is_dataclass
-from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -62,6 +61,8 @@ def without_specification_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnstableSpecificationWarning)
         warnings.filterwarnings("ignore", "Numcodecs codecs are not in the Zarr", UserWarning)
+        # `choose_pipeline` gives it a store that it knows, where there is one.
+        warnings.filterwarnings("ignore", "Array is unsupported by ZarrsCodecPipeline", UserWarning)
         yield
 
 
@@ -161,30 +162,26 @@ _CODECS_OF_ZARRS = frozenset(
 """What the package ``zarrs`` decodes as zarr-python does; checked with zarrs 0.2.3."""
 
 
+PATH_OF_ZARRS = "zarrs.ZarrsCodecPipeline"
+"""What a user names in zarr's configuration to have chunks decoded by the package ``zarrs``."""
+
+
 def choose_pipeline(array: Any) -> None:
-    """Have an array of numbers, of a store that is only read, decoded by the fastest pipeline there is.
+    """Give an array of numbers, of a store that is only read, the pipeline that decodes its chunks.
 
-    That of the package ``zarrs`` if it is installed, else the fused one of zarr-python 3.4, else the
-    default; what the user has chosen in zarr's configuration stays. The pipeline is a plain attribute of
-    the array: the configuration, which is that of the whole process, is not touched.
+    The fused one of zarr-python 3.4 where the user has chosen none; that of ``zarrs`` only where the user
+    names it, since a forked process hangs on its first read after its parent has read with it. The pipeline
+    is a plain attribute of the array: the configuration, which is that of the whole process, is not touched.
     """
-    if not has_default_pipeline() or array.metadata.zarr_format != 3:
+    if array.metadata.zarr_format != 3:
         return
-    for make in (_zarrs_pipeline, _fused_pipeline):
-        pipeline = make(array)
-        if pipeline is not None:
-            object.__setattr__(array, "codec_pipeline", pipeline)
-            return
-
-
-@lru_cache(maxsize=1)
-def _zarrs_class() -> Any:
-    """Return the pipeline of ``zarrs``, or None; a package that is not there is looked for once."""
-    try:
-        from zarrs import ZarrsCodecPipeline
-    except ImportError:
-        return None
-    return ZarrsCodecPipeline
+    pipeline = None
+    if has_default_pipeline():
+        pipeline = _fused_pipeline(array)
+    elif zarr.config.get("codec_pipeline.path") == PATH_OF_ZARRS:
+        pipeline = _zarrs_pipeline(array)
+    if pipeline is not None:
+        object.__setattr__(array, "codec_pipeline", pipeline)
 
 
 def _zarrs_pipeline(array: Any) -> Any:
@@ -196,9 +193,10 @@ def _zarrs_pipeline(array: Any) -> Any:
     store = given if watched is None else watched._store
     if not isinstance(store, LocalStore):
         return None
-    pipeline = _zarrs_class()
-    if pipeline is None:
-        return None
+    from zarrs import (
+        ZarrsCodecPipeline as pipeline,
+    )  # the user has named it, so that it is installed
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -206,26 +204,38 @@ def _zarrs_pipeline(array: Any) -> Any:
     except (UserWarning, ValueError, TypeError, RuntimeError) as error:
         logger.debug("%s is left to zarr-python: %s", array.store_path, error)
         return None
-    return made if watched is None else _LookingPipeline(made, watched)
+    return _ZarrsPipeline(made, watched)
 
 
-class _LookingPipeline:
-    """A pipeline that reads past the store of its array, which is asked first what must be there."""
+class _ZarrsPipeline:
+    """The pipeline of ``zarrs``, and that of zarr-python for the selections that it refuses.
 
-    def __init__(self, pipeline: Any, store: Any) -> None:
+    It reads past the store of its array, which is asked first what must be there.
+    """
+
+    def __init__(self, pipeline: Any, watched: Any) -> None:
         self._pipeline = pipeline
-        self._store = store
+        self._watched = watched
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._pipeline, name)
 
     async def read(self, batch_info: Any, *args: Any, **kwargs: Any) -> Any:
         """Read chunks."""
-        batch, folder = list(batch_info), f"{self._store._store.root}/"
-        self._store.look(
-            [chunk[0].path for chunk in batch], lambda key: os.path.exists(folder + key)
-        )
-        return await self._pipeline.read(batch, *args, **kwargs)
+        batch = list(batch_info)
+        if self._watched is not None:
+            folder = f"{self._watched._store.root}/"
+            keys = [chunk[0].path for chunk in batch]
+            self._watched.look(keys, lambda key: os.path.exists(folder + key))
+        try:
+            return await self._pipeline.read(batch, *args, **kwargs)
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            # A legal selection, or a damaged chunk, which zarr-python then tells of.
+            fallback = self._pipeline.python_impl
+            if fallback is None:
+                raise
+            logger.debug("zarrs refuses a selection, zarr-python reads it: %s", error)
+        return await fallback.read(batch, *args, **kwargs)
 
 
 def _are_known(codecs: Sequence[Any]) -> bool:

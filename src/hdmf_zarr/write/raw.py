@@ -18,13 +18,14 @@ import numpy as np
 import numpy.typing as npt
 
 from hdmf_zarr.codecs.direct import DirectChain
+from hdmf_zarr.codecs.shards import crc32c
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.errors import ChunkError, MetadataError, MissingExtraError
 from hdmf_zarr.hdf5.raw import ChunkTable
 from hdmf_zarr.stores import ByteStore, compat
 from hdmf_zarr.stores.blocks import scratch
 from hdmf_zarr.stores.chunk_keys import chunk_key
-from hdmf_zarr.write.shards import ShardIndex, crc32c, inner_document
+from hdmf_zarr.write.shards import ShardIndex, inner_document
 from hdmf_zarr.write.sources import EncodedChunks
 
 THREADS = 2

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import google_crc32c
 import numpy as np
 
-MISSING = 2**64 - 1
-"""In the index: there is no such chunk."""
+from hdmf_zarr.codecs.shards import MISSING, crc32c
+from hdmf_zarr.codecs.shards import inner_document as inner_document_of
 
 _INDEX_CODECS = [
     {"name": "bytes", "configuration": {"endian": "little"}},
@@ -52,12 +51,6 @@ class ShardIndex:
         return entries + crc32c(entries)
 
 
-def crc32c(encoded: bytes) -> bytes:
-    """Return the checksum of bytes as Zarr's ``crc32c`` codec has it, its lowest byte first."""
-    checksum: bytes = google_crc32c.value(encoded).to_bytes(4, "little")
-    return checksum
-
-
 def inner_document(document: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the document of an array whose chunks are those inside of the shards of another one.
 
@@ -84,9 +77,4 @@ def inner_document(document: Mapping[str, Any]) -> dict[str, Any] | None:
         or configuration.get("index_location", "end") != "end"
     ):
         return None
-    chunk_shape = configuration["chunk_shape"]
-    return {
-        **document,
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk_shape}},
-        "codecs": configuration["codecs"],
-    }
+    return inner_document_of(document, configuration)

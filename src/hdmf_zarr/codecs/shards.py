@@ -1,0 +1,191 @@
+"""Shards: encoded chunks in one value, with an index of where each of them is; pure.
+
+As Zarr's ``sharding_indexed`` codec specifies it. Shards in shards, codecs around a shard, and an index
+that is stored in another way than as little-endian integers, are left to zarr.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import google_crc32c
+import numpy as np
+import numpy.typing as npt
+
+from hdmf_zarr.codecs.direct import DirectChain
+from hdmf_zarr.errors import ChunkError
+
+MISSING = 2**64 - 1
+"""In the index: there is no such chunk."""
+
+_ENTRY_BYTES = 16
+
+_INDEX_CODECS = (
+    [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}],
+    [{"name": "bytes", "configuration": {"endian": "little"}}],
+)
+
+CHECKSUM_BYTES = 4
+
+Index = npt.NDArray[np.uint64]
+"""Of shape ``(n_chunks, 2)``: where each chunk begins, and how many bytes it has."""
+
+
+@dataclass(frozen=True)
+class ShardCodec:
+    """The shards of an array.
+
+    Attributes
+    ----------
+    chain : DirectChain
+        Codecs of the chunks in a shard.
+    grid : tuple of int
+        Number of chunks in a shard along each dimension.
+    is_index_first : bool
+        Whether the index is at the beginning of a shard; else it is at the end.
+    has_checksum : bool
+        Whether a checksum of the index follows it.
+    """
+
+    chain: DirectChain
+    grid: tuple[int, ...]
+    is_index_first: bool
+    has_checksum: bool
+
+    @classmethod
+    def for_document(cls, document: Mapping[str, Any]) -> ShardCodec | None:
+        """Return the shards of an array, or None where it has none, or such that are left to zarr.
+
+        Parameters
+        ----------
+        document : mapping
+            The ``zarr.json`` of an array, parsed.
+        """
+        try:
+            return _shard_codec(document)
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, ZeroDivisionError):
+            return None  # what makes no sense is zarr's to refuse
+
+    @property
+    def index_bytes(self) -> int:
+        """Bytes of the index, with its checksum."""
+        return math.prod(self.grid) * _ENTRY_BYTES + CHECKSUM_BYTES * self.has_checksum
+
+    @property
+    def index_start(self) -> int:
+        """Where the index begins; from the end of the shard where it is negative."""
+        return 0 if self.is_index_first else -self.index_bytes
+
+    def index(self, encoded: bytes) -> Index:
+        """Return the index of a shard.
+
+        Parameters
+        ----------
+        encoded : bytes
+            Those of the index, with its checksum.
+
+        Raises
+        ------
+        ChunkError
+            If they are cut off, or are not those of their checksum.
+        """
+        if len(encoded) != self.index_bytes:
+            raise ChunkError(
+                f"the shard is cut off: its index has {len(encoded)} bytes, expected {self.index_bytes}"
+            )
+        entries = encoded[: math.prod(self.grid) * _ENTRY_BYTES]
+        found = encoded[len(entries) :]
+        if self.has_checksum and found != (expected := crc32c(entries)):
+            raise ChunkError(
+                f"the index of the shard has the checksum {found.hex()}, its bytes have {expected.hex()}"
+            )
+        return np.frombuffer(entries, dtype="<u8").reshape(-1, 2)
+
+    def shard_of(self, at: tuple[int, ...]) -> tuple[int, ...]:
+        """Coordinates of the shard that holds a chunk."""
+        return tuple(place // count for place, count in zip(at, self.grid, strict=True))
+
+    def first_element(self, at: tuple[int, ...]) -> tuple[int, ...]:
+        """Where a chunk begins in the array."""
+        return tuple(place * step for place, step in zip(at, self.chain.shape, strict=True))
+
+    def bounds(
+        self, index: Index, at: tuple[int, ...], n_bytes: int | None = None
+    ) -> tuple[int, int] | None:
+        """Return where a chunk begins in its shard, and its bytes; None for one that is not there.
+
+        Parameters
+        ----------
+        index : numpy.ndarray
+            As `index` returns it.
+        at : tuple of int
+            Coordinates of the chunk in the array.
+        n_bytes : int, optional
+            Of the shard, where that is known.
+
+        Raises
+        ------
+        ChunkError
+            If the index leads out of the shard.
+        """
+        number = 0
+        for place, count in zip(at, self.grid, strict=True):
+            number = number * count + place % count
+        start, size = index[number].tolist()
+        if start == size == MISSING:
+            return None
+        if start + size > (2**63 if n_bytes is None else n_bytes):
+            raise ChunkError(
+                f"the shard is damaged: by its index the chunk {number} in it begins at {start} and has "
+                f"{size} bytes"
+            )
+        return start, size
+
+
+def _shard_codec(document: Mapping[str, Any]) -> ShardCodec | None:
+    sharding, *others = document["codecs"]
+    if sharding["name"] != "sharding_indexed" or others:
+        return None
+    said = sharding["configuration"]
+    location = said.get("index_location", "end")
+    index_codecs = [
+        {name: value for name, value in codec.items() if value} for codec in said["index_codecs"]
+    ]
+    if index_codecs not in _INDEX_CODECS or location not in ("start", "end"):
+        return None
+    chain = DirectChain.for_document(inner_document(document, said))
+    shape = document["chunk_grid"]["configuration"]["chunk_shape"]
+    if chain is None or document["chunk_grid"]["name"] != "regular":
+        return None
+    pairs = list(zip(shape, chain.shape, strict=True))
+    if any(size % step for size, step in pairs):
+        return None
+    grid = tuple(size // step for size, step in pairs)
+    return ShardCodec(chain, grid, location == "start", index_codecs == _INDEX_CODECS[0])
+
+
+def inner_document(document: Mapping[str, Any], sharding: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the document of an array whose chunks are those inside of the shards of another one.
+
+    Parameters
+    ----------
+    document : mapping
+        The ``zarr.json`` of an array.
+    sharding : mapping
+        What its sharding codec is configured with.
+    """
+    chunk_shape = sharding["chunk_shape"]
+    return {
+        **document,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk_shape}},
+        "codecs": sharding["codecs"],
+    }
+
+
+def crc32c(encoded: bytes) -> bytes:
+    """Return the checksum of bytes as Zarr's ``crc32c`` codec has it, its lowest byte first."""
+    checksum: bytes = google_crc32c.value(encoded).to_bytes(CHECKSUM_BYTES, "little")
+    return checksum

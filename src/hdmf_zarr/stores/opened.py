@@ -1,0 +1,143 @@
+"""Files of a local store that are read in parts, and what tells whether they were changed since."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import time
+from functools import cached_property
+from types import TracebackType
+from typing import Self
+
+FileStamp = tuple[int, int, int, int]
+"""When the content of a file and its name were last changed, its size and its number."""
+
+BINARY = getattr(os, "OBINARY", 0)
+"""Of Windows, which translates line ends else."""
+
+_SETTLED_NS = 50_000_000
+"""Two changes of a file within one tick of the system's clock (10 ms at most) have the same time."""
+
+_SETTLED_OF_SECONDS_NS = 2_100_000_000
+"""Where a file system keeps the time of a change in seconds, or in two of them."""
+
+_SECOND_NS = 1_000_000_000
+
+READ_ON_BYTES = 2**20
+"""That are asked for where a file is longer than it had said."""
+
+
+def file_stamp(found: os.stat_result) -> FileStamp:
+    """Return what tells a file from what it becomes when it is changed or replaced."""
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
+
+
+def is_unchanged(path: str, stamp: FileStamp) -> bool:
+    """Whether a file has the stamp that it had: one call of the system."""
+    try:
+        return file_stamp(os.stat(path)) == stamp
+    except OSError:
+        return False
+
+
+def is_settled(stamp: FileStamp) -> bool:
+    """Whether the next change of a file is going to give it another stamp.
+
+    A file that was changed just now may be changed once more without a later time.
+    """
+    changed = max(stamp[0], stamp[1])
+    tick = _SETTLED_OF_SECONDS_NS if stamp[0] % _SECOND_NS == 0 else _SETTLED_NS
+    return abs(time.time_ns() - changed) > tick
+
+
+class OpenedFile:
+    """A file that is open to be read.
+
+    Parameters
+    ----------
+    path : str
+
+    Attributes
+    ----------
+    size : int
+        In bytes.
+    stamp : FileStamp
+        Of before anything was read.
+
+    Raises
+    ------
+    OSError
+        If it cannot be opened; `IsADirectoryError` for a folder.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._descriptor = os.open(path, os.O_RDONLY | BINARY)
+        found = os.fstat(self._descriptor)
+        if stat.S_ISDIR(found.st_mode):
+            self.close()
+            raise IsADirectoryError(path)
+        self.size = found.st_size
+        self.stamp = file_stamp(found)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def whole(self) -> bytes:
+        """Return what the file holds, from its beginning; to be called once."""
+        return read_on(self._descriptor, self.size)
+
+    def part(self, start: int, count: int) -> bytes:
+        """Return some bytes; fewer where the file ends before.
+
+        Parameters
+        ----------
+        start : int
+            From the end of the file where it is negative.
+        count : int
+        """
+        os.lseek(self._descriptor, start if start >= 0 else max(0, self.size + start), os.SEEK_SET)
+        parts = [os.read(self._descriptor, count)]
+        while (missing := count - sum(map(len, parts))) and parts[-1]:
+            parts.append(os.read(self._descriptor, missing))
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def part_into(self, start: int, view: memoryview) -> int:
+        """Read bytes into memory that is there, and return how many there were.
+
+        Parameters
+        ----------
+        start : int
+        view : memoryview
+        """
+        file, end = self._file, 0
+        file.seek(start)
+        while end < len(view) and (count := file.readinto(view[end:])):
+            end += count
+        return end
+
+    @cached_property
+    def _file(self) -> io.FileIO:
+        return io.FileIO(self._descriptor, closefd=False)
+
+
+def read_on(descriptor: int, size: int) -> bytes:
+    """Return what an open file holds that has said that it has so many bytes."""
+    parts = [os.read(descriptor, size + 1)]
+    end = len(parts[0])
+    while end != size and parts[-1]:  # it has changed meanwhile, or is too large for one call
+        parts.append(os.read(descriptor, max(size - end + 1, READ_ON_BYTES)))
+        end += len(parts[-1])
+    return parts[0] if len(parts) == 1 else b"".join(parts)
