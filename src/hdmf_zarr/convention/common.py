@@ -18,6 +18,12 @@ leave some out, say nothing.
 EVERY_CHUNK = "all"
 """What `STORED_CHUNKS` is of an array of format 2 that has every chunk."""
 
+CHUNKS_GIVEN = "_CHUNKS_GIVEN"
+"""Of an array whose chunks have the shape that its user asked for: ``true``. Rows that are appended keep it.
+
+It is written only where the chunks are so small that they would otherwise grow with the array.
+"""
+
 ARRAY_DIMENSIONS = "_ARRAY_DIMENSIONS"
 """Names of dimensions where the format has no place for them, and where release 0.14 puts them."""
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from hdmf_zarr.convention.common import (
     ARRAY_DIMENSIONS,
+    CHUNKS_GIVEN,
     FIELD_TYPES,
     STORED_CHUNKS,
     CommonConvention,
@@ -45,6 +46,7 @@ RESERVED_ATTRIBUTES = frozenset(
         ATTRIBUTE_TYPES,
         SPECIFICATION_LOCATION,
         STORED_CHUNKS,
+        CHUNKS_GIVEN,
     }
 )
 
@@ -102,6 +104,8 @@ class LegacyConvention(CommonConvention):
             attributes[BYTES_TYPE] = header.element_type
         if header.field_types:
             attributes[FIELD_TYPES] = dict(header.field_types)
+        if header.are_chunks_given:
+            attributes[CHUNKS_GIVEN] = True
         if header.dimension_names is not None:
             attributes[ARRAY_DIMENSIONS] = list(header.dimension_names)
         return attributes
@@ -143,6 +147,7 @@ class LegacyConvention(CommonConvention):
             field_types=field_types(attributes),
             bytes_type=ASCII,
             scalar=spelled == SCALAR or (fields is not None and attributes.get(RECORD) is True),
+            are_chunks_given=attributes.get(CHUNKS_GIVEN) is True,
         )
 
 

@@ -67,6 +67,8 @@ class ArrayHeader:
         True where an array of one element stands for a scalar.
     bytes_type : str
         What elements that are stored as bytes are, where no more is recorded of them.
+    are_chunks_given : bool
+        Whether a user asked for the shape of the chunks, and it could grow otherwise.
     """
 
     element_type: str | None = None
@@ -76,6 +78,7 @@ class ArrayHeader:
     dimension_names: tuple[str | None, ...] | None = None
     scalar: bool = False
     bytes_type: str = "bytes"
+    are_chunks_given: bool = False
 
 
 class Convention(Protocol):

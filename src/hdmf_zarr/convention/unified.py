@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from hdmf_zarr.convention.common import (
     ARRAY_DIMENSIONS,
+    CHUNKS_GIVEN,
     FIELD_TYPES,
     STORED_CHUNKS,
     CommonConvention,
@@ -42,6 +43,7 @@ RESERVED_ATTRIBUTES = frozenset(
         ATTRIBUTE_TYPES,
         SPECIFICATION_LOCATION,
         STORED_CHUNKS,
+        CHUNKS_GIVEN,
     }
 )
 
@@ -91,6 +93,8 @@ class UnifiedConvention(CommonConvention):
             attributes[REFERENCE_FIELDS] = list(header.reference_fields)
         if header.field_types:
             attributes[FIELD_TYPES] = dict(header.field_types)
+        if header.are_chunks_given:
+            attributes[CHUNKS_GIVEN] = True
         return attributes
 
     def decode_header(self, attributes: Mapping[str, JSON]) -> ArrayHeader:
@@ -116,6 +120,7 @@ class UnifiedConvention(CommonConvention):
             field_types=field_types(attributes),
             dimension_names=dimension_names(attributes),
             scalar=bool(attributes.get(SCALAR, False)),
+            are_chunks_given=attributes.get(CHUNKS_GIVEN) is True,
         )
 
 

@@ -43,6 +43,10 @@ GROWN_CHUNK_BYTES = 512 * 1024
 """Up to this size the chunk of a small column grows with it, instead of one chunk a few rows."""
 
 
+TEXT_BYTES = 64
+"""Of a text, a guess."""
+
+
 class HDMFZarrArray(ReadableArray):
     """A `zarr.Array` with a length, rows to iterate over, and the elements that HDMF expects.
 
@@ -311,12 +315,18 @@ class HDMFZarrArray(ReadableArray):
         return element, None
 
     def _grown_chunk_rows(self, count: int) -> int:
+        """Rows of a chunk once there are so many: only the one chunk of a small array grows.
+
+        Who has several chunks, or has asked for this one, has chosen its shape.
+        """
         chunk_rows = self.chunks[0]
-        if count <= chunk_rows or self.shards is not None or self._hierarchy.zarr_format == 2:
+        is_one = all(size <= step for size, step in zip(self.shape, self.chunks, strict=True))
+        if count <= chunk_rows or not is_one or self.are_chunks_given or self.shards is not None:
             return chunk_rows
-        itemsize = max(1, self._stored_itemsize * math.prod(self.chunks[1:]))
-        if 2 * chunk_rows * itemsize > GROWN_CHUNK_BYTES:
+        dtype = self._stored_numpy_dtype
+        if self._hierarchy.zarr_format == 2 or not may_grow(self.chunks, dtype):
             return chunk_rows
+        itemsize = _row_bytes(self.chunks, dtype)
         return min(max(2 * chunk_rows, count, 16), max(chunk_rows, GROWN_CHUNK_BYTES // itemsize))
 
     @property
@@ -333,10 +343,10 @@ class HDMFZarrArray(ReadableArray):
         )
 
     @property
-    def _stored_itemsize(self) -> int:
-        if self.element_type.kind in ("number", "fixed_bytes", "compound"):
-            return int(cast("np.dtype[Any]", self.metadata.dtype.to_native_dtype()).itemsize)
-        return 64  # of text, a guess
+    def _stored_numpy_dtype(self) -> np.dtype[Any] | None:
+        """Dtype of what is stored; None for what varies in length."""
+        dtype = _native(self.metadata.dtype)
+        return None if dtype.hasobject or dtype.kind == "T" else dtype
 
     def _check_rewritable(self, data_type: Any) -> None:
         """Raise `DtypeError` if the chunks cannot be written with another data type."""
@@ -470,6 +480,22 @@ class ExpandedCompoundArray(HDMFZarrArray):
         raise ModeError(
             f"{self._where} is a compound that was stored wrongly; export the file to write to it"
         )
+
+
+def may_grow(chunks: tuple[int, ...], dtype: np.dtype[Any] | None) -> bool:
+    """Whether chunks are so small that they grow with their array.
+
+    Parameters
+    ----------
+    chunks : tuple of int
+    dtype : numpy.dtype or None
+        Of what is stored; None for what varies in length.
+    """
+    return bool(chunks) and 2 * chunks[0] * _row_bytes(chunks, dtype) <= GROWN_CHUNK_BYTES
+
+
+def _row_bytes(chunks: tuple[int, ...], dtype: np.dtype[Any] | None) -> int:
+    return max(1, (TEXT_BYTES if dtype is None else dtype.itemsize) * math.prod(chunks[1:]))
 
 
 def _row_of_cells(cells: list[str], fields: tuple[tuple[str, ElementType], ...]) -> list[Any]:

@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hdmf_zarr.codecs.objects import OBJECT_CODECS
@@ -378,7 +378,10 @@ class _Upgrader:
             **{key: value for key, value in document.items() if not key.startswith("_")},
             "shape": list(shape),
             "chunk_grid": {"name": "regular", "configuration": grid},
-            "attributes": {**self._attributes(path), **self._header(array.element_type, shape)},
+            "attributes": {
+                **self._attributes(path),
+                **self._header(array.element_type, shape, header),
+            },
         }
         if header.dimension_names and len(header.dimension_names) == len(shape):
             new["dimension_names"] = list(header.dimension_names)
@@ -416,8 +419,9 @@ class _Upgrader:
             source = self._scalar(source)
         element, shape = source.element, source.shape
         stored = self._storage.stored_type(element, widths_of(source))
+        is_given = header.are_chunks_given and bool(shape)
         layout = decide_layout(
-            LayoutRequest(),
+            LayoutRequest(chunks=tuple(array.chunks) if is_given else None),
             element=element,
             stored_dtype=stored.numpy,
             shape=shape,
@@ -432,7 +436,7 @@ class _Upgrader:
                 data_type=stored.data_type,
                 shape=shape,
                 layout=layout,
-                attributes={**self._attributes(path), **self._header(element, shape)},
+                attributes={**self._attributes(path), **self._header(element, shape, header)},
                 dimension_names=names if names and len(names) == len(shape) else None,
                 source=source,
             )
@@ -443,9 +447,13 @@ class _Upgrader:
         values = source.read((slice(None),) * len(source.shape)).reshape(())
         return MemorySource(values, bytes_where_not_text(source.element, values))
 
-    def _header(self, element: ElementType, shape: tuple[int, ...]) -> dict[str, JSON]:
+    def _header(
+        self, element: ElementType, shape: tuple[int, ...], old: ArrayHeader
+    ) -> dict[str, JSON]:
         header = self._storage.header(element, is_scalar=not shape, names=None)
-        return self._convention.encode_header(header)
+        return self._convention.encode_header(
+            replace(header, are_chunks_given=old.are_chunks_given)
+        )
 
     # -- attributes, links and references --------------------------------------------------------
 

@@ -172,7 +172,7 @@ class LayoutChooser:
         document = array.hierarchy.documents[array.node_path]
         inner = inner_document(document) if array.shards is not None else None
         if decoded is None or inner is None or not self.storage.can_hold(inner, array.element_type):
-            return Choice(request=LayoutRequest(), decoded=decoded)
+            return Choice(request=_given_chunks(array, decoded), decoded=decoded)
         # A format without shards: the chunks that are inside of them.
         codecs = self._kept_codecs(array, decoded)
         chunks = tuple(array.chunks) if not codecs.is_empty else None
@@ -258,9 +258,17 @@ def _request(
         codecs = CodecRequest(compressors=options.codecs)
     return LayoutRequest(
         chunks=tuple(options.chunks) if options.chunks is not None else chunks,
+        are_chunks_given=options.chunks is not None,
         shards=options.shards,
         codecs=codecs,
     )
+
+
+def _given_chunks(array: HDMFZarrArray, decoded: str | None) -> LayoutRequest:
+    """The request for the chunks of an array that is decoded, where a user has asked for them."""
+    if decoded is None or not array.are_chunks_given:
+        return LayoutRequest()
+    return LayoutRequest(chunks=tuple(array.chunks), are_chunks_given=True)
 
 
 def _codecs_of(array: HDMFZarrArray) -> list[JSON]:

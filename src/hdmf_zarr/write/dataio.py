@@ -34,7 +34,8 @@ class ZarrDataIO(DataIO):  # type: ignore[misc]
     data : array_like, iterator, h5py.Dataset or zarr.Array
         The data to write.
     chunks : tuple of int, int or bool, optional
-        Shape of a chunk; by default about 4 MB of whole rows. ``True`` is the default too.
+        Shape of a chunk, which it stays when rows are appended; by default about 4 MB of whole rows, and
+        the one chunk of a small array grows with it. ``True`` is the default too.
     fillvalue : scalar, optional
         Value of elements that are never written.
     compressor : codec, sequence of codecs or bool, optional
@@ -89,8 +90,10 @@ class ZarrDataIO(DataIO):  # type: ignore[misc]
             # Not through the constructor, which knows neither dask nor other lazy arrays.
             self.data = _supported(data)
         self.__link_data = bool(link_data)
+        sizes = _sizes(chunks, "chunks")
         self.__request = LayoutRequest(
-            chunks=_sizes(chunks, "chunks"),
+            chunks=sizes,
+            are_chunks_given=sizes is not None,
             shards=_shards(shards),
             fill_value=fillvalue,
             codecs=CodecRequest(
@@ -204,6 +207,7 @@ def _completed(outer: LayoutRequest, inner: LayoutRequest) -> LayoutRequest:
     return LayoutRequest(
         # Shards are multiples of the chunks that they were asked for with.
         chunks=outer.chunks if has_layout else inner.chunks,
+        are_chunks_given=outer.are_chunks_given if has_layout else inner.are_chunks_given,
         shards=outer.shards if has_layout else inner.shards,
         fill_value=inner.fill_value if outer.fill_value is None else outer.fill_value,
         codecs=inner.codecs if outer.codecs.is_empty else outer.codecs,
@@ -255,8 +259,10 @@ def _request_of_hdf5_wrapper(data: H5DataIO) -> LayoutRequest:
             level = given
         compressors = {"name": "gzip", "configuration": {"level": 4 if level is None else level}}
         compressors = to_zarr_codec(compressors, 1)
+    is_given = isinstance(chunks, (tuple, list))
     return LayoutRequest(
-        chunks=tuple(chunks) if isinstance(chunks, (tuple, list)) else None,
+        chunks=tuple(chunks) if is_given else None,
+        are_chunks_given=is_given,
         fill_value=settings.get("fillvalue"),
         codecs=CodecRequest(compressors=compressors),
         checksum=bool(settings.get("fletcher32")),

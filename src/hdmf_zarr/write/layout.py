@@ -46,6 +46,8 @@ class LayoutRequest:
     codecs : CodecRequest
     checksum : bool
         Whether each encoded chunk ends with its CRC-32C.
+    are_chunks_given : bool
+        Whether the user has named the chunks; else they are those of the source.
     """
 
     chunks: tuple[int, ...] | None = None
@@ -53,6 +55,7 @@ class LayoutRequest:
     fill_value: Any = None
     codecs: CodecRequest = field(default_factory=CodecRequest)
     checksum: bool = False
+    are_chunks_given: bool = False
 
     @property
     def is_empty(self) -> bool:

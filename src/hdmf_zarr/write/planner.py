@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -20,6 +21,7 @@ from hdmf_zarr.errors import BrokenLinkError, EncodingError, ObjectExistsError
 from hdmf_zarr.hdf5 import HDF5Source
 from hdmf_zarr.hdf5.source import fill_value_of, row_blocks
 from hdmf_zarr.stores import Hierarchy, compat
+from hdmf_zarr.stores.array import may_grow
 from hdmf_zarr.write.addresses import Addresses, PendingLink, join
 from hdmf_zarr.write.array_links import ArrayLinks
 from hdmf_zarr.write.attributes import AttributeEncoder, merged
@@ -33,6 +35,8 @@ from hdmf_zarr.write.layout import (
     LARGE_SHARD_BYTES,
     SHARD_BYTES,
     SHARDS_OF_ARRAY,
+    Layout,
+    LayoutRequest,
     decide_layout,
 )
 from hdmf_zarr.write.link_specs import DATA_TYPE_ATTRIBUTES
@@ -278,7 +282,13 @@ class _Planner:
         )
         attributes = {
             **self.attributes.encode(builder),
-            **self._encoded_header(source.element, builder, source.shape, header.dimension_names),
+            **self._encoded_header(
+                source.element,
+                builder,
+                source.shape,
+                header.dimension_names,
+                are_chunks_given=source.array.are_chunks_given,
+            ),
         }
         names = document.get("dimension_names") or header.dimension_names
         names = names or self.dimension_names.of(builder, len(source.shape))
@@ -332,7 +342,11 @@ class _Planner:
         attributes = {
             **self.attributes.encode(builder),
             **self._encoded_header(
-                source.element, builder, source.shape, names if source.shape else None
+                source.element,
+                builder,
+                source.shape,
+                names if source.shape else None,
+                are_chunks_given=_are_chunks_given(source, request, layout, numpy_dtype),
             ),
         }
         has_names = self.storage.has_dimension_names
@@ -370,10 +384,32 @@ class _Planner:
         builder: DatasetBuilder,
         shape: tuple[int, ...],
         names: tuple[str | None, ...] | None = None,
+        *,
+        are_chunks_given: bool,
     ) -> dict[str, JSON]:
         names = names or self.dimension_names.of(builder, len(shape))
         header = self.storage.header(element, is_scalar=not shape, names=names)
-        return self.context.convention.encode_header(header)
+        return self.context.convention.encode_header(
+            replace(header, are_chunks_given=are_chunks_given)
+        )
+
+
+def _are_chunks_given(
+    source: Any, request: LayoutRequest, layout: Layout, dtype: np.dtype[Any] | None
+) -> bool:
+    """Whether the chunks have a shape that a user, or an iterator, has named, and could grow."""
+    if not source.shape or layout.shards is not None or not may_grow(layout.chunks, dtype):
+        return False
+    if request.chunks is None:
+        return (
+            isinstance(source, IteratorSource)
+            and source.iterator.recommended_chunk_shape() is not None
+        )
+    held = source.chunks if isinstance(source, RawSource) else source
+    array = held.array if isinstance(held, (ZarrSource, ZarrChunks)) else None
+    if array is not None and array.are_chunks_given and tuple(array.chunks) == layout.chunks:
+        return True
+    return request.are_chunks_given
 
 
 def _types_in(attributes: dict[str, JSON]) -> dict[str, JSON]:
