@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from zarr.storage import MemoryStore
 from hdmf_zarr import ZarrDataIO, ZarrIO
 from hdmf_zarr.errors import ChunkError, HDMFZarrError
 from hdmf_zarr.stores.array import HDMFZarrArray
+from hdmf_zarr.stores.compat import PATH_OF_ZARRS
 
-HAS_ZARRS = importlib.util.find_spec("zarrs") is not None
 HAS_FUSED = hasattr(zarr.core.codec_pipeline, "FusedCodecPipeline")
 
 FUSED_OR_DEFAULT = "FusedCodecPipeline" if HAS_FUSED else "BatchedCodecPipeline"
@@ -99,6 +100,54 @@ def test_the_users_choice_stays(tmp_path: Path) -> None:
     write(tmp_path / "a.zarr")
     with zarr.config.set({"codec_pipeline.path": path}):
         assert pipeline_of(opened(tmp_path / "a.zarr")) == "Chosen"
+
+
+@pytest.fixture
+def zarrs_is_named() -> Iterator[None]:
+    pytest.importorskip("zarrs")
+    with zarr.config.set({"codec_pipeline.path": PATH_OF_ZARRS}):
+        yield
+
+
+@pytest.mark.usefixtures("zarrs_is_named")
+def test_zarrs_is_used_where_the_user_names_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    array = opened(write(tmp_path / "a.zarr"))
+    assert pipeline_of(array) == "ZarrsCodecPipeline"
+    caplog.set_level(logging.DEBUG, "hdmf_zarr")
+    for selection in (..., 5, slice(3, 70), (slice(None), 4), [1, 30, 70], DATA[:, 0] > 300):
+        np.testing.assert_array_equal(array[selection], DATA[selection])
+    assert "zarrs refuses" not in caplog.text
+    # Legal selections that zarrs 0.2.3 refuses.
+    np.testing.assert_array_equal(array[0, [0, 1, 4]], DATA[0, [0, 1, 4]])
+    np.testing.assert_array_equal(array.vindex[[0, 70, 1], [0, 3, 1]], DATA[[0, 70, 1], [0, 3, 1]])
+
+
+@pytest.mark.usefixtures("zarrs_is_named")
+def test_what_zarrs_cannot_read_is_left_to_zarr_python(tmp_path: Path) -> None:
+    for number, data in enumerate((DATA.astype(">i4"), DATA % 2 == 0)):
+        array = opened(write(tmp_path / f"{number}.zarr", data))
+        np.testing.assert_array_equal(array[3:70], data[3:70])
+    array = opened(
+        write(tmp_path / "text.zarr", [f"t{row}" for row in range(90)], chunks=(8,), shards=(32,))
+    )
+    assert array[5] == "t5"
+    store = write(MemoryStore())
+    np.testing.assert_array_equal(opened(store)[...], DATA)
+
+
+@pytest.mark.usefixtures("zarrs_is_named")
+def test_damage_is_an_error_with_zarrs(tmp_path: Path) -> None:
+    shards = sorted((write(tmp_path / "a.zarr") / "data").glob("c.*"))
+    content = shards[0].read_bytes()
+    shards[0].write_bytes(content[:30] + content[70:])
+    shards[-1].unlink()
+    array = opened(tmp_path / "a.zarr")
+    with pytest.raises((HDMFZarrError, RuntimeError, ValueError)):
+        array[:20]
+    with pytest.raises(ChunkError, match="the chunk was written and is not there"):
+        array[-1]
 
 
 def test_the_configuration_is_not_touched(tmp_path: Path) -> None:

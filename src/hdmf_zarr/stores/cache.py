@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -158,6 +160,7 @@ class ChunkCache:
         self._nbytes = 0
         self._changes = 0
         self._lock = threading.Lock()
+        _caches.add(self)
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -481,12 +484,30 @@ class ChunkCache:
             for place in list(self._kept):
                 self._drop(place)
 
+    def renew_lock(self) -> None:
+        """Have a lock that no thread holds, in a process that was forked while another thread had it."""
+        was_held, self._lock = self._lock.locked(), threading.Lock()
+        if was_held:
+            self.clear()  # the other thread was changing what is kept
+
     def _layout(self, path: str) -> _Layout:
         document = self._hierarchy.documents[path]
         layout = self._layouts.get(path)
         if layout is None or layout.document is not document:
             layout = self._layouts[path] = _layout_of(document)
         return layout
+
+
+_caches: weakref.WeakSet[ChunkCache] = weakref.WeakSet()
+
+
+def _renew_locks() -> None:
+    for cache in _caches:
+        cache.renew_lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)
 
 
 def _layout_of(document: Mapping[str, Any]) -> _Layout:

@@ -268,14 +268,9 @@ class ReadableArray(zarr.Array):  # type: ignore[type-arg]
             if fields is not None:
                 return self._read(selection)[fields]
         plain = self._plain(selection)
-        index = memory_index(plain, self.shape)
-        if index is not None:
-            found = self._hierarchy.cache.select(self._node_path, self.element_type, index)
-            if found is not None:
-                return _own(found[0])
-            block = self._read_block(index)
-            if block is not None:
-                return block[()] if block.ndim == 0 else block
+        found = self._read_past_zarr(plain)
+        if found is not None:
+            return found[0]
         if self.element_type.is_variable:
             # One text alone would lose the NULs at its end on its way through numpy.
             if self.ndim == 0:
@@ -284,6 +279,17 @@ class ReadableArray(zarr.Array):  # type: ignore[type-arg]
             if (one := self._one_element(plain)) is not None:
                 return decode_elements(_objects(self._zarr_array[one]), self.element_type).item()
         return self._decoded(self._zarr_array[plain])
+
+    def _read_past_zarr(self, plain: Any) -> tuple[Any] | None:
+        """What a selection of rows, ranges or one index array selects; None where zarr is to read it."""
+        index = memory_index(plain, self.shape)
+        if index is None:
+            return None
+        found = self._hierarchy.cache.select(self._node_path, self.element_type, index)
+        if found is not None:
+            return (_own(found[0]),)
+        block = self._read_block(index)
+        return None if block is None else (block[()] if block.ndim == 0 else block,)
 
     def _decoded(self, stored: Any) -> Any:
         """What zarr has read, as the elements are in memory."""
@@ -383,6 +389,10 @@ class ReadableArray(zarr.Array):  # type: ignore[type-arg]
             plain = self._plain(selection)
             if self.ndim == 0 or self._one_element(plain) is not None:
                 return self._read(plain)
+        if how == "get_orthogonal_selection" and not options:
+            found = self._read_past_zarr(self._plain(selection))
+            if found is not None:
+                return found[0]
         return self._decoded(self._method(how)(given(how, selection, self.shape), **options))
 
     @property
