@@ -22,6 +22,7 @@ import zarr.codecs
 from zarr.abc.codec import ArrayBytesCodec, BytesBytesCodec
 from zarr.registry import get_codec_class
 
+from hdmf_zarr.codecs.contiguous import in_c_order
 from hdmf_zarr.errors import ChunkError
 from hdmf_zarr.limits import (
     MOST_TEXT_CHUNK_BYTES,
@@ -382,7 +383,10 @@ def checked_format2(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def checked_codecs(codecs: Sequence[Any]) -> list[Any]:
-    """Return the codecs of a document with those that check, in shards too."""
+    """Return the codecs of a document with those that check, in shards too.
+
+    Those that work on arrays are given chunks in C order, see `hdmf_zarr.codecs.contiguous`.
+    """
     return [_checked(codec) for codec in codecs]
 
 
@@ -397,4 +401,6 @@ def _checked(codec: Any) -> Any:
     if codec.get("name") == "sharding_indexed" and "codecs" in configuration:
         inner = checked_codecs(configuration["codecs"])
         return {**codec, "configuration": {**configuration, "codecs": inner}}
+    if isinstance(codec.get("name"), str):
+        return in_c_order(codec) or codec
     return codec

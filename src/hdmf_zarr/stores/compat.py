@@ -39,6 +39,7 @@ from zarr.core.sync import sync
 from zarr.errors import UnstableSpecificationWarning
 from zarr.storage import LocalStore, MemoryStore, StorePath
 
+from hdmf_zarr.codecs.contiguous import in_c_order
 from hdmf_zarr.codecs.variable import encode_one
 from hdmf_zarr.stores.names import KNOWN_KEYS
 from hdmf_zarr.stores.system import n_cores
@@ -319,7 +320,7 @@ def encode_chunk(document: dict[str, Any], values: np.ndarray[Any, Any]) -> byte
         "shape": list(values.shape),
         "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(values.shape)}},
         "chunk_key_encoding": {"name": "v2", "configuration": {"separator": "."}},
-        "codecs": codecs,
+        "codecs": [in_c_order(codec) or codec for codec in codecs],
         "dimension_names": None,
         "attributes": {},
     }
