@@ -359,7 +359,7 @@ def array_metadata(document: Mapping[str, JSON]) -> dict[str, JSON]:
     for codec in document["codecs"]:
         name, configuration = codec["name"], codec.get("configuration") or {}
         if name == "transpose":
-            order = "F"
+            order = _order_of_transpose(codec, document)
         elif name == "bytes" or name in _OBJECT_FILTERS:
             serializer = codec  # of two, the one after vlen-utf8 makes the bytes of the chunk
         else:
@@ -387,6 +387,23 @@ def array_metadata(document: Mapping[str, JSON]) -> dict[str, JSON]:
         "filters": [*filters, *compressors] or None,
         "dimension_separator": document["chunk_key_encoding"]["configuration"]["separator"],
     }
+
+
+def _order_of_transpose(codec: Mapping[str, JSON], document: Mapping[str, JSON]) -> str:
+    """Return the order of format 2 that means the same: it is that of the elements before all filters."""
+    order, n_dimensions = list(codec["configuration"]["order"]), len(document["shape"])
+    orders = {"F": [*range(n_dimensions)][::-1], "C": [*range(n_dimensions)]}
+    found = next((name for name, meant in orders.items() if meant == order), None)
+    if found is None or document["codecs"][0] != codec or _n_transposed(document) > 1:
+        raise LayoutError(
+            f"Zarr format 2 has no transpose with the order {order} at that place of a chain: it reverses "
+            "all dimensions, before all filters; leave it out, or write format 3"
+        )
+    return found
+
+
+def _n_transposed(document: Mapping[str, JSON]) -> int:
+    return sum(codec["name"] == "transpose" for codec in document["codecs"])
 
 
 def _format2_dtype(
