@@ -19,10 +19,18 @@ from zarr.codecs import BloscCodec, BytesCodec, TransposeCodec
 from hdmf_zarr.codecs import chain_from_codecs
 from hdmf_zarr.codecs.chain import default_compressor
 from hdmf_zarr.codecs.objects import JSONObjectsCodec, PickledObjectsCodec
+from hdmf_zarr.codecs.typed_filters import check_kept
 from hdmf_zarr.convention import ArrayHeader
 from hdmf_zarr.dtypes import BYTES, BYTES_ELEMENT_KINDS, ElementType, stored_dtype
 from hdmf_zarr.elements import decode_elements, encode_elements, field_widths, to_memory
-from hdmf_zarr.errors import DtypeError, LostWriteError, ModeError, OptionError
+from hdmf_zarr.errors import (
+    DtypeError,
+    EncodingError,
+    LayoutError,
+    LostWriteError,
+    ModeError,
+    OptionError,
+)
 from hdmf_zarr.stores import compat, format2
 from hdmf_zarr.stores.bytestore import open_bytestore
 from hdmf_zarr.stores.chunk_keys import coordinates_of
@@ -37,6 +45,7 @@ from hdmf_zarr.stores.presence import (
     stored_chunks,
     with_count,
 )
+from hdmf_zarr.stores.proof import prove_chain, rounding_filters_of
 from hdmf_zarr.stores.reading import ReadableArray, given
 
 GROWN_CHUNK_BYTES = 512 * 1024
@@ -64,6 +73,7 @@ class HDMFZarrArray(ReadableArray):
 
     def __setitem__(self, selection: Any, value: Any) -> None:
         self._refuse_read_only()
+        self._check_filters(value)
         with self._written_anew(), self._hierarchy.attempt():
             self._write(selection, value)
 
@@ -94,6 +104,26 @@ class HDMFZarrArray(ReadableArray):
             self._rewrite(np.asarray(self[...]), element, data_type, self.chunks[0])
         return self._encode(values)
 
+    def _check_filters(self, value: Any) -> None:
+        """Raise where filters would give back other values, of what whoever made the array has chosen.
+
+        Raises
+        ------
+        LayoutError
+            If the codecs do so with any values.
+        EncodingError
+            If they do so with these.
+        """
+        if not self._has_typed_filters:
+            return
+        try:
+            prove_chain(self._document, self._hierarchy.zarr_format)
+            if self.element_type.kind == "number":
+                values = np.asarray(value, dtype=self.element_type.numpy)
+                check_kept(values, rounding_filters_of(self._document))
+        except (LayoutError, EncodingError) as error:
+            raise type(error)(f"{self._where}: {error}") from error
+
     # Under `oindex`, `vindex` and `blocks` of zarr, as under `__setitem__`.
 
     def set_basic_selection(self, selection: Any, value: Any, **options: Any) -> None:
@@ -122,6 +152,7 @@ class HDMFZarrArray(ReadableArray):
         if fields:
             raise OptionError(f"{self._where}: whole rows are set, not the fields {fields!r:.200}")
         self._refuse_read_only()
+        self._check_filters(value)
         with self._written_anew(), self._hierarchy.attempt():
             stored = self._storable(value)
             self._method(how)(given(how, selection, self.shape), stored, **options)
@@ -174,6 +205,7 @@ class HDMFZarrArray(ReadableArray):
             if self.element_type.kind != "number":
                 raise OptionError("only numbers can be appended along another axis than the first")
             values = np.asarray(data)
+            self._check_filters(values)
             start, shape = self.shape[axis], list(self.shape)
             shape[axis] += values.shape[axis]
             self.resize(shape)
@@ -181,6 +213,7 @@ class HDMFZarrArray(ReadableArray):
             return self.shape
         rows = self._rows_of(data)
         if len(rows):
+            self._check_filters(rows)
             with self._hierarchy.attempt():
                 self._append_rows(rows)
         return self.shape
@@ -202,6 +235,7 @@ class HDMFZarrArray(ReadableArray):
         rows = self._rows_of(data)
         if not len(rows):
             return
+        self._check_filters(rows)
         element, data_type = self._widened(rows)
         if data_type is not None:
             self._check_rewritable(data_type)

@@ -10,11 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import zarr
 
+from hdmf_zarr.codecs.typed_filters import check_kept
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.dtypes import ElementType
 from hdmf_zarr.elements import check_width, encode_elements, to_memory
 from hdmf_zarr.errors import EncodingError
 from hdmf_zarr.stores import ByteStore, Hierarchy
+from hdmf_zarr.stores.proof import rounding_filters_of
 from hdmf_zarr.write.regions import Region, plain_selections, relative, shape_of
 from hdmf_zarr.write.units import UnitWriter, encoding
 
@@ -55,6 +57,10 @@ class ArrayWriter:
     def _array(self) -> zarr.Array[Any]:
         documents: dict[str, dict[str, JSON]] = {"": {}, self._path: self._document}
         return zarr.Array(Hierarchy(self._bytestore, documents).async_array(self._path))
+
+    @cached_property
+    def _rounding_filters(self) -> tuple[Any, ...]:
+        return rounding_filters_of(self._document)
 
     @cached_property
     def _stored_dtype(self) -> np.dtype[Any]:
@@ -100,6 +106,7 @@ class ArrayWriter:
         self._bytestore.flush()
         stored = self._encoded(values)
         with encoding():
+            check_kept(stored, self._rounding_filters)
             self._array[selection] = stored
 
     def _whole_units(self, selection: Any) -> Region | None:

@@ -14,14 +14,16 @@ from hdmf.build import Builder, DatasetBuilder, GroupBuilder, LinkBuilder
 from hdmf.build.builders import BaseBuilder
 from hdmf.query import HDMFDataset
 
+from hdmf_zarr.codecs.typed_filters import check_kept
 from hdmf_zarr.convention import JSON, Link
 from hdmf_zarr.dtypes import ElementType
 from hdmf_zarr.elements import check_storable, encode_elements, encoded_size
-from hdmf_zarr.errors import BrokenLinkError, EncodingError, ObjectExistsError
+from hdmf_zarr.errors import BrokenLinkError, EncodingError, LayoutError, ObjectExistsError
 from hdmf_zarr.hdf5 import HDF5Source
 from hdmf_zarr.hdf5.source import fill_value_of, row_blocks
 from hdmf_zarr.stores import Hierarchy, compat
 from hdmf_zarr.stores.array import may_grow
+from hdmf_zarr.stores.proof import prove_chain, rounding_filters_of
 from hdmf_zarr.write.addresses import Addresses, PendingLink, join
 from hdmf_zarr.write.array_links import ArrayLinks
 from hdmf_zarr.write.attributes import AttributeEncoder, merged
@@ -53,7 +55,7 @@ from hdmf_zarr.write.sources import (
     ZarrSource,
     widths_of,
 )
-from hdmf_zarr.write.storage import storage_of_format
+from hdmf_zarr.write.storage import StoredType, storage_of_format
 from hdmf_zarr.write.zarr_chunks import ZarrChunks
 
 
@@ -338,6 +340,9 @@ class _Planner:
             shard_bytes=self._shard_bytes(source, numpy_dtype),
             recommended_chunks=None if iterator is None else iterator.recommended_chunk_shape(),
         )
+        layout = layout.with_codecs(stored.codecs)
+        if choice.decoded is not None and not request.codecs.is_empty:
+            self._prove(layout, stored, source)
         names = _names_in_store(source) or self.dimension_names.of(builder, len(shape))
         attributes = {
             **self.attributes.encode(builder),
@@ -355,7 +360,7 @@ class _Planner:
             element=element,
             data_type=stored.data_type,
             shape=shape,
-            layout=layout.with_codecs(stored.codecs),
+            layout=layout,
             attributes=attributes,
             dimension_names=names if has_names else None,
             chunk_keys=self.storage.chunk_keys,
@@ -363,6 +368,24 @@ class _Planner:
             decoded=choice.decoded,
             plugin=choice.plugin,
         )
+
+    def _prove(self, layout: Layout, stored: StoredType, source: Any) -> None:
+        """Raise unless the codecs that were asked for give back what they are given."""
+        try:
+            document = compat.array_document(
+                shape=layout.write_unit,
+                data_type=stored.data_type,
+                chunk_grid_shape=layout.write_unit,
+                fill_value=layout.fill_value,
+                codecs=layout.codecs,
+                dimension_names=None,
+                chunk_key_encoding=self.storage.chunk_keys,
+            )
+        except (TypeError, ValueError, KeyError) as error:
+            raise LayoutError(f"zarr-python takes no such codecs for such data: {error}") from error
+        prove_chain(document, self.context.convention.zarr_format)
+        if isinstance(source, MemorySource) and stored.element.kind == "number":
+            check_kept(source.values, rounding_filters_of(document))
 
     def _shard_bytes(self, source: Any, dtype: np.dtype[Any] | None) -> float:
         """Bytes before compression of a shard, where its shape is left to us."""
