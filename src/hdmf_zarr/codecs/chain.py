@@ -112,11 +112,11 @@ def complete_chain(
         filters += more_filters
         serializers += more_serializers
         compressors += more
-    if dtype is not None:
-        _check_filters(filters, dtype)
     if len(serializers) > 1:
         raise LayoutError(f"an array has one serializer, found {len(serializers)}: {serializers}")
     serializer = serializers[0] if serializers else _default_serializer(element, dtype)
+    if dtype is not None:
+        _check_filters(filters, serializer, dtype)
     return CodecChain(filters=tuple(filters), serializer=serializer, compressors=tuple(compressors))
 
 
@@ -152,10 +152,17 @@ def misfit(dtype: np.dtype[Any], filters: Iterable[Mapping[str, Any]]) -> str | 
     return None
 
 
-def _check_filters(filters: Sequence[ArrayArrayCodec], dtype: np.dtype[Any]) -> None:
+def _check_filters(
+    filters: Sequence[ArrayArrayCodec], serializer: ArrayBytesCodec, dtype: np.dtype[Any]
+) -> None:
     documents: list[Any] = [codec.to_dict() for codec in filters]
     of_numcodecs = [document for document in documents if document["name"].startswith("numcodecs.")]
     reason = misfit(dtype, [document.get("configuration") or {} for document in of_numcodecs])
+    document: Any = serializer.to_dict()
+    is_big = (document.get("configuration") or {}).get("endian") == "big"
+    if reason is None and of_numcodecs and is_big and dtype.itemsize > 1:
+        # zarr-python before 3.4 decodes them as if they were little-endian.
+        reason = "the serializer is big-endian"
     if reason is not None and is_number(dtype):
         raise LayoutError(
             f"the filters {of_numcodecs!r:.200} do not fit the data: {reason}; name the dtype of the data, "

@@ -2,7 +2,8 @@
 
 Filters and serializers of numcodecs flatten a chunk as it lies in memory. zarr-python before 3.4 encodes
 one in Fortran order where it was transposed, or where the data lie so, and every version decodes one that
-was transposed back: the elements change places, and nothing tells.
+was transposed back: the elements change places, and nothing tells. They look at bytes in the order that their
+settings name, whatever that of the chunk is.
 """
 
 from __future__ import annotations
@@ -63,11 +64,33 @@ class TransposeCodec(zarr.codecs.TransposeCodec):
         return hash(self.order)
 
 
-def _contiguous(buffer: Any) -> Any:
+def _contiguous(buffer: Any, dtype: np.dtype[Any] | None = None) -> Any:
+    """Return a chunk in C order and, of the same type, with the order of bytes that a codec looks for."""
     array = buffer.as_ndarray_like()
-    if array.flags.c_contiguous:
+    is_swapped = (
+        dtype is not None and array.dtype != dtype and array.dtype.newbyteorder("S") == dtype
+    )
+    if array.flags.c_contiguous and not is_swapped:
         return buffer
-    return type(buffer).from_ndarray_like(np.ascontiguousarray(array))
+    ordered = np.ascontiguousarray(array)
+    return type(buffer).from_ndarray_like(ordered.astype(dtype) if is_swapped else ordered)
+
+
+def _taken(codec: Any) -> np.dtype[Any] | None:
+    """Dtype that a codec of numcodecs encodes, where it names one."""
+    configuration = codec.to_dict()["configuration"]
+    return _named(configuration.get("dtype") or configuration.get("decode_dtype"))
+
+
+def _given(codec: Any) -> np.dtype[Any] | None:
+    """Dtype that a codec of numcodecs decodes, where it names one."""
+    configuration = codec.to_dict()["configuration"]
+    named = configuration.get("astype") or configuration.get("encode_dtype")
+    return _named(named or configuration.get("dtype"))
+
+
+def _named(dtype: Any) -> np.dtype[Any] | None:
+    return None if dtype is None else np.dtype(dtype)
 
 
 @cache
@@ -75,16 +98,18 @@ def _class_in_c_order(plain: Any) -> type[Any]:
     """Return the class of a codec of numcodecs that is equal to it, and takes chunks in C order."""
 
     def encode_sync(self: Any, chunk_array: Any, chunk_spec: Any) -> Any:
-        return plain._encode_sync(self, _contiguous(chunk_array), chunk_spec)
+        return plain._encode_sync(self, _contiguous(chunk_array, _taken(self)), chunk_spec)
 
     async def encode_single(self: Any, chunk_array: Any, chunk_spec: Any) -> Any:
-        return await plain._encode_single(self, _contiguous(chunk_array), chunk_spec)
+        given = _contiguous(chunk_array, _taken(self))
+        return await plain._encode_single(self, given, chunk_spec)
 
     def decode_sync(self: Any, chunk_array: Any, chunk_spec: Any) -> Any:
-        return plain._decode_sync(self, _contiguous(chunk_array), chunk_spec)
+        return plain._decode_sync(self, _contiguous(chunk_array, _given(self)), chunk_spec)
 
     async def decode_single(self: Any, chunk_array: Any, chunk_spec: Any) -> Any:
-        return await plain._decode_single(self, _contiguous(chunk_array), chunk_spec)
+        given = _contiguous(chunk_array, _given(self))
+        return await plain._decode_single(self, given, chunk_spec)
 
     def evolve(self: Any, array_spec: Any) -> Any:
         # zarr-python completes what was left out with a codec of its own class.

@@ -64,6 +64,23 @@ def test_a_chunk_in_any_order_is_encoded(codec: Any, before: list[Any], order: A
     np.testing.assert_array_equal(plain[...], VALUES)
 
 
+@pytest.mark.parametrize("order", ["<i2", ">i2"])
+@pytest.mark.parametrize("endian", ["little", "big"])
+def test_a_filter_finds_the_order_of_bytes_that_it_names(order: str, endian: Any) -> None:
+    codecs = [to_zarr_codec(numcodecs.Delta(order), 2), BytesCodec(endian=endian)]
+    array = zarr.create_array(MemoryStore(), shape=(4, 3), chunks=(4, 3), dtype="<i2")
+    document = {
+        **array.metadata.to_dict(),
+        "codecs": checked_codecs([codec.to_dict() for codec in codecs]),
+    }
+    ours = zarr.Array(zarr.AsyncArray(document, array.store_path))
+    differences = np.diff(VALUES.ravel(), prepend=0).astype(">i2" if endian == "big" else "<i2")
+    ours[...] = VALUES
+    stored = array.store_path.store._store_dict["c/0/0"].to_bytes()
+    assert stored == differences.tobytes()
+    np.testing.assert_array_equal(ours[...], VALUES)
+
+
 def test_what_zarr_completes_still_takes_chunks_in_c_order() -> None:
     # Its dtype is that of the array.
     document = {"name": "numcodecs.fixedscaleoffset", "configuration": {"offset": 0, "scale": 1}}
