@@ -74,6 +74,7 @@ from hdmf_zarr.stores import (
     relative_source,
 )
 from hdmf_zarr.stores.array import HDMFZarrArray
+from hdmf_zarr.stores.identity import refuse_overlap
 from hdmf_zarr.stores.location import location_of_uri
 from hdmf_zarr.stores.lock import WriterLock, check_not_locked
 from hdmf_zarr.stores.system import can_sync_at_once
@@ -654,11 +655,9 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
                 f"cannot export to {self.source} in mode {self.mode!r}; use mode 'w', 'w-' or 'x'"
             )
         self._require_writable()
-        if not self._location.is_local and _location_of_io(src_io) == self._location:
-            raise OptionError(
-                f"{self.source} is both source and destination, and would be emptied before it is read; "
-                "export to another place"
-            )
+        source = _location_of_io(src_io)
+        if source is not None:
+            refuse_overlap(source, self._location, is_built_beside=True)
         if link_data and not isinstance(src_io, ZarrIO):
             raise ModeError(
                 f"a Zarr store cannot link to the data of {src_io.source} ("

@@ -39,6 +39,7 @@ from hdmf_zarr.hdf5.writer import HDF5TreeWriter
 from hdmf_zarr.nwb import NWBZarrIO
 from hdmf_zarr.read.specifications import read_specifications
 from hdmf_zarr.stores import Hierarchy, Location, locate, open_bytestore
+from hdmf_zarr.stores.identity import refuse_overlap
 from hdmf_zarr.transfer.to_hdf5 import move_chunks
 from hdmf_zarr.write.addresses import Addresses
 from hdmf_zarr.write.context import ExternalLinks, PlanContext
@@ -170,7 +171,7 @@ def convert(
     options = _zarr_options(given, destination) if kind == "zarr" else {}
     if kind == "hdf5":
         _refuse_zarr_options(given, destination)
-    _check_apart(source, destination)
+    refuse_overlap(locate(source), locate(destination))
     _check_destination(destination, overwrite=overwrite)
     with open_source(source) as src_io:
         builder = _read_all(src_io, kind)
@@ -408,16 +409,6 @@ def _dataset_bytes(builder: DatasetBuilder) -> int:
 
 
 # -- destinations ----------------------------------------------------------------------------------
-
-
-def _check_apart(source: str, destination: str) -> None:
-    """Raise if one path is, or lies inside of, the other."""
-    first, second = locate(source), locate(destination)
-    if first == second:
-        raise OptionError(f"source and destination are the same: {first.uri}")
-    for outer, inner in ((first, second), (second, first)):
-        if outer.is_local and inner.is_local and Path(outer.uri) in Path(inner.uri).parents:
-            raise OptionError(f"{inner.uri} lies inside of {outer.uri}; choose another destination")
 
 
 def _check_destination(destination: str, *, overwrite: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import zarr
 from hdmf.build import BuildManager
 from hdmf.common import DynamicTable, VectorData, VectorIndex, get_manager
 from hdmf.container import Data
-from zarr.storage import MemoryStore
+from zarr.storage import MemoryStore, WrapperStore
 
 from hdmf_zarr import ZarrIO
 from hdmf_zarr.errors import ModeError
@@ -44,6 +45,16 @@ def test_a_coroutine_runs_on_the_event_loop_of_zarr() -> None:
         return 42
 
     assert compat.run(answer()) == 42
+
+
+def test_a_wrapper_and_a_mapping_lead_to_what_is_behind_them() -> None:
+    store = MemoryStore()
+    assert compat.wrapped_store(WrapperStore(store)) is store
+    assert compat.wrapped_store(store) is None
+    assert compat.innermost_store(WrapperStore(WrapperStore(store))) is store
+    mapping: dict[str, Any] = {}
+    assert compat.mapping_of(MemoryStore(mapping)) is mapping
+    assert compat.mapping_of(MemoryStore(mapping).with_read_only(True)) is mapping
 
 
 def test_bytes_go_into_a_store_and_come_back() -> None:

@@ -7,6 +7,8 @@ Checked with zarr 3.1.3, 3.1.6 and 3.4.2; ``tests/unit/test_compat.py`` fails wh
 * ``zarr.core.buffer.default_buffer_prototype``: the argument that every ``Store.get`` wants.
 * ``Store._is_open`` and ``Store._ensure_open``: a `zarr.storage.ZipStore` opens itself for no
   operation, and there is no public way to open a store that exists.
+* ``WrapperStore._store`` and ``MemoryStore._store_dict``: what a store object leads to; two that lead to
+  the same are one store, and neither class says so.
 * ``AsyncArray.codec_pipeline``, ``zarr.core.codec_pipeline.FusedCodecPipeline`` (3.4),
   ``zarr.core.array_spec.ArraySpec``, ``ArrayConfig``: the pipeline is otherwise taken from the
   configuration of the whole process, which belongs to the user.
@@ -37,7 +39,7 @@ from zarr.core.buffer import Buffer, default_buffer_prototype
 from zarr.core.metadata.v3 import ArrayV3Metadata
 from zarr.core.sync import sync
 from zarr.errors import UnstableSpecificationWarning
-from zarr.storage import LocalStore, MemoryStore, StorePath
+from zarr.storage import LocalStore, MemoryStore, StorePath, WrapperStore
 
 from hdmf_zarr.codecs.contiguous import in_c_order
 from hdmf_zarr.codecs.variable import encode_one
@@ -76,6 +78,23 @@ def ensure_open(store: Store) -> None:
     """Open a store object that its user has made and not opened."""
     if not store._is_open:
         run(store._ensure_open())
+
+
+def wrapped_store(store: Store) -> Store | None:
+    """Return the store that a wrapper hands everything on to; None of a store that is no wrapper."""
+    return store._store if isinstance(store, WrapperStore) else None
+
+
+def innermost_store(store: Store) -> Store:
+    """Return the store that all wrappers around it lead to."""
+    while (inner := wrapped_store(store)) is not None:
+        store = inner
+    return store
+
+
+def mapping_of(store: MemoryStore) -> object:
+    """Return the mapping in which a store in memory has its objects."""
+    return store._store_dict
 
 
 def to_buffer(value: bytes) -> Buffer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,12 @@ REMOTE_SCHEMES = frozenset(
     {"http", "https", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "hf"}
 )
 """Schemes of URLs to which a link from a remote store may lead: never to this machine's disk."""
+
+SAME_SCHEMES = {"s3a": "s3", "gcs": "gs"}
+"""Second names of schemes, and the first ones."""
+
+_FILE_URL = re.compile(r"file:(//(localhost(?=/))?(?=/[A-Za-z]:)/|//(localhost(?=/))?|(?=/))", re.I)
+"""What comes before the path in the URL of a local file; also the slash before a drive of Windows."""
 
 SUPPORTED_ZARR_STORES = (LocalStore, FsspecStore, MemoryStore, ZipStore, Store)
 
@@ -44,6 +51,8 @@ class Location:
         The store object that the user gave.
     storage_options : dict or None
         Options for fsspec.
+    given : str or None
+        The URL as the user gave it.
     """
 
     uri: str
@@ -51,9 +60,15 @@ class Location:
     is_linkable: bool = True
     store: Store | None = field(default=None, compare=False)
     storage_options: dict[str, Any] | None = field(default=None, compare=False)
+    given: str | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return self.uri
+
+    @property
+    def spelling(self) -> str:
+        """How the user spells it, for messages."""
+        return self.given or self.uri
 
 
 def locate(
@@ -85,18 +100,34 @@ def locate(
             f"path must be a str, a Path or a zarr store, found {type(path).__name__}"
         )
     if is_url(path):
-        return Location(path.rstrip("/"), is_local=False, storage_options=storage_options)
+        return Location(
+            _normalized_url(path), is_local=False, storage_options=storage_options, given=path
+        )
     if storage_options:
         raise OptionError(
             f"storage_options are for URLs; {path!r} is a path of this machine: leave them out"
         )
-    return Location(normalized_path(path.removeprefix("file://")), is_local=True)
+    return Location(normalized_path(_without_file_scheme(path)), is_local=True)
+
+
+def _normalized_url(url: str) -> str:
+    """Return the one spelling of a URL of which fsspec knows several."""
+    scheme, separator, path = url.rstrip("/").partition("://")
+    if scheme == "memory":
+        path = path.lstrip("/")
+    return f"{SAME_SCHEMES.get(scheme, scheme)}{separator}{path}"
+
+
+def _without_file_scheme(path: str) -> str:
+    """Return the path of a ``file:`` URL, in any of its forms; other paths as they are."""
+    match = _FILE_URL.match(path)
+    return path if match is None else path[match.end() :]
 
 
 def is_url(path: str) -> bool:
     """Whether a path is a URL that fsspec opens (``s3://``, ``https://``, ``memory://``)."""
     scheme, separator, _ = path.partition("://")
-    return bool(separator) and scheme != "file" and len(scheme) > 1
+    return bool(separator) and scheme.lower() != "file" and len(scheme) > 1
 
 
 def options_of_each(
@@ -121,7 +152,7 @@ def _locate_store(store: Store) -> Location:
     if isinstance(store, LocalStore):
         return Location(normalized_path(store.root), is_local=True, store=store)
     if isinstance(store, FsspecStore):
-        url = store.fs.unstrip_protocol(store.path).rstrip("/")
+        url = _normalized_url(store.fs.unstrip_protocol(store.path))
         return Location(url, is_local=False, is_linkable=not url.startswith("memory:"), store=store)
     return Location(
         f"{OBJECT_PREFIX}{store!s}#{id(store)}", is_local=False, is_linkable=False, store=store
@@ -181,7 +212,7 @@ def resolve_source(source: str, base: Location) -> Location:
         return base
     if is_url(source):
         return _resolve_url(source, base)
-    source = source.removeprefix("file://").replace("\\", "/")
+    source = _without_file_scheme(source).replace("\\", "/")
     if base.is_local:
         return Location(normalized_path(os.path.join(base.uri, source)), is_local=True)
     if not base.is_linkable:
@@ -198,6 +229,7 @@ def resolve_source(source: str, base: Location) -> Location:
 
 
 def _resolve_url(url: str, base: Location) -> Location:
+    url = _normalized_url(url)
     target, own = urlsplit(url), urlsplit(base.uri)
     is_known = target.scheme in REMOTE_SCHEMES or target.scheme == own.scheme == "memory"
     # fsspec has names for this machine's disk (local://, simplecache::file://, reference://).
@@ -211,7 +243,7 @@ def _resolve_url(url: str, base: Location) -> Location:
         target.netloc == own.netloc or not target.scheme.startswith("http")
     )
     options = base.storage_options if is_same_service else None
-    return Location(url.rstrip("/"), is_local=False, storage_options=options)
+    return Location(url, is_local=False, storage_options=options)
 
 
 def _join(url: str, relative: str) -> str:

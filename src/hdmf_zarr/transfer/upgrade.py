@@ -52,6 +52,7 @@ from hdmf_zarr.stores import (
 from hdmf_zarr.stores.array import HDMFZarrArray, array_of_node
 from hdmf_zarr.stores.element_types import element_type_of_array
 from hdmf_zarr.stores.format2 import BROKEN, CONSOLIDATED, NATIVE, NODE_DOCUMENTS
+from hdmf_zarr.stores.identity import refuse_overlap
 from hdmf_zarr.stores.lock import WriterLock
 from hdmf_zarr.stores.presence import count_chunks, count_keys, grid_of, stored_chunks, with_count
 from hdmf_zarr.stores.system import collection_paused
@@ -147,10 +148,7 @@ def upgrade(
     hierarchy.check_untouched()
     hierarchy.refuse_lost_documents()
     target = locate(destination, *of_destination)
-    if target == location:
-        raise OptionError(
-            f"{location.uri} is both source and destination; leave DST out to upgrade it"
-        )
+    refuse_overlap(location, target, advice="leave DST out to upgrade it in place")
     if store_exists(target) and not overwrite:
         raise StoreExistsError(f"{target.uri} exists; it is replaced only with overwrite=True")
     check_replaceable(target, force=overwrite)

@@ -15,6 +15,7 @@ from hdmf_zarr.convention.unified import ATTRIBUTE_TYPES
 from hdmf_zarr.errors import OptionError
 from hdmf_zarr.stores import Location, locate, relative_source
 from hdmf_zarr.stores.array import HDMFZarrArray
+from hdmf_zarr.stores.identity import refuse_overlap
 from hdmf_zarr.stores.location import can_link
 from hdmf_zarr.write.addresses import Addresses
 from hdmf_zarr.write.attributes import AttributeEncoder
@@ -38,6 +39,7 @@ class ArrayLinks:
         self.context = context
         self.addresses = addresses
         self.attributes = attributes
+        self._apart: set[Location] = set()
 
     def link_of(
         self, builder: DatasetBuilder, data: Any, path: str, *, link_data: bool | None
@@ -76,6 +78,7 @@ class ArrayLinks:
             return None
         name = path.rpartition("/")[2]
         is_export = self.context.export_source is not None
+        self._check_apart(location)
         if location == self.context.destination:
             if self._is_there(data):
                 return Link(name=name, path="/" + array_path)
@@ -118,6 +121,15 @@ class ArrayLinks:
                 f"{self.context.destination.uri} would be emptied before its own data are read: write to "
                 "another place"
             )
+
+    def _check_apart(self, location: Location) -> None:
+        """Raise if a store that is read would be emptied to make room for the new one, by any name of it."""
+        destination = self.context.destination
+        is_emptied = self.context.existing is None and not destination.is_local
+        if not is_emptied or location in (destination, self.context.export_source, *self._apart):
+            return
+        refuse_overlap(location, destination)
+        self._apart.add(location)
 
     def _says_the_same(self, builder: DatasetBuilder, array: zarr.Array[Any]) -> bool:
         """Whether a link to an array loses nothing of the builder: its type and its attributes.

@@ -62,6 +62,36 @@ def test_every_spelling_of_a_local_path_is_one_location(
         assert str(location) == os.path.realpath(store)
 
 
+@no_windows
+@pytest.mark.parametrize(
+    "spelled", ["file:///a/b", "file://localhost/a/b", "FILE:///a/b/", "file:/a/b", "file:///a/./b"]
+)
+def test_every_url_of_a_local_path_is_the_path(spelled: str) -> None:
+    assert locate(spelled) == locate("/a/b")
+
+
+def test_a_folder_that_is_named_like_a_scheme_is_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert locate("file:a").uri == normalized_path(tmp_path / "file:a")
+
+
+@pytest.mark.parametrize(
+    ("spelled", "plain"),
+    [
+        ("s3a://b/a.zarr/", "s3://b/a.zarr"),
+        ("gcs://b/a.zarr", "gs://b/a.zarr"),
+        ("memory:///a.zarr", "memory://a.zarr"),
+    ],
+)
+def test_two_names_of_a_scheme_are_one_location(spelled: str, plain: str) -> None:
+    location = locate(spelled)
+    assert location == locate(plain)
+    assert location.uri == plain
+    assert location.spelling == spelled
+
+
 def test_a_path_that_does_not_exist_has_a_location() -> None:
     assert locate("/no/such/../store.zarr").uri == normalized_path("/no/store.zarr")
 

@@ -1,0 +1,184 @@
+"""Whether two places are one store, or one lies inside of the other: by proof, else by evidence.
+
+Two folders are proved to be one by device and inode, two stores in memory by the mapping behind them, two
+places in a bucket by service, bucket and prefix (`stores.proofs`). Where that proves nothing, what is
+there is compared (`stores.evidence`). Nothing is written to find out.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Hashable, Sequence
+from enum import Enum
+
+from zarr.storage import ZipStore
+
+from hdmf_zarr.errors import HDMFZarrError, OptionError
+from hdmf_zarr.stores import compat
+from hdmf_zarr.stores.bytestore import ByteStore, open_bytestore
+from hdmf_zarr.stores.evidence import ROOT_DOCUMENTS, Root, root_at
+from hdmf_zarr.stores.location import Location
+from hdmf_zarr.stores.proofs import MEMORY, Place, place_of
+
+logger = logging.getLogger(__name__)
+
+MOST_LEVELS = 8
+"""Folders above a store which may be the destination, under a name that says nothing of it."""
+
+
+class Relation(Enum):
+    """How one place lies to another."""
+
+    APART = "apart"
+    SAME = "same"
+    INSIDE = "inside"
+    AROUND = "around"
+
+
+def refuse_overlap(
+    source: Location,
+    destination: Location,
+    *,
+    is_built_beside: bool = False,
+    advice: str = "write to another place",
+) -> None:
+    """Raise if a place to be written is the store that is read meanwhile, holds it or lies in it.
+
+    Parameters
+    ----------
+    source, destination : Location
+    is_built_beside : bool
+        Whether a new folder is built beside its place: it can replace the source where both give it as one
+        path, and whether it may lie inside of a store is looked at where it is made.
+    advice : str
+        What to do where both are one store.
+
+    Raises
+    ------
+    OptionError
+        Before anything is written.
+    """
+    is_folder = is_built_beside and destination.is_local
+    if is_folder and source == destination:
+        return
+    relation = relation_of(source, destination)
+    if relation is not Relation.APART and not (is_folder and relation is Relation.AROUND):
+        raise OptionError(
+            _REFUSALS[relation].format(
+                source=source.spelling, destination=destination.spelling, advice=advice
+            )
+        )
+
+
+_REFUSALS = {
+    Relation.SAME: "{destination} is both source and destination: what is read is {source}, the same "
+    "store, which would be replaced meanwhile; {advice}",
+    Relation.INSIDE: "{source} lies inside of {destination}, which would be replaced while it is read; "
+    "choose another destination",
+    Relation.AROUND: "{destination} lies inside of {source}, which is read meanwhile; choose another "
+    "destination",
+}
+
+
+def relation_of(first: Location, second: Location) -> Relation:
+    """Return how a store lies to a place at which nothing need be.
+
+    Parameters
+    ----------
+    first, second : Location
+    """
+    if first.store is not None and first.store is second.store:
+        return Relation.SAME
+    one, other = place_of(first), place_of(second)
+    if one is None or other is None:
+        return _by_evidence(first, second, None)
+    if one.kind != other.kind:
+        is_proved = MEMORY in (one.kind, other.kind)  # of this process, and the other one is not
+        return Relation.APART if is_proved else _by_evidence(first, second, None)
+    relation = _compared(one.keys, other.keys)
+    if relation is Relation.APART or _is_proof(one, other):
+        return relation
+    return _by_evidence(first, second, relation)
+
+
+def _is_proof(one: Place, other: Place) -> bool:
+    """Whether the keys of two places are names of the same things."""
+    return one.service == other.service and not (one.is_view or other.is_view)
+
+
+def _compared(first: Sequence[Hashable], second: Sequence[Hashable]) -> Relation:
+    if first[-1] == second[-1]:
+        return Relation.SAME
+    if second[-1] in first:
+        return Relation.INSIDE
+    return Relation.AROUND if first[-1] in second else Relation.APART
+
+
+# -- evidence --------------------------------------------------------------------------------------
+
+
+def _by_evidence(first: Location, second: Location, expected: Relation | None) -> Relation:
+    """Return how a store lies to a place by what both hold.
+
+    Parameters
+    ----------
+    first, second : Location
+    expected : Relation or None
+        How they lie to each other if their names are names of the same things.
+    """
+    if _is_zip(first) or _is_zip(second):
+        return Relation.APART  # its objects are nowhere else
+    root = _root_of(first)
+    if root is None:  # an HDF5 file: nothing tells it from what has its name
+        return expected or Relation.APART
+    destination = open_bytestore(second, read_only=True)
+    if root.is_same(root_at(destination)):
+        return Relation.SAME
+    if any(root.is_same(root_at(destination, path)) for path in _paths(first, root, destination)):
+        return Relation.INSIDE
+    is_named_so = expected is Relation.AROUND and not _is_view(first, second)
+    return Relation.AROUND if is_named_so else Relation.APART
+
+
+def _root_of(location: Location) -> Root | None:
+    """Return the root documents of a store; None of what those who read it do not read as Zarr."""
+    try:
+        return root_at(open_bytestore(location, read_only=True))
+    except (HDMFZarrError, OSError) as error:
+        logger.debug("%s has no root document that can be read: %s", location.uri, error)
+        return None
+
+
+def _is_zip(location: Location) -> bool:
+    store = location.store
+    if store is None:
+        return location.uri.endswith(".zip") and os.path.isfile(location.uri)
+    return isinstance(compat.innermost_store(store), ZipStore)
+
+
+def _is_view(*locations: Location) -> bool:
+    return any(place is not None and place.is_view for place in map(place_of, locations))
+
+
+def _paths(location: Location, root: Root, destination: ByteStore) -> list[str]:
+    """Return where in a destination a store may lie: by the ends of its own path, and where it says so.
+
+    Parameters
+    ----------
+    location : Location
+        Of the store.
+    root : Root
+    destination : ByteStore
+    """
+    name = next(name for name in ROOT_DOCUMENTS if name in root.documents)
+    paths = []
+    if location.is_linkable:
+        parts = [part for part in location.uri.rpartition("://")[2].split("/") if part]
+        paths = ["/".join(parts[-count:]) for count in range(1, min(len(parts), MOST_LEVELS) + 1)]
+    if _is_view(location, destination.location):
+        keys = destination.metadata_keys(frozenset({name}))
+        paths += [key.removesuffix(name).strip("/") for key in keys]
+    wanted = root.documents[name]
+    found = destination.get_many(f"{path}/{name}" for path in paths if path)
+    return [key.removesuffix(f"/{name}") for key, value in found.items() if value == wanted]
