@@ -331,6 +331,8 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
                     )
                 hierarchy.end()
         finally:
+            for hierarchy in self._open_hierarchies():
+                hierarchy.open_append.abandon()  # where something has failed
             self._hierarchy = None
             self._release_locks()
 

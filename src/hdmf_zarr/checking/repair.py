@@ -25,9 +25,9 @@ from hdmf_zarr.stores import (
     format2,
     open_bytestore,
 )
-from hdmf_zarr.stores.journal import recover
 from hdmf_zarr.stores.lock import WriterLock, lock_path, remove_beside
 from hdmf_zarr.stores.lock import leftovers_beside as beside
+from hdmf_zarr.stores.writers import recover_for_writing
 
 QUIET_SECONDS = 600
 """A leftover that was changed later than this may be that of a write that goes on: it is kept."""
@@ -95,7 +95,7 @@ def repair(examined: Examined, report: Report) -> tuple[list[str], list[Finding]
     bytestore = writable(examined.bytestore.location)
     done: list[str] = []
     kept: list[Finding] = []
-    if (recovery := recover(bytestore)) is not None:
+    if (recovery := recover_for_writing(bytestore)) is not None:
         done.append(
             f"undid an append that was stopped: removed {len(recovery.removed)} objects, put "
             f"{len(recovery.restored)} documents back"

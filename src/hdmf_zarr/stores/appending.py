@@ -6,8 +6,9 @@ import time
 from collections.abc import Iterable, Mapping
 
 from hdmf_zarr.convention import JSON
-from hdmf_zarr.stores.bytestore import ByteStore
+from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore
 from hdmf_zarr.stores.journal import JOURNAL, documents_before, encode_journal, recover
+from hdmf_zarr.stores.writers import FolderClaim
 
 SECONDS_UNTIL_OTHERS_ARE_WRITTEN = 0.02
 """What comes later is a leftover, which the next write removes."""
@@ -32,6 +33,7 @@ class OpenAppend:
         self.bytestore = bytestore
         self.is_enough = self.has_failed = self._has_journal = False
         self._kept: dict[str, bytes | None] = {}
+        self._claim = FolderClaim(bytestore) if isinstance(bytestore, LocalByteStore) else None
 
     def begin(self, *, is_consolidated_true: bool) -> None:
         """Say, in a journal in the store, that changes follow; nothing where they have begun.
@@ -40,13 +42,46 @@ class OpenAppend:
         ----------
         is_consolidated_true : bool
             The consolidated metadata are the store as it was. Elsewhere the journal has it.
+
+        Raises
+        ------
+        LockedError
+            If another writer has begun, or has committed something since the store was opened.
         """
         if self._has_journal:
             return
-        self._has_journal = True
+        before = None if is_consolidated_true else documents_before(self.bytestore)
+        self.begin_with(encode_journal(before))
         self.is_enough = not is_consolidated_true
-        before = documents_before(self.bytestore) if self.is_enough else None
-        self.bytestore.set(JOURNAL, encode_journal(before))
+
+    def begin_with(self, journal: bytes) -> None:
+        """Put a journal into the store, see `begin`."""
+        if self._claim is None:
+            self.bytestore.set(JOURNAL, journal)
+        else:
+            self._claim.take(journal)
+        self._has_journal = True
+
+    def _rewrite(self, journal: bytes) -> None:
+        if self._claim is None:
+            self.bytestore.set(JOURNAL, journal)
+        else:
+            self._claim.write(journal)
+
+    def note_root(self) -> None:
+        """Note that the root's documents, as they are now, are those of this writer."""
+        if self._claim is not None:
+            self._claim.note_root()
+
+    def check_own(self, *, with_root: bool = False) -> None:
+        """Raise `LockedError` if another writer has taken over, see `FolderClaim.check`."""
+        if self._claim is not None and self._has_journal:
+            self._claim.check(with_root=with_root)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether another writer has taken over: nothing in the store is this one's any more."""
+        return self._claim is not None and self._claim.is_lost
 
     def rewrite_journal(
         self,
@@ -55,7 +90,7 @@ class OpenAppend:
         commit: JSON,
     ) -> None:
         """Let the journal say also which chunks are going to be replaced, see `encode_journal`."""
-        self.bytestore.set(JOURNAL, encode_journal(before, replaced, commit))
+        self._rewrite(encode_journal(before, replaced, commit))
         self.is_enough = True
 
     def attempt(self) -> _Attempt:
@@ -65,7 +100,7 @@ class OpenAppend:
     def settle(self) -> None:
         """Let the journal say that the changes are not undone any more; what is obsolete can go."""
         if self.is_enough:
-            self.bytestore.set(JOURNAL, encode_journal(None))
+            self._rewrite(encode_journal(None))
             self.is_enough = False
 
     def forget_documents(self) -> None:
@@ -74,13 +109,22 @@ class OpenAppend:
 
     def end(self) -> None:
         """Remove the journal: what is in the store is what is to be seen."""
-        if self._has_journal:
-            if self.has_failed:
-                # Of chunks that are written at the same time one fails, and the others may still come.
-                time.sleep(SECONDS_UNTIL_OTHERS_ARE_WRITTEN)
-                recover(self.bytestore)
+        if not self._has_journal:
+            return
+        if self.has_failed and not self.is_lost:
+            # Of chunks that are written at the same time one fails, and the others may still come.
+            time.sleep(SECONDS_UNTIL_OTHERS_ARE_WRITTEN)
+            recover(self.bytestore)
+        if self._claim is None:
             self.bytestore.delete(JOURNAL)
-            self._has_journal = self.has_failed = False
+        else:
+            self._claim.release()
+        self._has_journal = self.has_failed = False
+
+    def abandon(self) -> None:
+        """Leave the journal, where it is there still, to the next writer."""
+        if self._claim is not None:
+            self._claim.forget()
 
     def keep(self, keys: Iterable[str]) -> None:
         """Read the documents that the commit changes, for `put_documents_back`."""
@@ -95,6 +139,8 @@ class OpenAppend:
                 self.bytestore.delete(key)
             else:
                 self.bytestore.set(key, encoded)
+        if self._kept:
+            self.note_root()
         self._kept = {}
 
 

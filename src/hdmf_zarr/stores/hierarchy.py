@@ -41,7 +41,7 @@ from hdmf_zarr.stores.documents import (
     public_document,
 )
 from hdmf_zarr.stores.following import LinkTable
-from hdmf_zarr.stores.journal import JOURNAL, recover
+from hdmf_zarr.stores.journal import JOURNAL
 from hdmf_zarr.stores.loading import (
     Loaded,
     load_documents,
@@ -62,6 +62,7 @@ from hdmf_zarr.stores.rewriting import Rewrites
 from hdmf_zarr.stores.spellings import locate_spelled, names_of_before
 from hdmf_zarr.stores.stamps import HeldFolder, Stamp, hold_folder, is_newer, stamp_of
 from hdmf_zarr.stores.system import make_durable
+from hdmf_zarr.stores.writers import recover_for_writing
 
 logger = logging.getLogger(__name__)
 
@@ -156,8 +157,11 @@ class Hierarchy:
         ------
         StoreNotFoundError, NotAStoreError, MetadataError, UnsupportedFormatError
         """
-        recover(bytestore)
+        recover_for_writing(bytestore)
+        opened = OpenAppend(bytestore)
+        opened.note_root()
         hierarchy = cls.load(bytestore, consolidated=False)
+        hierarchy.open_append = opened
         hierarchy.refuse_lost_documents()
         hierarchy.is_live = True
         return hierarchy
@@ -641,6 +645,9 @@ class Hierarchy:
         """
         if self._is_committed:
             return
+        if self.open_append.is_lost:
+            self.documents, self.is_changed = dict(before), False
+            return
         self.open_append.has_failed = True  # there may be chunks of nodes that have no document yet
         self._is_restored = False
         self._rewrites.put_back()
@@ -670,6 +677,8 @@ class Hierarchy:
         ------
         LostWriteError
             If the store does not have what was written, or what a failed write has left was not removed.
+        LockedError
+            If another writer has committed something meanwhile, or has taken this one for dead.
         """
         if not self._is_restored:
             raise LostWriteError(
@@ -679,6 +688,7 @@ class Hierarchy:
             )
         if self.is_live:
             self.begin()
+            self.open_append.check_own(with_root=True)
         self._count_chunks()
         self._rewrites.name_chunks(consolidate=consolidate, durable=durable)
         if self.open_append.is_enough:
@@ -691,6 +701,7 @@ class Hierarchy:
             # What is obsolete then goes, and who writes next goes by the nodes' own documents.
             self._rewrites.check()
             self._settle_documents(sorted(self._changed_paths & set(self.documents)))
+            self.open_append.check_own()
         self._write_root(consolidate=consolidate)
         self._is_committed = self._rewrites.has_named or not self.open_append.is_enough
         if durable and isinstance(self.bytestore, LocalByteStore):
@@ -758,6 +769,7 @@ class Hierarchy:
             self._check_objects({format2.CONSOLIDATED: None})
 
     def _note_commit(self, *, consolidate: bool) -> None:
+        self.open_append.note_root()
         self.settle()
         self._is_committed = True
         self.open_append.forget_documents()

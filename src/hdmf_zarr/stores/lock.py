@@ -10,6 +10,9 @@ Of a store ``a.zarr`` these are hidden files and folders in the same folder:
 They lie beside the store and not in it: a store that is copied takes no lock with it. Over NFS the
 lock holds between machines where its server has locks; where the file system has none, a writer goes on
 without one and says so in the log.
+
+The folder of the store itself is locked, too, where its file system can do that: it is the same one for
+every path that leads to it, and when the file of the lock was removed.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ import socket
 import time
 import uuid
 import weakref
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -104,11 +108,13 @@ class WriterLock:
 
     def __init__(self, path: Path, descriptor: int | None) -> None:
         self.path = path
-        self._release: weakref.finalize[..., WriterLock] | None = None
-        if descriptor is not None:
-            # Also when nobody has the writer any more, which HDMF does not close then.
-            self._release = weakref.finalize(self, _give_up, descriptor, path, os.getpid())
-            _HELD.add(self)
+        self._folders: dict[tuple[int, int], int] = {}
+        # Also when nobody has the writer any more, which HDMF does not close then.
+        self._release = weakref.finalize(
+            self, _give_up, descriptor, path, os.getpid(), self._folders
+        )
+        self._has_file = descriptor is not None
+        _HELD.add(self)
 
     @classmethod
     def acquire(cls, store: Path) -> WriterLock:
@@ -123,6 +129,16 @@ class WriterLock:
         LockedError
             If another process, or this one, is writing to the store.
         """
+        lock = cls._acquire_file(store)
+        try:
+            lock.hold(store)
+        except BaseException:
+            lock.release()
+            raise
+        return lock
+
+    @classmethod
+    def _acquire_file(cls, store: Path) -> Self:
         path = lock_path(store)
         for attempt in range(TRIES):
             descriptor = _open(path)
@@ -148,16 +164,44 @@ class WriterLock:
             os.close(descriptor)  # the file of a writer that has just removed it
         raise LockedError(_message(store, {}))
 
+    def hold(self, folder: Path) -> None:
+        """Lock a folder itself, too, whatever path leads to it; nothing where there is none.
+
+        Raises
+        ------
+        LockedError
+            If another writer has it.
+        """
+        for attempt in range(TRIES):
+            if self._has(folder):
+                return
+            try:
+                descriptor = _lock_folder(folder)
+            except OSError:
+                gc.collect()  # a writer that nobody has any more gives up its lock then
+                if attempt == TRIES - 1:
+                    raise LockedError(_message(folder, _holder_of(folder))) from None
+                time.sleep(PAUSE_SECONDS)
+                continue
+            if descriptor is not None:
+                self._folders[_number(os.fstat(descriptor))] = descriptor
+            return
+
+    def _has(self, folder: Path) -> bool:
+        try:
+            return _number(os.stat(folder)) in self._folders
+        except OSError:
+            return False
+
     @property
     def is_held(self) -> bool:
         """Whether nobody else can write to the store."""
-        return self._release is not None and self._release.alive
+        return self._has_file and self._release.alive
 
     def release(self) -> None:
         """Let others write; in a child of the process that has the lock, only forget it."""
-        if self._release is not None:
-            _HELD.discard(self)
-            self._release()
+        _HELD.discard(self)
+        self._release()
 
     def __enter__(self) -> Self:
         return self
@@ -171,18 +215,64 @@ class WriterLock:
         self.release()
 
 
-def _give_up(descriptor: int, path: Path, owner: int) -> None:
-    if os.getpid() == owner:
+def _give_up(
+    descriptor: int | None, path: Path, owner: int, folders: dict[tuple[int, int], int]
+) -> None:
+    while folders:
+        os.close(folders.popitem()[1])  # unlocked when no process has it open any more
+    if descriptor is None:
+        return
+    if os.getpid() == owner and os.name != "nt" and _is_at(descriptor, path):
         # Removed while it is locked, so that nobody locks a file without a name; see `_is_at`.
-        with contextlib.suppress(OSError):
-            if os.name != "nt":  # which removes none that is open
-                path.unlink()
+        with contextlib.suppress(OSError):  # Windows removes none that is open
+            path.unlink()
+    if os.getpid() == owner:
         with contextlib.suppress(OSError):
             _unlock(descriptor)
     os.close(descriptor)
     if os.name == "nt":
         with contextlib.suppress(OSError):
             path.unlink()
+
+
+def _lock_folder(folder: Path) -> int | None:
+    """Return a folder, open and locked; None where there is none, or the file system locks none.
+
+    Raises
+    ------
+    OSError
+        If another writer has it.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
+    try:
+        descriptor = os.open(folder, flags)
+    except OSError:
+        return None  # a file, or Windows
+    try:
+        _lock(descriptor)
+    except OSError as error:
+        os.close(descriptor)
+        if error.errno in _REFUSED:
+            raise
+        logger.debug("%s itself cannot be locked: %s", folder, error)
+        return None
+    return descriptor
+
+
+def _number(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
+
+
+def holds_folder(folder: Path) -> bool:
+    """Whether this process has locked a folder itself: no other writer is at work there."""
+    return any(lock._has(folder) for lock in list(_HELD))
+
+
+def _holder_of(folder: Path) -> dict[str, Any]:
+    """Return who has locked a folder, as far as that is known: the lock's file may be anywhere."""
+    if holds_folder(folder):
+        return {"process": os.getpid(), "machine": socket.gethostname()}
+    return {}
 
 
 def writer_of(store: Path) -> str | None:
@@ -193,16 +283,26 @@ def writer_of(store: Path) -> str | None:
     try:
         descriptor = os.open(lock_path(store), os.O_RDWR)
     except OSError:
-        return None
+        return _writer_of_folder(store)
     try:
         _lock(descriptor)
     except OSError as error:
-        return _in_words(_read_owner(descriptor)) if error.errno in _REFUSED else None
+        return in_words(_read_owner(descriptor)) if error.errno in _REFUSED else None
     else:
         _unlock(descriptor)
-        return None
+        return _writer_of_folder(store)
     finally:
         os.close(descriptor)
+
+
+def _writer_of_folder(store: Path) -> str | None:
+    try:
+        descriptor = _lock_folder(store)
+    except OSError:
+        return in_words(_holder_of(store))
+    if descriptor is not None:
+        os.close(descriptor)
+    return None
 
 
 def check_not_locked(store: Path) -> None:
@@ -220,10 +320,11 @@ _ADVICE = "close it there first (reading is possible at any time)"
 
 
 def _message(store: Path, holder: dict[str, Any]) -> str:
-    return f"{store} is being written to by {_in_words(holder)}; {_ADVICE}"
+    return f"{store} is being written to by {in_words(holder)}; {_ADVICE}"
 
 
-def _in_words(holder: dict[str, Any]) -> str:
+def in_words(holder: Mapping[str, Any]) -> str:
+    """Return who holds a lock, or has written a journal, in words."""
     process, machine = holder.get("process"), holder.get("machine")
     if not isinstance(process, int):
         return "another process"

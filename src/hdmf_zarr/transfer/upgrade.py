@@ -205,9 +205,11 @@ def _upgrade_locked(hierarchy: Hierarchy) -> Upgraded:
     try:
         upgrader.run()
         _check_kept(new, upgrader.report.rewritten)
+        hierarchy.open_append.check_own(with_root=True)
         new.commit(consolidate=True)
     except BaseException:
-        _remove_new(hierarchy)
+        if not hierarchy.open_append.is_lost:
+            _remove_new(hierarchy)
         hierarchy.end()
         raise
     hierarchy.settle()

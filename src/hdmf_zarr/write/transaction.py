@@ -93,6 +93,9 @@ class NewStore:
             target = Path(self.location.uri)
             if durable:
                 make_durable(self._bytestore.root)
+            if self.lock is not None:
+                self.lock.hold(target)  # another one may be there by now, and be written to
+                self.lock.hold(self._bytestore.root)
             put_in_place(self._bytestore.root, target)
             if durable:
                 sync_folder(target.parent)

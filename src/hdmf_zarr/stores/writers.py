@@ -1,0 +1,204 @@
+"""Who is writing to a local store: named in its journal, and compared before anything is committed.
+
+A lock lies beside a store, and two paths may lead to one store (a folder that is mounted twice), or the
+lock's file may have been removed. The folder itself is locked, too, where its file system can do that. Where
+it cannot, the journal tells: it names its writer, only one can put it there, and a writer that does not
+find its own any more, or another root document than the one that it knows, commits nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import uuid
+import weakref
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from hdmf_zarr.errors import LockedError
+from hdmf_zarr.stores import format2
+from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore
+from hdmf_zarr.stores.journal import JOURNAL, Recovery, recover
+from hdmf_zarr.stores.lock import holds_folder, in_words
+from hdmf_zarr.stores.names import DOCUMENT
+
+WRITER = "writer"
+"""Key of a journal below which its writer stands."""
+
+_living: weakref.WeakValueDictionary[str, FolderClaim] = weakref.WeakValueDictionary()
+"""Journals of this process, by the tokens of their writers."""
+
+RootState = tuple[tuple[str, int, int], ...]
+
+
+class FolderClaim:
+    """The journal of a folder, by which this writer and no other one appends to it.
+
+    Parameters
+    ----------
+    bytestore : LocalByteStore
+
+    Attributes
+    ----------
+    is_lost : bool
+        Whether another writer was found to have taken over: nothing there is this one's any more.
+    """
+
+    def __init__(self, bytestore: LocalByteStore) -> None:
+        self._bytestore = bytestore
+        self._token = uuid.uuid4().hex
+        self._root: RootState | None = None
+        self.is_lost = False
+
+    def note_root(self) -> None:
+        """Note that the root's documents, as they are now, are known or were written by this writer."""
+        self._root = _root_state(self._bytestore)
+
+    def take(self, content: bytes) -> None:
+        """Put the journal where there is none.
+
+        Raises
+        ------
+        LockedError
+            If another writer has put one there, or has committed something since the store was opened.
+        """
+        if self.is_lost or not self._is_root_known():
+            self._refuse({})
+        if not _put_new(self._bytestore, self._signed(content)):
+            self._refuse(writer_in(self._bytestore.get(JOURNAL)))
+        _living[self._token] = self
+
+    def write(self, content: bytes) -> None:
+        """Replace the content of the journal."""
+        self.check(with_root=False)
+        self._bytestore.set(JOURNAL, self._signed(content))
+
+    def check(self, *, with_root: bool) -> None:
+        """Raise `LockedError` if the journal is not this writer's any more, or others have committed.
+
+        Parameters
+        ----------
+        with_root : bool
+            Compare the root's documents, too, which this writer has not changed yet.
+        """
+        found = self._bytestore.get(JOURNAL)
+        is_own = found is not None and self._token.encode() in found
+        if is_own and (not with_root or self._is_root_known()):
+            return
+        self.is_lost = True
+        self.forget()
+        self._refuse({} if is_own else writer_in(found))
+
+    def _is_root_known(self) -> bool:
+        return self._root is None or _root_state(self._bytestore) == self._root
+
+    def _refuse(self, writer: Mapping[str, Any]) -> NoReturn:
+        raise LockedError(
+            f"{self._bytestore.location.uri} was written to by {in_words(writer)} since it was opened, by "
+            "another path or while the file of the lock was missing; nothing of this writer is committed: "
+            "open the store again, and append again what is missing"
+        )
+
+    def release(self) -> None:
+        """Remove the journal, unless it is another writer's."""
+        if not self.is_lost:
+            self._bytestore.delete(JOURNAL)
+        self.forget()
+
+    def forget(self) -> None:
+        """Let the journal be that of a dead writer, which the next one undoes."""
+        _living.pop(self._token, None)
+
+    def _signed(self, content: bytes) -> bytes:
+        process = os.getpid()
+        writer = {
+            "token": self._token,
+            "host": socket.gethostname(),
+            "pid": process,
+            "start": _start_of(process),
+        }
+        return json.dumps({**json.loads(content), WRITER: writer}).encode("utf-8")
+
+
+def recover_for_writing(bytestore: ByteStore) -> Recovery | None:
+    """Undo what a dead writer has left, see `journal.recover`; the journal of a living one is respected.
+
+    Raises
+    ------
+    LockedError
+        If the writer may live.
+    """
+    if isinstance(bytestore, LocalByteStore) and not holds_folder(bytestore.root):
+        writer = writer_in(bytestore.get(JOURNAL))
+        if _may_live(writer):
+            raise LockedError(
+                f"{bytestore.location.uri} is being written to by {in_words(writer)}; close it there first "
+                "(reading is possible at any time)"
+            )
+    return recover(bytestore)
+
+
+def writer_in(journal: bytes | None) -> dict[str, Any]:
+    """Return who has written a journal, as `lock.in_words` takes it; nothing where it does not say so."""
+    try:
+        writer = json.loads(journal or b"{}").get(WRITER)
+    except (ValueError, AttributeError):
+        return {}
+    if not isinstance(writer, dict):
+        return {}
+    return {**writer, "process": writer.get("pid"), "machine": writer.get("host")}
+
+
+def _may_live(writer: Mapping[str, Any]) -> bool:
+    """Whether a writer of this machine is at work still; what others have left is a dead one's."""
+    process = writer.get("pid")
+    if not isinstance(process, int) or writer.get("host") != socket.gethostname():
+        return False
+    if process == os.getpid():
+        return writer.get("token") in _living
+    start = _start_of(process)
+    return start is not None and start == writer.get("start")
+
+
+def _start_of(process: int) -> str | None:
+    """Return when a process has started, which tells it from a later one of its number; None if unknown."""
+    try:
+        found = Path(f"/proc/{process}/stat").read_text("utf-8").rpartition(")")[2].split()
+    except (OSError, ValueError):
+        return None
+    return found[19] if len(found) > 19 and found[0] != "Z" else None
+
+
+def _root_state(bytestore: LocalByteStore) -> RootState:
+    """Return what tells whether the root's documents were written since, without their inodes.
+
+    Some network file systems have another inode each time that they are asked.
+    """
+    states = []
+    for name in (DOCUMENT, format2.CONSOLIDATED, format2.ATTRIBUTES):
+        try:
+            found = os.stat(f"{bytestore.root}/{name}")
+        except OSError:
+            continue
+        states.append((name, found.st_mtime_ns, found.st_size))
+    return tuple(states)
+
+
+def _put_new(bytestore: LocalByteStore, journal: bytes) -> bool:
+    """Put the journal, complete from the first moment on; False where there is one."""
+    if bytestore.get(JOURNAL) is not None:
+        return False
+    path = bytestore.root / JOURNAL
+    temporary = path.with_name(f"{JOURNAL}.{uuid.uuid4().hex}.partial")
+    try:
+        temporary.write_bytes(journal)
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without hard links, or a full disk, which is told then
+        bytestore.set(JOURNAL, journal)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True
