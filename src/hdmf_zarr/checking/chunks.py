@@ -386,6 +386,14 @@ class _Loops:
         self._mine.runner.run(coroutine)
 
     def close(self) -> None:
-        """Close the loops; their threads have ended."""
+        """Close the loops; their threads have ended.
+
+        A thread closes them that runs no loop itself: in a notebook the one of the caller does, and
+        asyncio lets it use no other.
+        """
+        with ThreadPoolExecutor(1, thread_name_prefix="hdmf-zarr-check") as pool:
+            pool.submit(self._close_all).result()
+
+    def _close_all(self) -> None:
         for runner in self._all:
             runner.close()
