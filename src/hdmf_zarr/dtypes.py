@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import cache, lru_cache
 from typing import Any, Literal
 
@@ -375,6 +376,21 @@ def check_not_masked(data: Any) -> None:
             "some elements are masked, and a store has no mask: choose what is stored in their place "
             "(numpy.ma.filled)"
         )
+
+
+def text_of_date(value: date) -> str:
+    """Return a date, or a date with a time, as its ISO 8601 text.
+
+    Raises
+    ------
+    EncodingError
+        If it is pandas' "not a time".
+    """
+    if value != value:
+        raise EncodingError(
+            "NaT is no date; leave the value out, or choose what is stored in its place"
+        )
+    return value.isoformat()
 
 
 def as_bytes_elements(values: npt.NDArray[Any]) -> npt.NDArray[Any]:

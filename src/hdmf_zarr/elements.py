@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from datetime import date, datetime
+from decimal import Decimal
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -30,8 +32,10 @@ from hdmf_zarr.dtypes import (
     as_bytes_elements,
     check_not_masked,
     element_type_from_numpy,
+    text_of_date,
 )
 from hdmf_zarr.errors import DtypeError, EncodingError, MetadataError
+from hdmf_zarr.limits import check_text_length
 
 REFERENCE_TYPES = (ReferenceBuilder, Builder, AbstractContainer)
 
@@ -59,6 +63,8 @@ def infer_element_type(data: Any) -> ElementType:
     if isinstance(data, str):
         return TEXT
     dtype = getattr(data, "dtype", None)
+    if isinstance(data, np.ndarray) and data.dtype.kind == "S" and data.size:
+        return ASCII  # of any length, as HDF5IO has it
     if isinstance(dtype, np.dtype) and (dtype.kind != "O" or dtype.metadata):
         return element_type_from_numpy(dtype)
     if isinstance(leaf, (bytes, np.bytes_)):
@@ -67,7 +73,10 @@ def infer_element_type(data: Any) -> ElementType:
         return TEXT
     if leaf is None and _length(data) == 0:
         return element_type_from_numpy(np.dtype(np.float64))
-    return element_type_from_numpy(_as_numbers(data).dtype)
+    numbers = _as_numbers(data)
+    if numbers.dtype.kind == "O" and isinstance(leaf, (float, np.floating)):
+        return element_type_from_numpy(np.dtype(np.float64))  # with None among them
+    return element_type_from_numpy(numbers.dtype)
 
 
 def first_leaf(data: Any) -> Any:
@@ -178,9 +187,9 @@ def _texts_of_records(values: npt.NDArray[Any], element: ElementType) -> npt.NDA
         if field.kind == "reference":
             columns.append([json.loads(text) if text else None for text in column])
         elif field.is_variable:
-            columns.append([_to_text(entry) for entry in column])
+            columns.append([_checked_text(entry) for entry in column])
         elif field.kind == "fixed_bytes":
-            columns.append([_to_text(bytes(entry)) for entry in column])
+            columns.append([_checked_text(bytes(entry)) for entry in column])
         elif column.dtype.kind == "c":
             raise EncodingError(
                 f"field {name!r} is complex: rows with text or references are JSON in format 2, which has "
@@ -274,22 +283,30 @@ def encoded_size(values: npt.NDArray[Any]) -> int:
 # -- one element -----------------------------------------------------------------------------------
 
 
+def plain_text(text: str) -> str:
+    """Return the characters of a text: ``str()`` of a member of an enumeration, say, gives others."""
+    return text if type(text) is str else str.__str__(text)
+
+
 def _to_text(entry: Any) -> str:
     if isinstance(entry, str):
-        return str(entry)
-    if isinstance(entry, (bytes, np.bytes_)):
+        check_text_length(len(entry))
+        return plain_text(entry)
+    if isinstance(entry, bytes):
+        check_text_length(len(entry))
         try:
-            return bytes(entry).decode("utf-8")
+            return bytes.decode(entry, "utf-8")
         except UnicodeDecodeError as error:
             raise EncodingError(f"bytes {entry!r:.100} are not UTF-8 text") from error
-    if isinstance(entry, (datetime, date)):
-        return entry.isoformat()
+    if isinstance(entry, date):
+        return text_of_date(entry)
     raise EncodingError(f"expected text, found {entry!r:.100} of type {type(entry).__name__}")
 
 
 def _to_bytes(entry: Any) -> bytes:
-    if isinstance(entry, (bytes, np.bytes_, bytearray)):
-        return bytes(entry)
+    if isinstance(entry, (bytes, bytearray)):
+        check_text_length(len(entry))
+        return bytes(memoryview(entry))
     return _checked_text(_to_text(entry)).encode("utf-8")
 
 
@@ -320,6 +337,8 @@ def _as_objects(data: Any) -> npt.NDArray[Any]:
     if isinstance(data, np.ndarray):
         return data if data.dtype.kind == "O" else data.astype(object)
     if isinstance(data, (list, tuple)):
+        if data and _is_other_array(data[0]):
+            data = [np.asarray(row) for row in data]
         shape = nested_shape(data)
         leaves = list(_leaves(data, len(shape)))
         array = np.empty(shape, dtype=object)
@@ -327,11 +346,17 @@ def _as_objects(data: Any) -> npt.NDArray[Any]:
             raise EncodingError(f"the data are ragged: {len(leaves)} elements do not fill {shape}")
         array.reshape(-1)[:] = leaves
         return array
-    if hasattr(data, "__array__") and not isinstance(data, (np.generic, *REFERENCE_TYPES)):
+    if _is_other_array(data):
         return np.asarray(data).astype(object)
     array = np.empty((), dtype=object)
     array[()] = data
     return array
+
+
+def _is_other_array(data: Any) -> bool:
+    """Whether data are an array of another package than numpy: of pandas, say."""
+    known = (np.ndarray, np.generic, *REFERENCE_TYPES)
+    return hasattr(data, "__array__") and not isinstance(data, known)
 
 
 def nested_shape(data: Any) -> tuple[int, ...]:
@@ -342,7 +367,8 @@ def nested_shape(data: Any) -> tuple[int, ...]:
         shape.append(len(entries))
         if not shape[-1]:
             break
-        entries = entries[0]
+        # The first row of a numpy.matrix is a matrix, too.
+        entries = np.asarray(entries)[0] if isinstance(entries, np.ndarray) else entries[0]
     return tuple(shape)
 
 
@@ -361,9 +387,11 @@ def _leaves(data: Any, depth: int) -> Iterable[Any]:
 def _numbers(data: Any, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     """Numbers in the declared dtype, or, where that would change a value, in their own."""
     array = _as_numbers(data)
+    if array.dtype.kind == "O" and dtype.kind == "f":
+        array = _floats(array)
     if array.dtype == dtype:
         return array
-    if array.dtype.kind in "OSUTm" and array.size:
+    if array.dtype.kind in "OSUTmMV" and array.size:
         raise EncodingError(f"expected {dtype.name}, found {first_leaf(data)!r:.100}")
     if array.size == 0:
         return np.empty(array.shape, dtype)
@@ -380,6 +408,18 @@ def _numbers(data: Any, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
             # There and back alone would take -1 for the largest unsigned integer.
             same = (cast.real.astype(array.dtype) == array) & (cast == array)
     return cast if bool(np.all(same)) else array
+
+
+def _floats(objects: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Numbers of any class as floats, NaN where there is none, as HDF5IO stores them; else the objects."""
+    leaves = objects.ravel()
+    if not all(leaf is None or isinstance(leaf, (Real, Decimal)) for leaf in leaves):
+        return objects
+    floats: npt.NDArray[Any] = objects.astype(np.float64)
+    for given, stored in zip(leaves, floats.ravel(), strict=True):
+        if isinstance(given, int) and int(stored) != given:
+            raise EncodingError(f"the integer {given} is another number as a float64")
+    return floats
 
 
 def _as_numbers(data: Any) -> npt.NDArray[Any]:
@@ -436,9 +476,14 @@ def _records(data: Any, element: ElementType, reference_text: ReferenceText) -> 
         )
     for (name, field), column in zip(element.fields, columns, strict=True):
         try:
-            values = to_memory(column, field, reference_text).reshape(shape)
+            values = to_memory(column, field, reference_text)
         except EncodingError as error:
             raise EncodingError(f"field {name!r}: {error}") from error
+        if values.shape != column.shape:
+            raise EncodingError(
+                f"field {name!r}: found a list in place of one value, such as {first_leaf(column)!r:.100}"
+            )
+        values = values.reshape(shape)
         if values.dtype.kind not in "OS" and values.dtype != records.dtype[name]:
             raise EncodingError(
                 f"field {name!r}: {values.dtype.name} values do not fit {records.dtype[name].name}"

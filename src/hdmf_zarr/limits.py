@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from hdmf_zarr.errors import MetadataError
+from hdmf_zarr.errors import EncodingError, MetadataError
 
 MOST_DOCUMENT_BYTES = 256 * 1024**2
 """Of one metadata document; that of the root holds those of all nodes (1 kB each, so 250 000)."""
@@ -27,11 +27,14 @@ MOST_CHUNK_BYTES = 64 * 1024**3
 MOST_TEXT_CHUNK_BYTES = 4 * 1024**3
 """Of one decoded chunk of text, whose size the metadata do not tell."""
 
-_LEAST_TEXT_BYTES = 2**26
+LONGEST_TEXT_BYTES = 1024**3
+"""Of one text, or of bytes, in a dataset: longer ones are neither written nor believed."""
+
+_LEAST_TEXT_BYTES = LONGEST_TEXT_BYTES + 2**16
 _TEXT_PER_BYTE = 64
 _TEXT_PER_ELEMENT = 4096
-"""What a chunk of text may become: some, more than text is compressed for each of its bytes, and a
-page for each element, however well equal ones are compressed."""
+"""What a chunk of text may become: the longest text, more than text is compressed for each of its bytes,
+and a page for each element, however well equal ones are compressed."""
 
 
 def check_document_size(n_bytes: int, where: str) -> None:
@@ -100,6 +103,15 @@ def most_text_bytes(n_encoded: int, count: int) -> int:
     """
     believed = _LEAST_TEXT_BYTES + _TEXT_PER_BYTE * n_encoded + _TEXT_PER_ELEMENT * count
     return min(MOST_TEXT_CHUNK_BYTES, believed)
+
+
+def check_text_length(n: int) -> None:
+    """Raise `EncodingError` if one text (of that many characters or bytes) is longer than what is read."""
+    if n > LONGEST_TEXT_BYTES:
+        raise EncodingError(
+            f"a text of {n} characters is longer than {LONGEST_TEXT_BYTES} bytes, and would not be read; "
+            "store it in parts"
+        )
 
 
 def check_decoded_size(n_bytes: int, expected: int | None, most_text: int | None = None) -> None:

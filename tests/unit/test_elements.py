@@ -77,7 +77,7 @@ ROWS = np.array([(1, "a"), (2, "bc")], dtype=COMPOUND.memory_dtype)
         (np.array(["a"], dtype=np.dtypes.StringDType()), TEXT),
         (b"bytes", ASCII),
         ([b"a"], ASCII),
-        (np.array([b"a"]), ElementType("fixed_bytes", np.dtype("S1"))),
+        (np.array([b"a"]), ASCII),
         (np.array([b"a"], dtype=object), ASCII),
         (date(2024, 1, 2), ISODATETIME),
         ([datetime(2024, 1, 2, tzinfo=UTC)], ISODATETIME),

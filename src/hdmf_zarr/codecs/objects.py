@@ -28,7 +28,7 @@ OBJECT_CODECS = frozenset({PICKLE_CODEC, "hdmf_zarr.json2"})
 """Names of the codecs whose chunks hold objects."""
 
 LONGEST_TEXT = 2**16
-"""Characters of a path or text in a reference or record; longer ones are not believed."""
+"""Characters of a path, or of another text of a reference; longer ones are not believed."""
 
 MOST_CELLS = 1024
 """Values in a record."""
@@ -192,7 +192,7 @@ def _texts_of(
 
 def _text_of(element: Any) -> str:
     if isinstance(element, (str, bytes)):
-        return str(_checked_cell(element))
+        return _checked(_checked_cell(element))
     if isinstance(element, dict):
         return json.dumps(_checked_reference(element))
     if isinstance(element, (list, tuple)):
@@ -225,10 +225,10 @@ def _checked_cell(cell: Any) -> Any:
     if isinstance(cell, dict):
         return _checked_reference(cell)
     if isinstance(cell, str):
-        return _checked(cell)
+        return _encodable(cell)
     if isinstance(cell, bytes):
         try:
-            return _checked(cell.decode("utf-8"))
+            return cell.decode("utf-8")
         except UnicodeDecodeError as error:
             raise MetadataError(f"{cell!r:.100} is not UTF-8: {error.reason}") from error
     if cell is None or isinstance(cell, (bool, int, float)):
@@ -254,7 +254,7 @@ def _checked_reference(reference: dict[str, Any]) -> dict[str, Any]:
 
 
 def _checked(text: str) -> str:
-    # Specifications are text of any length and stand alone; a path or a cell is short.
+    # Specifications are text of any length and stand alone; a path is short.
     if len(text) > LONGEST_TEXT and text[:1] != "{":
         raise MetadataError(f"a text of {len(text)} characters is too long for a path")
     return _encodable(text)

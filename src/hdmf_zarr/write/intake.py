@@ -226,8 +226,16 @@ def _is_lazy(data: Any) -> bool:
     """Whether data have a shape and are not in memory."""
     if isinstance(data, (np.ndarray, np.generic, list, tuple, str, bytes)):
         return False
-    has_array_interface = hasattr(data, "shape") and hasattr(data, "dtype")
+    has_array_interface = hasattr(data, "shape") and _is_numpy_dtype(getattr(data, "dtype", None))
     return has_array_interface and hasattr(data, "__getitem__") and not hasattr(data, "iloc")
+
+
+def _is_numpy_dtype(dtype: Any) -> bool:
+    """Whether numpy has a dtype; it has not those of the arrays of pandas, which are in memory."""
+    try:
+        return dtype is not None and np.dtype(dtype) is not None
+    except TypeError:
+        return False
 
 
 def _as_data(data: Any) -> Any:

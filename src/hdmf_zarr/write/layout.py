@@ -157,7 +157,7 @@ def default_chunks(
     """Return chunks that keep whole rows: all channels of a time window.
 
     An array of less than about ``target`` bytes is one chunk. Where a single row is larger, its
-    longest dimension is halved until the chunk fits.
+    longest dimension is halved until the chunk fits, or is one element (a long text).
 
     Examples
     --------
@@ -167,6 +167,8 @@ def default_chunks(
     (10, 3)
     >>> default_chunks((1000, 2048, 2048), 2)
     (1, 1024, 2048)
+    >>> default_chunks((3,), 2**23)
+    (1,)
     """
     if not shape:
         return ()
@@ -176,7 +178,7 @@ def default_chunks(
         rows = int(target // row_bytes)
         longest = shape[0]
         return (max(1, rows if longest is None else min(rows, longest)), *row_shape)
-    while math.prod(row_shape) * itemsize > target and max(row_shape) > 1:
+    while math.prod(row_shape) * itemsize > target and max(row_shape, default=1) > 1:
         widest = row_shape.index(max(row_shape))
         row_shape[widest] = -(-row_shape[widest] // 2)
     return (1, *row_shape)
