@@ -153,11 +153,20 @@ def _value_differences(a: Value, b: Value, where: str) -> Iterator[str]:
         )
 
 
+def same_values(a: Value, b: Value) -> bool:
+    """Whether two values are of the same kind, shape and elements."""
+    return not list(_value_differences(a, b, ""))
+
+
 def _same(x: Any, y: Any) -> bool:
     if isinstance(x, tuple) and isinstance(y, tuple):
         return len(x) == len(y) and all(_same(i, j) for i, j in zip(x, y, strict=True))
     if type(x) is not type(y):
         return False
+    if isinstance(x, np.ndarray) or isinstance(
+        y, np.ndarray
+    ):  # of different lengths, in an attribute
+        return type(x) is type(y) and x.dtype == y.dtype and np.array_equal(x, y, equal_nan=True)
     return bool(x == y) or (isinstance(x, float) and math.isnan(x) and math.isnan(y))
 
 

@@ -35,7 +35,12 @@ from hdmf.spec import NamespaceCatalog
 from hdmf.utils import generate_array_html_repr, get_basic_array_info
 from zarr.abc.store import Store
 
-from hdmf_zarr.convention import Reference, convention_for_format
+from hdmf_zarr.convention import (
+    Reference,
+    convention_for_format,
+    data_type_of,
+    one_text,
+)
 from hdmf_zarr.convention.unified import SPECIFICATION_GROUP, SPECIFICATION_LOCATION
 from hdmf_zarr.errors import (
     BrokenLinkError,
@@ -1095,9 +1100,8 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         )
 
     def _specified_as_float(self, attributes: Mapping[str, Any], name: str) -> bool:
-        data_type = attributes.get("neurodata_type", attributes.get("data_type"))
-        namespace = attributes.get("namespace")
-        if not isinstance(data_type, str) or not isinstance(namespace, str):
+        data_type, namespace = data_type_of(attributes), one_text(attributes.get("namespace"))
+        if data_type is None or namespace is None:
             return False
         try:
             spec = self.manager.namespace_catalog.get_spec(namespace, data_type)

@@ -19,7 +19,7 @@ from pynwb import NWBHDF5IO
 
 from hdmf_zarr.backend import ZarrIO
 from hdmf_zarr.codecs import to_zarr_codec
-from hdmf_zarr.convention import convention_for_format
+from hdmf_zarr.convention import convention_for_format, one_text
 from hdmf_zarr.convention.unified import SPECIFICATION_LOCATION
 from hdmf_zarr.errors import (
     MetadataError,
@@ -33,7 +33,7 @@ from hdmf_zarr.hdf5 import is_h5py_dataset, is_hdf5_file, write_specifications
 from hdmf_zarr.hdf5 import read_specifications as read_hdf5_specifications
 from hdmf_zarr.hdf5.names import lost_names
 from hdmf_zarr.hdf5.raw import filter_chain
-from hdmf_zarr.hdf5.reading import reading
+from hdmf_zarr.hdf5.reading import reading, root_attribute
 from hdmf_zarr.hdf5.unreadable import unreadable_objects
 from hdmf_zarr.hdf5.writer import HDF5TreeWriter
 from hdmf_zarr.nwb import NWBZarrIO
@@ -352,10 +352,7 @@ def _open_hdf5(path: str) -> HDMFIO:
 
 
 def _opened_hdf5(path: str) -> HDMFIO:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        is_nwb = NWBHDF5IO.can_read(path)
-    if is_nwb:
+    if _is_nwb(path):
         return NWBHDF5IO(path, "r")
     try:
         src_io = HDF5IO(path, mode="r", manager=get_common_manager())
@@ -367,6 +364,19 @@ def _opened_hdf5(path: str) -> HDMFIO:
         return src_io
     src_io.close()
     raise NoDataError(f"{path} is an HDF5 file, but holds no HDMF data: its root has no data type")
+
+
+def _is_nwb(path: str) -> bool:
+    """Whether an HDF5 file is one of NWB 2 or later.
+
+    pynwb cannot tell of a version that is an array of one text, as MatNWB wrote it until 2019.
+    """
+    version = root_attribute(path, "nwb_version") if is_hdf5_file(path) else None
+    if isinstance(version, np.ndarray):
+        return (one_text(version) or "").removeprefix("NWB-")[:1] not in ("", "0", "1")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return bool(NWBHDF5IO.can_read(path))
 
 
 def _read_all(src_io: HDMFIO, kind: Kind) -> GroupBuilder:

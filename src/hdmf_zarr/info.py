@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hdmf_zarr.convention import JSON, SELF
+from hdmf_zarr.convention import JSON, SELF, data_type_of
 from hdmf_zarr.dtypes import ElementType
 from hdmf_zarr.errors import HDMFZarrError, NotAStoreError, StoreNotFoundError
 from hdmf_zarr.hdf5 import is_hdf5_file
@@ -159,7 +159,7 @@ def _walk(hierarchy: Hierarchy, path: str, children: Mapping[str, list[str]]) ->
 def _described_attributes(hierarchy: Hierarchy, attributes: Mapping[str, JSON]) -> dict[str, Any]:
     user = hierarchy.convention.user_attributes(attributes)
     return {
-        "data_type": user.get("neurodata_type", user.get("data_type")),
+        "data_type": data_type_of(user),
         "n_attributes": len(user),
     }
 

@@ -21,6 +21,7 @@ from hdmf_zarr.backend import (
     _try_to_open,
     has_data,
 )
+from hdmf_zarr.convention import one_text
 from hdmf_zarr.errors import HDMFZarrError, OptionError
 from hdmf_zarr.read.specifications import load_cached_namespaces
 from hdmf_zarr.stores import Hierarchy, locate
@@ -214,8 +215,9 @@ def _manager_with(extensions: Any) -> BuildManager:
     return BuildManager(type_map)
 
 
-def _parsed_version(text: Any) -> tuple[str | None, tuple[int | str, ...] | None]:
-    if not isinstance(text, str):
+def _parsed_version(attribute: Any) -> tuple[str | None, tuple[int | str, ...] | None]:
+    text = one_text(attribute)
+    if text is None:
         return None, None
     parts = text.replace("NWB-", "").replace("-", ".").replace("_", ".").split(".")
     return text, tuple(int(part) if part.isnumeric() else part for part in parts)

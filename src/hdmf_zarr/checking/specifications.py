@@ -16,13 +16,14 @@ from hdmf_zarr.checking import kinds
 from hdmf_zarr.checking.examined import Examined
 from hdmf_zarr.checking.links import Target, TypeCheck, no_type_check
 from hdmf_zarr.checking.report import Finding
+from hdmf_zarr.convention import full_type_of, one_text
 from hdmf_zarr.read.specifications import (
     latest_versions,
     load_cached_namespaces,
     read_specifications,
 )
 from hdmf_zarr.stores import Hierarchy
-from hdmf_zarr.write.link_specs import data_type_of, has_part, link_for, part_group, types_of
+from hdmf_zarr.write.link_specs import has_part, link_for, part_group, types_of
 
 
 def check_cached(examined: Examined) -> Iterator[Finding]:
@@ -31,7 +32,7 @@ def check_cached(examined: Examined) -> Iterator[Finding]:
     used: dict[str, str] = {}
     for path in examined.nodes():
         namespace = hierarchy.attributes(path).get("namespace")
-        if isinstance(namespace, str):
+        if (namespace := one_text(namespace)) is not None:
             used.setdefault(namespace, path)
     cached = latest_versions(hierarchy)
     for namespace, path in sorted(used.items()):
@@ -129,7 +130,7 @@ def _group_specs(
     if path not in hierarchy or hierarchy.node_type(path) != "group":
         return []
     found = [part_group(spec, name) for spec in above]
-    data_type = data_type_of(hierarchy.attributes(path))
+    data_type = full_type_of(hierarchy.attributes(path))
     if data_type is not None:
         with contextlib.suppress(KeyError, ValueError):
             found.append(catalog.get_spec(*data_type))
@@ -142,7 +143,7 @@ def _link_in_place_of(
     """Return the type of the target of the link that is wanted in the place of an object, or None."""
     if path not in hierarchy:
         return None
-    data_type = data_type_of(hierarchy.attributes(path))
+    data_type = full_type_of(hierarchy.attributes(path))
     types = () if data_type is None else types_of(catalog, data_type)
     links = [link for spec in specs if (link := link_for(spec, name, types)) is not None]
     if not links or any(has_part(spec, name, types) for spec in specs):
@@ -162,8 +163,8 @@ class _TargetTypes:
         self._expected: dict[tuple[str, str, str], str | None] = {}
 
     def __call__(self, holder: str, name: str, target: Target) -> str | None:
-        of_holder = data_type_of(self._hierarchy.attributes(holder))
-        of_target = data_type_of(target[0].attributes(target[1]))
+        of_holder = full_type_of(self._hierarchy.attributes(holder))
+        of_target = full_type_of(target[0].attributes(target[1]))
         if of_holder is None:
             return None
         asked = (*of_holder, name)

@@ -5,6 +5,7 @@ Pure: JSON-able values in, frozen dataclasses out, and back. No Zarr I/O, no h5p
 
 from __future__ import annotations
 
+from hdmf_zarr.convention.common import data_type_of, full_type_of, one_text
 from hdmf_zarr.convention.legacy import LegacyConvention
 from hdmf_zarr.convention.model import (
     JSON,
@@ -25,6 +26,9 @@ __all__ = [
     "Link",
     "Reference",
     "convention_for_format",
+    "data_type_of",
+    "full_type_of",
+    "one_text",
     "specification_path",
 ]
 

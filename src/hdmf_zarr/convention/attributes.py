@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from hdmf_zarr.convention.model import JSON
-from hdmf_zarr.dtypes import check_not_masked, is_number
+from hdmf_zarr.dtypes import check_not_masked, is_number, text_of_date
 from hdmf_zarr.errors import DtypeError, EncodingError, MetadataError
 
 BINARY = "base64"
@@ -27,6 +28,13 @@ BINARY = "base64"
 
 EMPTY = "empty "
 """Recorded, followed by a numpy type, for an attribute with a type and no value."""
+
+VARIABLE = "vlen:"
+"""Recorded, followed by a numpy type, for arrays of different lengths in an array (HDF5's vlen).
+
+The JSON is a list of lists. The shape of the outer array stands before it where it has not one dimension:
+``"(2, 2)vlen:int32"``.
+"""
 
 _INT64_MAX = 2**63 - 1
 
@@ -41,18 +49,120 @@ def encode_attribute(value: Any) -> tuple[JSON, str | None]:
     DtypeError
         If the dtype (compound, extended precision) has no JSON.
     """
-    if isinstance(value, (datetime, date)):
-        return value.isoformat(), None
-    if isinstance(value, (bytes, np.bytes_)):
-        return _encode_bytes(bytes(value))
+    if type(value) is str:  # most are
+        return value, None
     if isinstance(value, Mapping):
-        return {str(key): _encode_entry(entry) for key, entry in value.items()}, None
+        return {_key(key): _encode_entry(entry) for key, entry in value.items()}, None
     if _is_empty_with_type(value):
-        return None, EMPTY + np.dtype(value.dtype).str
+        return None, EMPTY + _name_of_empty(value.dtype)
+    if is_variable(value):
+        return _encode_variable(value)
     if isinstance(value, np.ndarray | list | tuple | AbstractSet):
         array = _as_array(list(value) if isinstance(value, AbstractSet) else value)
         return _encode_scalar(array[()]) if array.ndim == 0 else _encode_array(array)
+    if _is_like_array(value):
+        return encode_attribute(np.asarray(value))
     return _encode_scalar(value)
+
+
+def is_variable(value: Any) -> bool:
+    """Whether a value is an array of arrays of different lengths, as h5py gives and marks them."""
+    mark = _marked(value.dtype) if isinstance(value, np.ndarray) else None
+    # To numpy, None is the name of a dtype, too: it is equal to that of float64.
+    return isinstance(mark, (np.dtype, str)) or (
+        isinstance(mark, type) and mark not in (str, bytes)
+    )
+
+
+def _marked(dtype: np.dtype[Any]) -> Any:
+    """Return what elements of variable length are, by the mark that h5py puts on a dtype."""
+    special: Mapping[str, Any] = dtype.metadata or {}
+    return special.get("vlen")
+
+
+def refuse_mixed(value: JSON) -> None:
+    """Raise `EncodingError` where the entries of an encoded list are of different kinds.
+
+    HDF5 has no array of numbers with text or with nothing among them, and its readers expect none.
+    """
+    if not isinstance(value, list):
+        if value is None:
+            raise EncodingError("None is no value of an attribute; leave the attribute out")
+        return
+    kinds = set(map(_kind_of_entry, _leaves(value)))
+    if "nothing" in kinds:
+        raise EncodingError(
+            f"None is no entry of an array, found {value!r:.200}; use NaN in numbers, or an empty text"
+        )
+    if len(kinds) > 1:
+        raise EncodingError(
+            f"{' and '.join(sorted(kinds))} are the entries of one array, found {value!r:.200}; make all of "
+            "them text, or all of them numbers"
+        )
+
+
+def _leaves(value: JSON) -> Iterator[JSON]:
+    for entry in value:
+        if isinstance(entry, list):
+            yield from _leaves(entry)
+        else:
+            yield entry
+
+
+def _kind_of_entry(entry: JSON) -> str:
+    if entry is None:
+        return "nothing"
+    if isinstance(entry, str):
+        return "text"
+    return "objects" if isinstance(entry, dict) else "numbers"
+
+
+def _key(key: Any) -> str:
+    return str.__str__(key) if isinstance(key, str) else str(key)
+
+
+def _name_of_empty(dtype: Any) -> str:
+    """Name of the type of an attribute without a value; h5py marks that of text, which numpy has not."""
+    special = _marked(np.dtype(dtype))
+    return str(special.__name__) if special is str or special is bytes else np.dtype(dtype).str
+
+
+def _is_like_array(value: Any) -> bool:
+    """Whether numpy makes an array of numbers or text of a value that is none: a range, a pandas object."""
+    if isinstance(value, (str, bytes, np.generic)):
+        return False
+    if isinstance(value, (Sequence, memoryview)) or hasattr(value, "__array__"):
+        array = np.asarray(value)
+        return array.dtype.kind != "O" or array.ndim > 0
+    return False
+
+
+def _encode_variable(value: npt.NDArray[Any]) -> tuple[JSON, str]:
+    base = np.dtype(_marked(value.dtype))
+    _refuse_unrepresentable(base)
+    entries = [np.asarray(entry, dtype=base) for entry in value.ravel()]
+    if base.kind in "USO" or any(entry.ndim != 1 for entry in entries):
+        raise DtypeError(f"an attribute cannot have arrays of {base} in an array")
+    flat = np.empty(value.size, dtype=object)
+    flat[:] = [_parts(entry) if base.kind == "c" else entry.tolist() for entry in entries]
+    shape = "" if value.ndim == 1 else str(value.shape)
+    return flat.reshape(value.shape).tolist(), f"{shape}{VARIABLE}{base.name}"
+
+
+def _decode_variable(value: JSON, dtype: str) -> npt.NDArray[Any]:
+    shape_text, _, name = dtype.partition(VARIABLE)
+    base = np.dtype(name)
+    sizes = [int(size) for size in re.findall(r"\d+", shape_text)]
+    shape = tuple(sizes) if shape_text else (len(value),)
+    entries = value
+    for _ in shape[1:]:
+        entries = [entry for row in entries for entry in row]
+    flat = np.empty(len(entries), dtype=np.dtype("O", metadata={"vlen": base}))
+    for position, entry in enumerate(entries):
+        if not isinstance(entry, list):
+            raise TypeError("a number stands in place of a list")
+        flat[position] = _of_dtype(entry, base) if entry else np.empty(0, base)
+    return flat.reshape(shape)
 
 
 def spell_out(value: JSON, dtype: str | None) -> tuple[JSON, str | None]:
@@ -139,8 +249,10 @@ def decode_attribute(
         if dtype == BINARY:
             return base64.b64decode(value)
         if dtype.startswith(EMPTY):
-            target = np.dtype(dtype.removeprefix(EMPTY))
+            target = _type_of_empty(dtype.removeprefix(EMPTY))
             return empty(target) if empty is not None else None
+        if VARIABLE in dtype:
+            return _decode_variable(value, dtype)
         if dtype == "str":
             return np.array(value, dtype=object)
         target = np.dtype(dtype)
@@ -149,13 +261,19 @@ def decode_attribute(
                 raise ValueError("a shape is recorded for arrays without elements only")
             return np.empty(target.shape, object if target.base.kind == "U" else target.base)
         if target.kind == "S":
-            encoded = np.char.encode(np.array(value, dtype=np.str_), "utf-8")
+            encoded = np.char.encode(np.array(value, dtype=np.str_), "utf-8", "surrogateescape")
             return encoded.astype(target)
         return _of_dtype(value, target)
     except (AttributeError, TypeError, ValueError, OverflowError) as error:
         raise MetadataError(
             f"value {value!r:.200} is not of the recorded dtype {dtype!r}"
         ) from error
+
+
+def _type_of_empty(name: str) -> np.dtype[Any]:
+    if name in ("str", "bytes"):
+        return np.dtype("O", metadata={"vlen": str if name == "str" else bytes})
+    return np.dtype(name)
 
 
 def _of_dtype(value: JSON, dtype: np.dtype[Any]) -> Any:
@@ -173,16 +291,22 @@ def _of_dtype(value: JSON, dtype: np.dtype[Any]) -> Any:
 
 
 def _encode_scalar(value: Any) -> tuple[JSON, str | None]:
-    if isinstance(value, (bytes, np.bytes_)):
-        return _encode_bytes(bytes(value))
+    if isinstance(value, (bytes, bytearray)):
+        return _encode_bytes(value)
+    if isinstance(value, str):
+        return str.__str__(value), None
+    if isinstance(value, date):
+        return text_of_date(value), None
     if isinstance(value, np.generic):
         _refuse_unrepresentable(value.dtype)
         plain = _parts(value) if value.dtype.kind == "c" else value.item()
         return plain, _recorded_name(value.dtype)
     if isinstance(value, complex):
         return _parts(value), "complex128"
-    if isinstance(value, bool) or value is None or isinstance(value, (str, float)):
+    if value is None or type(value) in (bool, float):
         return value, None
+    if isinstance(value, (int, float)) and type(value) is not int:
+        return _encode_scalar(np.asarray(value).item())  # a member of an enumeration, say
     if isinstance(value, int):
         if not -_INT64_MAX - 1 <= value <= 2**64 - 1:
             raise EncodingError(f"integer {value} fits no 64-bit type")
@@ -190,12 +314,18 @@ def _encode_scalar(value: Any) -> tuple[JSON, str | None]:
     raise EncodingError(f"a value of type {type(value).__name__} cannot be an attribute")
 
 
-def _encode_bytes(value: bytes) -> tuple[JSON, str | None]:
-    # HDF5IO gives bytes attributes as text; only what is no text is kept as bytes.
-    try:
-        return value.decode("utf-8"), None
-    except UnicodeDecodeError:
+def _encode_bytes(value: bytes | bytearray) -> tuple[JSON, str | None]:
+    # HDF5IO gives bytes as text, those of numpy as they are. What is no text to HDF5 stays bytes.
+    text = _text_of_bytes(value)
+    is_kept = "\0" in text or isinstance(value, np.bytes_)
+    if is_kept and holds_no_unicode(text):
         return base64.b64encode(value).decode("ascii"), BINARY
+    return text, None
+
+
+def _text_of_bytes(value: bytes | bytearray) -> str:
+    """Return bytes in an array as h5py gives them: text, with what is not UTF-8 as lone surrogates."""
+    return bytes(memoryview(value)).decode("utf-8", "surrogateescape")
 
 
 def _encode_array(array: npt.NDArray[Any]) -> tuple[JSON, str | None]:
@@ -205,11 +335,8 @@ def _encode_array(array: npt.NDArray[Any]) -> tuple[JSON, str | None]:
         return _encode_object_array(array)
     _refuse_unrepresentable(array.dtype)
     if array.dtype.kind == "S":
-        try:
-            name = _empty_name(array, array.dtype.str.lstrip("|"))
-            return np.char.decode(array, "utf-8").tolist(), name
-        except UnicodeDecodeError as error:
-            raise EncodingError(f"bytes {array!r:.200} are not UTF-8") from error
+        name = _empty_name(array, array.dtype.str.lstrip("|"))
+        return np.char.decode(array, "utf-8", "surrogateescape").tolist(), name
     recorded = _recorded_name(array.dtype)
     if array.size == 0 and (array.dtype != np.float64 or not _shape_shows(array)):
         recorded = _empty_name(array, array.dtype.name)
@@ -239,11 +366,10 @@ def _encode_object_array(array: npt.NDArray[Any]) -> tuple[JSON, str | None]:
         return array.tolist(), _empty_name(array, "str")
 
     def encode(element: Any) -> JSON:
-        if isinstance(element, (bytes, np.bytes_)):
-            try:
-                return bytes(element).decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise EncodingError(f"bytes {element!r:.100} are not UTF-8") from error
+        if isinstance(element, bytes):
+            return _text_of_bytes(element)
+        if isinstance(element, (list, tuple, np.ndarray)):
+            raise EncodingError(f"list {array!r:.200} is not rectangular")
         return _encode_entry(element)
 
     flat = np.empty(array.size, dtype=object)
@@ -271,23 +397,51 @@ def _encode_entry(value: Any) -> JSON:
     encoded, dtype = encode_attribute(value)
     if dtype is not None and dtype.startswith("complex"):
         raise EncodingError(f"the complex number {value!r:.200} can be no entry of an object")
-    if dtype == BINARY:
+    if isinstance(value, bytes) and (dtype == BINARY or holds_no_unicode(encoded)):
         raise EncodingError(f"bytes {value!r:.200} are not UTF-8")
     return encoded
 
 
 def _as_array(value: Any) -> npt.NDArray[Any]:
     check_not_masked(value)
+    # As numpy makes it, text and numbers would be all text; as HDF5IO does, text may be given as bytes.
+    begins_with_text = not isinstance(value, np.ndarray) and isinstance(_first(value), (str, bytes))
     try:
-        array = np.asarray(value)
+        array = np.asarray(value, dtype=object if begins_with_text else None)
     except ValueError as error:
         raise EncodingError(f"list {value!r:.200} is not rectangular") from error
     if array.dtype.kind == "U" and not isinstance(value, np.ndarray):
-        # np.asarray turns a list of text and numbers into text: keep each element what it is.
         return np.asarray(value, dtype=object)
+    if array.dtype.kind == "S" and not isinstance(value, np.ndarray):
+        flat = np.asarray(value, dtype=object).ravel()
+        return (
+            array if all(isinstance(entry, bytes) for entry in flat) else flat.reshape(array.shape)
+        )
     if array.dtype.kind == "f" and _holds_large_integers(value):
-        raise EncodingError(f"no integer type holds all of {value!r:.200}")
+        return _exact_integers(value, array)
     return array
+
+
+def _first(value: Any) -> Any:
+    return value[0] if len(value) else None
+
+
+def _exact_integers(value: Any, floats: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return integers of which numpy has made floats: these, if they are the same numbers.
+
+    Raises
+    ------
+    EncodingError
+        If they are not, and no integer type holds all of them.
+    """
+    integers = np.asarray(value, dtype=object)
+    pairs = zip(floats.ravel(), integers.ravel(), strict=True)
+    if all(int(one) == int(other) for one, other in pairs):
+        return floats
+    try:
+        return integers.astype(np.uint64)
+    except OverflowError as error:
+        raise EncodingError(f"no integer type holds all of {value!r:.200}") from error
 
 
 def _holds_large_integers(value: Any) -> bool:

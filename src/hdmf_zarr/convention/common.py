@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from hdmf_zarr.convention.model import JSON, SELF, Link, Reference
 from hdmf_zarr.errors import MetadataError
 
@@ -72,6 +74,32 @@ class CommonConvention:
     def user_attributes(self, attributes: Mapping[str, JSON]) -> dict[str, JSON]:
         """The attributes without the reserved ones."""
         return {name: value for name, value in attributes.items() if name not in self.reserved}
+
+
+def one_text(value: object) -> str | None:
+    """Return the text that an attribute is, or that is alone in an array, as old MatNWB writes it; else None.
+
+    Parameters
+    ----------
+    value : JSON or decoded value
+        Of the attribute.
+    """
+    if isinstance(value, (list, np.ndarray)) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    return value if isinstance(value, str) else None
+
+
+def data_type_of(attributes: Mapping[str, object]) -> str | None:
+    """Return HDMF's data type of an object, by its attributes; None where it has none."""
+    return one_text(attributes.get("neurodata_type", attributes.get("data_type")))
+
+
+def full_type_of(attributes: Mapping[str, object]) -> tuple[str, str] | None:
+    """Return the namespace and the data type of an object, by its attributes; None where it lacks one."""
+    namespace, data_type = one_text(attributes.get("namespace")), data_type_of(attributes)
+    return None if namespace is None or data_type is None else (namespace, data_type)
 
 
 def dimension_names(attributes: Mapping[str, JSON]) -> tuple[str | None, ...] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import h5py
 
@@ -36,6 +37,12 @@ def reading(where: str, file: h5py.File | None = None) -> Iterator[None]:
             f"{where} cannot be read ({type(error).__name__}: {error!s:.300}); the file is damaged, or "
             "holds what HDMF does not know"
         ) from error
+
+
+def root_attribute(path: str, name: str) -> Any:
+    """Return an attribute of a file's root, or None where it has none."""
+    with h5py.File(path, "r") as file:
+        return file.attrs.get(name)
 
 
 def _path_where_not_text(name: str, node: h5py.Group | h5py.Dataset) -> str | None:

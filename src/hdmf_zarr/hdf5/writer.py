@@ -21,7 +21,7 @@ from hdmf.build.builders import BaseBuilder
 from hdmf.query import HDMFDataset
 
 from hdmf_zarr.codecs.to_hdf5 import filters_of_codecs
-from hdmf_zarr.convention.attributes import holds_no_unicode
+from hdmf_zarr.convention.attributes import holds_no_unicode, is_variable
 from hdmf_zarr.dtypes import ElementType, declared_element_type, element_type_from_compound
 from hdmf_zarr.errors import BrokenLinkError, EncodingError, HDMFZarrError
 from hdmf_zarr.stores.array import HDMFZarrArray
@@ -236,6 +236,8 @@ class HDF5TreeWriter:
             return self._reference(value)
         if isinstance(value, (list, tuple)) and value and isinstance(value[0], BaseBuilder):
             return self._reference_array(value)
+        if is_variable(value):
+            return value  # h5py knows the type by its mark
         if isinstance(value, np.ndarray) and value.dtype.kind in "OU":
             texts = np.empty(value.shape, dtype=h5py.string_dtype())
             texts.flat[:] = [_stored_text(text) for text in value.flat]

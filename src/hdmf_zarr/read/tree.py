@@ -18,7 +18,7 @@ from hdmf.build import (
 )
 from hdmf.build.builders import BaseBuilder
 
-from hdmf_zarr.convention import JSON, SELF, ArrayHeader, Link, Reference
+from hdmf_zarr.convention import JSON, SELF, ArrayHeader, Link, Reference, data_type_of
 from hdmf_zarr.convention.attributes import decode_attribute
 from hdmf_zarr.convention.unified import ATTRIBUTE_TYPES
 from hdmf_zarr.dtypes import TEXT, ElementType, builder_dtype
@@ -309,7 +309,7 @@ class TreeReader:
             for path, document in self.hierarchy.documents.items()
             if document.get("node_type") == "array"
             and (
-                _data_type(self._attributes_of(path)) in TYPES_READ_BY_CONSTRUCTORS
+                data_type_of(self._attributes_of(path)) in TYPES_READ_BY_CONSTRUCTORS
                 or path in PATHS_READ_BY_CONSTRUCTORS
             )
         ]
@@ -457,10 +457,6 @@ def open_linked_hierarchy(location: Location, *, read_only: bool, consolidated: 
     if not read_only:
         return Hierarchy.load_for_writing(open_bytestore(location, read_only=False))
     return Hierarchy.load(open_bytestore(location, read_only=read_only), consolidated=consolidated)
-
-
-def _data_type(attributes: Mapping[str, Any]) -> Any:
-    return attributes.get("neurodata_type", attributes.get("data_type"))
 
 
 def _is_scalar(document: Mapping[str, Any], header: ArrayHeader) -> bool:

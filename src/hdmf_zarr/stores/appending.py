@@ -121,6 +121,12 @@ class OpenAppend:
             self._claim.release()
         self._has_journal = self.has_failed = False
 
+    def undo(self) -> None:
+        """Go back to what the store was before the changes; nothing where another writer has taken over."""
+        if self._has_journal and not self.is_lost:
+            recover(self.bytestore)
+            self._has_journal = self.has_failed = False
+
     def abandon(self) -> None:
         """Leave the journal, where it is there still, to the next writer."""
         if self._claim is not None:

@@ -301,6 +301,12 @@ def fill_value(document: dict[str, Any]) -> Any:
         return ArrayV3Metadata.from_dict(readable_document(document)).fill_value
 
 
+def data_type_json(data_type: Any) -> Any:
+    """Return a data type as documents of format 3 have it."""
+    with without_specification_warnings():
+        return data_type.to_json(zarr_format=3)
+
+
 def empty_scalar(data_type: Any) -> Any:
     """Return zero, or the empty text, of a data type; of a record that of each field.
 

@@ -714,7 +714,7 @@ class Hierarchy:
             self.commit(consolidate=consolidate, durable=durable)
         except BaseException as error:
             try:
-                recover(self.bytestore)
+                self.open_append.undo()
             except OSError as another:
                 error.add_note(
                     f"the next writer undoes what was changed, which failed now: {another}"
@@ -735,6 +735,7 @@ class Hierarchy:
                 "metadata": entries,
             }
         encoded = encode_document(root)
+        limits.check_document_size(len(encoded), f"{self.uri}/{DOCUMENT}")
         self.bytestore.set(DOCUMENT, encoded)
         self._check_objects({DOCUMENT: encoded})
 
@@ -758,6 +759,7 @@ class Hierarchy:
 
     def _commit_format2(self, root: dict[str, JSON], *, consolidate: bool) -> None:
         encoded = format2.encode(self.consolidated_format2())
+        limits.check_document_size(len(encoded), f"{self.uri}/{format2.CONSOLIDATED}")
         self.write_document("", root)
         self._check_objects(self._encoded("", root))
         # What readers see changes in this one operation.

@@ -14,14 +14,13 @@ from hdmf.build.builders import BaseBuilder
 from hdmf.container import AbstractContainer
 from hdmf.query import HDMFDataset
 
-from hdmf_zarr.convention import Reference
+from hdmf_zarr.convention import Reference, full_type_of
 from hdmf_zarr.errors import BrokenLinkError, EncodingError
 from hdmf_zarr.hdf5 import is_h5py_reference, is_hdf5_file
 from hdmf_zarr.hdf5.names import ChildNames
 from hdmf_zarr.stores import Hierarchy, Location, names, relative_source
 from hdmf_zarr.stores.location import can_link, location_of_uri
 from hdmf_zarr.write.context import PlanContext
-from hdmf_zarr.write.link_specs import data_type_of
 
 ROOT_NAME = "root"
 
@@ -301,7 +300,7 @@ class Addresses:
             return None
         path = self._by_id.get(object_id)
         if path is not None:
-            is_same = data_type_of(self._by_path[path].attributes) == data_type_of(
+            is_same = full_type_of(self._by_path[path].attributes) == full_type_of(
                 target.attributes
             )
             return path if is_same else None
@@ -535,7 +534,7 @@ def _holds_values(builder: BaseBuilder) -> bool:
     """Whether a builder is of a dataset that has no type and refers to nothing."""
     if not isinstance(builder, DatasetBuilder) or isinstance(builder.data, HDMFDataset):
         return False
-    return data_type_of(builder.attributes) is None
+    return full_type_of(builder.attributes) is None
 
 
 def is_rooted(builder: BaseBuilder) -> bool:

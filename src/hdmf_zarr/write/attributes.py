@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
 from hdmf.build.builders import BaseBuilder
 
-from hdmf_zarr.convention import JSON
-from hdmf_zarr.convention.attributes import encode_attribute, spell_out
+from hdmf_zarr import limits
+from hdmf_zarr.convention import JSON, Convention
+from hdmf_zarr.convention.attributes import (
+    decode_attribute,
+    encode_attribute,
+    refuse_mixed,
+    spell_out,
+)
 from hdmf_zarr.convention.unified import ATTRIBUTE_TYPES
 from hdmf_zarr.elements import REFERENCE_TYPES
-from hdmf_zarr.errors import DtypeError, EncodingError
-from hdmf_zarr.hdf5 import convert_attribute
+from hdmf_zarr.errors import DtypeError, EncodingError, MetadataError
+from hdmf_zarr.hdf5 import convert_attribute, empty_attribute
 from hdmf_zarr.write.addresses import Addresses
 from hdmf_zarr.write.context import PlanContext
 
@@ -43,11 +50,13 @@ class AttributeEncoder:
         """
         encoded: dict[str, JSON] = {}
         types: dict[str, str] = {}
+        is_new = not self._is_from_store(builder)
         for name, value in builder.attributes.items():
             if name in self.context.convention.reserved:
                 raise EncodingError(f"attribute {name!r} has a name that the format reserves")
             try:
-                encoded[name], dtype = self._encode_attribute(value, builder)
+                encoded[name], dtype = self._encode_attribute(value, builder, is_new=is_new)
+                check_decodable(encoded[name], dtype, self.context.convention)
                 if self.context.strict_json:
                     encoded[name], dtype = spell_out(encoded[name], dtype)
             except (DtypeError, EncodingError) as error:
@@ -58,7 +67,14 @@ class AttributeEncoder:
             encoded[ATTRIBUTE_TYPES] = types
         return encoded
 
-    def _encode_attribute(self, value: Any, builder: BaseBuilder) -> tuple[JSON, str | None]:
+    def _is_from_store(self, builder: BaseBuilder) -> bool:
+        """Whether a builder was read from a store, which may have what earlier releases wrote."""
+        is_export = self.context.export_source is not None and self.context.hdf5_file is None
+        return is_export or bool(self.context.is_written(builder))
+
+    def _encode_attribute(
+        self, value: Any, builder: BaseBuilder, *, is_new: bool
+    ) -> tuple[JSON, str | None]:
         convention = self.context.convention
         if isinstance(value, REFERENCE_TYPES):
             return convention.encode_reference(self.addresses.reference(value)), None
@@ -71,7 +87,11 @@ class AttributeEncoder:
             return [r and convention.encode_reference(r) for r in references], None
         if _holds_references(value):
             return [self._encode_reference(entry) for entry in value], None
-        return encode_attribute(value)
+        encoded, dtype = encode_attribute(value)
+        if dtype is None and is_new:
+            refuse_mixed(encoded)
+        refuse_like_reference(encoded, convention)
+        return encoded, dtype
 
     def _encode_reference(self, entry: Any) -> JSON:
         if not isinstance(entry, REFERENCE_TYPES):
@@ -79,6 +99,56 @@ class AttributeEncoder:
                 f"found {entry!r:.100} beside references; a list of references holds nothing else"
             )
         return self.context.convention.encode_reference(self.addresses.reference(entry))
+
+
+def refuse_like_reference(value: JSON, convention: Convention) -> None:
+    """Raise `EncodingError` if an encoded attribute is no reference, and would be read as one."""
+    entries = value if isinstance(value, list) else (value,)
+    for entry in entries:
+        if isinstance(entry, dict) and _is_read_as_reference(entry, convention):
+            raise EncodingError(
+                f"{entry!r:.200} would be read as a reference; give the object, or other keys"
+            )
+
+
+def _is_read_as_reference(entry: JSON, convention: Convention) -> bool:
+    try:
+        return convention.decode_reference(entry) is not None
+    except MetadataError:
+        return True
+
+
+def check_decodable(value: JSON, dtype: str | None, convention: Convention) -> None:
+    """Raise `EncodingError` if an encoded attribute would not be read, or as another value.
+
+    Text and single numbers that need no dtype are what they are. Any other value is decoded, and encoded
+    once more: the JSON has to be the same one.
+    """
+    try:
+        if dtype is None and type(value) in _PLAIN:
+            limits.check_document_size(len(value) if type(value) is str else 0, "the attribute")
+            return
+        limits.check_json_depth([[value]], "the attribute")
+        if _is_reference(value, convention):
+            return
+        again = encode_attribute(decode_attribute(value, dtype, empty=empty_attribute))
+    except (MetadataError, DtypeError, EncodingError) as error:
+        raise EncodingError(f"{value!r:.200} could not be read again: {error}") from error
+    if again != (value, dtype) and json.dumps(again) != json.dumps((value, dtype)):  # NaN is NaN
+        raise EncodingError(
+            f"{value!r:.200} ({dtype}) would be read as {again[0]!r:.200} ({again[1]})"
+        )
+
+
+_PLAIN = (str, int, float, bool, type(None))
+
+
+def _is_reference(value: JSON, convention: Convention) -> bool:
+    entries = value if isinstance(value, list) else [value]
+    return any(
+        isinstance(entry, dict) and convention.decode_reference(entry) is not None
+        for entry in entries
+    )
 
 
 def merged(old: dict[str, JSON], new: dict[str, JSON]) -> dict[str, JSON]:

@@ -7,6 +7,8 @@ from typing import Any
 
 from hdmf.build import BuildManager, DatasetBuilder
 
+from hdmf_zarr.convention import data_type_of, one_text
+
 
 class DimensionNames:
     """Looks the dimension names of datasets up in the loaded specifications."""
@@ -53,13 +55,8 @@ class DimensionNames:
 
     def _type_spec(self, builder: Any) -> Any:
         attributes = builder.attributes
-        data_type = attributes.get("neurodata_type", attributes.get("data_type"))
-        namespace = attributes.get("namespace")
-        if (
-            self._manager is None
-            or not isinstance(data_type, str)
-            or not isinstance(namespace, str)
-        ):
+        data_type, namespace = data_type_of(attributes), one_text(attributes.get("namespace"))
+        if self._manager is None or data_type is None or namespace is None:
             return None
         key = (namespace, data_type)
         if key not in self._specs:
@@ -76,5 +73,4 @@ def _is_ragged(builder: DatasetBuilder) -> bool:
     index = None if parent is None else parent.datasets.get(f"{builder.name}_index")
     if index is None:
         return False
-    data_type = index.attributes.get("data_type", index.attributes.get("neurodata_type"))
-    return bool(data_type == "VectorIndex")
+    return data_type_of(index.attributes) == "VectorIndex"

@@ -14,6 +14,7 @@ from hdmf.build.builders import BaseBuilder
 from hdmf.container import AbstractContainer
 from hdmf.query import HDMFDataset
 
+from hdmf_zarr.convention import full_type_of
 from hdmf_zarr.hdf5 import is_h5py_dataset
 from hdmf_zarr.hdf5.linked import referred_objects
 from hdmf_zarr.hdf5.source import row_blocks
@@ -21,7 +22,7 @@ from hdmf_zarr.stores import names
 from hdmf_zarr.write.addresses import Addresses, Origin, PendingLink, join
 from hdmf_zarr.write.context import PlanContext
 from hdmf_zarr.write.dataio import unwrap
-from hdmf_zarr.write.link_specs import LinkSpecifications, data_type_of
+from hdmf_zarr.write.link_specs import LinkSpecifications
 
 READ_ROWS = 65536
 """Rows of references that are held at once."""
@@ -200,13 +201,13 @@ class ForeignObjects:
 
     def _is_group_of_type(self, path: str, holder: GroupBuilder | None) -> bool:
         """Return whether a group is written that has the type of one of another file."""
-        wanted = None if holder is None else data_type_of(holder.attributes)
+        wanted = None if holder is None else full_type_of(holder.attributes)
         there, existing = self._addresses.builder_at(path), self._context.existing
         if there is not None:
-            return isinstance(there, GroupBuilder) and data_type_of(there.attributes) == wanted
+            return isinstance(there, GroupBuilder) and full_type_of(there.attributes) == wanted
         if existing is None or path not in existing or existing.node_type(path) != "group":
             return False
-        return data_type_of(existing.attributes(path)) == wanted
+        return full_type_of(existing.attributes(path)) == wanted
 
     def _free_name(self, parent: str, name: str) -> str:
         """Return a name that no other object of a group has: the own one, or with a number after it."""

@@ -8,22 +8,14 @@ from typing import Any
 from hdmf.build import BuildManager, GroupBuilder
 from hdmf.build.builders import BaseBuilder
 
+from hdmf_zarr.convention import full_type_of
+
 DataType = tuple[str, str]
 """Namespace and name of a data type."""
 
 
 DATA_TYPE_ATTRIBUTES = ("namespace", "neurodata_type", "data_type")
 """Attributes that say what type a node has."""
-
-
-def data_type_of(attributes: Any) -> DataType | None:
-    """Return the data type that the attributes of a node say, or None."""
-    namespace = attributes.get("namespace")
-    for word in DATA_TYPE_ATTRIBUTES[1:]:
-        data_type = attributes.get(word)
-        if isinstance(namespace, str) and isinstance(data_type, str):
-            return namespace, data_type
-    return None
 
 
 def types_of(catalog: Any, data_type: DataType) -> tuple[str, ...]:
@@ -101,24 +93,24 @@ class LinkSpecifications:
             Of the link.
         target : BaseBuilder
         """
-        of_target = data_type_of(target.attributes)
+        of_target = full_type_of(target.attributes)
         if of_target is None:
             return False  # the target of a link in a specification has a type
         specs = list(self._specs_of(holder))
         if not specs:
-            return data_type_of(holder.attributes) is not None
+            return full_type_of(holder.attributes) is not None
         types = types_of(self._catalog, of_target)
         return any(link_for(spec, name, types) is not None for spec in specs)
 
     def needs_more(self, holder: GroupBuilder, part: BaseBuilder) -> bool:
         """Return whether a group of some type needs more than one of its parts to be read."""
-        of_holder = data_type_of(holder.attributes)
+        of_holder = full_type_of(holder.attributes)
         if of_holder is None:
             return False
         spec = self._spec(of_holder)
         if spec is None:
             return True
-        of_part = data_type_of(part.attributes)
+        of_part = full_type_of(part.attributes)
         types = () if of_part is None else types_of(self._catalog, of_part)
         return any(
             each.required
@@ -129,7 +121,7 @@ class LinkSpecifications:
 
     def _specs_of(self, holder: GroupBuilder) -> Iterator[Any]:
         """Yield the specification of a group's type, and what those above say of it by its name."""
-        of_holder = data_type_of(holder.attributes)
+        of_holder = full_type_of(holder.attributes)
         own = None if of_holder is None else self._spec(of_holder)
         if own is not None:
             yield own

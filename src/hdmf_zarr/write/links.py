@@ -12,14 +12,13 @@ from hdmf.backends.warnings import BrokenLinkWarning
 from hdmf.build import LinkBuilder
 from hdmf.build.builders import BaseBuilder
 
-from hdmf_zarr.convention import Link
+from hdmf_zarr.convention import Link, full_type_of
 from hdmf_zarr.errors import BrokenLinkError
 from hdmf_zarr.stores import Location, relative_source
 from hdmf_zarr.stores.location import can_link, location_of_uri
 from hdmf_zarr.write.addresses import CONVERTED_SUFFIX, Addresses, Origin, PendingLink
 from hdmf_zarr.write.context import PlanContext
 from hdmf_zarr.write.foreign import ForeignObjects
-from hdmf_zarr.write.link_specs import data_type_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +84,7 @@ class LinkDecisions:
             origin.location == self.context.destination and self.context.existing is not None
         )
         if origin is None or is_gone:
-            data_type = data_type_of(link.builder.attributes)
+            data_type = full_type_of(link.builder.attributes)
             what = f"{link.builder.name!r}" + ("" if data_type is None else f" ({data_type[1]})")
             raise BrokenLinkError(
                 f"the link leads to {what}, which is in no file that is written: add the object to this "

@@ -44,6 +44,7 @@ from hdmf_zarr.write.layout import (
 from hdmf_zarr.write.link_specs import DATA_TYPE_ATTRIBUTES
 from hdmf_zarr.write.links import LinkDecisions
 from hdmf_zarr.write.plan import ArrayPlan, AttributesPlan, GroupPlan, Plan, TreePlan
+from hdmf_zarr.write.readable import check_readable
 from hdmf_zarr.write.sources import (
     ArraySource,
     ChunkCopySource,
@@ -139,6 +140,7 @@ class _Planner:
         self.links.decide()
         self._plan_group(root, "")
         self.context.options.check_paths(self.layouts.laid_out)
+        check_readable(self._nodes, self.context)
         return TreePlan(nodes=tuple(self._nodes), builders=tuple(self._builders))
 
     def plan_piece(self, builder: Builder, parent: str) -> TreePlan:
@@ -175,6 +177,7 @@ class _Planner:
             kept = [k for k in self.context.convention.decode_links(old) if k.name not in new]
             encoded = self.context.convention.encode_links(kept + links)
             self._nodes.append(AttributesPlan(path=parent, attributes=merged(old, encoded)))
+        check_readable(self._nodes, self.context)
         return TreePlan(nodes=tuple(self._nodes), builders=tuple(self._builders))
 
     # -- groups ----------------------------------------------------------------------------------
