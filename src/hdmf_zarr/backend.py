@@ -593,8 +593,10 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         verify : bool
             Decode every chunk that moves as it is, to see that it can be.
         external_links : {"follow", "keep"}
-            Copy what an HDF5 file links to in others, or link to the stores of the same names with
-            ``.zarr`` at their ends.
+            Copy what the file links to in others, or link to it: in a Zarr store, or, for HDF5, in the store
+            of the same name with ``.zarr`` at its end. A copy has the path that the object has in its
+            own file (``x_2``, where another object has it) if the schema has a link to it, and stands in
+            the place of the link otherwise.
         checksum : bool
             End each encoded chunk with its CRC-32C; those of HDF5 get it as they are moved.
         strict_json : bool
@@ -615,6 +617,8 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             If a layout is asked for that makes no sense, or (``strict``) a filter has no codec.
         MetadataError
             If the source cannot be read, or was changed meanwhile; nothing is written then.
+        BrokenLinkError
+            If a link leads to an object that is in no file; nothing is written then.
         """
         options = _checked_write_args(write_args)
         link_data = options.get("link_data", False)
