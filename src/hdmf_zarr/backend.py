@@ -406,6 +406,10 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
     ) -> None:
         """Write a container, or what has been added to it since it was read or written.
 
+        An append writes objects, columns, rows, links, and attributes of what is in the store. It
+        replaces no data and removes nothing: where other data are in memory, or an object was removed or
+        moved there, a warning names it.
+
         Parameters
         ----------
         container : Container
@@ -436,6 +440,8 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         ------
         ModeError
             If the store was opened for reading.
+        ObjectExistsError
+            If the store holds another file, or another object of the name of a new one.
         HDMFZarrError
             If something cannot be stored; what was there before is unchanged then.
         WorkerError
@@ -566,12 +572,13 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         src_io : HDMFIO
             The IO that read the data, of any backend.
         container : Container, optional
-            The container that it read, with modifications; None exports the file as it is.
+            The container that it read; what it holds is exported, whether it is marked as modified or
+            not. None exports the file as it is.
         write_args : mapping, optional
             ``link_data`` (False; True links to the arrays of a source that is Zarr),
             ``exhaust_dci``, ``consolidate_metadata``.
         clear_cache : bool
-            Build every builder anew from the container.
+            Build every builder from the container, not only those of what was edited.
         cache_spec : bool
             Store the specifications with the data.
         number_of_jobs, max_threads_per_process, multiprocessing_context, executor

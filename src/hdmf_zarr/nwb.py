@@ -150,7 +150,8 @@ class NWBZarrIO(ZarrIO):
         ----------
         src_io : HDMFIO
         nwbfile : NWBFile, optional
-            The file as it was read, with modifications; None exports it as it is.
+            The file as it was read; what it holds is exported, edits included. None exports the file as
+            it is.
         write_args : mapping, optional
         **options
             Every other option of `ZarrIO.export`.

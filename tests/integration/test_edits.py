@@ -373,6 +373,16 @@ def test_new_ids_are_those_to_which_references_lead(tmp_path):
         assert file_id in element
 
 
+def test_a_reference_of_what_was_not_edited_has_the_new_id_of_its_target(tmp_path):
+    with NWBZarrIO(zarr_source(tmp_path / "source.nwb.zarr"), "r") as source_io:
+        file = source_io.read()
+        file.electrodes.generate_new_id()
+        with NWBZarrIO(tmp_path / "target.nwb.zarr", "w", zarr_format=2) as io:
+            io.export(src_io=source_io, nwbfile=file)
+    array = zarr.open_array(tmp_path / "target.nwb.zarr/processing/behavior/electrical/electrodes")
+    assert file.electrodes.object_id in str(array.attrs["table"])
+
+
 def test_what_no_specification_knows_stays_where_nothing_was_edited(tmp_path):
     source = zarr_source(tmp_path / "source.nwb.zarr")
     with NWBZarrIO(source, "r+") as io:
