@@ -198,8 +198,9 @@ def test_every_path_of_a_folder_is_one_path(tmp_path: Path, spelled: Callable[[P
     export(path, destination)
     assert values_of(path) == VALUES
     if isinstance(destination, str):
-        with pytest.raises(OptionError, match="both source and destination"):
+        with pytest.raises(OptionError, match="both source and destination") as raised:
             convert(path, destination, overwrite=True)
+        assert {str(path), destination} <= set(str(raised.value).replace(",", "").split())
         assert values_of(path) == VALUES
 
 

@@ -52,7 +52,7 @@ class Location:
     storage_options : dict or None
         Options for fsspec.
     given : str or None
-        The URL as the user gave it.
+        The path or URL as the user gave it.
     """
 
     uri: str
@@ -107,7 +107,7 @@ def locate(
         raise OptionError(
             f"storage_options are for URLs; {path!r} is a path of this machine: leave them out"
         )
-    return Location(normalized_path(_without_file_scheme(path)), is_local=True)
+    return Location(normalized_path(_without_file_scheme(path)), is_local=True, given=path)
 
 
 def _normalized_url(url: str) -> str:

@@ -190,15 +190,14 @@ def _put_new(bytestore: LocalByteStore, journal: bytes) -> bool:
     """Put the journal, complete from the first moment on; False where there is one."""
     if bytestore.get(JOURNAL) is not None:
         return False
-    path = bytestore.root / JOURNAL
-    temporary = path.with_name(f"{JOURNAL}.{uuid.uuid4().hex}.partial")
+    temporary = f"{JOURNAL}.{uuid.uuid4().hex}.partial"
     try:
-        temporary.write_bytes(journal)
-        os.link(temporary, path)
+        bytestore.set(temporary, journal)
+        os.link(bytestore.root / temporary, bytestore.root / JOURNAL)
     except FileExistsError:
         return False
     except OSError:  # a file system without hard links, or a full disk, which is told then
         bytestore.set(JOURNAL, journal)
     finally:
-        temporary.unlink(missing_ok=True)
+        (bytestore.root / temporary).unlink(missing_ok=True)
     return True
