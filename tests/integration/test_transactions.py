@@ -730,9 +730,9 @@ def test_a_change_that_another_thread_has_found_counts_for_all(
     with ZarrIO(store, "r", get_manager()) as io:
         cut = io.read_builder()["cut"].data
         assert cut[10:20].tolist() == [1] * 10  # kept
-        get, asked = LocalByteStore.get, []
+        open_file, asked = LocalByteStore.open_file, []
 
-        def changed_before(self: LocalByteStore, key: str, *args: Any) -> bytes | None:
+        def changed_before(self: LocalByteStore, key: str) -> Any:
             if key == "cut/c.2" and not asked:
                 asked.append(key)
                 with ZarrIO(store, "r+", get_manager()) as writer:
@@ -741,9 +741,9 @@ def test_a_change_that_another_thread_has_found_counts_for_all(
                 other = threading.Thread(target=lambda: cut[0:5])
                 other.start()
                 other.join()
-            return get(self, key, *args)
+            return open_file(self, key)
 
-        monkeypatch.setattr(LocalByteStore, "get", changed_before)
+        monkeypatch.setattr(LocalByteStore, "open_file", changed_before)
         assert cut[15:25].tolist() == [2] * 10
         assert asked
 

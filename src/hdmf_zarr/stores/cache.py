@@ -5,8 +5,8 @@ and decode the same chunk again. What spans several chunks of some size, or has 
 here, is left to others, which decode in several threads. The chunks in shards are kept as others are.
 
 A chunk of a local store is kept with the stamp of the file that it was read from: another process may
-change elements in place. The file is compared when the chunk is used, though not more often than each
-`TRUSTED_SECONDS`. Of other stores nothing is compared, since that would be a request for each row.
+change elements in place. The file is compared when the chunk is used; of a chunk that is walked along, not
+more often than each `TRUSTED_SECONDS`. Of other stores nothing is compared: that is a request for each row.
 """
 
 from __future__ import annotations
@@ -58,8 +58,11 @@ MOST_OBJECTS = 2**17
 MOST_CHUNKS = 16
 """A selection of more chunks, or of more than `SMALL_BYTES` in several, is left to zarr."""
 
-TRUSTED_SECONDS = 5e-5
-"""For which a chunk counts as unchanged after its file was compared: that takes longer than to read a row."""
+MOST_COMPARED = 32
+"""A chunk that is used more often is walked along: to compare its file takes longer than to read a row."""
+
+TRUSTED_SECONDS = 2.5e-4
+"""For which a chunk that is walked along counts as unchanged after its file was compared."""
 
 _OBJECT_BYTES = 64
 """Of a text beside its characters, roughly."""
@@ -102,11 +105,10 @@ class _Layout:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """The file that a chunk was read from, and when that was."""
+    """The file that a chunk was read from, as it was before."""
 
     file: str
     stamp: FileStamp
-    read_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,8 @@ class _Kept:
         None of a store that is not compared.
     trusted_until : float
         From then on its file is compared before it is used.
+    n_compared : int
+        How often it was.
     """
 
     document: Mapping[str, Any]
@@ -133,6 +137,7 @@ class _Kept:
     nbytes: int
     source: _Source | None
     trusted_until: float
+    n_compared: int = 0
 
     def is_current(self) -> bool:
         """Whether the file is the one that was read."""
@@ -142,7 +147,9 @@ class _Kept:
         assert self.source is not None  # else it is trusted for ever
         if not is_unchanged(self.source.file, self.source.stamp):
             return False
-        self.trusted_until = now + TRUSTED_SECONDS
+        self.n_compared += 1
+        if self.n_compared > MOST_COMPARED:
+            self.trusted_until = now + TRUSTED_SECONDS
         return True
 
 
@@ -177,19 +184,20 @@ class ChunkCache:
             or not (monotonic() < kept.trusted_until or kept.is_current())
         ):
             return None
-        if type(selection) is slice:
+        kind = type(selection)
+        if kind is slice:
             if (
                 selection.step is not None
                 or not isinstance(selection.start, _BOUNDS)
                 or not isinstance(selection.stop, _BOUNDS)
             ):
                 return None
-        elif (
-            type(selection) is bool
-            or not isinstance(selection, _INTEGERS)
-            or not -len(kept.values) <= selection < len(kept.values)
-        ):
-            return None
+        else:
+            if kind is not int and (kind is bool or not isinstance(selection, _INTEGERS)):
+                return None
+            count = len(kept.values)
+            if not -count <= selection < count:
+                return None
         return (kept.values[selection],)
 
     def select(self, path: str, element: ElementType, index: tuple[Any, ...]) -> tuple[Any] | None:
@@ -306,7 +314,7 @@ class ChunkCache:
         source = encoded.source
         if source is not None and not is_settled(source.stamp):
             return values
-        until = math.inf if source is None else source.read_at + TRUSTED_SECONDS
+        until = math.inf if source is None else -math.inf
         made = _Kept(layout.document, element, values, _nbytes(values), source, until)
         with self._lock:
             if changes == self._changes:
@@ -527,13 +535,12 @@ def _layout_of(document: Mapping[str, Any]) -> _Layout:
 
 def _read(bytestore: LocalByteStore, key: str, layout: _Layout, at: At) -> _Encoded | None:
     """A chunk of a local store, with the stamp that its file had before it was read."""
-    read_at = monotonic()
     file = bytestore.open_file(key)
     if file is None:
         return None
     with file:
         content = file.whole() if layout.shards is None else _part(file, layout.shards, at)
-        source = _Source(bytestore.path_of(key), file.stamp, read_at)
+        source = _Source(bytestore.path_of(key), file.stamp)
     return None if content is None else _Encoded(content, source)
 
 
