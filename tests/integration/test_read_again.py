@@ -20,6 +20,7 @@ from hdmf_zarr.cli import main
 from hdmf_zarr.convert import convert
 from hdmf_zarr.errors import EncodingError, HDMFZarrError
 from hdmf_zarr.info import describe
+from hdmf_zarr.transfer.upgrade import upgrade
 from tests.compare import assert_builders_equal
 from tests.rich import START
 from tests.values import variable
@@ -269,6 +270,33 @@ def test_more_metadata_than_are_read_are_no_store(
             )
         )
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"_REFERENCE": {"path": "/g"}}, "would be read as a reference"),
+        ([[0], [1, 2]], "is not of the recorded dtype"),
+    ],
+)
+@pytest.mark.parametrize("is_array", [False, True])
+def test_an_upgrade_makes_no_attribute_that_is_not_read(
+    value: Any, message: str, is_array: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "f.zarr"
+    with ZarrIO(path, "w", manager=manager(), zarr_format=2) as io:
+        holder = DatasetBuilder("g", [1]) if is_array else GroupBuilder("g")
+        holder.set_attribute("v", "x")
+        children = {"datasets" if is_array else "groups": [holder]}
+        io.write_builder(GroupBuilder("root", attributes={"data_type": "X"}, **children))
+    for key in ("g/.zattrs", ".zmetadata"):
+        document = json.loads((path / key).read_text())
+        (document["metadata"]["g/.zattrs"] if key == ".zmetadata" else document)["v"] = value
+        (path / key).write_text(json.dumps(document))
+    with pytest.raises(HDMFZarrError, match=f"/g: attribute 'v': .*{message}"):
+        upgrade(path)
+    assert (path / ".zmetadata").exists()
+    assert not (path / "zarr.json").exists()
 
 
 def test_mixed_attributes_of_old_stores_are_copied_and_appended_to(tmp_path: Path) -> None:

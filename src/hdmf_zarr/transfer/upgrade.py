@@ -20,6 +20,7 @@ from typing import Any
 
 from hdmf_zarr.codecs.objects import OBJECT_CODECS
 from hdmf_zarr.convention import JSON, SELF, ArrayHeader, Link, Reference, convention_for_format
+from hdmf_zarr.convention.attributes import decode_attribute
 from hdmf_zarr.convention.unified import (
     ATTRIBUTE_TYPES,
     SPECIFICATION_GROUP,
@@ -35,6 +36,7 @@ from hdmf_zarr.errors import (
     StoreExistsError,
     StoreNotFoundError,
 )
+from hdmf_zarr.hdf5 import empty_attribute
 from hdmf_zarr.read.specifications import read_specifications
 from hdmf_zarr.stores import (
     DOCUMENT,
@@ -58,6 +60,7 @@ from hdmf_zarr.stores.presence import count_chunks, count_keys, grid_of, stored_
 from hdmf_zarr.stores.system import collection_paused
 from hdmf_zarr.stores.together import stored_together
 from hdmf_zarr.transfer.files import ChunkMover, Way
+from hdmf_zarr.write.attributes import refuse_like_reference
 from hdmf_zarr.write.layout import LayoutRequest, decide_layout
 from hdmf_zarr.write.plan import ArrayPlan
 from hdmf_zarr.write.queue import ZarrIODataChunkIteratorQueue
@@ -459,10 +462,11 @@ class _Upgrader:
 
     def _attributes(self, path: str) -> dict[str, JSON]:
         old = self.old.attributes(path)
-        attributes = {
-            name: self._attribute(value)
-            for name, value in self.old.convention.user_attributes(old).items()
-        }
+        attributes = {}
+        for name, value in self.old.convention.user_attributes(old).items():
+            attributes[name] = self._attribute(value)
+            if attributes[name] == value:  # no reference
+                self._check_attribute(path, name, value, old.get(ATTRIBUTE_TYPES) or {})
         links = [
             Link(name=link.name, source=self._source(link.source), path=link.path)
             for link in self.old.convention.decode_links(old)
@@ -473,6 +477,16 @@ class _Upgrader:
         if not path and self.old.specification_path is not None:
             attributes[SPECIFICATION_LOCATION] = SPECIFICATION_GROUP
         return attributes
+
+    def _check_attribute(self, path: str, name: str, value: JSON, types: Mapping[str, str]) -> None:
+        """Raise if the new store would have an attribute that is not read, or is read as a reference."""
+        if type(value) in (str, int, float, bool) and name not in types:
+            return
+        try:
+            refuse_like_reference(value, self._convention)
+            decode_attribute(value, types.get(name), empty=empty_attribute)
+        except HDMFZarrError as error:
+            raise type(error)(f"{self.old.uri}:/{path}: attribute {name!r}: {error}") from error
 
     def _attribute(self, value: JSON) -> JSON:
         if isinstance(value, list):
