@@ -365,7 +365,9 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         return found
 
     def _start_new_store(self) -> None:
-        self._new_store = NewStore(self._location, self._convention.zarr_format)
+        self._new_store = NewStore(
+            self._location, self._convention.zarr_format, is_forced=self._force_overwrite
+        )
         if self._new_store.lock is not None:
             self._locks.append(self._new_store.lock)
         self._hierarchy = self._new_store.hierarchy

@@ -10,6 +10,8 @@ Each error is also the builtin (or HDMF) error that a caller would expect::
     ├── NoDataError               UnsupportedOperation   a Zarr hierarchy without HDMF data
     ├── ModeError                 UnsupportedOperation   the mode does not allow the operation
     ├── LockedError               BlockingIOError        another writer is at work on the store
+    ├── ForbiddenError            PermissionError        a store that may not be read or written
+    ├── RemoteStoreError          OSError                a service that does not answer as it should
     ├── UnsupportedFormatError    NotImplementedError    a Zarr format or document that is not known
     ├── MetadataError             ValueError             a metadata document that makes no sense
     ├── ChunkError                MetadataError, RuntimeError  a chunk that is damaged
@@ -32,6 +34,7 @@ __all__ = [
     "ChunkError",
     "DtypeError",
     "EncodingError",
+    "ForbiddenError",
     "HDMFZarrError",
     "LayoutError",
     "LockedError",
@@ -43,6 +46,7 @@ __all__ = [
     "NotAStoreError",
     "ObjectExistsError",
     "OptionError",
+    "RemoteStoreError",
     "StoreExistsError",
     "StoreNotFoundError",
     "UnsupportedFormatError",
@@ -80,6 +84,14 @@ class ModeError(HDMFZarrError, UnsupportedOperation):  # type: ignore[misc]
 
 class LockedError(HDMFZarrError, BlockingIOError):
     """Another process, or another IO of this one, is writing to the store."""
+
+
+class ForbiddenError(HDMFZarrError, PermissionError):
+    """A service says that something may not be read, or written, with the given credentials."""
+
+
+class RemoteStoreError(HDMFZarrError, OSError):
+    """A service cannot be reached, or does not answer as it should."""
 
 
 class UnsupportedFormatError(HDMFZarrError, NotImplementedError):

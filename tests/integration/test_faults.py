@@ -335,7 +335,9 @@ def one_fault(
     error = None
     try:
         if place == "memory":
-            operation.act(FaultyStore(target, fault), source, zarr_format)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", ".* is committed, and readers see", UserWarning)
+                operation.act(FaultyStore(target, fault), source, zarr_format)
         else:
             with faulty_disk(fault):
                 operation.act(target, source, zarr_format)

@@ -20,7 +20,7 @@ from zarr.storage import MemoryStore, WrapperStore, ZipStore
 
 from hdmf_zarr import NWBZarrIO, ZarrIO
 from hdmf_zarr.errors import MetadataError, MissingExtraError, NotAStoreError, OptionError
-from hdmf_zarr.stores import locate
+from hdmf_zarr.stores import locate, watching
 from hdmf_zarr.stores.bytestore import ZarrByteStore
 from tests.compare import assert_builders_equal
 from tests.conftest import nwb_catalog
@@ -28,6 +28,12 @@ from tests.conftest import nwb_catalog
 RELEASED = Path(__file__).parents[1] / "data"
 
 fsspec = pytest.importorskip("fsspec")
+
+
+@pytest.fixture(autouse=True)
+def _looks_at_the_root_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a slow machine make no more requests: `tests/integration/test_buckets.py` counts these looks."""
+    monkeypatch.setattr(watching, "SECONDS_BETWEEN_LOOKS", 3600.0)
 
 
 def make_file(series: int = 3) -> NWBFile:

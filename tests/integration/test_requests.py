@@ -20,11 +20,17 @@ from pynwb.image import GrayscaleImage
 from zarr.storage import MemoryStore, WrapperStore
 
 from hdmf_zarr import NWBZarrIO
-from hdmf_zarr.stores import LocalByteStore
+from hdmf_zarr.stores import LocalByteStore, watching
 
 pytest.importorskip("aiohttp")
 
 UNITS, TRIALS, IMAGES = 20, 30, 40
+
+
+@pytest.fixture(autouse=True)
+def _looks_at_the_root_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a slow machine make no more requests: `tests/integration/test_buckets.py` counts these looks."""
+    monkeypatch.setattr(watching, "SECONDS_BETWEEN_LOOKS", 3600.0)
 
 
 def make_file(series: int) -> NWBFile:

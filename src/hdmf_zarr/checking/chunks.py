@@ -23,6 +23,7 @@ from hdmf_zarr.codecs.checked import check_compressed, checked_codecs, decoded_s
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.errors import HDMFZarrError, MetadataError
 from hdmf_zarr.stores import compat, format2
+from hdmf_zarr.stores.bytestore import LocalByteStore
 from hdmf_zarr.stores.chunk_keys import FORMAT2_CHUNK_KEYS, chunk_key, coordinates_of
 from hdmf_zarr.stores.presence import (
     grid_of,
@@ -64,6 +65,10 @@ class ArrayChunks:
     path: str
     present: dict[str, tuple[int, ...]] = field(default_factory=dict)
     stale: list[str] = field(default_factory=list)
+
+
+REMOTE_JOBS = 16
+"""Threads at least, where a chunk is waited for and not read from a disk."""
 
 
 @dataclass(kw_only=True)
@@ -211,6 +216,8 @@ def check_contents(
     """
     waiting: deque[Future[tuple[int, list[Finding]]]] = deque()
     loops = _Loops()
+    if not isinstance(examined.bytestore, LocalByteStore):
+        jobs = max(jobs, REMOTE_JOBS)
     pool = ThreadPoolExecutor(jobs, thread_name_prefix="hdmf-zarr-check")
     try:
         with compat.without_specification_warnings():

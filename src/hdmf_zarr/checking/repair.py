@@ -25,9 +25,9 @@ from hdmf_zarr.stores import (
     format2,
     open_bytestore,
 )
+from hdmf_zarr.stores.claims import recover_for_writing
 from hdmf_zarr.stores.lock import WriterLock, lock_path, remove_beside
 from hdmf_zarr.stores.lock import leftovers_beside as beside
-from hdmf_zarr.stores.writers import recover_for_writing
 
 QUIET_SECONDS = 600
 """A leftover that was changed later than this may be that of a write that goes on: it is kept."""

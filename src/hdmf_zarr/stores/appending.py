@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from typing import cast
 
 from hdmf_zarr.convention import JSON
-from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore
-from hdmf_zarr.stores.journal import JOURNAL, documents_before, encode_journal, recover
+from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore, ZarrByteStore
+from hdmf_zarr.stores.claims import Claim
+from hdmf_zarr.stores.journal import documents_before, encode_journal, recover
 from hdmf_zarr.stores.writers import FolderClaim
 
 SECONDS_UNTIL_OTHERS_ARE_WRITTEN = 0.02
@@ -33,10 +35,10 @@ class OpenAppend:
         self.bytestore = bytestore
         self.is_enough = self.has_failed = self._has_journal = False
         self._kept: dict[str, bytes | None] = {}
-        self._claim = FolderClaim(bytestore) if isinstance(bytestore, LocalByteStore) else None
+        self._claim = _claim_of(bytestore)
 
-    def begin(self, *, is_consolidated_true: bool) -> None:
-        """Say, in a journal in the store, that changes follow; nothing where they have begun.
+    def begin(self, *, is_consolidated_true: bool) -> bool:
+        """Say, in a journal in the store, that changes follow; nothing, and False, where they have begun.
 
         Parameters
         ----------
@@ -49,39 +51,39 @@ class OpenAppend:
             If another writer has begun, or has committed something since the store was opened.
         """
         if self._has_journal:
-            return
+            return False
         before = None if is_consolidated_true else documents_before(self.bytestore)
         self.begin_with(encode_journal(before))
         self.is_enough = not is_consolidated_true
+        return True
 
     def begin_with(self, journal: bytes) -> None:
-        """Put a journal into the store, see `begin`."""
-        if self._claim is None:
-            self.bytestore.set(JOURNAL, journal)
-        else:
-            self._claim.take(journal)
+        """Put a journal into the store, see `begin`.
+
+        Raises
+        ------
+        LockedError
+            If another writer is writing to the store.
+        """
+        self._claim.take(journal)
         self._has_journal = True
 
     def _rewrite(self, journal: bytes) -> None:
-        if self._claim is None:
-            self.bytestore.set(JOURNAL, journal)
-        else:
-            self._claim.write(journal)
+        self._claim.write(journal)
 
     def note_root(self) -> None:
         """Note that the root's documents, as they are now, are those of this writer."""
-        if self._claim is not None:
-            self._claim.note_root()
+        self._claim.note_root()
 
     def check_own(self, *, with_root: bool = False) -> None:
         """Raise `LockedError` if another writer has taken over, see `FolderClaim.check`."""
-        if self._claim is not None and self._has_journal:
+        if self._has_journal:
             self._claim.check(with_root=with_root)
 
     @property
     def is_lost(self) -> bool:
         """Whether another writer has taken over: nothing in the store is this one's any more."""
-        return self._claim is not None and self._claim.is_lost
+        return self._claim.is_lost
 
     def rewrite_journal(
         self,
@@ -109,28 +111,33 @@ class OpenAppend:
 
     def end(self) -> None:
         """Remove the journal: what is in the store is what is to be seen."""
+        try:
+            if self._has_journal and self.has_failed and not self.is_lost:
+                # Of chunks that are written at the same time one fails, and the others may still come.
+                time.sleep(SECONDS_UNTIL_OTHERS_ARE_WRITTEN)
+                recover(self.bytestore)
+            self.release()
+        except OSError:
+            self.abandon()
+            raise
+
+    def release(self) -> None:
+        """Remove the journal, without a look at what a failure has left."""
         if not self._has_journal:
             return
-        if self.has_failed and not self.is_lost:
-            # Of chunks that are written at the same time one fails, and the others may still come.
-            time.sleep(SECONDS_UNTIL_OTHERS_ARE_WRITTEN)
-            recover(self.bytestore)
-        if self._claim is None:
-            self.bytestore.delete(JOURNAL)
-        else:
-            self._claim.release()
+        self._claim.release()
         self._has_journal = self.has_failed = False
 
     def undo(self) -> None:
         """Go back to what the store was before the changes; nothing where another writer has taken over."""
         if self._has_journal and not self.is_lost:
             recover(self.bytestore)
-            self._has_journal = self.has_failed = False
+            self.release()
 
     def abandon(self) -> None:
         """Leave the journal, where it is there still, to the next writer."""
-        if self._claim is not None:
-            self._claim.forget()
+        self._claim.leave()
+        self._has_journal = self.has_failed = False
 
     def keep(self, keys: Iterable[str]) -> None:
         """Read the documents that the commit changes, for `put_documents_back`."""
@@ -139,8 +146,11 @@ class OpenAppend:
         self._kept |= {key: found.get(key) for key in wanted}
 
     def put_documents_back(self) -> None:
-        """Bring the kept documents back."""
+        """Bring the kept documents back, those that are others now."""
+        found = self.bytestore.get_many(self._kept)
         for key, encoded in self._kept.items():
+            if found.get(key) == encoded:
+                continue
             if encoded is None:
                 self.bytestore.delete(key)
             else:
@@ -148,6 +158,13 @@ class OpenAppend:
         if self._kept:
             self.note_root()
         self._kept = {}
+
+
+def _claim_of(bytestore: ByteStore) -> Claim | FolderClaim:
+    """Return the right to append to a store, of the kind that its place has."""
+    if isinstance(bytestore, ZarrByteStore):
+        return Claim(bytestore)
+    return FolderClaim(cast("LocalByteStore", bytestore))
 
 
 class _Attempt:

@@ -47,6 +47,7 @@ from hdmf_zarr.stores.presence import (
 )
 from hdmf_zarr.stores.proof import prove_chain, rounding_filters_of
 from hdmf_zarr.stores.reading import ReadableArray, given
+from hdmf_zarr.stores.unsigned import without_known_secrets
 
 GROWN_CHUNK_BYTES = 512 * 1024
 """Up to this size the chunk of a small column grows with it, instead of one chunk a few rows."""
@@ -61,12 +62,17 @@ class HDMFZarrArray(ReadableArray):
 
     Text is given as objects of ``str``, ASCII text as objects of ``bytes`` (as h5py does), one
     element as a scalar. Rows are appended, in the same form.
+
+    Another process gets an array, by pickle, as its place and its document. Of a URL the storage options
+    that were given travel, without key, secret and token where these are the ones of the environment or of
+    a profile, which the other process is to have, too. Credentials that are known from nowhere else travel,
+    and so does all that a store object has.
     """
 
     def __reduce__(self) -> tuple[Any, ...]:
         document = self._hierarchy.documents[self._node_path]
         known = (self._hierarchy.zarr_format, self._hierarchy.is_consolidated)
-        place = (self._hierarchy.location, self._node_path)
+        place = (without_known_secrets(self._hierarchy.location), self._node_path)
         return _reopen, (type(self), *place, document, self.element_type, *known)
 
     # -- elements that are set -------------------------------------------------------------------

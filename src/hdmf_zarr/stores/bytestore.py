@@ -14,6 +14,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -21,15 +22,20 @@ from zarr.abc.store import RangeByteRequest, Store, SuffixByteRequest
 from zarr.storage import FsspecStore, LocalStore
 
 from hdmf_zarr.errors import (
+    ForbiddenError,
+    HDMFZarrError,
     MetadataError,
     MissingExtraError,
     ModeError,
     NotAStoreError,
     OptionError,
+    RemoteStoreError,
+    StoreExistsError,
 )
 from hdmf_zarr.stores import compat
 from hdmf_zarr.stores.location import Location
 from hdmf_zarr.stores.names import is_inside
+from hdmf_zarr.stores.objects import PROCESS_LOCK, StoredObjects, Version, objects_of
 from hdmf_zarr.stores.opened import BINARY, OpenedFile, read_on
 from hdmf_zarr.stores.unsigned import S3_SCHEMES, with_unsigned
 
@@ -63,6 +69,9 @@ class ByteStore(Protocol):
 
     def delete(self, key: str) -> None:
         """Remove a key if it exists."""
+
+    def delete_many(self, keys: Iterable[str]) -> None:
+        """Remove exactly these keys, together where the store is remote; missing ones are ignored."""
 
     def delete_prefix(self, prefix: str) -> None:
         """Remove every key below a prefix; the empty prefix is everything."""
@@ -243,6 +252,10 @@ class LocalByteStore:
         except FileNotFoundError:
             return
 
+    def delete_many(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            self.delete(key)
+
     def delete_prefix(self, prefix: str) -> None:
         self._refuse_read_only(prefix)
         self._made.clear()
@@ -323,18 +336,30 @@ def _write_file(path: str, value: bytes | memoryview) -> None:
 
 
 class ZarrByteStore:
-    """Any store of zarr-python."""
+    """Any store of zarr-python.
+
+    Attributes
+    ----------
+    covered : frozenset of str
+        Keys of a store that this one is going to replace: until then they are not seen, and stay.
+    """
 
     def __init__(self, location: Location, store: Store) -> None:
         compat.ensure_open(store)
         self.location = location
         self.zarr_store = store
+        self.covered: frozenset[str] = frozenset()
+
+    @cached_property
+    def objects(self) -> StoredObjects:
+        """The objects by themselves, with their versions."""
+        return objects_of(self.zarr_store)
 
     def get(self, key: str) -> bytes | None:
         return self.get_many([key]).get(key)
 
     def get_many(self, keys: Iterable[str]) -> dict[str, bytes]:
-        wanted = list(keys)
+        wanted = [key for key in keys if key not in self.covered]
 
         async def get(key: str) -> Any:
             with answers(f"{self.location.uri}:/{key}"):
@@ -378,8 +403,17 @@ class ZarrByteStore:
         }
 
     def set(self, key: str, value: bytes | memoryview) -> None:
+        self.refuse_covered(key)
         # A store in memory keeps what it is given.
         compat.run(self._set(key, bytes(value) if isinstance(value, memoryview) else value))
+
+    def refuse_covered(self, key: str) -> None:
+        """Raise `StoreExistsError` for a key that the store has which is going to be replaced."""
+        if key in self.covered:
+            raise StoreExistsError(
+                f"{self.location.uri}:/{key} is an object of the store that is there, which stays until the "
+                "new one is complete, and the new one needs the same name; write to another place"
+            )
 
     def copy(self, key: str, new_key: str) -> None:
         value = self.get(key)
@@ -393,46 +427,107 @@ class ZarrByteStore:
         self.set(key, buffer.getvalue())
 
     async def _set(self, key: str, value: bytes) -> None:
-        await self.zarr_store.set(key, compat.to_buffer(value))
+        with answers(f"{self.location.uri}:/{key}"):
+            await self.zarr_store.set(key, compat.to_buffer(value))
 
     def flush(self) -> None:
         pass
 
     def delete(self, key: str) -> None:
-        compat.run(self.zarr_store.delete(key))
+        self.delete_many([key])
+
+    def delete_many(self, keys: Iterable[str]) -> None:
+        wanted = [key for key in keys if key not in self.covered]
+        if wanted:
+            with answers(self.location.uri):
+                compat.run(self.objects.delete(wanted))
 
     def delete_prefix(self, prefix: str) -> None:
-        if prefix:
-            compat.run(self.zarr_store.delete_dir(prefix))
-        else:
-            compat.run(self.zarr_store.clear())
-        # zarr's own give up at the first object that went with its folder already.
-        for key in list(self.list_prefix(prefix)):
-            self.delete(key)
+        self.delete_many(list(self.list_prefix(prefix)))
 
     def list_prefix(self, prefix: str) -> Iterator[str]:
         async def collect() -> list[str]:
-            start = prefix + "/" if prefix else ""
-            try:
-                with answers(f"{self.location.uri}:/{prefix}"):
-                    return [key async for key in self.zarr_store.list_prefix(start)]
-            except FileNotFoundError:
-                return []
+            with answers(f"{self.location.uri}:/{prefix}"):
+                if not prefix:
+                    return await self.objects.list_below()
+                start = prefix + "/"
+                try:
+                    found = [key async for key in self.zarr_store.list_prefix(start)]
+                except FileNotFoundError:
+                    return []
+                # Where nothing is below it, some give an object that has the prefix as its name.
+                return [key for key in found if key.startswith(start)]
 
-        yield from compat.run(collect())
+        found = compat.run(collect())
+        self.objects.forget_listings()
+        yield from (key for key in found if key not in self.covered)
 
     def metadata_keys(self, names: frozenset[str]) -> list[str]:
         return [key for key in self.list_prefix("") if key.rpartition("/")[2] in names]
 
     def size(self, prefix: str) -> tuple[int, int]:
-        async def collect() -> list[int]:
-            start = prefix + "/" if prefix else ""
-            with answers(f"{self.location.uri}:/{prefix}"):
-                keys = [key async for key in self.zarr_store.list_prefix(start)]
-            return list(await asyncio.gather(*(self.zarr_store.getsize(key) for key in keys)))
+        keys = list(self.list_prefix(prefix))
 
-        sizes = compat.run(collect())
-        return len(sizes), sum(sizes)
+        async def collect() -> list[int]:
+            with answers(f"{self.location.uri}:/{prefix}"):
+                return list(await asyncio.gather(*map(self.zarr_store.getsize, keys)))
+
+        return len(keys), sum(compat.run(collect()))
+
+    def roots_above(self, names: Iterable[str]) -> list[tuple[str, str]]:
+        """Return the documents, and their places, of stores in which this one would lie.
+
+        Places above it are known only of a file system of fsspec.
+        """
+        store = self.zarr_store
+        if not isinstance(store, FsspecStore):
+            return []
+        parts, start = store.path.strip("/").split("/"), "/" * store.path.startswith("/")
+        folders = [start + "/".join(parts[:count]) for count in range(1, len(parts))]
+        wanted = [(name, folder) for folder in folders for name in names]
+
+        async def is_there(name: str, folder: str) -> bool:
+            outer = FsspecStore(store.fs, path=folder, read_only=True)
+            try:
+                return await objects_of(outer).version(name) is not None
+            except PermissionError:  # of what one may not even look at nobody is the owner here
+                return False
+
+        async def gather() -> list[bool]:
+            return list(await asyncio.gather(*(is_there(*one) for one in wanted)))
+
+        with answers(self.location.uri):
+            found = compat.run(gather())
+        return [one for one, is_one in zip(wanted, found, strict=True) if is_one]
+
+    def version(self, key: str) -> Version | None:
+        """Return which value an object has; None where there is none."""
+        return self.versions([key])[key]
+
+    def versions(self, keys: Iterable[str]) -> dict[str, Version | None]:
+        """Return which value each of several objects has, asked for at the same time."""
+        wanted = list(keys)
+
+        async def gather() -> list[Version | None]:
+            return list(await asyncio.gather(*map(self.objects.version, wanted)))
+
+        with answers(self.location.uri):
+            return dict(zip(wanted, compat.run(gather()), strict=True))
+
+    def put_if(self, key: str, value: bytes, expected: Version | None) -> bool:
+        """Store an object if it has a version (None: if it is not there); return whether that was so.
+
+        Raises
+        ------
+        NoConditionsError
+            If the service has no conditional puts.
+        """
+        with answers(f"{self.location.uri}:/{key}"), PROCESS_LOCK:
+            return compat.run(self.objects.put_if(key, value, expected))
+
+
+CLIENTS = frozenset({"aiobotocore", "aiohttp", "botocore"})
+"""Packages whose errors are of no kind that callers expect."""
 
 
 @contextmanager
@@ -442,7 +537,17 @@ def answers(where: str) -> Iterator[None]:
         yield
     except Exception as error:
         status = getattr(error, "status", None)
+        if isinstance(error, PermissionError) and not isinstance(error, HDMFZarrError):
+            raise ForbiddenError(
+                errno.EACCES,
+                f"{where}: the service refuses this to who asks ({error}); give other credentials "
+                "(storage_options, or the environment), or ask for the right",
+            ) from error
         if not isinstance(status, int):
+            if type(error).__module__.partition(".")[0] in CLIENTS:
+                raise RemoteStoreError(
+                    errno.EIO, f"{where}: {type(error).__name__}: {error}"
+                ) from error
             raise
         number = errno.EACCES if status in (401, 403) else errno.EIO
         raise OSError(number, f"{where}: the server answers {status} ({error})") from error

@@ -6,7 +6,7 @@ metadata still finds them: the new ones get names of another form.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -97,6 +97,29 @@ def other_format2_form(n_dimensions: int, *taken: Mapping[str, Any]) -> dict[str
     """
     forms = (FORMAT2_CHUNK_KEYS, _NESTED, *_STAGED) if n_dimensions > 1 else _STAGED
     return _unlike(forms, taken)
+
+
+def unused_form(encoding: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Return an encoding that gives none of the names that are there already; the given one if it can be.
+
+    Where every one is in use this is the given one, too: who stores the first chunk is refused.
+    """
+    return _first_unused((dict(encoding), *_FORMS, _NESTED), names)
+
+
+def unused_format2_form(
+    n_dimensions: int, encoding: Mapping[str, Any], names: Sequence[str]
+) -> dict[str, Any]:
+    """Return such an encoding for an array of format 2; one that it cannot spell where there is no other."""
+    spelled = (
+        (dict(encoding), FORMAT2_CHUNK_KEYS, _NESTED) if n_dimensions > 1 else (dict(encoding),)
+    )
+    return _first_unused((*spelled, *_STAGED), names)
+
+
+def _first_unused(forms: tuple[dict[str, Any], ...], names: Sequence[str]) -> dict[str, Any]:
+    unused = (form for form in forms if not any(has_form(form, name) for name in names))
+    return next(unused, forms[0])
 
 
 def is_staged(encoding: Mapping[str, Any]) -> bool:

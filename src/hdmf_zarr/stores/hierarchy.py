@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import zarr
 from zarr.abc.store import Store
@@ -24,15 +25,13 @@ from hdmf_zarr.convention import (
     convention_for_format,
     specification_path,
 )
-from hdmf_zarr.errors import (
-    LostWriteError,
-    MetadataError,
-)
+from hdmf_zarr.errors import HDMFZarrError, LockedError, LostWriteError, MetadataError
 from hdmf_zarr.stores import compat, format2
 from hdmf_zarr.stores.appending import OpenAppend
-from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore
+from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore, ZarrByteStore
 from hdmf_zarr.stores.cache import ChunkCache
-from hdmf_zarr.stores.chunk_keys import chunk_key
+from hdmf_zarr.stores.chunk_keys import chunk_key, is_staged
+from hdmf_zarr.stores.claims import recover_for_writing
 from hdmf_zarr.stores.documents import (
     encode_document,
     group_document,
@@ -58,11 +57,20 @@ from hdmf_zarr.stores.presence import (
     watched,
     with_count,
 )
+from hdmf_zarr.stores.replacing import (
+    Replacement,
+    RootVersions,
+    are_same,
+    changed_meanwhile,
+    put_root,
+    root_versions,
+)
 from hdmf_zarr.stores.rewriting import Rewrites
 from hdmf_zarr.stores.spellings import locate_spelled, names_of_before
 from hdmf_zarr.stores.stamps import HeldFolder, Stamp, hold_folder, is_newer, stamp_of
 from hdmf_zarr.stores.system import make_durable
-from hdmf_zarr.stores.writers import recover_for_writing
+from hdmf_zarr.stores.together import stored_together
+from hdmf_zarr.stores.watching import RootWatch
 
 logger = logging.getLogger(__name__)
 
@@ -96,6 +104,10 @@ class Hierarchy:
         Chunks of its arrays, decoded.
     open_append : OpenAppend
         What is known of the changes since the last commit.
+    replacement : Replacement or None
+        Until its first commit: what a new store that is no folder replaces.
+    is_committed : bool
+        Whether the last changes are what readers see.
     """
 
     def __init__(
@@ -121,10 +133,14 @@ class Hierarchy:
         self._checked: dict[str, Stamp | None] = {}
         self.cache = ChunkCache(self)
         self.open_append = OpenAppend(bytestore)
+        self._watch = RootWatch(self)
         self._links = LinkTable(self)
         self._rewrites = Rewrites(self)
-        self._is_committed = False
+        self.replacement: Replacement | None = None
+        self.is_committed = False
         self._is_restored = True
+        self._is_outdated = False
+        self._root: RootVersions | None = None
         self._uncounted: set[str] = set()
         self._changed_paths: set[str] = set()
         self._shortened: set[str] = set()
@@ -145,6 +161,7 @@ class Hierarchy:
         hierarchy.was_consolidated = found.was_consolidated
         hierarchy._is_consolidated_true = found.is_consolidated_true
         hierarchy._stamp, hierarchy._folder = found.stamp, found.folder
+        hierarchy._watch.begin(found.root)
         return hierarchy
 
     @classmethod
@@ -158,11 +175,13 @@ class Hierarchy:
         StoreNotFoundError, NotAStoreError, MetadataError, UnsupportedFormatError
         """
         recover_for_writing(bytestore)
+        root = root_versions(bytestore) if isinstance(bytestore, ZarrByteStore) else None
         opened = OpenAppend(bytestore)
         opened.note_root()
         hierarchy = cls.load(bytestore, consolidated=False)
         hierarchy.open_append = opened
         hierarchy.refuse_lost_documents()
+        hierarchy._root = root
         hierarchy.is_live = True
         return hierarchy
 
@@ -308,11 +327,19 @@ class Hierarchy:
         """Return the first link on the way to a path, and what of the path comes after it."""
         return self._links.find(path)
 
-    def check_unchanged(self, *paths: str) -> bool:
+    def check_unchanged(self, *paths: str, has_failed: bool = False) -> bool:
         """Raise if what was just read may be of another store than the metadata in memory.
 
         A local store that is read may be replaced, or an array in it written anew, by another process:
-        the chunks at the same names are others then, or are missing.
+        the chunks at the same names are others then, or are missing. At a store that is no folder one look
+        is for all reads of a second.
+
+        Parameters
+        ----------
+        *paths : str
+            Of the arrays from which something was read.
+        has_failed : bool
+            Reading has failed: look in any case.
 
         Returns
         -------
@@ -329,7 +356,9 @@ class Hierarchy:
         if (sent := self._sent_path) is not None:
             self._check_sent(sent)
         if self._stamp is None:
-            return True
+            seen = self.n_changes
+            self._watch.check(*paths, is_urgent=has_failed)
+            return seen == self.n_changes
         stamp = stamp_of(self.bytestore)
         changed = [path for path in paths if stamp != self._checked.get(path, self._stamp)]
         for path in changed:
@@ -498,13 +527,36 @@ class Hierarchy:
 
     def begin(self) -> None:
         """Say, in a journal in the store, that changes follow; nothing where they have begun."""
-        self._is_committed = False
+        self.is_committed = False
         if self._shortened:
             self._changed_paths |= self._shortened
             self._shortened = set()
             self.open_append.has_failed = True  # what is outside of them is removed at the end
-        if self.is_live:
-            self.open_append.begin(is_consolidated_true=self._is_consolidated_true)
+        if self.is_live and self.open_append.begin(is_consolidated_true=self._is_consolidated_true):
+            self._check_root()
+
+    def _check_root(self) -> None:
+        """Raise `LockedError` if others have committed to a store that is no folder since it was opened."""
+        bytestore = self.open_append.bytestore
+        if self._root is None or not isinstance(bytestore, ZarrByteStore):
+            return
+        if not are_same(root_versions(bytestore), self._root):
+            self.open_append.release()
+            self._give_up()
+
+    def note_root(self) -> None:
+        """Take note of which documents the root has, after this writer itself has marked it."""
+        bytestore = self.bytestore
+        if self.replacement is not None:
+            self.replacement.look_again()
+        elif isinstance(bytestore, ZarrByteStore) and self._root is not None:
+            self._root = root_versions(bytestore)
+
+    def _give_up(self) -> NoReturn:
+        """Raise `LockedError`, and commit nothing any more."""
+        self.is_changed = False
+        self._is_outdated = self.open_append.has_failed = True
+        raise LockedError(changed_meanwhile(self.uri))
 
     def attempt(self) -> AbstractContextManager[None]:
         """Change something in the store; where that fails, what it has left is looked for later."""
@@ -536,10 +588,17 @@ class Hierarchy:
 
     def write_document(self, path: str, document: dict[str, JSON]) -> None:
         """Write the document of a node, whatever is there."""
-        if self._rewrites.is_staged(document):
-            return  # until its chunks have their names, the old one is there
+        if self._documents_wait or self._rewrites.is_staged(document):
+            return  # until its chunks have their names, or the new store its root, the old one is there
         for key, encoded in self._encoded(path, document).items():
             self.bytestore.set(key, encoded)
+
+    @property
+    def _documents_wait(self) -> bool:
+        """Whether documents are kept in memory, since a store that is being replaced may have them."""
+        return (
+            self.replacement is not None and bool(self.replacement.keys) and not self.is_committed
+        )
 
     def _encoded(self, path: str, document: dict[str, JSON]) -> dict[str, bytes]:
         """Return the objects of a node's metadata, in the order in which they are written."""
@@ -622,6 +681,25 @@ class Hierarchy:
         self.documents[path.strip("/")] = document
         self.is_changed = True
 
+    def unused_keys(
+        self, path: str, encoding: dict[str, JSON], n_dimensions: int
+    ) -> dict[str, JSON]:
+        """Return how to name the chunks of a new array, whatever is in the store that it replaces.
+
+        Parameters
+        ----------
+        path : str
+        encoding : dict
+            How they are named where nothing is in the way.
+        n_dimensions : int
+        """
+        if self.replacement is None:
+            return encoding
+        keys = self.replacement.unused_keys(path, encoding, n_dimensions)
+        if self.zarr_format == 2 and is_staged(keys):
+            self._rewrites.stage(path, self.replacement.encoding_before(path))
+        return keys
+
     def keys_for_rewrite(self, path: str, n_dimensions: int) -> dict[str, JSON]:
         """Return how to name the chunks of an array that is written anew beside its old ones.
 
@@ -643,9 +721,9 @@ class Hierarchy:
 
         What was committed stays: it is what readers see, whatever has failed after that.
         """
-        if self._is_committed:
+        if self.is_committed:
             return
-        if self.open_append.is_lost:
+        if self._is_outdated or self.open_append.is_lost:
             self.documents, self.is_changed = dict(before), False
             return
         self.open_append.has_failed = True  # there may be chunks of nodes that have no document yet
@@ -661,6 +739,15 @@ class Hierarchy:
         self.documents = dict(before)
         self._rewrites.remove_failed()
         self._is_restored = True
+
+    def undo_all(self) -> None:
+        """Remove everything of a new store that is no folder; what it was to replace is what it was."""
+        assert self.replacement is not None
+        if self.is_committed or self.open_append.is_lost:
+            return
+        self._rewrites.put_back()
+        self.open_append.put_documents_back()
+        self.replacement.undo()
 
     def commit(self, *, consolidate: bool, durable: bool = False) -> None:
         """Write the root's document, with the documents of all nodes in it where asked to.
@@ -686,24 +773,32 @@ class Hierarchy:
                 "too; nothing is committed, and the next writer goes back to the last commit: open the "
                 "store again"
             )
+        if self._is_outdated:
+            raise LockedError(changed_meanwhile(self.uri))
         if self.is_live:
             self.begin()
             self.open_append.check_own(with_root=True)
         self._count_chunks()
-        self._rewrites.name_chunks(consolidate=consolidate, durable=durable)
-        if self.open_append.is_enough:
+        if self.replacement is not None:
+            self.replacement.uncover()
+        # What is replaced goes when all readers can know the new store, which they do by one document.
+        is_one_document = consolidate or self._documents_wait
+        self._rewrites.name_chunks(consolidate=is_one_document, durable=durable)
+        if self.open_append.is_enough or self._documents_wait:
             # Until the journal says so, too, the commit is undone.
             roots = [format2.CONSOLIDATED, format2.ATTRIBUTES, format2.GROUP]
             self.open_append.keep([DOCUMENT] if self.zarr_format == 3 else roots)
         if durable and isinstance(self.bytestore, LocalByteStore):
             make_durable(self.bytestore.root)
+        if not isinstance(self.bytestore, LocalByteStore) or self.is_live:
+            self._rewrites.check()
         if self.is_live:
             # What is obsolete then goes, and who writes next goes by the nodes' own documents.
-            self._rewrites.check()
             self._settle_documents(sorted(self._changed_paths & set(self.documents)))
             self.open_append.check_own()
-        self._write_root(consolidate=consolidate)
-        self._is_committed = self._rewrites.has_named or not self.open_append.is_enough
+        is_announced = self._announce_commit() or self._rewrites.has_named
+        self._write_root(consolidate=is_one_document)
+        self.is_committed = is_announced or not self.open_append.is_enough
         if durable and isinstance(self.bytestore, LocalByteStore):
             make_durable(self.bytestore.root)
         self._note_commit(consolidate=consolidate)
@@ -721,11 +816,25 @@ class Hierarchy:
                 )
             raise
 
+    def _announce_commit(self) -> bool:
+        """Let the journal say which document the commit is, so that nothing is undone when it is there."""
+        before = None if self.replacement is None else self.replacement.before
+        if not before or self._rewrites.has_named:
+            return False
+        root: JSON = self.consolidated_format2()
+        if self.zarr_format == 3:
+            root = json.loads(self._encoded_root(consolidate=True))
+        self.open_append.rewrite_journal(before, {}, root)
+        return True
+
     def _write_root(self, *, consolidate: bool) -> None:
         """Write the root's documents, and see to it that the store has them."""
         if self.zarr_format == 2:
             self._commit_format2(dict(self.documents[""]), consolidate=consolidate)
             return
+        self._put_root(DOCUMENT, self._encoded_root(consolidate=consolidate))
+
+    def _encoded_root(self, *, consolidate: bool) -> bytes:
         root = dict(self.documents[""])
         if consolidate:
             entries = self._consolidated()
@@ -734,10 +843,20 @@ class Hierarchy:
                 "must_understand": False,
                 "metadata": entries,
             }
-        encoded = encode_document(root)
-        limits.check_document_size(len(encoded), f"{self.uri}/{DOCUMENT}")
-        self.bytestore.set(DOCUMENT, encoded)
-        self._check_objects({DOCUMENT: encoded})
+        return encode_document(root)
+
+    def _put_root(self, key: str, encoded: bytes) -> None:
+        """Write the document that is the commit, unless somebody else has done so meanwhile."""
+        limits.check_document_size(len(encoded), f"{self.uri}/{key}")
+        bytestore = self.bytestore
+        if not isinstance(bytestore, ZarrByteStore):
+            bytestore.set(key, encoded)
+        else:
+            self.open_append.check_own()
+            known = self.replacement.root if self.replacement is not None else self._root
+            if not put_root(bytestore, key, encoded, known):
+                self._give_up()
+        self._check_objects({key: encoded})
 
     def _consolidated(self) -> dict[str, JSON]:
         """Return the documents of all nodes, as the consolidated metadata of the format have them."""
@@ -760,26 +879,88 @@ class Hierarchy:
     def _commit_format2(self, root: dict[str, JSON], *, consolidate: bool) -> None:
         encoded = format2.encode(self.consolidated_format2())
         limits.check_document_size(len(encoded), f"{self.uri}/{format2.CONSOLIDATED}")
+        if self._documents_wait:
+            self._replace_by_format2(encoded)
+            return
         self.write_document("", root)
         self._check_objects(self._encoded("", root))
         # What readers see changes in this one operation.
         if consolidate:
-            self.bytestore.set(format2.CONSOLIDATED, encoded)
-            self._check_objects({format2.CONSOLIDATED: encoded})
+            self._put_root(format2.CONSOLIDATED, encoded)
         else:
             self.bytestore.delete(format2.CONSOLIDATED)
             self._check_objects({format2.CONSOLIDATED: None})
 
+    def _replace_by_format2(self, encoded: bytes) -> None:
+        """Commit in place of another store, whose documents are there until then."""
+        assert self.replacement is not None
+        if self.replacement.root[DOCUMENT] is None:
+            self._put_root(format2.CONSOLIDATED, encoded)
+            return
+        # Of a store of format 3 no name is in the way; when its root is gone readers see the new one.
+        for path in sorted(self.documents, reverse=True):
+            for key, document in self._encoded(path, self.documents[path]).items():
+                self.bytestore.set(key, document)
+        self._put_root(format2.CONSOLIDATED, encoded)
+        if self.bytestore.version(DOCUMENT) != self.replacement.root[DOCUMENT]:  # type: ignore[attr-defined]
+            self._give_up()
+        self.bytestore.delete(DOCUMENT)
+        self._check_objects({DOCUMENT: None})
+
     def _note_commit(self, *, consolidate: bool) -> None:
         self.open_append.note_root()
-        self.settle()
-        self._is_committed = True
+        if not self.is_committed:
+            self.settle()
+        self.is_committed = True
         self.open_append.forget_documents()
         self.is_consolidated = self.was_consolidated = self._is_consolidated_true = consolidate
         self.is_changed = False
         self._changed_paths.clear()
+        self._root = None
+        try:
+            self._tidy(consolidate=consolidate)
+        except (OSError, HDMFZarrError) as error:
+            if isinstance(self.bytestore, LocalByteStore):
+                raise
+            self._warn_untidied(error)
+
+    def _tidy(self, *, consolidate: bool) -> None:
+        """After a commit: write what only some readers want, remove what is obsolete, and the journal."""
+        replacement, self.replacement = self.replacement, None
+        self.settle()
+        if replacement is not None and replacement.keys:
+            self._write_documents_over(replacement)
+            replacement.remove_obsolete(self._named_documents())
+            if not consolidate:
+                self._write_root(consolidate=False)
         self._rewrites.remove_obsolete()
         self.end()
+
+    def _write_documents_over(self, replacement: Replacement) -> None:
+        """Write the documents of all nodes, and see to it that none of the store before is left."""
+        paths = [path for path in sorted(self.documents) if path or self.zarr_format == 2]
+        with stored_together(self):
+            for path in reversed(paths):
+                self.write_document(path, self.documents[path])
+        encoded = {path: self._encoded(path, self.documents[path]) for path in paths}
+        self.check_kept(path for path in paths if not replacement.keys.isdisjoint(encoded[path]))
+
+    def _named_documents(self) -> dict[str, JSON]:
+        """Return the documents of all nodes as the store has them, by key."""
+        named = {
+            key: json.loads(encoded)
+            for path, document in self.documents.items()
+            for key, encoded in self._encoded(path, document).items()
+        }
+        return named if self.zarr_format == 3 else {**named, format2.CONSOLIDATED: {}}
+
+    def _warn_untidied(self, error: Exception) -> None:
+        message = (
+            f"{self.uri} is committed, and readers see what was written; what is obsolete could not be "
+            f"removed and is left ({error}): the next writer, or 'hdmf-zarr check --repair', removes it"
+        )
+        self.open_append.abandon()
+        warnings.warn(message, UserWarning, stacklevel=3)
 
 
 def _read_only(store: Store) -> Store:

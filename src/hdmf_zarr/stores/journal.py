@@ -16,7 +16,7 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,19 +66,25 @@ def encode_journal(
     before: Mapping[str, JSON] | None,
     replaced: Mapping[str, list[str]] | None = None,
     commit: JSON = None,
+    kept: Sequence[str] | None = None,
 ) -> bytes:
     """Return the content of a journal.
 
     Parameters
     ----------
     before : mapping of str to JSON, or None
-        All metadata documents by key; None where the consolidated metadata are enough.
+        All metadata documents by key; None where the consolidated metadata are enough. None at all, an
+        empty mapping, where there was no store: what is there is undone unless it has got its root.
     replaced : mapping of str to list of str, optional
         Arrays whose chunks are replaced, see `Recovery`.
     commit : JSON, optional
-        Consolidated metadata of format 2: when they are in the store, nothing is undone.
+        The document that is the commit: when the store has it, nothing is undone.
+    kept : sequence of str, optional
+        Keys that were there before and are no part of a store: no recovery removes them.
     """
     content: dict[str, JSON] = {"append": 1, "before": before}
+    if kept:
+        content["kept"] = list(kept)
     if replaced:
         content["replaced"] = replaced
     if commit is not None:
@@ -189,17 +195,24 @@ def plan_recovery(keys: Iterable[str], found: Mapping[str, JSON], journal: bytes
         and (key in found or "/" not in key or key.rpartition("/")[0] in there)
     }
     arrays = _grids(documents)
+    is_settled |= is_committed(found, journal)
     replaced = {} if is_settled else _replaced(journal)
     kept = {f"{path}/{name}" for path, names in replaced.items() for name in names}
+    spared = {JOURNAL, *_kept(journal)}
     removed = []
     for key in keys:
-        if key == JOURNAL:
+        if key in spared:
             continue
         is_stray = _name(key) in METADATA_KEYS and key not in documents
         is_stray |= key.startswith(SAVED + "/") or TEMPORARY.fullmatch(_name(key)) is not None
         if is_stray or _is_stray_chunk(key, arrays) or _is_new_chunk(key, replaced, kept):
             removed.append(key)
     return Recovery(tuple(removed), restored, replaced)
+
+
+def _kept(journal: bytes) -> list[str]:
+    kept = (_parse(journal) or {}).get("kept")
+    return [key for key in kept if isinstance(key, str)] if isinstance(kept, list) else []
 
 
 def _replaced(journal: bytes) -> dict[str, list[str]]:
@@ -231,13 +244,28 @@ def _folders(keys: Iterable[str]) -> set[str]:
 
 
 def documents_of_truth(found: Mapping[str, JSON], journal: bytes) -> dict[str, JSON] | None:
-    """Return the documents of the store as it was, by key; None where they are those of the nodes."""
-    content = _parse(journal) or {}
-    before, held = content.get("before"), found.get(format2.CONSOLIDATED)
-    if held is not None and content.get("commit") == _digest(held):
-        return None
+    """Return the documents of the store as it was, by key; None where they are those of the nodes.
+
+    Where the commit that the journal announces is there, they are those of the commit.
+    """
+    before = (_parse(journal) or {}).get("before")
+    if is_committed(found, journal):
+        return _consolidated(found)
+    if before == {} and not {DOCUMENT, format2.CONSOLIDATED, format2.GROUP}.isdisjoint(found):
+        return None  # a new store, which is complete
     if isinstance(before, dict):
         return {key: document for key, document in before.items() if is_inside(key)}
+    return _consolidated(found)
+
+
+def is_committed(found: Mapping[str, JSON], journal: bytes) -> bool:
+    """Whether the document that a journal announces as the commit is in the store."""
+    root = found.get(DOCUMENT, found.get(format2.CONSOLIDATED))
+    return root is not None and (_parse(journal) or {}).get("commit") == _digest(root)
+
+
+def _consolidated(found: Mapping[str, JSON]) -> dict[str, JSON] | None:
+    """Return the documents that consolidated metadata have, by key, with the one that has them."""
     root = found.get(DOCUMENT)
     if root is not None:
         entries = (root.get("consolidated_metadata") or {}).get("metadata")
@@ -246,10 +274,10 @@ def documents_of_truth(found: Mapping[str, JSON], journal: bytes) -> dict[str, J
         nodes = {f"{path.strip('/')}/{DOCUMENT}": document for path, document in entries.items()}
         inside = {key: document for key, document in nodes.items() if is_inside(key)}
         return {DOCUMENT: root, **inside}
+    held = found.get(format2.CONSOLIDATED)
     entries = None if held is None else held.get("metadata")
     if not isinstance(entries, dict):
         return None
-    assert held is not None
     inside = {key: document for key, document in entries.items() if is_inside(key)}
     return {**inside, format2.CONSOLIDATED: held}
 
@@ -279,6 +307,34 @@ def _grids(documents: Mapping[str, JSON]) -> dict[str, tuple[Mapping[str, Any], 
         except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError):
             continue  # metadata that make no sense: nothing of the array is removed
     return grids
+
+
+class Named:
+    """Which keys the documents of a store name: their own, and those of the chunks of its arrays.
+
+    Parameters
+    ----------
+    documents : mapping of str to JSON
+        By key.
+    """
+
+    def __init__(self, documents: Mapping[str, JSON]) -> None:
+        self._documents = documents
+        self._arrays = _grids(documents)
+
+    def __contains__(self, key: str) -> bool:
+        if key in self._documents:
+            return True
+        is_chunk = _CHUNK.fullmatch(key) is not None and _name(key) not in METADATA_KEYS
+        return is_chunk and self._is_in_array(key)
+
+    def _is_in_array(self, key: str) -> bool:
+        path = key
+        while path:
+            path = path.rpartition("/")[0]
+            if path in self._arrays:
+                return not _is_stray_chunk(key, {path: self._arrays[path]})
+        return False
 
 
 def _is_stray_chunk(key: str, arrays: Mapping[str, tuple[Mapping[str, Any], list[int]]]) -> bool:

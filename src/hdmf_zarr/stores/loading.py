@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from functools import partial
 
 from hdmf_zarr import limits
 from hdmf_zarr.convention import JSON
-from hdmf_zarr.errors import MetadataError, NotAStoreError
+from hdmf_zarr.errors import ForbiddenError, MetadataError, NotAStoreError
 from hdmf_zarr.stores import format2
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore
 from hdmf_zarr.stores.documents import (
@@ -50,6 +51,8 @@ class Loaded:
         Whether the root had consolidated metadata, used or not.
     is_consolidated_true : bool
         Whether these say what the nodes do, where both were read.
+    root : bytes or None
+        The document of the root that was read last by who changes the store, as it is.
     """
 
     documents: dict[str, dict[str, JSON]]
@@ -59,6 +62,7 @@ class Loaded:
     is_consolidated: bool = False
     was_consolidated: bool = True
     is_consolidated_true: bool = True
+    root: bytes | None = None
 
 
 def load_documents(bytestore: ByteStore, *, consolidated: bool) -> Loaded:
@@ -79,12 +83,29 @@ def load_documents(bytestore: ByteStore, *, consolidated: bool) -> Loaded:
     try:
         encoded = _get_document(bytestore, DOCUMENT)
     except PermissionError as error:  # see `_of_root`, which is asked for the others
-        logger.debug("%s: %s", bytestore.location.uri, error)
+        _refuse_listed(bytestore, error)
         encoded = None
     load = _load_format2 if encoded is None else partial(_load_format3, encoded)
     loaded = load(bytestore, consolidated=consolidated)
     loaded.stamp, loaded.folder = stamp, folder
+    loaded.root = loaded.root if encoded is None else encoded
     return loaded
+
+
+def _refuse_listed(bytestore: ByteStore, error: PermissionError) -> None:
+    """Raise `ForbiddenError` if the root's document, which may not be read, is there for all to see."""
+    uri = bytestore.location.uri
+    logger.debug("%s: %s", uri, error)
+    try:
+        is_there = DOCUMENT in bytestore.list_prefix("")
+    except (OSError, NotImplementedError):
+        return
+    if is_there:
+        raise ForbiddenError(
+            errno.EACCES,
+            f"{uri}:/{DOCUMENT} is there and may not be read; give other credentials (storage_options, or "
+            f"the environment), or ask for the right",
+        ) from error
 
 
 def _of_root(bytestore: ByteStore, keys: list[str]) -> dict[str, bytes]:
@@ -225,6 +246,7 @@ def _load_format2(bytestore: ByteStore, *, consolidated: bool) -> Loaded:
         entries = parse_or_empty(held, f"{uri}:/{format2.CONSOLIDATED}").get("metadata")
     loaded = Loaded(documents={}, zarr_format=2)
     loaded.was_consolidated = format2.CONSOLIDATED in found
+    loaded.root = found.get(format2.CONSOLIDATED)
     loaded.is_consolidated = consolidated and isinstance(entries, dict)
     if not loaded.is_consolidated:
         if consolidated and loaded.was_consolidated and bytestore.get(JOURNAL) is not None:

@@ -16,6 +16,7 @@ from zarr.storage import FsspecStore, LocalStore, MemoryStore, ZipStore
 
 from hdmf_zarr.convention import SELF
 from hdmf_zarr.errors import BrokenLinkError, OptionError
+from hdmf_zarr.stores.urls import BUCKETS, check_spelling
 
 OBJECT_PREFIX = "object:"
 """Start of the name of a store that only this process has."""
@@ -99,6 +100,7 @@ def locate(
         raise OptionError(
             f"path must be a str, a Path or a zarr store, found {type(path).__name__}"
         )
+    check_spelling(path)
     if is_url(path):
         return Location(
             _normalized_url(path), is_local=False, storage_options=storage_options, given=path
@@ -128,6 +130,15 @@ def is_url(path: str) -> bool:
     """Whether a path is a URL that fsspec opens (``s3://``, ``https://``, ``memory://``)."""
     scheme, separator, _ = path.partition("://")
     return bool(separator) and scheme.lower() != "file" and len(scheme) > 1
+
+
+def is_bucket(location: Location) -> bool:
+    """Whether a location is a whole bucket, and no place in it."""
+    inner = getattr(location.store, "store", None)  # of obstore
+    if inner is not None and not location.is_linkable:
+        return getattr(inner, "prefix", "") is None and "bucket" in getattr(inner, "config", {})
+    scheme, _, path = location.uri.partition("://")
+    return scheme in BUCKETS and "/" not in path.strip("/")
 
 
 def options_of_each(

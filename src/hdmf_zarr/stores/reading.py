@@ -224,7 +224,7 @@ class ReadableArray(zarr.Array):  # type: ignore[type-arg]
                 hierarchy.check_unchanged(path)
             return values
         except Exception as error:
-            hierarchy.check_unchanged(path)
+            hierarchy.check_unchanged(path, has_failed=True)
             self._tell(error, selection)
             raise
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from hdmf_zarr.convention import JSON
+from hdmf_zarr.errors import LostWriteError
 from hdmf_zarr.stores import format2
 from hdmf_zarr.stores.bytestore import LocalByteStore
 from hdmf_zarr.stores.chunk_keys import (
@@ -61,13 +62,27 @@ class Rewrites:
         document = self._hierarchy.documents[path]
         current: dict[str, JSON] = document["chunk_key_encoding"]
         committed = self._committed.setdefault(path, current)
-        if self._hierarchy.zarr_format == 2:
+        replacement = self._hierarchy.replacement
+        if replacement is not None and replacement.keys:
+            keys = replacement.unused_keys(path, toggled(current), n_dimensions, current)
+        elif self._hierarchy.zarr_format == 2:
             least = min(n_dimensions, len(document["shape"]))
             keys = other_format2_form(least, current, committed)
         else:
             keys = other_form(current, committed)
         self._remove_chunks(path, lambda key: has_form(keys, key))
         return keys
+
+    def stage(self, path: str, before: dict[str, JSON]) -> None:
+        """Note that a new array takes the names of chunks of the store that it replaces, at the commit.
+
+        Parameters
+        ----------
+        path : str
+        before : dict
+            How these chunks are named.
+        """
+        self._committed[path] = before
 
     def is_staged(self, document: dict[str, JSON]) -> bool:
         """Whether the chunks of an array get the names of format 2 at the commit."""
@@ -128,7 +143,7 @@ class Rewrites:
         for path in staged:
             final = toggled(self._committed[path])
             documents[path] = {**documents[path], "chunk_key_encoding": final}
-        if staged and self._hierarchy.is_live:
+        if staged and (self._hierarchy.is_live or self._hierarchy.replacement is not None):
             self._save_before(list(staged), consolidate=consolidate, durable=durable)
         for path, keys in staged.items():
             self._name_chunks_of(path, keys)
@@ -139,8 +154,9 @@ class Rewrites:
             documents_in(bytestore, [format2.CONSOLIDATED]), bytestore.get(JOURNAL) or b"{}"
         )
         for path in paths:
-            self._replaced[path] = self._names(path, self._committed[path])
+            self._replaced[path] = self._names_before(path)
             save_chunks(bytestore, path, self._replaced[path])
+            self._check_saved(path)
         names = (format2.ARRAY, format2.ATTRIBUTES)
         append.keep(f"{path}/{name}" for path in paths for name in names)
         append.keep([format2.CONSOLIDATED])
@@ -150,6 +166,27 @@ class Rewrites:
         if durable and isinstance(bytestore, LocalByteStore):
             make_durable(bytestore.root)
         self._let_nobody_read(paths, before or {})
+        self._hierarchy.note_root()
+
+    def _check_saved(self, path: str) -> None:
+        """Raise `LostWriteError` unless the chunks that others replace are saved."""
+        bytestore = self._hierarchy.bytestore
+        if isinstance(bytestore, LocalByteStore):
+            return
+        saved = set(bytestore.list_prefix(f"{SAVED}/{path}"))
+        lost = [name for name in self._replaced[path] if f"{SAVED}/{path}/{name}" not in saved]
+        if lost:
+            raise LostWriteError(
+                f"{self._hierarchy.uri}:/{SAVED}/{path}/{lost[0]} was written, and the store does not have "
+                "it; what was there before is kept: look at the store, and write again"
+            )
+
+    def _names_before(self, path: str) -> list[str]:
+        """Return the names of the chunks that others may replace."""
+        replacement = self._hierarchy.replacement
+        if replacement is None:
+            return self._names(path, self._committed[path])
+        return sorted(replacement.chunk_names(path))
 
     def _let_nobody_read(self, paths: list[str], before: dict[str, JSON]) -> None:
         """Let every reader refuse arrays, and nothing else."""
@@ -175,6 +212,9 @@ class Rewrites:
         bytestore, document = self._hierarchy.bytestore, self._hierarchy.documents[path]
         final = document["chunk_key_encoding"]
         obsolete = set(self._names(path, final))
+        if not isinstance(bytestore, LocalByteStore):
+            # What is lost on its way is missing then, and is no chunk of before.
+            bytestore.delete_many(f"{path}/{name}" for name in obsolete)
         for name in self._names(path, staged):
             at = coordinates_of(staged, name, len(document["shape"]))
             if at is not None:

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 from zarr.abc.store import Store
 
 from hdmf_zarr.stores import compat
-from hdmf_zarr.stores.bytestore import ByteStore, ZarrByteStore
+from hdmf_zarr.stores.bytestore import ByteStore, ZarrByteStore, answers
 from hdmf_zarr.stores.format2 import NODE_DOCUMENTS
 from hdmf_zarr.stores.names import DOCUMENT
 
@@ -115,6 +115,8 @@ class GatheringByteStore:
     def _store(self, values: dict[str, bytes]) -> None:
         if not values:
             return
+        for key in values:
+            self.inner.refuse_covered(key)
         store = self.inner.zarr_store
 
         async def gather() -> list[Any]:
@@ -127,7 +129,8 @@ class GatheringByteStore:
         for key, outcome in zip(values, compat.run(gather()), strict=True):
             if isinstance(outcome, BaseException):
                 outcome.add_note(f"while {self.location.uri}:/{key} was stored")
-                raise outcome
+                with answers(f"{self.location.uri}:/{key}"):
+                    raise outcome
 
     # -- what sees all that was stored -----------------------------------------------------------
 
@@ -158,6 +161,11 @@ class GatheringByteStore:
         """Store the value of a key under another one."""
         self.finish()
         self.inner.copy(key, new_key)
+
+    def delete_many(self, keys: Iterable[str]) -> None:
+        """Remove keys if they exist."""
+        self.finish()
+        self.inner.delete_many(keys)
 
     def delete_prefix(self, prefix: str) -> None:
         """Remove every key below a prefix."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from hdmf_zarr.errors import OptionError
+from hdmf_zarr.stores.location import Location
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +41,34 @@ def with_unsigned(
         )
     logger.debug("%s is read by unsigned requests: there are no credentials for S3", url)
     return {**options, "anon": True}
+
+
+def without_known_secrets(location: Location) -> Location:
+    """Return a location without the credentials that the environment or a profile has, too.
+
+    Parameters
+    ----------
+    location : Location
+        That another process is told.
+    """
+    options = location.storage_options or {}
+    if not location.uri.startswith(S3_SCHEMES) or not options.get("secret"):
+        return location
+    try:
+        from botocore.session import Session
+
+        known = Session(profile=options.get("profile")).get_credentials()
+    except Exception as error:  # whatever a broken configuration raises
+        logger.debug("%s: no credentials are known: %s", location.uri, error)
+        return location
+    given = (options.get("key"), options.get("secret"), options.get("token"))
+    if known is None or given != (known.access_key, known.secret_key, known.token):
+        return location
+    kept = {name: value for name, value in options.items() if name not in _SECRETS}
+    return replace(location, storage_options=kept)
+
+
+_SECRETS = frozenset({"key", "secret", "token"})
 
 
 def _is_told(options: Mapping[str, Any]) -> bool:

@@ -8,6 +8,7 @@ find its own any more, or another root document than the one that it knows, comm
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import socket
@@ -27,8 +28,8 @@ from hdmf_zarr.stores.names import DOCUMENT
 WRITER = "writer"
 """Key of a journal below which its writer stands."""
 
-_living: weakref.WeakValueDictionary[str, FolderClaim] = weakref.WeakValueDictionary()
-"""Journals of this process, by the tokens of their writers."""
+LIVING: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
+"""The claims of this process, by the tokens of their writers."""
 
 RootState = tuple[tuple[str, int, int], ...]
 
@@ -68,7 +69,7 @@ class FolderClaim:
             self._refuse({})
         if not _put_new(self._bytestore, self._signed(content)):
             self._refuse(writer_in(self._bytestore.get(JOURNAL)))
-        _living[self._token] = self
+        LIVING[self._token] = self
 
     def write(self, content: bytes) -> None:
         """Replace the content of the journal."""
@@ -107,23 +108,20 @@ class FolderClaim:
             self._bytestore.delete(JOURNAL)
         self.forget()
 
+    def leave(self) -> None:
+        """Let the journal be that of a dead writer, where it is there still."""
+        self.forget()
+
     def forget(self) -> None:
         """Let the journal be that of a dead writer, which the next one undoes."""
-        _living.pop(self._token, None)
+        LIVING.pop(self._token, None)
 
     def _signed(self, content: bytes) -> bytes:
-        process = os.getpid()
-        writer = {
-            "token": self._token,
-            "host": socket.gethostname(),
-            "pid": process,
-            "start": _start_of(process),
-        }
-        return json.dumps({**json.loads(content), WRITER: writer}).encode("utf-8")
+        return json.dumps({**json.loads(content), WRITER: this_writer(self._token)}).encode("utf-8")
 
 
-def recover_for_writing(bytestore: ByteStore) -> Recovery | None:
-    """Undo what a dead writer has left, see `journal.recover`; the journal of a living one is respected.
+def recover_folder(bytestore: ByteStore) -> Recovery | None:
+    """Undo what a dead writer of a folder has left, see `journal.recover`, but not what a living one has.
 
     Raises
     ------
@@ -132,12 +130,23 @@ def recover_for_writing(bytestore: ByteStore) -> Recovery | None:
     """
     if isinstance(bytestore, LocalByteStore) and not holds_folder(bytestore.root):
         writer = writer_in(bytestore.get(JOURNAL))
-        if _may_live(writer):
+        if lives_here(writer):
             raise LockedError(
                 f"{bytestore.location.uri} is being written to by {in_words(writer)}; close it there first "
                 "(reading is possible at any time)"
             )
     return recover(bytestore)
+
+
+def this_writer(token: str) -> dict[str, Any]:
+    """Return what a journal says of a writer of this process."""
+    process = os.getpid()
+    return {
+        "token": token,
+        "host": socket.gethostname(),
+        "pid": process,
+        "start": _start_of(process),
+    }
 
 
 def writer_in(journal: bytes | None) -> dict[str, Any]:
@@ -151,15 +160,28 @@ def writer_in(journal: bytes | None) -> dict[str, Any]:
     return {**writer, "process": writer.get("pid"), "machine": writer.get("host")}
 
 
-def _may_live(writer: Mapping[str, Any]) -> bool:
-    """Whether a writer of this machine is at work still; what others have left is a dead one's."""
+def lives_here(writer: Mapping[str, Any]) -> bool:
+    """Return whether a writer of this machine is at work still; older releases have not named theirs."""
     process = writer.get("pid")
     if not isinstance(process, int) or writer.get("host") != socket.gethostname():
         return False
     if process == os.getpid():
-        return writer.get("token") in _living
-    start = _start_of(process)
-    return start is not None and start == writer.get("start")
+        if writer.get("token") in LIVING:
+            gc.collect()  # a writer to which nothing refers any more
+        return writer.get("token") in LIVING
+    return _is_running(process) and _start_of(process) == writer.get("start")
+
+
+def _is_running(process: int) -> bool:
+    if os.name == "nt":
+        return True  # a signal would end it there; see `_start_of`
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # it is another user's
+    return True
 
 
 def _start_of(process: int) -> str | None:

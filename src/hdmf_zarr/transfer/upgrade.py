@@ -157,7 +157,7 @@ def upgrade(
     check_replaceable(target, force=overwrite)
     if way == "link" and not (location.is_local and target.is_local):
         raise OptionError("hard links need a source and a destination on this machine")
-    new_store, mover = NewStore(target), ChunkMover(way)
+    new_store, mover = NewStore(target, is_forced=overwrite), ChunkMover(way)
     try:
         upgrader = _Upgrader(hierarchy, new_store.hierarchy, target, mover, progress)
         with stored_together(new_store.hierarchy), _read_untouched(hierarchy):

@@ -71,10 +71,13 @@ def write_specifications(
         if f"{base}/{namespace}/{version}" not in hierarchy
         for source, text in sources.items()
     }
-    document = _text_document(hierarchy.zarr_format)
-    chunk = chunk_key(document["chunk_key_encoding"], (0,) * len(document["shape"]))
+    plain = _text_document(hierarchy.zarr_format)
+    n_dimensions = len(plain["shape"])
     for path, text in texts.items():
         _ensure_group(hierarchy, path.rpartition("/")[0])
+        keys = hierarchy.unused_keys(path, plain["chunk_key_encoding"], n_dimensions)
+        document = {**plain, "chunk_key_encoding": keys}
+        chunk = chunk_key(keys, (0,) * n_dimensions)
         encoded = encode_elements(np.asarray(text, dtype=object), TEXT)
         hierarchy.bytestore.set(f"{path}/{chunk}", compat.encode_scalar(document, encoded))
         hierarchy.set_document(path, {**document, "attributes": dict(document["attributes"])})

@@ -2,7 +2,8 @@
 
 On a local path the store is built beside its place and exchanged with what is there at the end: until
 then the old file is whole, afterwards the new one is, and at no moment is there none. On any other store
-the root's document, written last, is the commit: without it nothing opens.
+the root's document is the commit, and the new chunks have names that the old store does not use, see
+`stores.replacing`. What may be replaced is decided in one way for all of them, by `what_is_at`.
 """
 
 from __future__ import annotations
@@ -12,20 +13,24 @@ import os
 import shutil
 import time
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from hdmf_zarr.errors import LostWriteError, StoreExistsError
+from hdmf_zarr.errors import StoreExistsError
 from hdmf_zarr.stores import (
     DOCUMENT,
     ByteStore,
     Hierarchy,
     LocalByteStore,
     Location,
-    format2,
     group_document,
     open_bytestore,
 )
 from hdmf_zarr.stores.appending import SECONDS_UNTIL_OTHERS_ARE_WRITTEN
+from hdmf_zarr.stores.bytestore import ZarrByteStore
+from hdmf_zarr.stores.journal import JOURNAL
+from hdmf_zarr.stores.location import is_bucket
 from hdmf_zarr.stores.lock import (
     WriterLock,
     leftovers_beside,
@@ -33,6 +38,7 @@ from hdmf_zarr.stores.lock import (
     retired_path,
     staging_path,
 )
+from hdmf_zarr.stores.replacing import Replacement
 from hdmf_zarr.stores.system import exchange, make_durable, sync_folder
 
 logger = logging.getLogger(__name__)
@@ -45,6 +51,8 @@ class NewStore:
     ----------
     location : Location
     zarr_format : int
+    is_forced : bool
+        Whether what is no store may be replaced.
 
     Attributes
     ----------
@@ -58,10 +66,12 @@ class NewStore:
     LockedError
         If somebody is writing to the local store that this one is to replace.
     StoreExistsError
-        If it would lie inside of another store.
+        If it would lie inside of another store, or in place of something else.
     """
 
-    def __init__(self, location: Location, zarr_format: int = 3) -> None:
+    def __init__(
+        self, location: Location, zarr_format: int = 3, *, is_forced: bool = False
+    ) -> None:
         self.location = location
         bytestore = open_bytestore(location, read_only=False)
         self.lock: WriterLock | None = None
@@ -74,10 +84,10 @@ class NewStore:
                 # No other writer lives: whatever lies here is of one that was killed.
                 _remove_leftovers(target)
             bytestore.moved_to(staging_path(target), unseen=True)
-        else:
-            _clear(bytestore)
         self._bytestore = bytestore
         self.hierarchy = Hierarchy(bytestore, {"": group_document({})}, zarr_format=zarr_format)
+        if not isinstance(bytestore, LocalByteStore):
+            _begin_elsewhere(self.hierarchy, is_forced=is_forced)
 
     def commit(self, *, consolidate: bool, durable: bool = False) -> None:
         """Write the root's document and put the store in its place.
@@ -104,19 +114,23 @@ class NewStore:
 
     def abandon(self) -> None:
         """Remove what was written; what was there before was not touched."""
+        if self.hierarchy.is_committed:
+            return
         self._remove()
         # Of chunks that are written at the same time one fails, and the others may still come.
         time.sleep(SECONDS_UNTIL_OTHERS_ARE_WRITTEN)
         self._remove()
+        self.hierarchy.open_append.release()
 
     def _remove(self) -> None:
         try:
             if isinstance(self._bytestore, LocalByteStore):
                 shutil.rmtree(self._bytestore.root, ignore_errors=True)
-            else:
-                _clear(self._bytestore)
+            elif self.hierarchy.replacement is not None:
+                self.hierarchy.undo_all()
         except OSError as error:
             logger.warning("%s: what was written is left: %s", self._bytestore.location.uri, error)
+            self.hierarchy.open_append.abandon()
 
     def release(self) -> None:
         """Let others write to the store."""
@@ -129,21 +143,103 @@ def _remove_leftovers(target: Path) -> None:
         _remove_replaced(path)
 
 
+def _begin_elsewhere(hierarchy: Hierarchy, *, is_forced: bool) -> None:
+    """Begin a new store that is no folder."""
+    bytestore = hierarchy.bytestore
+    if not bytestore.zarr_store.supports_deletes:
+        if bytestore.get(DOCUMENT) is not None:
+            raise StoreExistsError(
+                f"{bytestore.location.uri} holds a store, and nothing can be removed from its kind of "
+                "store: write to another one"
+            )
+        return
+    _check_outside_elsewhere(bytestore)
+    hierarchy.replacement = Replacement(hierarchy, is_forced=is_forced)
+
+
+# -- what is there ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is at a location.
+
+    Attributes
+    ----------
+    kind : {"nothing", "store", "other"}
+        Nothing, a Zarr store, or something else. What a dead writer has left is nothing.
+    words : str
+        The same in words, where it is something else.
+    """
+
+    kind: Literal["nothing", "store", "other"]
+    words: str = ""
+
+
+def what_is_at(location: Location) -> Found:
+    """Return what is at a location: a folder, a prefix of a bucket, memory, a store object."""
+    if location.is_local and location.store is None:
+        return _what_is_at_path(location.uri)
+    if location.is_local:
+        return _what_is_at_path(location.uri) if _has_entries(location.uri) else Found("nothing")
+    bytestore = open_bytestore(location, read_only=True)
+    if is_bucket(location):
+        return _what_is_in_bucket(bytestore)
+    if _has_root(bytestore):
+        return Found("store")
+    keys = list(bytestore.list_prefix("")) if bytestore.zarr_store.supports_listing else []
+    if not keys or JOURNAL in keys:
+        return Found("nothing")
+    return Found("other", f"holds {len(keys)} objects and is no Zarr store (nothing is its root)")
+
+
+def _has_root(bytestore: ByteStore) -> bool:
+    if isinstance(bytestore, ZarrByteStore):
+        return any(version is not None for version in bytestore.versions(ROOTS).values())
+    return bool(bytestore.get_many(ROOTS))
+
+
+def _what_is_in_bucket(bytestore: ByteStore) -> Found:
+    """Whoever names a whole bucket may have meant a place in it."""
+    count = sum(key != JOURNAL for key in bytestore.list_prefix(""))
+    words = f"is a whole bucket, and all {count} objects in it would be deleted"
+    return Found("other", words) if count else Found("nothing")
+
+
+def _what_is_at_path(path: str) -> Found:
+    if not os.path.lexists(path):
+        return Found("nothing")
+    if not os.path.isdir(path):
+        return Found("other", "is a file")
+    return (
+        Found("store")
+        if _is_store(Path(path))
+        else Found("other", "is a folder that is no Zarr store")
+    )
+
+
+def _has_entries(path: str) -> bool:
+    return os.path.isdir(path) and any(Path(path).iterdir())
+
+
 def check_replaceable(location: Location, *, force: bool) -> None:
     """Raise `StoreExistsError` if something is at a location that mode ``w`` may not replace.
 
-    A Zarr store is replaced; anything else (an HDF5 file, a folder of other files) only with
-    ``force_overwrite=True``.
+    A Zarr store is replaced; anything else (an HDF5 file, a folder of other files, other objects in a bucket)
+    only with ``force_overwrite=True``.
     """
-    path = Path(location.uri)
-    if force or not location.is_local or not os.path.lexists(path):
+    if force:
         return
-    if path.is_dir() and (_is_store(path) or not any(path.iterdir())):
+    found = what_is_at(location)
+    if found.kind != "other" or (location.is_local and _is_empty_folder(location.uri)):
         return
-    what = "a folder that is no Zarr store" if path.is_dir() else "a file"
     raise StoreExistsError(
-        f"{location.uri} is {what}; mode 'w' replaces it only with force_overwrite=True"
+        f"{location.uri} {found.words}; mode 'w' replaces it only with force_overwrite=True"
     )
+
+
+def _is_empty_folder(path: str) -> bool:
+    return os.path.isdir(path) and not any(Path(path).iterdir())
 
 
 def _check_outside(target: Path) -> None:
@@ -155,39 +251,27 @@ def _check_outside(target: Path) -> None:
             )
 
 
+def _check_outside_elsewhere(bytestore: ByteStore) -> None:
+    """Raise `StoreExistsError` for a place inside of a store in a bucket: see `_check_outside`."""
+    assert isinstance(bytestore, ZarrByteStore)
+    for above, outer in bytestore.roots_above(ROOTS[:3]):
+        raise StoreExistsError(
+            f"{bytestore.location.uri} lies in {outer}, which is a store (it has {above!r}); write to a "
+            "place outside of it"
+        )
+
+
 def store_exists(location: Location) -> bool:
     """Whether something is at a location."""
-    if location.is_local and location.store is None:
-        return os.path.lexists(location.uri)
-    if location.is_local:
-        return os.path.isdir(location.uri) and any(Path(location.uri).iterdir())
-    bytestore = open_bytestore(location, read_only=True)
-    return bool(bytestore.get_many([DOCUMENT, ".zgroup", ".zmetadata", ".zarray"]))
+    return what_is_at(location).kind != "nothing"
+
+
+ROOTS = (DOCUMENT, ".zgroup", ".zarray", ".zmetadata")
+"""Documents of a root; one of them makes a store of a place."""
 
 
 def _is_store(path: Path) -> bool:
-    names = (DOCUMENT, ".zgroup", ".zarray", ".zmetadata")
-    return any(os.path.exists(f"{path}/{name}") for name in names)
-
-
-def _clear(bytestore: ByteStore) -> None:
-    if not bytestore.zarr_store.supports_deletes:
-        if bytestore.get(DOCUMENT) is not None:
-            raise StoreExistsError(
-                f"{bytestore.location.uri} holds a store, and nothing can be removed from its kind of "
-                "store: write to another one"
-            )
-        return
-    # The root's documents first: nothing opens that is half removed.
-    for key in (DOCUMENT, format2.CONSOLIDATED, format2.GROUP):
-        bytestore.delete(key)
-    bytestore.delete_prefix("")
-    left = next(bytestore.list_prefix(""), None)
-    if left is not None:
-        raise LostWriteError(
-            f"{bytestore.location.uri}:/{left} was removed and is still there: what is left of another "
-            "store would become a part of this one; empty it, or write to another place"
-        )
+    return any(os.path.exists(f"{path}/{name}") for name in ROOTS)
 
 
 def put_in_place(built: Path, target: Path) -> None:

@@ -168,6 +168,10 @@ class Execution:
             document["chunk_key_encoding"] = self.hierarchy.keys_for_rewrite(
                 plan.path, len(plan.shape)
             )
+        else:
+            document["chunk_key_encoding"] = self.hierarchy.unused_keys(
+                plan.path, document["chunk_key_encoding"], len(plan.shape)
+            )
         return {**document, "attributes": plan.attributes}
 
     def _fill(self, plan: ArrayPlan, source: ArraySource, document: dict[str, JSON]) -> None:

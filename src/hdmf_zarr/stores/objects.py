@@ -1,0 +1,343 @@
+"""Single objects of a store that is no folder: their versions, puts with a condition, exact deletes.
+
+zarr's stores have no words for these. S3 (through s3fs and obstore) has conditional puts; a store in memory
+is one of this process, which needs only a lock. Of any other kind nothing is known: what is there is compared
+just before it is replaced, and two processes can come between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import inspect
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from zarr.abc.store import Store
+from zarr.storage import FsspecStore, MemoryStore, ObjectStore
+
+from hdmf_zarr.stores import compat
+
+TOGETHER = 64
+"""Objects that are removed at the same time, where one request removes one."""
+
+MOST_AT_ONCE = 1000
+"""Keys that one request of S3 removes."""
+
+PROCESS_LOCK = threading.Lock()
+"""Held while an object is compared and replaced where the store itself cannot do both in one step."""
+
+_REFUSED = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
+"""Codes of S3 for a condition that is not met."""
+
+_UNKNOWN = frozenset({"NotImplemented", "501"})
+"""Codes of services that have no conditional puts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """Which of the values that an object has had.
+
+    Attributes
+    ----------
+    tag : str
+        ETag, or a digest of the value.
+    modified : str or None
+        When it was stored; an object that is stored again with the same value may keep its tag.
+    """
+
+    tag: str
+    modified: str | None = None
+
+    def is_same(self, other: Version | None) -> bool:
+        """Whether another version can be this one."""
+        if other is None or self.tag != other.tag:
+            return False
+        return None in (self.modified, other.modified) or self.modified == other.modified
+
+    def is_later_than(self, seconds: float) -> bool:
+        """Whether the value was stored after a time, by the clock of the service; False if not known."""
+        if self.modified is None:
+            return False
+        try:
+            return datetime.fromisoformat(self.modified).timestamp() > seconds
+        except ValueError:
+            return False
+
+
+class NoConditionsError(Exception):
+    """The service answers that it has no conditional puts."""
+
+
+class StoredObjects:
+    """The objects of a store of zarr, of any kind.
+
+    Parameters
+    ----------
+    store : zarr.abc.store.Store
+
+    Attributes
+    ----------
+    is_exclusive : bool
+        Whether of two that create one object only one can succeed.
+    has_cheap_versions : bool
+        Whether a version is known without reading the object.
+    """
+
+    has_cheap_versions = False
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.is_exclusive = isinstance(compat.innermost_store(store), MemoryStore)
+
+    async def version(self, key: str) -> Version | None:
+        """Return the version of an object; None where there is none."""
+        buffer = await self.store.get(key, prototype=compat.prototype())
+        return None if buffer is None else Version(hashlib.sha256(buffer.to_bytes()).hexdigest())
+
+    async def put_if(self, key: str, value: bytes, expected: Version | None) -> bool:
+        """Store an object if it has a version; return whether that was so.
+
+        Parameters
+        ----------
+        key : str
+        value : bytes
+        expected : Version or None
+            None if there must be no such object.
+
+        Raises
+        ------
+        NoConditionsError
+            If the service has no conditional puts; nothing is stored.
+        """
+        found = await self.version(key)
+        if (expected is None) != (found is None):
+            return False
+        if expected is not None and not expected.is_same(found):
+            return False
+        await self.store.set(key, compat.to_buffer(value))
+        return True
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """Remove exactly these objects; one that is not there is none of our concern."""
+        for start in range(0, len(keys), TOGETHER):
+            part = keys[start : start + TOGETHER]
+            await _all_done(*(self._delete_one(key) for key in part))
+
+    async def _delete_one(self, key: str) -> None:
+        await self.store.delete(key)
+
+    async def list_below(self) -> list[str]:
+        """Return the keys of all objects of the store."""
+        try:
+            return [key async for key in self.store.list_prefix("")]
+        except FileNotFoundError:
+            return []
+
+    def forget_listings(self) -> None:
+        """Keep nothing of what was listed: others may have changed it."""
+
+
+class FsspecObjects(StoredObjects):
+    """Objects behind a file system of fsspec, whose own ways to remove one expand patterns."""
+
+    store: FsspecStore
+
+    def __init__(self, store: FsspecStore) -> None:
+        super().__init__(store)
+        self._fs: Any = store.fs
+        self._root = store.path.rstrip("/")
+        self.is_exclusive = self._is_memory or self._can_create
+
+    @property
+    def _is_memory(self) -> bool:
+        protocol = self._fs.protocol
+        return "memory" in ((protocol,) if isinstance(protocol, str) else protocol)
+
+    @property
+    def _can_create(self) -> bool:
+        return "mode" in inspect.signature(self._fs._pipe_file).parameters
+
+    def _path(self, key: str) -> str:
+        return f"{self._root}/{key}"
+
+    async def put_if(self, key: str, value: bytes, expected: Version | None) -> bool:
+        """Store an object if it has a version, see `StoredObjects.put_if`."""
+        if expected is not None or self._is_memory or not self._can_create:
+            return await super().put_if(key, value, expected)
+        try:
+            await self._fs._pipe_file(self._path(key), value, mode="create")
+        except FileExistsError:
+            return False
+        return True
+
+    async def _delete_one(self, key: str) -> None:
+        try:
+            await self._fs._rm_file(self._path(key))
+        except FileNotFoundError:
+            return
+
+    async def list_below(self) -> list[str]:
+        """Return the keys of all objects of the store."""
+        start = self._root + "/"
+        try:
+            found = await self._fs._find(self._root, detail=False, withdirs=False)
+        except FileNotFoundError:
+            return []
+        return [
+            path.removeprefix(start) for path in found if path.startswith(start) and path != start
+        ]
+
+    def forget_listings(self) -> None:
+        """Keep nothing of what was listed: s3fs takes an object that was not listed then for missing."""
+        self._fs.invalidate_cache()
+
+
+class S3Objects(FsspecObjects):
+    """Objects in a bucket of S3, or of a service that answers like it."""
+
+    has_cheap_versions = True
+
+    async def version(self, key: str) -> Version | None:
+        """Return the version of an object: one request for its head."""
+        bucket, name = self._split(key)
+        try:
+            head = await self._fs._call_s3("head_object", Bucket=bucket, Key=name)
+        except FileNotFoundError:
+            return None
+        modified = str(head.get("LastModified"))
+        return Version(head.get("ETag") or f"{modified}-{head.get('ContentLength')}", modified)
+
+    async def put_if(self, key: str, value: bytes, expected: Version | None) -> bool:
+        """Store an object if it has a version, see `StoredObjects.put_if`."""
+        condition = {"IfNoneMatch": "*"} if expected is None else {"IfMatch": expected.tag}
+        await self._check_known(condition)
+        bucket, name = self._split(key)
+        try:
+            await self._fs._call_s3("put_object", Bucket=bucket, Key=name, Body=value, **condition)
+        except OSError as error:
+            if _code(error) in _UNKNOWN:
+                raise NoConditionsError(str(error)) from error
+            is_gone = expected is not None and isinstance(error, FileNotFoundError)
+            if not is_gone and _code(error) not in _REFUSED:
+                raise
+            # Of a request that was sent twice the first may have been carried out.
+            buffer = await self.store.get(key, prototype=compat.prototype())
+            return buffer is not None and buffer.to_bytes() == value
+        finally:
+            self._fs.invalidate_cache(self._path(key))
+        return True
+
+    async def _check_known(self, condition: dict[str, str]) -> None:
+        """Raise where botocore is too old for a condition, which s3fs would leave out unsaid."""
+        client = await self._fs.set_session()
+        known = client.meta.service_model.operation_model("PutObject").input_shape.members
+        if not set(condition) <= set(known):
+            raise NoConditionsError("this version of botocore has no conditional puts")
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """Remove exactly these objects, a thousand with one request."""
+        for start in range(0, len(keys), MOST_AT_ONCE):
+            part = [self._split(key) for key in keys[start : start + MOST_AT_ONCE]]
+            for key in keys[start : start + MOST_AT_ONCE]:
+                self._fs.invalidate_cache(self._path(key).rpartition("/")[0])
+            wanted = {"Objects": [{"Key": name} for _, name in part], "Quiet": True}
+            out = await self._fs._call_s3("delete_objects", Bucket=part[0][0], Delete=wanted)
+            if errors := (out or {}).get("Errors"):
+                raise _delete_error(self._root, errors)
+
+    def _split(self, key: str) -> tuple[str, str]:
+        """Return the bucket, and the key in it, as they are: nothing in it is a pattern or a version."""
+        bucket, _, name = self._path(key).lstrip("/").partition("/")
+        return bucket, name
+
+
+class ObstoreObjects(StoredObjects):
+    """Objects behind a store of obstore."""
+
+    store: ObjectStore[Any]
+    has_cheap_versions = True
+
+    def __init__(self, store: ObjectStore[Any]) -> None:
+        super().__init__(store)
+        self._inner: Any = store.store
+        self.is_exclusive = True
+
+    async def version(self, key: str) -> Version | None:
+        """Return the version of an object: one request for its head."""
+        try:
+            head = await self._inner.head_async(key)
+        except FileNotFoundError:
+            return None
+        modified = str(head.get("last_modified"))
+        return Version(head.get("e_tag") or f"{modified}-{head['size']}", modified)
+
+    async def put_if(self, key: str, value: bytes, expected: Version | None) -> bool:
+        """Store an object if it has a version, see `StoredObjects.put_if`."""
+        from obstore.exceptions import AlreadyExistsError, NotSupportedError, PreconditionError
+
+        mode: Any = "create" if expected is None else {"e_tag": expected.tag}
+        try:
+            await self._inner.put_async(key, value, mode=mode)
+        except (AlreadyExistsError, PreconditionError, FileExistsError):
+            buffer = await self.store.get(key, prototype=compat.prototype())
+            return buffer is not None and buffer.to_bytes() == value
+        except FileNotFoundError:
+            if expected is None:
+                raise
+            return False
+        except (NotSupportedError, NotImplementedError) as error:
+            if expected is None:
+                raise NoConditionsError(str(error)) from error
+            return await super().put_if(key, value, expected)  # as of a folder
+        return True
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """Remove exactly these objects, many with one request."""
+        for start in range(0, len(keys), MOST_AT_ONCE):
+            part = list(keys[start : start + MOST_AT_ONCE])
+            try:
+                await self._inner.delete_async(part)
+            except FileNotFoundError:  # one of them: what becomes of the others is not known then
+                await super().delete(part)
+
+
+def objects_of(store: Store) -> StoredObjects:
+    """Return the objects of a store, by its kind."""
+    if isinstance(store, FsspecStore):
+        return S3Objects(store) if _is_s3(store.fs) else FsspecObjects(store)
+    if isinstance(store, ObjectStore):
+        return ObstoreObjects(store)
+    return StoredObjects(store)
+
+
+def _is_s3(filesystem: Any) -> bool:
+    return "s3" in filesystem.protocol and hasattr(filesystem, "_call_s3")
+
+
+async def _all_done(*coroutines: Any) -> None:
+    """Wait for all of them, then raise the first failure: nothing goes on when it is told."""
+    for outcome in await asyncio.gather(*coroutines, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome
+
+
+def _code(error: BaseException) -> str | None:
+    """Return the code that S3 has answered with."""
+    response = getattr(error.__cause__, "response", None) or {}
+    code = response.get("Error", {}).get("Code")
+    return None if code is None else str(code)
+
+
+def _delete_error(root: str, errors: Sequence[dict[str, Any]]) -> OSError:
+    first = errors[0]
+    number = errno.EACCES if first.get("Code") == "AccessDenied" else errno.EIO
+    return OSError(
+        number,
+        f"{root}: {len(errors)} objects were not removed; of {first.get('Key')!r:.200} the service says "
+        f"{first.get('Code')}: {first.get('Message')}",
+    )
