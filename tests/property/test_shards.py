@@ -24,8 +24,10 @@ LAYOUTS: dict[str, dict[str, Any]] = {
     "whole rows": {"chunks": (4, 11), "shards": (16, 11)},
     "one shard": {"chunks": (10, 11), "shards": (60, 11)},
     "one chunk": {"chunks": (60, 12), "shards": (60, 12)},
+    "small chunks": {"chunks": (1, 2), "shards": (4, 4)},
     "plain": {"chunks": (5, 2), "shards": (20, 4), "compressor": False},
     "no shards": {"chunks": (5, 2)},
+    "no shards, small chunks": {"chunks": (1, 2), "compressor": False},
 }
 
 
@@ -69,7 +71,8 @@ def ranges(size: int) -> st.SearchStrategy[Any]:
 
 def indices(size: int) -> st.SearchStrategy[Any]:
     places = st.lists(st.integers(-size, size - 1), min_size=1, max_size=9)
-    return st.one_of(places, places.map(sorted), places.map(np.array))
+    orders = st.permutations(range(size))
+    return st.one_of(places, places.map(sorted), places.map(np.array), orders)
 
 
 def masks(size: int) -> st.SearchStrategy[Any]:
@@ -146,6 +149,18 @@ def test_vindex_of_a_mask(arrays: Any, layout: str, seed: int) -> None:
 @given(selection=entries(SHAPE[0]))
 def test_one_dimension(arrays: Any, selection: Any) -> None:
     assert_same(arrays["line"][selection], DATA[:, 0][selection])
+
+
+@pytest.mark.parametrize("places", [[0, 0], [1, 0], [0, 1], [2, 3, 3, 2], [10] * 11], ids=str)
+def test_an_index_array_that_names_as_many_elements_as_a_chunk_has(
+    arrays: Any, places: Any
+) -> None:
+    """Of a chunk of this size, that is not all of it as it is."""
+    for name in LAYOUTS:
+        assert_same(arrays[name][:, places], DATA[:, places])
+        assert_same(arrays[name][::7, places], DATA[::7, places])
+        assert_same(arrays[name][places], DATA[places])
+        assert_same(arrays[name].oindex[::7, places], DATA[::7, places])
 
 
 def test_selections_that_mix_rows_and_index_arrays(arrays: Any) -> None:

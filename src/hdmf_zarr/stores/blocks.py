@@ -176,7 +176,9 @@ class BlockReader:
     def _decode(self, encoded: memoryview, cuts: _Cuts, out: npt.NDArray[Any]) -> None:
         """Decode a chunk into its place, straight where all of it is wanted."""
         into, part = _target(cuts), tuple(inside for _, _, inside in cuts)
-        target = out[into] if all(isinstance(entry, slice) for entry in into) else None
+        # An index array may name every element of a chunk, and in another order.
+        is_block = all(isinstance(entry, slice) for entry in (*into, *part))
+        target = out[into] if is_block else None
         if target is not None and target.shape == self.chain.shape and target.flags.c_contiguous:
             self.chain.decode_into(encoded, target)
             return
