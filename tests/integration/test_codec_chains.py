@@ -264,6 +264,27 @@ def test_a_narrow_type_holds_what_fits() -> None:
     np.testing.assert_allclose(read_by_us(target), celsius, rtol=1e-12)
 
 
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_values_in_memory_that_a_filter_cannot_hold_write_nothing(zarr_format: int) -> None:
+    target = _CountingStore()
+    with pytest.raises(EncodingError, match="outside of what the filter"):
+        data = ZarrDataIO(INTEGERS, chunks=(4, 4), filters=[numcodecs.AsType("<i1", "<i2")])
+        root = GroupBuilder("root", datasets=[DatasetBuilder("a", CUBE), DatasetBuilder("b", data)])
+        with ZarrIO(target, "w", zarr_format=zarr_format) as io:
+            io.write_builder(root)
+    assert target.n_set == 0
+
+
+class _CountingStore(MemoryStore):
+    """A store that counts what is ever written to it."""
+
+    n_set = 0
+
+    async def set(self, key: str, value: Any, byte_range: Any = None) -> None:
+        self.n_set += "lock" not in key
+        await super().set(key, value, byte_range)
+
+
 @pytest.mark.parametrize("n_jobs", [1, 2])
 @pytest.mark.parametrize("zarr_format", [2, 3])
 def test_an_iterator_is_written_through_filters(

@@ -19,6 +19,7 @@ from zarr.codecs import (
     VLenUTF8Codec,
     ZstdCodec,
 )
+from zarr.storage import MemoryStore
 
 from hdmf_zarr.codecs import to_zarr_codec
 from hdmf_zarr.codecs.objects import JSONObjectsCodec
@@ -27,6 +28,8 @@ from hdmf_zarr.errors import LayoutError
 from hdmf_zarr.stores import compat, proof
 from hdmf_zarr.stores.chunk_keys import CHUNK_KEYS, FORMAT2_CHUNK_KEYS
 from hdmf_zarr.stores.proof import prove_chain
+
+pytestmark = pytest.mark.filterwarnings("ignore:Numcodecs codecs are not in the Zarr")
 
 LITTLE = BytesCodec(endian="little")
 DELTA = to_zarr_codec(numcodecs.Delta("<i2"), 2)
@@ -137,6 +140,23 @@ def test_what_is_wrong_is_said(dtype: str, codecs: list[Any], reason: str) -> No
         prove_chain(document(dtype, *codecs), 3)
     for codec in codecs:
         assert codec.to_dict()["name"] in str(raised.value)
+
+
+def test_a_chain_that_only_this_package_reads_is_refused() -> None:
+    array = zarr.create_array(MemoryStore(), shape=(4,), chunks=(4,), dtype="<i2", filters=[DELTA])
+    big = {
+        **array.metadata.to_dict(),
+        "codecs": [DELTA.to_dict(), BytesCodec(endian="big").to_dict()],
+    }
+    plain = zarr.Array(zarr.AsyncArray(big, array.store_path))
+    chunk = np.array([1, 1, 1, 1], dtype=">i2").tobytes()
+    compat.run(array.store_path.store.set("c/0", compat.to_buffer(chunk)))
+    given = document("<i2", DELTA, BytesCodec(endian="big"))
+    if plain[...].tolist() == [1, 2, 3, 4]:  # since zarr-python 3.4
+        prove_chain(given, 3)
+        return
+    with pytest.raises(LayoutError, match="zarr-python reads something else than is there"):
+        prove_chain(given, 3)
 
 
 def test_a_wrong_encoder_of_ours_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
