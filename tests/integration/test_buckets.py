@@ -18,7 +18,7 @@ from hdmf.build import GroupBuilder
 from hdmf.common import get_manager
 from zarr.storage import FsspecStore, MemoryStore, ObjectStore
 
-from hdmf_zarr import ZarrIO
+from hdmf_zarr import ZarrDataIO, ZarrIO
 from hdmf_zarr.errors import (
     ForbiddenError,
     HDMFZarrError,
@@ -30,7 +30,7 @@ from hdmf_zarr.errors import (
 )
 from hdmf_zarr.stores import watching
 from hdmf_zarr.stores.journal import JOURNAL
-from tests.integration.test_transactions import _chunked, _dataset
+from tests.integration.test_transactions import _dataset
 from tests.s3 import KEYS, Bucket, running_bucket
 
 pytest.importorskip("s3fs")
@@ -296,7 +296,7 @@ def run_python(code: str, *arguments: Any) -> subprocess.Popen[str]:
     import sys
     import numpy as np
     from hdmf.common import get_manager
-    from hdmf_zarr import ZarrIO
+    from hdmf_zarr import ZarrDataIO, ZarrIO
     from tests.integration.test_buckets import tree, write
     url, endpoint = sys.argv[1:3]
     options = {"key": "user", "secret": "only-of-the-tests", "client_kwargs": {"endpoint_url": endpoint}}
@@ -453,14 +453,15 @@ def test_a_reader_keeps_its_view_while_rows_are_added(
     monkeypatch.setattr(watching, "SECONDS_BETWEEN_LOOKS", 0.0)
     url, options = bucket.url + "/a.zarr", bucket.options
     root = tree(1.0)
-    root.set_dataset(_chunked(40, 1.0))
+    # In chunks that are large enough for it not to be written anew when rows come.
+    root.set_dataset(_dataset("a", ZarrDataIO(np.full(200_000, 1.0), chunks=(100_000,))))
     with ZarrIO(url, "w", get_manager(), options) as io:
         io.write_builder(root)
     with ZarrIO(url, "r", get_manager(), options) as io:
         data = io.read_builder()["a"].data
         with ZarrIO(url, "r+", get_manager(), options) as writer:
             writer.read_builder()["a"].data.append(np.full(5, 2.0))
-        assert data[:].tolist() == [1.0] * 40
+        assert data[:].tolist() == [1.0] * 200_000
 
 
 def test_many_reads_cost_one_look(bucket: Bucket) -> None:
