@@ -208,6 +208,7 @@ def test_a_recovery_that_is_stopped_goes_on_the_next_time(
     assert count > 10
 
 
+@pytest.mark.filterwarnings("ignore:.* is committed, and readers see:UserWarning")
 @pytest.mark.parametrize("consolidated", [True, False])
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault != "lose"])
 def test_an_append_in_memory_was_or_was_not(fault: str, *, consolidated: bool) -> None:
