@@ -487,7 +487,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         self._refuse_other_root(self.manager.get_builder(container))
         known = Known.of(self.manager)
         edits = Edits(self.manager.type_map, known.containers, known.builders)
-        for edit in list(edits.of(self._constructed.pairs())):
+        for edit in edits.of(self._constructed.pairs()):
             edit.container.set_modified()
             if edit.kept:
                 self._warn_of_kept(edit)
@@ -1052,7 +1052,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             )
         container = self._container_read_before()
         if container is None:
-            with self._constructed.remembering(self.source):
+            with self._constructed.remembering(self.read_builder().source):
                 container = super().read()
             if self.mode not in READING_MODES:
                 self._row_guards += make_appendable(container)

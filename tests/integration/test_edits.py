@@ -182,6 +182,12 @@ def change_a_link(file: NWBFile) -> None:
     file.electrode_groups["group"].fields["device"] = file.create_device("other")
 
 
+def share_timestamps(file: NWBFile) -> None:
+    owner = TimeSeries(name="owner", data=[1, 2, 3], timestamps=[5.0, 6.0, 7.0], unit="V")
+    file.add_acquisition(owner)
+    file.acquisition["second"].fields["timestamps"] = owner
+
+
 def state(file: NWBFile) -> dict[str, Any]:
     """What the edits above change, as plain values."""
     found: dict[str, Any] = {
@@ -201,6 +207,8 @@ def state(file: NWBFile) -> dict[str, Any]:
             )
         if isinstance(container, DynamicTable):
             found[f"columns of {container.name}"] = tuple(container.colnames)
+    if "second" in file.acquisition:
+        found["timestamps"] = [float(time) for time in file.acquisition["second"].timestamps]
     found["location"] = file.electrode_groups["group"].location
     found["groups"] = [group.location for group in file.electrodes["group"][:]]
     if "quality" in file.electrodes.colnames:
@@ -230,6 +238,7 @@ EXPORTED = [
     replace_data,
     wrap_data,
     remove_series,
+    share_timestamps,
     move_series,
     move_to_another_parent,
     *ADDITIONS,
@@ -543,6 +552,21 @@ def test_a_file_that_another_io_has_read_is_not_written_into_a_store(
         with NWBZarrIO(store, mode, **options) as io, pytest.raises(ObjectExistsError):
             io.write(file)
     assert digest(store) == before
+
+
+def test_a_store_object_gets_what_was_added_and_no_other_file():
+    store = MemoryStore()
+    with NWBZarrIO(store, "w") as io:
+        io.write(nwbfile())
+    with NWBZarrIO(store, "r+") as io:
+        file = io.read()
+        add_column(file)
+        add_series(file)
+        construct_all(io, file)
+        io.write(file)
+        expected = state(file)
+    with NWBZarrIO(store, "r") as io:
+        assert state(io.read()) == expected
 
 
 def test_another_file_is_not_written_into_a_remote_store_or_a_store_object():

@@ -102,6 +102,10 @@ class _Type:
     """Python attributes that hold other containers."""
 
 
+class _NotRead(Exception):
+    """A mapper has asked for the builder of a container that is in no file yet."""
+
+
 class _Lookup(BuildManager):  # type: ignore[misc]
     """Has the builders that were read, for mappers that ask for them; builds nothing."""
 
@@ -109,8 +113,10 @@ class _Lookup(BuildManager):  # type: ignore[misc]
         super().__init__(type_map)
         self._read = builders
 
-    def build(self, container: AbstractContainer, **_options: Any) -> BaseBuilder | None:
-        return self._read.get(id(container))
+    def build(self, container: AbstractContainer, **_options: Any) -> BaseBuilder:
+        if id(container) not in self._read:
+            raise _NotRead
+        return self._read[id(container)]
 
     def get_builder(self, container: AbstractContainer) -> BaseBuilder | None:
         return self._read.get(id(container))
@@ -142,13 +148,14 @@ class Edits:
         self.has_moves = False
         """Whether `changed` has found a container in another place than that of its builder."""
 
-    def of(self, pairs: Iterable[Pair]) -> Iterator[Edit]:
-        """Yield every edit of containers, each of which comes with its builder."""
+    def of(self, pairs: Iterable[Pair]) -> list[Edit]:
+        """Return every edit of containers, each of which comes with its builder."""
         with warnings.catch_warnings():
             # The build of what is written gives the warnings of HDMF's mappers.
             warnings.simplefilter("ignore")
-            for container, builder in pairs:
-                yield from self._edits(container, builder)
+            return [
+                edit for container, builder in pairs for edit in self._edits(container, builder)
+            ]
 
     def changed(self, pairs: Iterable[Pair]) -> set[int]:
         """Return the ids of the containers that have to be built for an export, with their ancestors."""
@@ -200,15 +207,17 @@ class Edits:
     def _is_edited(
         self, row: _Row, compared: _Type, container: AbstractContainer, builder: BaseBuilder
     ) -> bool:
+        # What a link leads to has the attributes; a dataset that is not there is compared itself.
         node = _node(builder, row.steps)
         if isinstance(node, LinkBuilder) or (node is None and row.of_dataset):
-            return (
-                False  # what the link leads to has the attributes; the dataset is compared itself
-            )
+            return False
         stored = None if node is None else _stored(node, row.spec)
         if not row.has_function and self._same(getattr(container, row.name, None), stored):
             return False
-        value = compared.mapper.get_attr_value(row.spec, container, self._lookup)
+        try:
+            value = compared.mapper.get_attr_value(row.spec, container, self._lookup)
+        except _NotRead:
+            return True
         if stored is None or _is_empty(stored):
             defaults = (*row.defaults, _implied(container, row.name))
             if _is_empty(value) or any(value is d or _equal(value, d) for d in defaults):
