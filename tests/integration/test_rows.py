@@ -276,7 +276,7 @@ def add_one_of_each(nwbfile: NWBFile, row: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["fail", "full"])
-@pytest.mark.parametrize("at", range(0, 120, 7))
+@pytest.mark.parametrize("at", range(0, 120, 15))
 def test_a_failed_change_of_the_disk_leaves_no_part_of_a_row(local, kind, at):
     before = lengths(read(local))
     fault = Fault(at, kind)
@@ -303,7 +303,7 @@ def test_a_failed_change_of_the_disk_leaves_no_part_of_a_row(local, kind, at):
     assert check(local).findings == ()
 
 
-@pytest.mark.parametrize("at", range(0, 120, 13))
+@pytest.mark.parametrize("at", range(0, 120, 24))
 def test_a_row_is_added_after_a_failed_one_was_caught(local, at):
     with NWBZarrIO(local, "r+") as io:
         nwbfile = io.read()
@@ -339,7 +339,7 @@ class InterruptedAt:
 
 # hdmf drops what is raised in a generator that it closes.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("at", [*range(1, 60, 6), *range(60, 4000, 170)])
+@pytest.mark.parametrize("at", [*range(1, 60, 12), *range(60, 4000, 340)])
 def test_ctrl_c_leaves_no_part_of_a_row(local, at):
     interrupt = InterruptedAt(at)
     with warnings.catch_warnings():
