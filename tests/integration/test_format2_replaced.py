@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import zarr
 from hdmf.build import DatasetBuilder, GroupBuilder
 from hdmf.common import get_manager
 from zarr.storage import LocalStore, MemoryStore
@@ -43,7 +44,7 @@ def tree() -> GroupBuilder:
     root.set_group(group)
     for name, data, chunks in (
         ("index", INDEX, (3,)),
-        ("text", TEXT, (3,)),
+        ("text", zarr.create_array({}, data=TEXT, zarr_format=2), (3,)),
         ("matrix", MATRIX, (5, 2)),
         ("numbers", NUMBERS, (2,)),
     ):

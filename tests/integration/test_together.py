@@ -123,7 +123,7 @@ def test_an_export_stores_at_the_same_time(tmp_path):
 
 def test_the_journal_of_an_append_is_there_first():
     memory = MemoryStore()
-    write(memory, GroupBuilder("root", attributes={"data_type": "Root"}))
+    write(memory, GroupBuilder("root"))
     far = FarStore(memory)
     write(far, tree(), mode="r+")
     assert far.keys[0] == JOURNAL
@@ -190,7 +190,7 @@ def test_what_fails_among_others_is_told_and_leaves_nothing(fails_at):
 @pytest.mark.parametrize("fails_at", [2, 66, 120, 250])
 def test_an_append_that_fails_among_others_is_undone(fails_at):
     memory = MemoryStore()
-    write(memory, GroupBuilder("root", attributes={"data_type": "Root"}))
+    write(memory, GroupBuilder("root"))
     before = {key: value.to_bytes() for key, value in memory._store_dict.items()}
     with pytest.raises(ConnectionError) as caught:
         write(FarStore(memory, fails_at=fails_at), tree(), mode="r+")

@@ -25,7 +25,7 @@ from zarr.storage import MemoryStore
 
 from hdmf_zarr.codecs.contiguous import NUMCODECS
 from hdmf_zarr.codecs.direct import DirectChain
-from hdmf_zarr.codecs.hdf5_codecs import ZARR_CODECS, Blosc2Codec, ZFPCodec
+from hdmf_zarr.codecs.hdf5_codecs import ZARR_CODECS, Blosc2Codec, SzipCodec, ZFPCodec
 from hdmf_zarr.codecs.objects import OBJECT_CODECS
 from hdmf_zarr.codecs.typed_filters import round_trip, rounding_filters
 from hdmf_zarr.convention import JSON
@@ -69,7 +69,7 @@ _ROUNDING = frozenset(
 _APPROXIMATE = frozenset({ZFPCodec.name, NUMCODECS + "zfpy"})
 """Codecs that round a little each time."""
 
-_OF_ANY_SHAPE = (_EXACT | _ROUNDING) - {Blosc2Codec.name}
+_OF_ANY_SHAPE = (_EXACT | _ROUNDING) - {Blosc2Codec.name, SzipCodec.name}
 """Codecs in whose settings there is nothing of the shape of a chunk."""
 
 _TEXTS = (

@@ -254,6 +254,8 @@ class Addresses:
         if target.source is None or (not path and target.name != ROOT_NAME):
             return None
         location = location_of_uri(target.source)
+        if self.context.export_source is not None and location == self.context.destination:
+            return Origin(location, path)  # it was edited, and built for the export
         if location.is_local and not os.path.exists(location.uri):
             return None
         is_known = is_rooted(target) or not self.is_hdf5(location) or not self.must_copy(location)
