@@ -30,7 +30,7 @@ from hdmf.build import (
     TypeMap,
 )
 from hdmf.build.builders import BaseBuilder
-from hdmf.container import AbstractContainer, Container
+from hdmf.container import AbstractContainer, Container, Data
 from hdmf.spec import NamespaceCatalog
 from hdmf.utils import generate_array_html_repr, get_basic_array_info
 from zarr.abc.store import Store
@@ -61,14 +61,20 @@ from hdmf_zarr.hdf5.source import UnchangedFiles
 from hdmf_zarr.read.appendable import make_appendable
 from hdmf_zarr.read.constructed import Constructed, Known
 from hdmf_zarr.read.lazy import ZarrDataset
-from hdmf_zarr.read.rows import RowGuard
+from hdmf_zarr.read.rows import RowGuard, guard_tables
 from hdmf_zarr.read.specifications import (
     latest_versions,
     load_cached_namespaces,
     read_specifications,
 )
 from hdmf_zarr.read.tables import cut_to_whole_rows, uneven_tables
-from hdmf_zarr.read.tree import ROOT_NAME, StoreReader, open_array, open_linked_hierarchy
+from hdmf_zarr.read.tree import (
+    ROOT_NAME,
+    StoreReader,
+    lazy_data,
+    open_array,
+    open_linked_hierarchy,
+)
 from hdmf_zarr.stores import (
     SUPPORTED_ZARR_STORES,
     Hierarchy,
@@ -124,6 +130,7 @@ MODES: dict[str, str] = {
 }
 CREATING_MODES = frozenset({"w", "w-", "x"})
 READING_MODES = frozenset({"r", "r-"})
+APPENDING_MODES = frozenset({"r+", "a"})
 
 WRITE_OPTIONS = frozenset({"link_data", "exhaust_dci", "consolidate_metadata"})
 """What ``write_args`` of an export may hold."""
@@ -336,6 +343,8 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
                     )
                 hierarchy.end()
         finally:
+            for guard in self._row_guards:
+                guard.forget_written()
             for hierarchy in self._open_hierarchies():
                 hierarchy.open_append.abandon()  # where something has failed
             self._hierarchy = None
@@ -478,6 +487,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
                 durable=durable,
                 progress=progress,
             )
+        self._note_written_columns(container)
 
     def _prepare_append(self, container: Container) -> None:
         """Have HDMF build what was edited since it was read; refuse what is no part of the store."""
@@ -1242,9 +1252,27 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
                 hierarchy.begin()
 
     def _settle_rows(self) -> None:
-        """Remove what rows have left that were interrupted."""
+        """Remove what rows have left that were interrupted; write what waits in memory of the others."""
         for guard in self._row_guards:
             guard.settle(warn=True)
+            guard.catch_up()
+
+    def _note_written_columns(self, container: Container) -> None:
+        """Let the columns that an append has written from memory grow with the store, too."""
+        if self.mode not in APPENDING_MODES:
+            return
+        self._row_guards += guard_tables(container)
+        for guard in self._row_guards:
+            guard.note_written(self._array_of_column)
+
+    def _array_of_column(self, column: Data) -> HDMFZarrArray | ZarrDataset | None:
+        """Return the array of a column that was written to this store."""
+        builder = self.manager.get_builder(column)
+        if builder is None or not self.get_written(builder) or self._hierarchy is None:
+            return None
+        path = _builder_path(builder)
+        is_here = builder.source == self.source and path in self._hierarchy
+        return lazy_data(open_array(self._hierarchy, path), self) if is_here else None
 
     # -- namespaces ------------------------------------------------------------------------------
 

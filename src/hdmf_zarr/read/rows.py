@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
+import numpy as np
 from hdmf.common import AlignedDynamicTable, DynamicTable, EnumData, VectorData, VectorIndex
 from hdmf.container import AbstractContainer, Data
 from hdmf.data_utils import DataIO
@@ -27,6 +28,7 @@ from hdmf_zarr.read.lazy import ZarrDataset
 from hdmf_zarr.stores.array import HDMFZarrArray
 
 Undo = Callable[[], None]
+Stored = HDMFZarrArray | ZarrDataset
 
 
 class RowGuard:
@@ -47,6 +49,7 @@ class RowGuard:
         self._undo: list[Undo] = []
         self._waiting: set[int] = set()
         self._categories: dict[int, RowGuard] = {}
+        self._stored: dict[int, tuple[Data, Stored]] = {}
         table._validate_new_row = self._expect
         table.id.append = partial(self._append_id, table.id)
 
@@ -71,6 +74,41 @@ class RowGuard:
                 stacklevel=3,
             )
 
+    # -- columns in memory that were written -----------------------------------------------------
+
+    def note_written(self, find: Callable[[Data], Stored | None]) -> None:
+        """Note where the columns that are in memory were written.
+
+        Parameters
+        ----------
+        find : callable
+            Returns the array of a column; None for a column that was not written.
+        """
+        for column in self._columns_in_memory():
+            stored = None if id(column) in self._stored else find(column)
+            if stored is not None:
+                self._stored[id(column)] = (column, stored)
+
+    def catch_up(self) -> None:
+        """Write what columns in memory have got since they were written."""
+        for column, stored in self._stored.values():
+            if len(column.data) > len(stored):
+                stored.extend(column.data[len(stored) :])
+
+    def forget_written(self) -> None:
+        """Forget where columns were written, of a store that is closed."""
+        self._stored.clear()
+
+    def _columns_in_memory(self) -> Iterator[Data]:
+        for table in _tables(self.table):
+            for column in _every_column(table):
+                if isinstance(column.data, (list, np.ndarray)):
+                    yield column
+
+    def _data_of(self, column: Data) -> Any:
+        """What a column adds its values to, or will."""
+        return self._stored[id(column)][1] if id(column) in self._stored else column.data
+
     # -- what hdmf calls -------------------------------------------------------------------------
 
     def _expect(self, data: Mapping[str, Any]) -> None:
@@ -81,11 +119,30 @@ class RowGuard:
         try:
             type(self.table)._validate_new_row(self.table, data)
             _check_names(self.table, data)
-            _check_values(self.table, data)
+            self._check_values(data)
         except BaseException:
             owner.settle()
             raise
         self._is_expected = owner is self
+
+    def _check_values(self, row: Mapping[str, Any]) -> None:
+        """Raise if a column cannot hold its value of a row."""
+        for name in self.table.colnames:
+            column, depth = _innermost(self.table[name])
+            data = self._owner_of_stored()._data_of(column)
+            if name not in row or not isinstance(data, (HDMFZarrArray, ZarrDataset)):
+                continue
+            if not _takes_values_as_they_are(column):
+                continue
+            try:
+                for elements in _elements(row[name], depth):
+                    data.check_rows(elements)
+            except HDMFZarrError as error:
+                where = f"{_where(self.table)}, column {name!r}"
+                raise type(error)(f"{where}: {error}") from error
+
+    def _owner_of_stored(self) -> RowGuard:
+        return self if self._aligned is None else self._aligned
 
     def _append_id(self, column: Data, *args: Any, **options: Any) -> None:
         if self._is_expected:
@@ -193,26 +250,18 @@ def _check_names(table: DynamicTable, row: Mapping[str, Any]) -> None:
         )
 
 
-def _check_values(table: DynamicTable, row: Mapping[str, Any]) -> None:
-    """Raise if a column cannot hold its value of a row."""
-    for name in table.colnames:
-        column, depth = table[name], 0
-        while isinstance(column, VectorIndex):
-            column, depth = column.target, depth + 1
-        if name not in row or not _takes_values_as_they_are(column):
-            continue
-        try:
-            for elements in _elements(row[name], depth):
-                column.data.check_rows(elements)
-        except HDMFZarrError as error:
-            raise type(error)(f"{_where(table)}, column {name!r}: {error}") from error
-
-
 def _takes_values_as_they_are(column: Data) -> bool:
-    """Whether what a column is given is what its array, which is that of a store, is given."""
+    """Whether what a column is given is what its data are given."""
     kind = type(column)
-    is_plain = kind.add_row is VectorData.add_row and kind.append is Data.append
-    return is_plain and isinstance(column.data, (HDMFZarrArray, ZarrDataset))
+    return bool(kind.add_row is VectorData.add_row and kind.append is Data.append)
+
+
+def _innermost(column: Data) -> tuple[Data, int]:
+    """Return the column with the elements of a column, and the number of indexes above it."""
+    depth = 0
+    while isinstance(column, VectorIndex):
+        column, depth = column.target, depth + 1
+    return column, depth
 
 
 def _elements(value: Any, depth: int) -> Iterator[Any]:

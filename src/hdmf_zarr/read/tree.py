@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from hdmf.backends.warnings import BrokenLinkWarning
@@ -26,12 +26,15 @@ from hdmf_zarr.elements import decode_elements
 from hdmf_zarr.errors import BrokenLinkError, HDMFZarrError, MetadataError
 from hdmf_zarr.hdf5 import empty_attribute
 from hdmf_zarr.read.builders import make_dataset, make_group, set_attribute
-from hdmf_zarr.read.lazy import BuilderZarrReferenceDataset, BuilderZarrTableDataset
+from hdmf_zarr.read.lazy import BuilderZarrReferenceDataset, BuilderZarrTableDataset, ZarrDataset
 from hdmf_zarr.read.tables import see_whole_rows
 from hdmf_zarr.stores import Hierarchy, Location, compat, open_bytestore
 from hdmf_zarr.stores.array import HDMFZarrArray, array_of_node, open_array
 from hdmf_zarr.stores.element_types import element_type_of_array
 from hdmf_zarr.stores.format2 import BROKEN
+
+if TYPE_CHECKING:
+    from hdmf_zarr.backend import ZarrIO
 
 ROOT_NAME = "root"
 
@@ -237,7 +240,7 @@ class TreeReader:
         names = document.get("dimension_names") or header.dimension_names
         builder = make_dataset(
             name=name,
-            data=self._scalar_data(path, element) if is_scalar else self._lazy_data(array),
+            data=self._scalar_data(path, element) if is_scalar else lazy_data(array, self._io),
             dtype=builder_dtype(element),
             maxshape=() if is_scalar else array.shape,
             dimension_labels=tuple(names) if names and not is_scalar else None,
@@ -255,13 +258,6 @@ class TreeReader:
                 self._set(builder, name, value)
         self._on_built(builder)
         return builder
-
-    def _lazy_data(self, array: HDMFZarrArray) -> Any:
-        if array.element_type.kind == "reference":
-            return BuilderZarrReferenceDataset(array, self._io)
-        if array.element_type.kind == "compound":
-            return BuilderZarrTableDataset(array, self._io)
-        return array
 
     # -- scalars ---------------------------------------------------------------------------------
 
@@ -450,6 +446,15 @@ class TreeReader:
 
     def _warn(self, what: str, error: HDMFZarrError) -> None:
         warnings.warn(f"{what} is broken and left out: {error}", BrokenLinkWarning, stacklevel=2)
+
+
+def lazy_data(array: HDMFZarrArray, io: ZarrIO) -> HDMFZarrArray | ZarrDataset:
+    """Return an array as the data of a builder: one of references resolves them."""
+    if array.element_type.kind == "reference":
+        return BuilderZarrReferenceDataset(array, io)
+    if array.element_type.kind == "compound":
+        return BuilderZarrTableDataset(array, io)
+    return array
 
 
 def open_linked_hierarchy(location: Location, *, read_only: bool, consolidated: bool) -> Hierarchy:
