@@ -42,6 +42,7 @@ from hdmf_zarr.convention import (
     one_text,
 )
 from hdmf_zarr.convention.unified import SPECIFICATION_GROUP, SPECIFICATION_LOCATION
+from hdmf_zarr.elements import plain_text
 from hdmf_zarr.errors import (
     BrokenLinkError,
     HDMFZarrError,
@@ -1516,7 +1517,7 @@ def _builder_path(builder: Builder) -> str:
         return ""
     location = getattr(builder, "location", None)
     if location is not None:
-        return f"{location}/{builder.name}".strip("/")
+        return f"{location}/{plain_text(builder.name)}".strip("/")
     parts = []
     current: Any = builder
     while current is not None and not (current.parent is None and current.name == ROOT_NAME):

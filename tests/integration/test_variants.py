@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import enum
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hdmf.common import DynamicTable, VectorData
+from pynwb import NWBHDF5IO, NWBFile, TimeSeries
 
 from hdmf_zarr import NWBZarrIO, check
 from tests.integration.test_rows import (
@@ -109,3 +112,72 @@ def test_a_category_that_was_added_and_written_gets_the_rows_that_follow(target)
     assert after["mine/x"] == [1, 2, 3]
     assert after["id"] == [0, 1, 3]
     assert check(target).findings == ()
+
+
+# -- names that are no plain text ----------------------------------------------------------------
+
+
+class Name(str, enum.Enum):  # noqa: UP042 - its str() is not its value
+    SERIES = "series"
+    COLUMN = "column"
+    TABLE = "table"
+    MODULE = "module"
+
+
+class Shown(str):
+    """A text that shows itself as another one."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "something else"
+
+    def __format__(self, spec: str) -> str:
+        return "something else"
+
+
+def make_named(kind: Any) -> NWBFile:
+    nwbfile = NWBFile("s", "i", datetime(2024, 1, 1, tzinfo=UTC))
+    series = TimeSeries(name=kind("series"), data=[1.0], unit="V", rate=1.0)
+    nwbfile.add_acquisition(series)
+    nwbfile.add_trial_column(kind("column"), "d", index=True)
+    nwbfile.add_trial(start_time=0.0, stop_time=1.0, column=[1, 2], timeseries=[series])
+    module = nwbfile.create_processing_module(kind("module"), "d")
+    column = VectorData(name=kind("series"), description="d", data=[series])
+    table = DynamicTable(name=kind("table"), description="d", columns=[column])
+    module.add(table)
+    module.add(TimeSeries(name="linked", data=series, unit="V", rate=1.0))
+    return nwbfile
+
+
+def assert_named(nwbfile: NWBFile) -> None:
+    assert "series" in nwbfile.acquisition
+    assert nwbfile.trials["column"][0].tolist() == [1, 2]
+    assert nwbfile.trials["timeseries"][0][0].timeseries is nwbfile.acquisition["series"]
+    table = nwbfile.processing["module"]["table"]
+    assert table["series"][0] is nwbfile.acquisition["series"]
+    assert nwbfile.processing["module"]["linked"].data[:].tolist() == [1.0]
+
+
+@pytest.mark.parametrize("kind", [Name, Shown])
+def test_a_name_of_any_class_is_its_characters(tmp_path, kind, zarr_format):
+    path, exported, back = (tmp_path / name for name in ("a.zarr", "b.zarr", "c.nwb"))
+    with NWBZarrIO(path, "w", zarr_format=zarr_format) as io:
+        io.write(make_named(kind))
+    with NWBZarrIO(path, "r+") as io:
+        nwbfile = io.read()
+        assert_named(nwbfile)
+        nwbfile.add_acquisition(
+            TimeSeries(name=kind("table"), data=nwbfile.acquisition["series"], unit="V", rate=1.0)
+        )
+        io.write(nwbfile)
+        with NWBZarrIO(exported, "w") as out:
+            out.export(io, nwbfile)
+        with NWBHDF5IO(back, "w") as out:
+            out.export(io, nwbfile, write_args={"link_data": False})
+    for one in (path, exported):
+        assert check(one).findings == ()
+        with NWBZarrIO(one, "r") as io:
+            nwbfile = io.read()
+            assert nwbfile.acquisition["table"].data[:].tolist() == [1.0]
+            assert_named(nwbfile)

@@ -23,6 +23,7 @@ from hdmf.query import HDMFDataset
 from hdmf_zarr.codecs.to_hdf5 import filters_of_codecs
 from hdmf_zarr.convention.attributes import holds_no_unicode, is_variable
 from hdmf_zarr.dtypes import ElementType, declared_element_type, element_type_from_compound
+from hdmf_zarr.elements import plain_text
 from hdmf_zarr.errors import BrokenLinkError, EncodingError, HDMFZarrError
 from hdmf_zarr.stores.array import HDMFZarrArray
 from hdmf_zarr.stores.format2 import NATIVE
@@ -125,8 +126,8 @@ class HDF5TreeWriter:
             self._file.create_group(path)
         placed = () if self._placement is None else self._placement.placed_in(path.strip("/"))
         for name, child in (*builder.groups.items(), *builder.datasets.items(), *placed):
-            self._place(child, f"{path}/{name}")
-        self._links.extend((f"{path}/{name}", link) for name, link in builder.links.items())
+            self._place(child, f"{path}/{plain_text(name)}")
+        self._links += [(f"{path}/{plain_text(n)}", link) for n, link in builder.links.items()]
 
     def _link(self, path: str, link: LinkBuilder) -> None:
         self._place(link.builder, path)

@@ -15,6 +15,7 @@ from hdmf.container import AbstractContainer
 from hdmf.query import HDMFDataset
 
 from hdmf_zarr.convention import Reference, full_type_of
+from hdmf_zarr.elements import plain_text
 from hdmf_zarr.errors import BrokenLinkError, EncodingError
 from hdmf_zarr.hdf5 import is_h5py_reference, is_hdf5_file
 from hdmf_zarr.hdf5.names import ChildNames
@@ -185,7 +186,9 @@ class Addresses:
             *builder.datasets.values(),
         )
         named = [
-            (child.name, child) for child in children if (place, child.name) not in in_file.absent
+            (plain_text(child.name), child)
+            for child in children
+            if (place, child.name) not in in_file.absent
         ]
         return named + self.placed_in(path)
 
@@ -529,6 +532,7 @@ def object_id_of(builder: BaseBuilder) -> str | None:
 
 def join(parent: str, name: str) -> str:
     """Return the path of an object in a group."""
+    name = plain_text(name)
     return f"{parent}/{name}" if parent else name
 
 
@@ -555,7 +559,7 @@ def path_in_source(builder: BaseBuilder) -> str:
     if builder.parent is None and builder.name == ROOT_NAME:
         return ""
     if builder.location is not None:
-        return f"{builder.location}/{builder.name}".strip("/")
+        return join(builder.location, builder.name).strip("/")
     parts = []
     current: Any = builder
     while current.parent is not None:
