@@ -181,3 +181,18 @@ def test_a_name_of_any_class_is_its_characters(tmp_path, kind, zarr_format):
             nwbfile = io.read()
             assert nwbfile.acquisition["table"].data[:].tolist() == [1.0]
             assert_named(nwbfile)
+
+
+# -- what is logged ------------------------------------------------------------------------------
+
+
+def test_a_value_that_is_refused_late_does_not_log_that_an_append_was_undone(target, caplog):
+    with NWBZarrIO(target, "r+") as io:
+        nwbfile = io.read()
+        series = nwbfile.acquisition["ts"]
+        nwbfile.add_trial(**trial(series, 2))
+        with pytest.raises(TypeError):
+            nwbfile.add_trial(**{**trial(series, 3), "marks": (x for x in (1, 2.5))})
+    assert not [one for one in caplog.records if "undone" in one.getMessage()]
+    assert read(target)["trials"]["id"] == [0, 1, 2]
+    assert check(target).findings == ()

@@ -115,7 +115,7 @@ class OpenAppend:
             if self._has_journal and self.has_failed and not self.is_lost:
                 # Of chunks that are written at the same time one fails, and the others may still come.
                 time.sleep(SECONDS_UNTIL_OTHERS_ARE_WRITTEN)
-                recover(self.bytestore)
+                recover(self.bytestore, is_committed=True)
             self.release()
         except OSError:
             self.abandon()

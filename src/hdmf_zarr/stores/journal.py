@@ -111,10 +111,16 @@ def documents_before(bytestore: ByteStore) -> dict[str, JSON]:
     return documents_in(bytestore, bytestore.metadata_keys(METADATA_KEYS))
 
 
-def recover(bytestore: ByteStore) -> Recovery | None:
+def recover(bytestore: ByteStore, *, is_committed: bool = False) -> Recovery | None:
     """Undo an append that was stopped; nothing, and one request, where there was none.
 
-    Nobody else may be writing to the store.
+    No other process may be writing to the store.
+
+    Parameters
+    ----------
+    bytestore : ByteStore
+    is_committed : bool
+        Whether the append has ended, and only what a failure in it has left is removed.
     """
     journal = bytestore.get(JOURNAL)
     if journal is None:
@@ -134,9 +140,11 @@ def recover(bytestore: ByteStore) -> Recovery | None:
     if any(key.startswith(SAVED + "/") for key in keys):
         bytestore.delete_prefix(SAVED)
     bytestore.delete(JOURNAL)
-    logger.warning(
-        "%s: an append that was stopped has been undone (%d objects removed, %d put back)",
+    logger.log(
+        logging.DEBUG if is_committed else logging.WARNING,
+        "%s: %s (%d objects removed, %d put back)",
         bytestore.location.uri,
+        "what a failure has left" if is_committed else "an append that was stopped has been undone",
         len(recovery.removed),
         len(recovery.restored),
     )
