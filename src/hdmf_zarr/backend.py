@@ -855,6 +855,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
                     write_specifications(execution.hierarchy, to_cache)
             for written in plan.builders:
                 self._written_builders.set_written(written)
+                self._find_at_its_path(written)
             self._flush_pending()
             self._commit(consolidate=consolidate, durable=durable)
         except BaseException:
@@ -863,6 +864,11 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
                 wait_again()
                 self._note_pending(dataset)
             raise
+
+    def _find_at_its_path(self, written: BaseBuilder) -> None:
+        """Let references to an object that an append has written lead to it."""
+        if self._reader is not None and written.source == self.source:
+            self._reader.main.builders.setdefault(_builder_path(written), written)
 
     def _plan_context(
         self,
@@ -1215,7 +1221,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         if isinstance(target, ReferenceBuilder):
             target = target.builder
         builder = (
-            self.manager.get_builder(target) if isinstance(target, AbstractContainer) else target
+            self._builder_of_target(target) if isinstance(target, AbstractContainer) else target
         )
         if builder is None or builder.source is None:
             return None
@@ -1225,6 +1231,14 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             return None
         reference = Reference(source=relative_source(location, base), path="/" + path)
         return array.hierarchy.convention.encode_element(identified(reference, builder))
+
+    def _builder_of_target(self, target: AbstractContainer) -> BaseBuilder | None:
+        """Return the builder of a container in its own file, not in one to which it was exported."""
+        builder = self.manager.get_builder(target)
+        if builder is not None and builder.source != target.container_source:
+            self._constructed.reinstate()
+            builder = self.manager.get_builder(target)
+        return builder
 
     def _note_pending(self, dataset: ZarrDataset) -> None:
         if dataset not in self._pending:
@@ -1262,6 +1276,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         """Let the columns that an append has written from memory grow with the store, too."""
         if self.mode not in APPENDING_MODES:
             return
+        self._constructed.note_written(self.source)
         self._row_guards += guard_tables(container)
         for guard in self._row_guards:
             guard.note_written(self._array_of_column)

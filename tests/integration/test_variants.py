@@ -196,3 +196,38 @@ def test_a_value_that_is_refused_late_does_not_log_that_an_append_was_undone(tar
     assert not [one for one in caplog.records if "undone" in one.getMessage()]
     assert read(target)["trials"]["id"] == [0, 1, 2]
     assert check(target).findings == ()
+
+
+# -- an export before the write ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("to_hdf5_first", [True, False])
+def test_what_was_exported_before_it_was_written_is_written(target, tmp_path, to_hdf5_first):
+    first, second, third = (tmp_path / name for name in ("1.nwb", "2.zarr", "3.zarr"))
+    with NWBZarrIO(target, "r+") as io:
+        nwbfile = io.read()
+        new = TimeSeries(name="new", data=[1.0, 2.0], unit="V", rate=1.0)
+        nwbfile.add_acquisition(new)
+        nwbfile.add_trial(**trial(new, 2))
+        nwbfile.add_trial_column("added", "d", data=[1, 2, 3])
+        if to_hdf5_first:
+            with NWBHDF5IO(first, "w") as out:
+                out.export(io, nwbfile, write_args={"link_data": False})
+        with NWBZarrIO(second, "w") as out:
+            out.export(io, nwbfile)
+        io.write(nwbfile)
+        nwbfile.add_trial(**trial(new, 3), added=4)
+        with NWBHDF5IO(first, "w") as out:
+            out.export(io, nwbfile, write_args={"link_data": False})
+        nwbfile.add_trial(**trial(new, 4), added=5)
+        io.write(nwbfile)
+        with NWBZarrIO(third, "w") as out:
+            out.export(io)
+    first.unlink()
+    for one, n_rows in ((target, 5), (second, 3), (third, 5)):
+        trials = read(one)["trials"]
+        assert trials["added"] == [1, 2, 3, 4, 5][:n_rows]
+        assert trials["timeseries"][2][0][2] == "new"
+        assert check(one).findings == ()
+        with NWBZarrIO(one, "r") as io:
+            assert plain(io.read().acquisition["new"].data[:]) == [1.0, 2.0]

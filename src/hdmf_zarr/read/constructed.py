@@ -62,6 +62,7 @@ class Constructed:
         self._known = Known.of(manager)
         # A builder is kept beside its container, so that no other one gets its id.
         self._pairs: dict[int, tuple[AbstractContainer, BaseBuilder]] = {}
+        self._written: dict[int, tuple[AbstractContainer, BaseBuilder]] = {}
 
     def pairs(self) -> list[tuple[AbstractContainer, BaseBuilder]]:
         """Return each container that was constructed with the builder from which it was."""
@@ -76,6 +77,11 @@ class Constructed:
             builder = self._known.builders.get(id(container))
             if key not in before and builder is not None and builder.source == source:
                 self._pairs.setdefault(key, (container, builder))
+
+    def note_written(self, source: str) -> None:
+        """Remember the builders of what was written to a source, for when an export replaces them."""
+        written = (pair for pair in self._known.pairs() if pair[1].source == source)
+        self._written |= {id(builder): (container, builder) for container, builder in written}
 
     def find(self, builder: Any) -> Any:
         """Return the container that was constructed from a builder, or None."""
@@ -93,11 +99,22 @@ class Constructed:
 
     def reinstate(self) -> None:
         """Give the manager back the builders of this IO, where an export has put others in their place."""
+        self._forget_unwritten()
         containers, builders = self._known.containers, self._known.builders
-        for container, builder in self._pairs.values():
+        for container, builder in (*self._pairs.values(), *self._written.values()):
             other = builders.get(id(container))
             if other is builder:
                 continue
             if other is not None:
                 containers.pop(id(other), None)
             self._manager.prebuilt(container, builder)
+
+    def _forget_unwritten(self) -> None:
+        """Let the manager forget the builders that an export to HDF5 has made of what is in no file yet.
+
+        Their source is the exported file; a write would link to it.
+        """
+        containers, builders = self._known.containers, self._known.builders
+        for key, container in list(containers.items()):
+            if container.container_source is None and builders.pop(id(container), None) is not None:
+                del containers[key]
