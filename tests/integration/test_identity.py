@@ -26,7 +26,7 @@ from zarr.testing.store import LatencyStore
 from hdmf_zarr import NWBZarrIO
 from hdmf_zarr.cli import main
 from hdmf_zarr.convert import convert
-from hdmf_zarr.errors import OptionError
+from hdmf_zarr.errors import OptionError, StoreExistsError
 from hdmf_zarr.stores import locate
 from hdmf_zarr.stores.identity import Relation, relation_of
 from hdmf_zarr.transfer import upgrade
@@ -278,6 +278,8 @@ def test_two_views_of_one_mapping_are_told_apart() -> None:
     with pytest.raises(OptionError, match="both source and destination"):
         export(first, renamed(store, "a/"))
     with pytest.raises(OptionError, match="lies inside of"):
+        export(first, store, force_overwrite=True)
+    with pytest.raises(StoreExistsError):
         export(first, store)
     assert store._store_dict == before
 
@@ -298,7 +300,6 @@ def memory_url() -> Iterator[str]:
         lambda url: url.replace("://", ":///"),
         lambda url: url + "/",
         lambda url: "simplecache::" + url,
-        lambda url: "blockcache::" + url,
         FsspecStore.from_url,
         lambda url: FsspecStore.from_url("simplecache::" + url),
     ],
@@ -384,9 +385,11 @@ def test_convert_refuses_what_lies_in_the_other(tmp_path: Path) -> None:
 def test_memory_that_holds_its_source_is_not_emptied(memory_url: str) -> None:
     for outer in ("memory://identity", "memory:///identity/", "simplecache::memory://identity"):
         with pytest.raises(OptionError, match="lies inside of"):
-            export(memory_url, outer)
+            export(memory_url, outer, force_overwrite=True)
         with pytest.raises(OptionError, match="lies inside of"):
-            export(memory_url, FsspecStore.from_url(outer))
+            export(memory_url, FsspecStore.from_url(outer), force_overwrite=True)
+        with pytest.raises(StoreExistsError):
+            export(memory_url, outer)
     with pytest.raises(OptionError, match="lies inside of"):
         export(memory_url, memory_url + "/inside.zarr")
     assert values_of(memory_url) == VALUES
@@ -408,7 +411,7 @@ def test_a_zip_file_is_one_store_by_its_name(tmp_path: Path) -> None:
             io.export(src_io)
     assert path.read_bytes() == before
     with pytest.raises(OptionError, match="lies inside of"):
-        export(str(path), f"local://{tmp_path}")
+        export(str(path), f"local://{tmp_path}", force_overwrite=True)
     assert path.read_bytes() == before
     export(str(path), MemoryStore())
     export(str(path), tmp_path / "unzipped.zarr")

@@ -60,7 +60,7 @@ def check_compressed(name: str, encoded: Any, expected: int | None, count: int =
     if (stream := _STREAMS.get(name)) is not None:
         most = most_decoded_bytes(expected, most_text)
         if len(view) * stream.ratio > max(most, MOST_TEXT_CHUNK_BYTES):
-            _check_stream(stream.open, view, most)
+            check_stream(stream.open, view, most)
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ _STREAMS = {
 _PIECE = 2**20
 
 
-def _check_stream(open_stream: Callable[[], Any], encoded: memoryview, most: int) -> None:
+def check_stream(open_stream: Callable[[], Any], encoded: memoryview, most: int) -> None:
     """Raise `MetadataError` if streams become more than some bytes, without keeping them."""
     total, rest = 0, bytes(encoded)
     try:

@@ -29,7 +29,7 @@ from numcodecs.vlen import VLenBytes, VLenUTF8
 from zarr.errors import UnstableSpecificationWarning
 
 from hdmf_zarr.codecs.blosc_blocks import part_of_blosc
-from hdmf_zarr.codecs.checked import check_count, decoded_size
+from hdmf_zarr.codecs.checked import check_count, check_stream, decoded_size
 from hdmf_zarr.codecs.framings import Framing
 from hdmf_zarr.codecs.hdf5_codecs import ZARR_CODECS
 from hdmf_zarr.codecs.inflate import INFLATE_ERRORS, inflater
@@ -43,6 +43,9 @@ _CHECKSUM_BYTES = 4
 
 _GROWTH_OF_COMPRESSORS = 1024
 """Bytes by which, at most, and beside an eighth, a compressor makes larger what it cannot compress."""
+
+LARGE_BYTES = 2**26
+"""A chunk of text that may become more is decoded in pieces first, to see whether it becomes too much."""
 
 _KINDS_OF_FIXED_SIZE = "biufcSU"
 
@@ -452,6 +455,9 @@ class _Streams(_Compressor):
         self._has_members = has_members
 
     def decode(self, encoded: Buffer, limit: int | None) -> Buffer:
+        if limit is not None and limit > LARGE_BYTES and len(encoded) > LARGE_BYTES // 1032:
+            # Of text, whose size is not known. The libraries would double their memory as they go on.
+            check_stream(self._start, memoryview(encoded).cast("B"), limit)
         parts: list[bytes] = []
         room = limit
         rest: Buffer = encoded

@@ -229,9 +229,13 @@ class Edits:
     def _moved(self, container: AbstractContainer, builder: GroupBuilder) -> Iterator[Edit]:
         """Yield the children that were added, removed or replaced."""
         own = {id(b): b for b in self._children_of(builder)}
+        # Of an object in another file, the one that links to it is the parent.
+        linked = {
+            id(link.builder) for link in _links(builder) if link.builder.source != builder.source
+        }
         for child in container.children:
             child_builder = self._builders.get(id(child))
-            if id(child_builder) not in own:
+            if id(child_builder) not in own and id(child_builder) not in linked:
                 yield Edit(container, child.name, "" if child_builder is None else MOVED)
         for child_builder in own.values():
             child = self._containers[id(child_builder)]
@@ -597,7 +601,16 @@ def build_to_export(
         if id(container) not in changed:
             export_manager.prebuilt(container, builder)
     builder = export_manager.build(root, source=source, root=True, export=True)
+    _note_places(export_manager, (pair for pair in pairs if id(pair[0]) in changed))
     return builder, export_manager
+
+
+def _note_places(manager: BuildManager, pairs: Iterable[Pair]) -> None:
+    """Let the new builders of objects of other files, which have no parent, say where these are there."""
+    for container, old in pairs:
+        builder = manager.get_builder(container)
+        if builder is not None and builder is not old and builder.parent is None:
+            builder.location = old.location
 
 
 def _tree_of(root: AbstractContainer) -> set[int]:

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from zarr.storage import ZipStore
+
 from hdmf_zarr.errors import StoreExistsError
 from hdmf_zarr.stores import (
     DOCUMENT,
@@ -24,6 +26,7 @@ from hdmf_zarr.stores import (
     Hierarchy,
     LocalByteStore,
     Location,
+    compat,
     group_document,
     open_bytestore,
 )
@@ -228,13 +231,20 @@ def check_replaceable(location: Location, *, force: bool) -> None:
     A Zarr store is replaced; anything else (an HDF5 file, a folder of other files, other objects in a bucket)
     only with ``force_overwrite=True``.
     """
-    if force:
+    if force or _is_zip(location):
         return
     found = what_is_at(location)
     if found.kind != "other" or (location.is_local and _is_empty_folder(location.uri)):
         return
     raise StoreExistsError(
         f"{location.uri} {found.words}; mode 'w' replaces it only with force_overwrite=True"
+    )
+
+
+def _is_zip(location: Location) -> bool:
+    """Return whether a location is an open zip file: a look at one in mode ``w`` would empty it."""
+    return location.store is not None and isinstance(
+        compat.innermost_store(location.store), ZipStore
     )
 
 
