@@ -16,7 +16,7 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "system_calls.py"
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 @pytest.mark.parametrize("operation", ["row", "wide row", "array", "replace", "upgrade", "repair"])
 def test_the_old_or_the_new_state_is_left(operation: str, tmp_path: Path) -> None:
-    arguments = ["--every", "70", "--operations", operation]
+    arguments = ["--every", "200", "--operations", operation]
     done = subprocess.run(
         [sys.executable, str(SCRIPT), *arguments],
         capture_output=True,
