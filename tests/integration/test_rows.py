@@ -289,9 +289,12 @@ def test_a_failed_change_of_the_disk_leaves_no_part_of_a_row(local, kind, at):
         after = lengths(read(local))
         assert all(after[name] - before[name] in (0, 1) for name in before)
         assert not [one for one in check(local).findings if one.severity == "error"]
-    else:
-        assert at > 40
-        assert fault.count <= at
+    else:  # no change failed, or only one for which there is another way, as for the journal
+        after = lengths(read(local))
+        assert after == {
+            name: count + (name != "intracellular_recordings") for name, count in before.items()
+        }
+        assert fault.count <= at or all(".append.partial" in key for key in fault.struck)
     with NWBZarrIO(local, "r+") as io:
         nwbfile = io.read()
         start = lengths(tables_of(nwbfile))["trials"]
