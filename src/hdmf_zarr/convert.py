@@ -354,10 +354,7 @@ def _open_hdf5(path: str) -> HDMFIO:
 def _opened_hdf5(path: str) -> HDMFIO:
     if _is_nwb(path):
         return NWBHDF5IO(path, "r")
-    try:
-        src_io = HDF5IO(path, mode="r", manager=get_common_manager())
-    except OSError as error:
-        raise NotAStoreError(f"{path} is a damaged HDF5 file: {error}") from error
+    src_io = HDF5IO(path, mode="r", manager=get_common_manager())
     attributes = src_io._file.attrs
     signs = ("data_type", "neurodata_type", "nwb_version", SPECIFICATION_LOCATION)
     if any(name in attributes for name in signs):

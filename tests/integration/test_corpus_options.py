@@ -120,6 +120,9 @@ def differences(a: Any, b: Any, seen: set[str]) -> Iterator[str]:
 
 
 def dataset_differences(a: h5py.Dataset, b: h5py.Dataset) -> Iterator[str]:
+    is_specification = a.name.startswith("/specifications/")
+    if is_specification and a[()] == b[()]:
+        return  # what reads a cached specification gets its text, whatever the file says of its length
     if described(a.dtype) != described(b.dtype):
         yield f"{a.name}: {described(a.dtype)} != {described(b.dtype)}"
     if a.shape != b.shape:
@@ -133,11 +136,19 @@ def attribute_differences(a: Any, b: Any) -> Iterator[str]:
         yield f"{a.name}: attributes {sorted(set(a.attrs) ^ set(b.attrs))} are in one of them"
     for name in set(a.attrs) & set(b.attrs):
         first, second = a.attrs[name], b.attrs[name]
-        types = [described(item.attrs.get_id(name).dtype) for item in (a, b)]
+        types = [described_text(described(item.attrs.get_id(name).dtype)) for item in (a, b)]
         if types[0] != types[1]:
             yield f"{a.name}@{name}: {types[0]} != {types[1]}"
         if plain(first, a.file) != plain(second, b.file):
             yield f"{a.name}@{name}: {first!r:.80} != {second!r:.80}"
+
+
+def described_text(description: Any) -> Any:
+    """Describe text of any length alike in both character sets: what reads an attribute gets ``str``."""
+    return ("text", None) if description in TEXT_OF_ANY_LENGTH else description
+
+
+TEXT_OF_ANY_LENGTH = (("text", "ascii", None), ("text", "utf-8", None))
 
 
 def described(dtype: np.dtype[Any]) -> Any:

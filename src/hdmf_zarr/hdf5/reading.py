@@ -8,7 +8,7 @@ from typing import Any
 
 import h5py
 
-from hdmf_zarr.errors import HDMFZarrError, MetadataError
+from hdmf_zarr.errors import HDMFZarrError, MetadataError, NotAStoreError
 
 
 @contextmanager
@@ -40,8 +40,20 @@ def reading(where: str, file: h5py.File | None = None) -> Iterator[None]:
 
 
 def root_attribute(path: str, name: str) -> Any:
-    """Return an attribute of a file's root, or None where it has none."""
-    with h5py.File(path, "r") as file:
+    """Return an attribute of a file's root, or None where it has none.
+
+    Raises
+    ------
+    NotAStoreError
+        If the file is damaged: h5py cannot open it.
+    """
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        if error.errno is not None:  # of the system: no permission, a lock
+            raise
+        raise NotAStoreError(f"{path} is a damaged HDF5 file: {error}") from error
+    with file:
         return file.attrs.get(name)
 
 

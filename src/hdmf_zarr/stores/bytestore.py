@@ -626,9 +626,13 @@ def _packages_for(uri: str) -> str:
 
 
 def _read_only(store: Store) -> Store:
+    """Return a store for reading; as it is where its class makes no copies of its stores.
+
+    A class that is derived from one of zarr's and has a constructor of its own raises `TypeError`.
+    """
     try:
         return store if store.read_only else store.with_read_only(read_only=True)
-    except NotImplementedError:
+    except (NotImplementedError, TypeError):
         return store
 
 
