@@ -15,6 +15,8 @@ Each error is also the builtin (or HDMF) error that a caller would expect::
     ├── UnsupportedFormatError    NotImplementedError    a Zarr format or document that is not known
     ├── MetadataError             ValueError             a metadata document that makes no sense
     ├── ChunkError                MetadataError, RuntimeError  a chunk that is damaged
+    ├── SpecialFileError          ChunkError, OSError    a pipe or device in the place of an object
+    ├── EscapeError               PermissionError        a change that would leave the store by a link
     ├── BrokenLinkError           KeyError, ValueError   a link or reference without a target
     ├── DtypeError                TypeError, ValueError  a data type that has no representation
     ├── EncodingError             ValueError             a value that its data type cannot hold
@@ -34,6 +36,7 @@ __all__ = [
     "ChunkError",
     "DtypeError",
     "EncodingError",
+    "EscapeError",
     "ForbiddenError",
     "HDMFZarrError",
     "LayoutError",
@@ -47,6 +50,7 @@ __all__ = [
     "ObjectExistsError",
     "OptionError",
     "RemoteStoreError",
+    "SpecialFileError",
     "StoreExistsError",
     "StoreNotFoundError",
     "UnsupportedFormatError",
@@ -104,6 +108,14 @@ class MetadataError(HDMFZarrError, ValueError):
 
 class ChunkError(MetadataError, RuntimeError):
     """A chunk that is damaged, or that does not fit the metadata of its array."""
+
+
+class SpecialFileError(ChunkError, OSError):
+    """A pipe, a device or a socket lies in the place of an object of the store."""
+
+
+class EscapeError(HDMFZarrError, PermissionError):
+    """A change would follow a symbolic link below the store, which may lead out of it."""
 
 
 class BrokenLinkError(HDMFZarrError, KeyError, ValueError):

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from hdmf_zarr.errors import EncodingError, MetadataError
+from hdmf_zarr.errors import ChunkError, EncodingError, MetadataError
 
 MOST_DOCUMENT_BYTES = 256 * 1024**2
 """Of one metadata document; that of the root holds those of all nodes (1 kB each, so 250 000)."""
@@ -26,6 +26,13 @@ MOST_CHUNK_BYTES = 64 * 1024**3
 
 MOST_TEXT_CHUNK_BYTES = 4 * 1024**3
 """Of one decoded chunk of text, whose size the metadata do not tell."""
+
+MOST_ENCODED_TEXT_BYTES = 1024**3
+"""Of one encoded chunk of text or objects, whose size the metadata do not tell."""
+
+_ENCODED_BEYOND = 2**16
+_INDEX_OF_CHUNK = 1024
+"""Bytes beyond 1.1 times the elements of an encoded chunk, and in a shard for each chunk in it."""
 
 LONGEST_TEXT_BYTES = 1024**3
 """Of one text, or of bytes, in a dataset: longer ones are neither written nor believed."""
@@ -44,6 +51,37 @@ def check_document_size(n_bytes: int, where: str) -> None:
             f"{where} has {n_bytes} bytes of metadata, more than {MOST_DOCUMENT_BYTES}: it is not "
             "read. Large values belong into datasets, not into attributes"
         )
+
+
+def most_encoded_bytes(decoded: int | None, n_inner: int = 0) -> int:
+    """Return how many bytes an encoded chunk, or a shard, may have to be read.
+
+    Parameters
+    ----------
+    decoded : int or None
+        Bytes of its elements; None where they vary in length.
+    n_inner : int
+        Chunks in it, of a shard.
+    """
+    if decoded is None:
+        return MOST_ENCODED_TEXT_BYTES if n_inner <= 1 else MOST_CHUNK_BYTES
+    return decoded + decoded // 10 + _ENCODED_BEYOND + n_inner * _INDEX_OF_CHUNK
+
+
+def check_encoded_size(n_bytes: int, most: int, where: str) -> None:
+    """Raise `ChunkError` if an encoded chunk is longer than any of its array can be."""
+    if n_bytes > most:
+        raise ChunkError(
+            f"{where} has {n_bytes} bytes, where a chunk of its array has at most {most}: it is not read. "
+            "It is damaged, or no chunk of this array; bring it back from a copy"
+        )
+
+
+def most_bytes_of_key(name: str) -> int:
+    """Return how many bytes an object may have to be read, where its name is all that is known of it."""
+    if name.startswith(".z") or name == "zarr.json":
+        return MOST_DOCUMENT_BYTES
+    return MOST_ENCODED_TEXT_BYTES if name.endswith(".partial") else MOST_CHUNK_BYTES
 
 
 def check_path_depth(path: str, where: str) -> None:

@@ -27,6 +27,8 @@ BUILTINS = {
     "DtypeError": (TypeError, ValueError),
     "EncodingError": (ValueError,),
     "LayoutError": (ValueError,),
+    "SpecialFileError": (errors.ChunkError, OSError),
+    "EscapeError": (PermissionError, OSError),
     "OptionError": (ValueError, TypeError),
     "MissingExtraError": (ImportError,),
     "WorkerError": (RuntimeError,),

@@ -21,10 +21,12 @@ from hdmf_zarr.checking.metadata import itemsize_of
 from hdmf_zarr.checking.report import Finding
 from hdmf_zarr.codecs.checked import check_compressed, checked_codecs, decoded_size
 from hdmf_zarr.convention import JSON
-from hdmf_zarr.errors import HDMFZarrError, MetadataError
+from hdmf_zarr.errors import ChunkError, HDMFZarrError, MetadataError
+from hdmf_zarr.limits import check_encoded_size
 from hdmf_zarr.stores import compat, format2
 from hdmf_zarr.stores.bytestore import LocalByteStore
 from hdmf_zarr.stores.chunk_keys import FORMAT2_CHUNK_KEYS, chunk_key, coordinates_of
+from hdmf_zarr.stores.contained import most_bytes_of
 from hdmf_zarr.stores.presence import (
     grid_of,
     meaning_of_missing,
@@ -255,12 +257,15 @@ class _Task:
         Of an array that is one chunk of it.
     itemsize : int
         Bytes of an element; 1 where they vary.
+    most : int
+        Bytes that an encoded chunk, or a shard, may have.
     """
 
     path: str
     document: dict[str, JSON]
     one_chunk: dict[str, JSON]
     itemsize: int
+    most: int
 
 
 def _tasks(
@@ -286,10 +291,15 @@ def _task(examined: Examined, path: str) -> _Task | None:
     document = examined.hierarchy.documents[path]
     try:
         array = examined.hierarchy.async_array(path)
-        itemsize = itemsize_of(array)
     except HDMFZarrError:
         return None
-    return _Task(path=path, document=document, one_chunk=_of_one_chunk(document), itemsize=itemsize)
+    return _Task(
+        path=path,
+        document=document,
+        one_chunk=_of_one_chunk(document),
+        itemsize=itemsize_of(array),
+        most=most_bytes_of(array),
+    )
 
 
 def _of_one_chunk(document: dict[str, JSON]) -> dict[str, JSON]:
@@ -312,7 +322,11 @@ def _check_chunk(
     examined: Examined, loops: _Loops, task: _Task, key: str, at: tuple[int, ...]
 ) -> tuple[int, list[Finding]]:
     try:
+        if examined.sizes is not None:
+            check_encoded_size(examined.sizes.get(key, 0), task.most, key)
         encoded = examined.bytestore.get(key)
+    except ChunkError as error:
+        return 0, [Finding.of(kinds.BROKEN_CHUNK, task.path, error, key=key)]
     except OSError as error:
         return 0, [Finding.of(kinds.UNREADABLE_OBJECT, task.path, error, key=key)]
     if encoded is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,6 +17,7 @@ from hdmf_zarr.checking.links import LinkCheck
 from hdmf_zarr.checking.report import Finding
 from hdmf_zarr.errors import MissingExtraError
 from hdmf_zarr.stores import LocalByteStore
+from hdmf_zarr.stores.contained import open_regular
 
 MANY_FILES = 100_000
 """Each file is a request of its own in the upload and in every check of it. The archive has no limit of
@@ -132,6 +134,7 @@ def _digests(bytestore: LocalByteStore, sizes: dict[str, int]) -> Iterator[Any]:
     from zarr_checksum.generators import ZarrArchiveFile
 
     for key, n_bytes in sizes.items():
-        with (bytestore.root / key).open("rb") as file:
+        descriptor, _ = open_regular(bytestore.path_of(key))
+        with os.fdopen(descriptor, "rb") as file:
             digest = hashlib.file_digest(file, "md5").hexdigest()
         yield ZarrArchiveFile(path=Path(key), size=n_bytes, digest=digest)

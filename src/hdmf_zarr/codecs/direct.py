@@ -35,7 +35,7 @@ from hdmf_zarr.codecs.hdf5_codecs import ZARR_CODECS
 from hdmf_zarr.codecs.inflate import INFLATE_ERRORS, inflater
 from hdmf_zarr.codecs.objects import JSONObjectsCodec, PickledObjectsCodec
 from hdmf_zarr.errors import ChunkError, EncodingError, HDMFZarrError, MetadataError
-from hdmf_zarr.limits import most_text_bytes
+from hdmf_zarr.limits import most_encoded_bytes, most_text_bytes
 
 _BLOSC_SHUFFLE = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
 
@@ -125,6 +125,17 @@ class DirectChain:
     def nbytes(self) -> int | None:
         """Bytes of a decoded chunk; None where the elements vary in length."""
         return None if self.dtype is None else math.prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def most_encoded(self) -> int:
+        """Bytes that an encoded chunk has at most."""
+        nbytes = self.nbytes
+        if nbytes is None:
+            return most_encoded_bytes(None)
+        largest = nbytes
+        for step in self._steps:
+            largest = step.largest(largest)
+        return max(most_encoded_bytes(nbytes), largest)
 
     def decode(self, encoded: Buffer) -> npt.NDArray[Any]:
         """Return the elements of a chunk, those beyond the end of the array included.

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from hdmf_zarr.codecs.direct import DirectChain
 from hdmf_zarr.errors import ChunkError
+from hdmf_zarr.limits import check_encoded_size
 
 MISSING = 2**64 - 1
 """In the index: there is no such chunk."""
@@ -129,7 +130,7 @@ class ShardCodec:
         Raises
         ------
         ChunkError
-            If the index leads out of the shard.
+            If the index leads out of the shard, or gives a chunk more bytes than it can have.
         """
         number = 0
         for place, count in zip(at, self.grid, strict=True):
@@ -142,6 +143,7 @@ class ShardCodec:
                 f"the shard is damaged: by its index the chunk {number} in it begins at {start} and has "
                 f"{size} bytes"
             )
+        check_encoded_size(size, self.chain.most_encoded, f"the chunk {number} of the shard")
         return start, size
 
 

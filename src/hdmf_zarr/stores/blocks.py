@@ -139,7 +139,7 @@ class BlockReader:
     def _bring(self, cuts: _Cuts, out: npt.NDArray[Any]) -> None:
         """Decode one chunk into its place."""
         key = self._key(_place(cuts))
-        encoded = self.bytestore.get_into(key, _room)
+        encoded = self.bytestore.get_into(key, _room, self.chain.most_encoded)
         if encoded is None:
             self._fill_missing(key, [cuts], out)
             return

@@ -11,10 +11,11 @@ import errno
 import io
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -32,11 +33,13 @@ from hdmf_zarr.errors import (
     RemoteStoreError,
     StoreExistsError,
 )
+from hdmf_zarr.limits import check_encoded_size, most_bytes_of_key
 from hdmf_zarr.stores import compat
+from hdmf_zarr.stores.contained import BINARY, ContainedStore, OwnFolders, open_regular
 from hdmf_zarr.stores.location import Location
 from hdmf_zarr.stores.names import is_inside
 from hdmf_zarr.stores.objects import PROCESS_LOCK, StoredObjects, Version, objects_of
-from hdmf_zarr.stores.opened import BINARY, OpenedFile, read_on
+from hdmf_zarr.stores.opened import OpenedFile, read_on
 from hdmf_zarr.stores.unsigned import S3_SCHEMES, with_unsigned
 
 
@@ -102,6 +105,7 @@ class LocalByteStore:
         self.read_only = read_only
         self.is_unseen = False
         self._made: set[str] = set()
+        self._own = OwnFolders(str(self.root))
         self._zarr_store: Store | None = location.store
 
     @property
@@ -123,6 +127,7 @@ class LocalByteStore:
         self.root = root
         self.is_unseen = unseen
         self._made.clear()
+        self._own = OwnFolders(str(root))
         self._zarr_store = None
 
     def _path(self, key: str) -> Path:
@@ -135,6 +140,26 @@ class LocalByteStore:
             )
         return f"{self.root}/{key}"
 
+    def _file_to_change(self, key: str) -> str:
+        """Path of the file of a key that is going to be written or removed."""
+        self._refuse_read_only(key)
+        path = self._file(key)
+        if not self.is_unseen:
+            self._own.check(key)
+        return path
+
+    def check_own(self, key: str) -> None:
+        """Raise `EscapeError` if a key lies behind a symbolic link, where nothing is changed."""
+        self._file(key)
+        self._own.check(key)
+
+    def contained_store(self) -> Store:
+        """Return the store for one array, of which only regular files are read; see `ContainedStore`."""
+        store = self.zarr_store
+        if type(store) is not LocalStore:  # of a class of the user's own
+            return store
+        return ContainedStore(self.root, read_only=store.read_only)
+
     def get(self, key: str, check_size: CheckSize | None = None) -> bytes | None:
         """Value of a key, or None where there is none.
 
@@ -142,8 +167,11 @@ class LocalByteStore:
         ----------
         key : str
         check_size : callable, optional
-            Told how many bytes it has before it is read.
+            Told how many bytes it has before it is read; as many as such an object may have by default.
         """
+        if check_size is None:
+            most = most_bytes_of_key(key.rpartition("/")[2])
+            check_size = partial(check_encoded_size, most=most, where=f"{self.location.uri}:/{key}")
         try:
             return _read_file(self._file(key), check_size)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
@@ -160,7 +188,7 @@ class LocalByteStore:
         """Path of the file of a key."""
         return self._file(key)
 
-    def get_into(self, key: str, room: Callable[[int], memoryview]) -> memoryview | None:
+    def get_into(self, key: str, room: Callable[[int], memoryview], most: int) -> memoryview | None:
         """Read the value of a key into memory that is there; None where there is none.
 
         Parameters
@@ -168,10 +196,19 @@ class LocalByteStore:
         key : str
         room : callable
             Returns memory for a number of bytes.
+        most : int
+            Bytes that it may have.
+
+        Raises
+        ------
+        ChunkError
+            If it has more.
         """
         try:
-            with open(self._file(key), "rb", buffering=0) as file:
-                size = os.fstat(file.fileno()).st_size
+            descriptor, found = open_regular(self._file(key))
+            with io.FileIO(descriptor) as file:
+                size = found.st_size
+                check_encoded_size(size, most, f"{self.location.uri}:/{key}")
                 view, end = room(size + 1), 0
                 while count := file.readinto(view[end:]):
                     end += count
@@ -186,8 +223,7 @@ class LocalByteStore:
         return {key: value for key, value in found if value is not None}
 
     def set(self, key: str, value: bytes | memoryview) -> None:
-        self._refuse_read_only(key)
-        path = self._file(key)
+        path = self._file_to_change(key)
         if self.is_unseen:
             self._make_folder(os.path.dirname(path))
             _write_file(path, value)
@@ -202,8 +238,7 @@ class LocalByteStore:
 
     def make_folder(self, prefix: str) -> None:
         """Make a folder for keys, and those that lead to it."""
-        self._refuse_read_only(prefix)
-        self._make_folder(self._file(prefix))
+        self._make_folder(self._file_to_change(f"{prefix}/").rstrip("/"))
 
     def _make_folder(self, folder: str) -> None:
         if self.is_unseen and folder in self._made:
@@ -212,17 +247,18 @@ class LocalByteStore:
         self._made.add(folder)
 
     def copy(self, key: str, new_key: str) -> None:
-        self._refuse_read_only(new_key)
-        source, path = self._file(key), self._file(new_key)
-        if not os.path.isfile(source):
+        path, source = self._file_to_change(new_key), self._file(key)
+        self._own.check(key)
+        if not _is_file_or_link(source):
             return
         temporary = f"{path}.{uuid.uuid4().hex}.partial"
         os.makedirs(os.path.dirname(path), exist_ok=True)
         try:
             try:
-                os.link(source, temporary)  # both are only ever replaced, and take no more room
-            except OSError:
-                shutil.copyfile(source, temporary)
+                # Both are only ever replaced, and take no more room; a link stays the link.
+                os.link(source, temporary, follow_symlinks=False)
+            except (OSError, NotImplementedError):
+                shutil.copyfile(source, temporary, follow_symlinks=False)
             os.replace(temporary, path)
         finally:
             # A rename to another name of the same file does nothing.
@@ -233,8 +269,7 @@ class LocalByteStore:
 
     @contextmanager
     def writer(self, key: str) -> Iterator[IO[bytes]]:
-        self._refuse_read_only(key)
-        path = self._file(key)
+        path = self._file_to_change(key)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         temporary = f"{path}.{uuid.uuid4().hex}.partial"
         try:
@@ -246,9 +281,9 @@ class LocalByteStore:
             raise
 
     def delete(self, key: str) -> None:
-        self._refuse_read_only(key)
+        path = self._file_to_change(key)
         try:
-            os.unlink(self._file(key))  # noqa: PTH108 - thousands of them
+            os.unlink(path)  # noqa: PTH108 - thousands of them
         except FileNotFoundError:
             return
 
@@ -257,10 +292,13 @@ class LocalByteStore:
             self.delete(key)
 
     def delete_prefix(self, prefix: str) -> None:
+        path = Path(self._file_to_change(prefix)) if prefix else self._path(prefix)
         self._refuse_read_only(prefix)
         self._made.clear()
-        path = self._path(prefix)
-        shutil.rmtree(path, ignore_errors=not path.exists())
+        if path.is_symlink() and prefix:
+            path.unlink()
+        else:
+            shutil.rmtree(path, ignore_errors=not path.exists())
 
     def list_prefix(self, prefix: str) -> Iterator[str]:
         prefix = prefix.rstrip("/")
@@ -295,6 +333,14 @@ class LocalByteStore:
             raise ModeError(f"{self.location.uri}:/{key} cannot be written: the store is read-only")
 
 
+def _is_file_or_link(path: str) -> bool:
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return False
+    return stat.S_ISREG(mode) or stat.S_ISLNK(mode)
+
+
 def _make_folder(folder: str) -> None:
     try:
         os.mkdir(folder)
@@ -304,13 +350,12 @@ def _make_folder(folder: str) -> None:
         os.makedirs(folder, exist_ok=True)
 
 
-def _read_file(path: str, check_size: CheckSize | None = None) -> bytes:
+def _read_file(path: str, check_size: CheckSize) -> bytes:
     """Return what a file holds: three calls of the system, where a file object takes six."""
-    descriptor = os.open(path, os.O_RDONLY | BINARY)
+    descriptor, found = open_regular(path)
     try:
-        size = os.fstat(descriptor).st_size
-        if check_size is not None:
-            check_size(size)
+        size = found.st_size
+        check_size(size)
         return read_on(descriptor, size)
     finally:
         os.close(descriptor)

@@ -29,6 +29,7 @@ from hdmf_zarr.codecs.direct import DirectChain
 from hdmf_zarr.codecs.shards import ShardCodec
 from hdmf_zarr.dtypes import ElementType
 from hdmf_zarr.elements import decode_elements
+from hdmf_zarr.limits import check_encoded_size
 from hdmf_zarr.stores import compat
 from hdmf_zarr.stores.bytestore import LocalByteStore, ZarrByteStore
 from hdmf_zarr.stores.chunk_keys import chunk_key, is_known_form, naming
@@ -539,6 +540,9 @@ def _read(bytestore: LocalByteStore, key: str, layout: _Layout, at: At) -> _Enco
     if file is None:
         return None
     with file:
+        if layout.shards is None and layout.chain is not None:
+            where = f"{bytestore.location.uri}:/{key}"
+            check_encoded_size(file.size, layout.chain.most_encoded, where)
         content = file.whole() if layout.shards is None else _part(file, layout.shards, at)
         source = _Source(bytestore.path_of(key), file.stamp)
     return None if content is None else _Encoded(content, source)

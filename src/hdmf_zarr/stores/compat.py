@@ -21,9 +21,8 @@ from __future__ import annotations
 import base64
 import json
 import logging
-import os
 import warnings
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import is_dataclass
 from typing import Any, TypeVar
@@ -213,6 +212,10 @@ def _zarrs_pipeline(array: Any) -> Any:
     store = given if watched is None else watched._store
     if not isinstance(store, LocalStore):
         return None
+    check_file = getattr(store, "check_file", None)
+    if check_file is None:
+        return None  # of a class of the user's own
+    store = LocalStore(store.root, read_only=store.read_only)  # which zarrs knows by its class
     from zarrs import (
         ZarrsCodecPipeline as pipeline,
     )  # the user has named it, so that it is installed
@@ -224,18 +227,19 @@ def _zarrs_pipeline(array: Any) -> Any:
     except (UserWarning, ValueError, TypeError, RuntimeError) as error:
         logger.debug("%s is left to zarr-python: %s", array.store_path, error)
         return None
-    return _ZarrsPipeline(made, watched)
+    return _ZarrsPipeline(made, watched, check_file)
 
 
 class _ZarrsPipeline:
     """The pipeline of ``zarrs``, and that of zarr-python for the selections that it refuses.
 
-    It reads past the store of its array, which is asked first what must be there.
+    It reads past the store of its array, which is asked first what must be there, and can be read.
     """
 
-    def __init__(self, pipeline: Any, watched: Any) -> None:
+    def __init__(self, pipeline: Any, watched: Any, check_file: Callable[[str], bool]) -> None:
         self._pipeline = pipeline
         self._watched = watched
+        self._check_file = check_file
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._pipeline, name)
@@ -243,10 +247,12 @@ class _ZarrsPipeline:
     async def read(self, batch_info: Any, *args: Any, **kwargs: Any) -> Any:
         """Read chunks."""
         batch = list(batch_info)
+        keys = [chunk[0].path for chunk in batch]
         if self._watched is not None:
-            folder = f"{self._watched._store.root}/"
-            keys = [chunk[0].path for chunk in batch]
-            self._watched.look(keys, lambda key: os.path.exists(folder + key))
+            self._watched.look(keys, self._check_file)
+        else:
+            for key in keys:
+                self._check_file(key)
         try:
             return await self._pipeline.read(batch, *args, **kwargs)
         except (RuntimeError, ValueError, TypeError, IndexError) as error:

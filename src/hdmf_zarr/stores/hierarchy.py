@@ -8,7 +8,7 @@ import math
 import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal, NoReturn
 
 import zarr
@@ -17,6 +17,7 @@ from zarr.storage import StorePath
 
 from hdmf_zarr import limits
 from hdmf_zarr.codecs.checked import checked_codecs, checked_format2
+from hdmf_zarr.codecs.direct import DirectChain
 from hdmf_zarr.convention import (
     JSON,
     SELF,
@@ -32,6 +33,7 @@ from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore, ZarrByteStore
 from hdmf_zarr.stores.cache import ChunkCache
 from hdmf_zarr.stores.chunk_keys import chunk_key, is_staged
 from hdmf_zarr.stores.claims import recover_for_writing
+from hdmf_zarr.stores.contained import ContainedStore, most_bytes_of
 from hdmf_zarr.stores.documents import (
     encode_document,
     group_document,
@@ -473,7 +475,8 @@ class Hierarchy:
                 if document.get("zarr_format") == 3:
                     document = {**document, "codecs": checked_codecs(document["codecs"])}
                 # A chunk that was written is there: a missing one can then be told from an empty one.
-                store = self.bytestore.zarr_store
+                inner = _store_of_array(self.bytestore)
+                store = inner
                 if present is not None:
                     store = watched(store, self.uri, path, present)
                 array: zarr.AsyncArray[Any] = zarr.AsyncArray(
@@ -483,12 +486,34 @@ class Hierarchy:
             raise MetadataError(
                 f"{self.uri}:/{path} has metadata that zarr cannot read: {error}"
             ) from error
+        dtype = array.metadata.dtype.to_native_dtype()
+        if isinstance(inner, ContainedStore):
+            inner.most = most_bytes_of(array)
         if document.get("zarr_format") != 2:
-            dtype = array.metadata.dtype.to_native_dtype()
             limits.check_chunk(document, dtype.itemsize, f"{self.uri}:/{path}")
         if self.bytestore.zarr_store.read_only:
             compat.choose_pipeline(array)
         return array
+
+    def encoded_chunks(self, path: str, keys: Iterable[str]) -> dict[str, bytes]:
+        """Return the encoded chunks of an array that there are, by key.
+
+        Raises
+        ------
+        ChunkError
+            If the file of one is longer than a chunk of the array can be.
+        """
+        if not isinstance(self.bytestore, LocalByteStore):
+            return self.bytestore.get_many(keys)
+        chain = DirectChain.for_document(self.documents[path])
+        most = limits.MOST_CHUNK_BYTES if chain is None else chain.most_encoded
+        found = {}
+        for key in keys:
+            where = f"{self.uri}:/{key}"
+            check = partial(limits.check_encoded_size, most=most, where=where)
+            if (encoded := self.bytestore.get(key, check)) is not None:
+                found[key] = encoded
+        return found
 
     def locate_source(self, source: str) -> Location:
         """Return the location that the ``source`` of a link or reference of this store names."""
@@ -971,3 +996,10 @@ def _read_only(store: Store) -> Store:
         return store.with_read_only(read_only=True)
     except NotImplementedError:
         return store
+
+
+def _store_of_array(bytestore: ByteStore) -> Store:
+    """The store as zarr-python reads and writes one array of it."""
+    if isinstance(bytestore, LocalByteStore):
+        return bytestore.contained_store()
+    return bytestore.zarr_store

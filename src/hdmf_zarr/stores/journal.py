@@ -18,13 +18,14 @@ import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.stores import format2
-from hdmf_zarr.stores.bytestore import ByteStore
+from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore
 from hdmf_zarr.stores.chunk_keys import coordinates_of
-from hdmf_zarr.stores.names import DOCUMENT, METADATA_KEYS, is_inside
+from hdmf_zarr.stores.names import DOCUMENT, METADATA_KEYS, is_node_path
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,9 @@ SAVED = ".replaced.partial"
 
 _CHUNK = re.compile(r"(?:^|.*/)(?P<chunk>c(?:[./]\d+)*|\d+(?:[./]\d+)*)")
 """A key of a chunk, in any form."""
+
+_CHUNK_NAME = re.compile(r"c(?:[./]\d+)*|\d+(?:[./]\d+)*")
+"""A name of a chunk in the folder of its array."""
 
 NODE_KEYS = METADATA_KEYS - {format2.CONSOLIDATED}
 
@@ -128,6 +132,7 @@ def recover(bytestore: ByteStore, *, is_committed: bool = False) -> Recovery | N
     keys = list(bytestore.list_prefix(""))
     found = documents_in(bytestore, [key for key in keys if _name(key) in METADATA_KEYS])
     recovery = plan_recovery(keys, found, journal)
+    _refuse_escapes(bytestore, recovery)
     try:
         # Documents first: chunks that they name no longer are harmless.
         _restore(bytestore, recovery)
@@ -149,6 +154,16 @@ def recover(bytestore: ByteStore, *, is_committed: bool = False) -> Recovery | N
         len(recovery.restored),
     )
     return recovery
+
+
+def _refuse_escapes(bytestore: ByteStore, recovery: Recovery) -> None:
+    """Raise `EscapeError`, before anything is changed, if a change would lie behind a symbolic link."""
+    if not isinstance(bytestore, LocalByteStore):
+        return
+    chunks = (f"{path}/{name}" for path, names in recovery.replaced.items() for name in names)
+    for key in chain(recovery.restored, chunks):
+        bytestore.check_own(key)
+        bytestore.check_own(f"{SAVED}/{key}")
 
 
 def _restore(bytestore: ByteStore, recovery: Recovery) -> None:
@@ -204,7 +219,7 @@ def plan_recovery(keys: Iterable[str], found: Mapping[str, JSON], journal: bytes
     }
     arrays = _grids(documents)
     is_settled |= is_committed(found, journal)
-    replaced = {} if is_settled else _replaced(journal)
+    replaced = {} if is_settled else _replaced(journal, arrays)
     kept = {f"{path}/{name}" for path, names in replaced.items() for name in names}
     spared = {JOURNAL, *_kept(journal)}
     removed = []
@@ -223,14 +238,14 @@ def _kept(journal: bytes) -> list[str]:
     return [key for key in kept if isinstance(key, str)] if isinstance(kept, list) else []
 
 
-def _replaced(journal: bytes) -> dict[str, list[str]]:
+def _replaced(journal: bytes, arrays: Iterable[str]) -> dict[str, list[str]]:
     replaced = (_parse(journal) or {}).get("replaced")
     if not isinstance(replaced, dict):
         return {}
     return {
-        path: [name for name in names if isinstance(name, str) and is_inside(name)]
+        path: [name for name in names if isinstance(name, str) and _CHUNK_NAME.fullmatch(name)]
         for path, names in replaced.items()
-        if isinstance(names, list) and path and is_inside(path)
+        if isinstance(names, list) and path in arrays and is_node_path(path)
     }
 
 
@@ -262,7 +277,7 @@ def documents_of_truth(found: Mapping[str, JSON], journal: bytes) -> dict[str, J
     if before == {} and not {DOCUMENT, format2.CONSOLIDATED, format2.GROUP}.isdisjoint(found):
         return None  # a new store, which is complete
     if isinstance(before, dict):
-        return {key: document for key, document in before.items() if is_inside(key)}
+        return {key: document for key, document in before.items() if _is_document_key(key)}
     return _consolidated(found)
 
 
@@ -280,14 +295,20 @@ def _consolidated(found: Mapping[str, JSON]) -> dict[str, JSON] | None:
         if not isinstance(entries, dict):
             return None
         nodes = {f"{path.strip('/')}/{DOCUMENT}": document for path, document in entries.items()}
-        inside = {key: document for key, document in nodes.items() if is_inside(key)}
+        inside = {key: document for key, document in nodes.items() if _is_document_key(key)}
         return {DOCUMENT: root, **inside}
     held = found.get(format2.CONSOLIDATED)
     entries = None if held is None else held.get("metadata")
     if not isinstance(entries, dict):
         return None
-    inside = {key: document for key, document in entries.items() if is_inside(key)}
+    inside = {key: document for key, document in entries.items() if _is_document_key(key)}
     return {**inside, format2.CONSOLIDATED: held}
+
+
+def _is_document_key(key: str) -> bool:
+    """Whether a key is one that a metadata document of a store can have."""
+    path, _, name = key.rpartition("/")
+    return name in METADATA_KEYS and is_node_path(path)
 
 
 def _same(found: JSON, document: JSON) -> bool:

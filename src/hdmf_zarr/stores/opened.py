@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import io
 import os
-import stat
 import time
 from functools import cached_property
 from types import TracebackType
 from typing import Self
 
+from hdmf_zarr.stores.contained import open_regular
+
 FileStamp = tuple[int, int, int, int]
 """When the content of a file and its name were last changed, its size and its number."""
-
-BINARY = getattr(os, "OBINARY", 0)
-"""Of Windows, which translates line ends else."""
 
 _SETTLED_NS = 50_000_000
 """Two changes of a file within one tick of the system's clock (10 ms at most) have the same time."""
@@ -69,14 +67,12 @@ class OpenedFile:
     ------
     OSError
         If it cannot be opened; `IsADirectoryError` for a folder.
+    SpecialFileError
+        If it is no regular file.
     """
 
     def __init__(self, path: str) -> None:
-        self._descriptor = os.open(path, os.O_RDONLY | BINARY)
-        found = os.fstat(self._descriptor)
-        if stat.S_ISDIR(found.st_mode):
-            self.close()
-            raise IsADirectoryError(path)
+        self._descriptor, found = open_regular(path)
         self.size = found.st_size
         self.stamp = file_stamp(found)
 

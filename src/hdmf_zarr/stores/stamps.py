@@ -17,6 +17,9 @@ logger = logging.getLogger(__name__)
 Stamp = tuple[Any, ...]
 """First which folder the store is, then which root document is in it."""
 
+_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NONBLOCK", 0)
+"""What opens a folder, and waits at nothing else."""
+
 MOST_HELD = 64
 """Folders kept open at a time: some systems let a process have no more than 256 open files."""
 
@@ -40,7 +43,7 @@ class HeldFolder:
     """
 
     def __init__(self, path: str | Path) -> None:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = os.open(path, _FOLDER)
         self.release = weakref.finalize(self, os.close, descriptor)
         found = os.fstat(descriptor)
         self.number = (found.st_dev, found.st_ino)

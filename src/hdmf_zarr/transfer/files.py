@@ -14,6 +14,7 @@ from typing import Literal
 
 from hdmf_zarr.errors import OptionError
 from hdmf_zarr.stores import ByteStore, LocalByteStore
+from hdmf_zarr.stores.contained import check_regular
 from hdmf_zarr.stores.system import n_cores
 
 logger = logging.getLogger(__name__)
@@ -110,7 +111,9 @@ class ChunkMover:
         return step()
 
     def _start_file(self, source: str, target: str) -> None:
-        if self.way == "link" or os.stat(source).st_size <= COPIED_AT_ONCE:
+        found = os.stat(source)
+        check_regular(source, found)
+        if self.way == "link" or found.st_size <= COPIED_AT_ONCE:
             self._n_moved += self._move_file(source, target)
         else:
             self._begin(partial(self._move_file, source, target))

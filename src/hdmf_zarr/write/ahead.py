@@ -36,8 +36,8 @@ class ReadAhead:
         )
         self._held: dict[str, bytes | None] = {}
 
-    def get_many(self, origin: Hierarchy, keys: Iterable[str]) -> dict[str, bytes]:
-        """Return the values of the keys that exist."""
+    def get_many(self, origin: Hierarchy, path: str, keys: Iterable[str]) -> dict[str, bytes]:
+        """Return the values of the keys that exist, of chunks of the array at a path."""
         keys = list(keys)
         if len(keys) == 1 and self._coming:
             bytestore, key = self._coming[0]
@@ -46,7 +46,7 @@ class ReadAhead:
         if len(keys) == 1 and keys[0] in self._held:
             value = self._held.pop(keys[0])
             return {} if value is None else {keys[0]: value}
-        return origin.bytestore.get_many(keys)
+        return origin.encoded_chunks(path, keys)
 
     def _fetch(self, bytestore: ByteStore) -> None:
         wanted: list[str] = []

@@ -315,7 +315,7 @@ class Execution:
                 f"{source.array.node_path}/{chunk_key(old_keys, at)}": f"{path}/{chunk_key(new_keys, at)}"
                 for at in batch
             }
-            found = self._ahead.get_many(origin, renamed)
+            found = self._ahead.get_many(origin, source.array.node_path, renamed)
             for key, new_key in renamed.items():
                 if key not in found:
                     tell_missing(old, f"{origin.uri}:/{key}")

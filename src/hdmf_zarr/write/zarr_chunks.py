@@ -106,7 +106,7 @@ class ZarrChunks:
         hierarchy, path = self.array.hierarchy, self.array.node_path
         for batch in _batches(indices):
             keys = [self._key(table, index) for index in batch]
-            found = hierarchy.bytestore.get_many(keys)
+            found = hierarchy.encoded_chunks(path, keys)
             for key in keys:
                 if key not in found:
                     tell_missing(hierarchy.documents[path], f"{hierarchy.uri}:/{key}")
