@@ -214,7 +214,7 @@ def _records_of_texts(texts: npt.NDArray[Any], element: ElementType) -> npt.NDAr
     for position, text in enumerate(texts.ravel()):
         try:
             row = json.loads(text) if text else [None] * len(element.fields)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             row = text
         if not isinstance(row, list) or len(row) != len(element.fields):
             raise MetadataError(

@@ -6,6 +6,7 @@ taken. The limits are far above what files hold; who needs more changes them her
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -82,6 +83,20 @@ def most_bytes_of_key(name: str) -> int:
     if name.startswith(".z") or name == "zarr.json":
         return MOST_DOCUMENT_BYTES
     return MOST_ENCODED_TEXT_BYTES if name.endswith(".partial") else MOST_CHUNK_BYTES
+
+
+def parsed_json(encoded: str | bytes, where: str) -> Any:
+    """Return what a JSON text says.
+
+    Raises
+    ------
+    MetadataError
+        If it is no JSON, is nested too deeply, or has an integer of more digits than Python reads.
+    """
+    try:
+        return json.loads(encoded)
+    except (ValueError, RecursionError) as error:
+        raise MetadataError(f"{where} is not valid JSON: {error}") from error
 
 
 def check_path_depth(path: str, where: str) -> None:

@@ -9,6 +9,7 @@ from hdmf.spec import SpecReader, SpecWriter
 from zarr.abc.store import Store
 
 from hdmf_zarr.errors import MetadataError
+from hdmf_zarr.limits import parsed_json
 from hdmf_zarr.stores import locate
 from hdmf_zarr.stores.array import HDMFZarrArray
 from hdmf_zarr.write.dataio import ZarrDataIO
@@ -143,14 +144,12 @@ class ZarrSpecReader(SpecReader):  # type: ignore[misc]
         return self._namespaces
 
     def _read(self, path: str) -> Any:
-        import json
-
         import numpy as np
 
         if path not in self._group:
             raise MetadataError(f"{self.source} has no specification {path!r}")
         text = np.asarray(self._group[path][...]).ravel()[0]  # type: ignore[index]
-        return json.loads(text)
+        return parsed_json(text, f"{self.source}:/{path}")
 
 
 def get_store_path(store: Store) -> str:

@@ -331,10 +331,7 @@ def _one_by_one(examined: Examined, keys: list[str]) -> dict[str, bytes]:
 
 
 def _parsed(encoded: bytes) -> dict[str, JSON]:
-    try:
-        document = json.loads(encoded)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise MetadataError(f"is no valid JSON: {error}") from error
+    document = limits.parsed_json(encoded, "the document")
     if not isinstance(document, dict):
         raise MetadataError(f"must be a JSON object, found {type(document).__name__}")
     limits.check_json_depth(document, "the document")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
@@ -13,6 +12,7 @@ from hdmf_zarr.checking.report import Finding, Kind
 from hdmf_zarr.convention import JSON, Reference
 from hdmf_zarr.dtypes import ElementType
 from hdmf_zarr.errors import BrokenLinkError, HDMFZarrError, MetadataError
+from hdmf_zarr.limits import parsed_json
 from hdmf_zarr.read.tree import LINKS_FOLLOWED, open_array, open_linked_hierarchy
 from hdmf_zarr.stores import Hierarchy, Location
 from hdmf_zarr.stores.array import HDMFZarrArray
@@ -277,7 +277,7 @@ def _object_id(value: JSON) -> str | None:
 def _element_id(element: str) -> str | None:
     if not element.startswith("{"):
         return None
-    return _object_id({"": json.loads(element)})
+    return _object_id({"": parsed_json(element, f"reference {element!r:.200}")})
 
 
 def no_type_check(_holder: str, _name: str, _target: Target) -> None:

@@ -23,6 +23,7 @@ from zarr.abc.codec import ArrayBytesCodec, BytesBytesCodec
 from zarr.registry import get_codec_class
 
 from hdmf_zarr.codecs.contiguous import in_c_order
+from hdmf_zarr.codecs.inflate import streams
 from hdmf_zarr.errors import ChunkError
 from hdmf_zarr.limits import (
     MOST_TEXT_CHUNK_BYTES,
@@ -91,22 +92,13 @@ _PIECE = 2**20
 
 def check_stream(open_stream: Callable[[], Any], encoded: memoryview, most: int) -> None:
     """Raise `MetadataError` if streams become more than some bytes, without keeping them."""
-    total, rest = 0, bytes(encoded)
+    total = 0
     try:
-        while rest:
-            stream, given = open_stream(), rest
-            while not stream.eof:
-                piece = stream.decompress(given, _PIECE)
-                given = getattr(stream, "unconsumed_tail", b"")
-                total += len(piece)
-                check_decoded_size(total, None, most)
-                if not piece and not given and (stream.eof or getattr(stream, "needs_input", True)):
-                    break
-            rest = stream.unused_data
-            if not stream.eof:
-                return  # cut off, which the codec tells
+        for piece in streams(open_stream, encoded, _PIECE):
+            total += len(piece)
+            check_decoded_size(total, None, most)
     except (zlib.error, OSError, EOFError, lzma.LZMAError):
-        return  # damaged, which the codec tells
+        return  # damaged, or cut off, which the codec tells
 
 
 def decoded_size(name: str, encoded: bytes | memoryview) -> int | None:

@@ -32,7 +32,7 @@ from hdmf_zarr.codecs.blosc_blocks import part_of_blosc
 from hdmf_zarr.codecs.checked import check_count, check_stream, decoded_size
 from hdmf_zarr.codecs.framings import Framing
 from hdmf_zarr.codecs.hdf5_codecs import ZARR_CODECS
-from hdmf_zarr.codecs.inflate import INFLATE_ERRORS, inflater
+from hdmf_zarr.codecs.inflate import INFLATE_ERRORS, inflater, streams
 from hdmf_zarr.codecs.objects import JSONObjectsCodec, PickledObjectsCodec
 from hdmf_zarr.errors import ChunkError, EncodingError, HDMFZarrError, MetadataError
 from hdmf_zarr.limits import most_encoded_bytes, most_text_bytes
@@ -64,6 +64,9 @@ DECODING_ERRORS: tuple[type[Exception], ...] = (
 """What codecs raise for bytes that they have not made."""
 
 _NAMED_CODECS_LIMIT = 1024
+
+_STREAM_PIECE = 2**20
+"""Bytes that come out of a stream after another one at once."""
 
 
 class _Step(Protocol):
@@ -458,32 +461,51 @@ class _Streams(_Compressor):
     fills = False
 
     def __init__(
-        self, codec: Any, start: Callable[[], Any], *, everything: int, has_members: bool
+        self,
+        codec: Any,
+        start: Callable[[], Any],
+        *,
+        everything: int,
+        has_members: bool,
+        ratio: float = 1032,
     ) -> None:
         super().__init__(codec, lambda _encoded: None)
         self._start = start
+        self._ratio = ratio
         self._everything = everything
         self._has_members = has_members
 
     def decode(self, encoded: Buffer, limit: int | None) -> Buffer:
-        if limit is not None and limit > LARGE_BYTES and len(encoded) > LARGE_BYTES // 1032:
+        if limit is not None and limit > LARGE_BYTES and len(encoded) * self._ratio > LARGE_BYTES:
             # Of text, whose size is not known. The libraries would double their memory as they go on.
             check_stream(self._start, memoryview(encoded).cast("B"), limit)
-        parts: list[bytes] = []
-        room = limit
-        rest: Buffer = encoded
-        while rest:
-            stream = self._start()
-            part = stream.decompress(rest, self._everything if room is None else room + 1)
-            if room is not None:
-                room -= len(part)
-                if room < 0:
-                    raise ChunkError(f"the chunk becomes more than the {limit} bytes expected")
-            if not stream.eof:
-                raise ChunkError(f"the chunk of {len(encoded)} bytes is cut off")
-            parts.append(part)
-            rest = stream.unused_data if self._has_members else b""
+        if not len(encoded):
+            return b""
+        stream = self._start()
+        first = stream.decompress(encoded, self._everything if limit is None else limit + 1)
+        if limit is not None and len(first) > limit:
+            raise _too_much(limit)
+        if not stream.eof:
+            raise ChunkError(f"the chunk of {len(encoded)} bytes is cut off")
+        rest = stream.unused_data if self._has_members else b""
+        return self._with_others(first, rest, limit) if rest else first
+
+    def _with_others(self, first: bytes, rest: bytes, limit: int | None) -> bytes:
+        """What the first stream has become, and those after it."""
+        parts, total = [first], len(first)
+        try:
+            for part in streams(self._start, rest, _STREAM_PIECE):
+                total += len(part)
+                if limit is not None and total > limit:
+                    raise _too_much(limit)
+                parts.append(part)
+        except EOFError:
+            raise ChunkError("the chunk is cut off in one of its streams") from None
         return b"".join(parts)
+
+
+def _too_much(limit: int) -> ChunkError:
+    return ChunkError(f"the chunk becomes more than the {limit} bytes expected")
 
 
 class _Framed:
@@ -631,7 +653,9 @@ def _zlib(configuration: Mapping[str, Any], _itemsize: int | None) -> _Step:
 
 def _bz2(configuration: Mapping[str, Any], _itemsize: int | None) -> _Step:
     codec = numcodecs.BZ2(configuration.get("level", 1))
-    return _Streams(codec, bz2.BZ2Decompressor, everything=-1, has_members=True)
+    return _Streams(
+        codec, bz2.BZ2Decompressor, everything=-1, has_members=True, ratio=math.inf
+    )
 
 
 def _shuffle(configuration: Mapping[str, Any], itemsize: int | None) -> _Step:

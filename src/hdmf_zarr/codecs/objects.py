@@ -21,6 +21,7 @@ from zarr.abc.codec import BytesBytesCodec
 
 from hdmf_zarr.codecs.pickles import read_pickled_array
 from hdmf_zarr.errors import EncodingError, MetadataError
+from hdmf_zarr.limits import parsed_json
 
 PICKLE_CODEC = "hdmf_zarr.pickle"
 
@@ -218,7 +219,7 @@ def _object_of(text: str) -> Any:
     """Return what a chunk holds for an element; inverse of `_text_of`."""
     if text == "":
         return None
-    return json.loads(text) if text[:1] in "{[" else text
+    return parsed_json(text, "an element") if text[:1] in "{[" else text
 
 
 def _checked_cell(cell: Any) -> Any:

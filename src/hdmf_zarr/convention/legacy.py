@@ -22,6 +22,7 @@ from hdmf_zarr.convention.unified import (
     SPECIFICATION_LOCATION,
 )
 from hdmf_zarr.errors import MetadataError
+from hdmf_zarr.limits import parsed_json
 
 ELEMENT_TYPE = "zarr_dtype"
 LINKS = "zarr_link"
@@ -83,10 +84,7 @@ class LegacyConvention(CommonConvention):
             return None
         if not element.startswith("{"):
             return Reference(path=absolute(element))
-        try:
-            return reference_from_object(json.loads(element))
-        except json.JSONDecodeError as error:
-            raise MetadataError(f"reference {element!r:.200} is not valid JSON") from error
+        return reference_from_object(parsed_json(element, f"reference {element!r:.200}"))
 
     def encode_header(self, header: ArrayHeader) -> dict[str, JSON]:
         """Reserved attributes of an array."""

@@ -18,6 +18,7 @@ from hdmf_zarr.convention.common import (
 )
 from hdmf_zarr.convention.model import JSON, SELF, ArrayHeader, Reference
 from hdmf_zarr.errors import MetadataError
+from hdmf_zarr.limits import parsed_json
 
 ELEMENT_TYPE = "_DTYPE"
 LINKS = "_LINKS"
@@ -78,10 +79,7 @@ class UnifiedConvention(CommonConvention):
         if element == "":
             return None
         if element.startswith("{"):
-            try:
-                return reference_from_object(json.loads(element))
-            except json.JSONDecodeError as error:
-                raise MetadataError(f"reference {element!r:.200} is not valid JSON") from error
+            return reference_from_object(parsed_json(element, f"reference {element!r:.200}"))
         return Reference(path=absolute(element))
 
     def encode_header(self, header: ArrayHeader) -> dict[str, JSON]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from hdmf.spec import NamespaceCatalog, SpecReader
 from packaging.version import InvalidVersion, Version
 
 from hdmf_zarr.errors import MetadataError
+from hdmf_zarr.limits import parsed_json
 from hdmf_zarr.read.tree import open_array
 from hdmf_zarr.stores import Hierarchy
 
@@ -164,7 +164,4 @@ def _as_text(array: npt.NDArray[Any]) -> str:
 
 
 def _parse(hierarchy: Hierarchy, path: str) -> Any:
-    try:
-        return json.loads(_text(hierarchy, path))
-    except json.JSONDecodeError as error:
-        raise MetadataError(f"{hierarchy.uri}:/{path} is not valid JSON: {error}") from error
+    return parsed_json(_text(hierarchy, path), f"{hierarchy.uri}:/{path}")

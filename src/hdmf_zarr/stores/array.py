@@ -31,6 +31,7 @@ from hdmf_zarr.errors import (
     ModeError,
     OptionError,
 )
+from hdmf_zarr.limits import parsed_json
 from hdmf_zarr.stores import compat, format2
 from hdmf_zarr.stores.bytestore import open_bytestore
 from hdmf_zarr.stores.chunk_keys import coordinates_of
@@ -541,7 +542,7 @@ def _row_bytes(chunks: tuple[int, ...], dtype: np.dtype[Any] | None) -> int:
 def _row_of_cells(cells: list[str], fields: tuple[tuple[str, ElementType], ...]) -> list[Any]:
     """Values of a row of which each cell is stored on its own; of an empty one, nothing."""
     return [
-        cell if field.kind in ("text", "ascii") else json.loads(cell) if cell else None
+        cell if field.kind in ("text", "ascii") else parsed_json(cell, "a cell") if cell else None
         for cell, (_, field) in zip(cells, fields, strict=True)
     ]
 

@@ -222,7 +222,7 @@ def _parsed(journal: bytes | None) -> dict[str, JSON]:
     """Return what a journal says; nothing where it was torn."""
     try:
         content = json.loads(journal or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 

@@ -163,10 +163,7 @@ def parse(encoded: bytes, where: str) -> dict[str, JSON]:
 
 
 def parse_json(encoded: bytes, where: str) -> dict[str, JSON]:
-    try:
-        document = json.loads(encoded)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise MetadataError(f"{where} is not valid JSON: {error}") from error
+    document = limits.parsed_json(encoded, where)
     if not isinstance(document, dict):
         raise MetadataError(f"{where} must be a JSON object, found {type(document).__name__}")
     return document

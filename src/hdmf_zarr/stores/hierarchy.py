@@ -482,7 +482,7 @@ class Hierarchy:
                 array: zarr.AsyncArray[Any] = zarr.AsyncArray(
                     document, StorePath(store, path), config
                 )
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise MetadataError(
                 f"{self.uri}:/{path} has metadata that zarr cannot read: {error}"
             ) from error

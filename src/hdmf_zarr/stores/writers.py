@@ -153,7 +153,7 @@ def writer_in(journal: bytes | None) -> dict[str, Any]:
     """Return who has written a journal, as `lock.in_words` takes it; nothing where it does not say so."""
     try:
         writer = json.loads(journal or b"{}").get(WRITER)
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return {}
     if not isinstance(writer, dict):
         return {}
