@@ -24,7 +24,7 @@ OBJECT_PREFIX = "object:"
 REMOTE_SCHEMES = frozenset(
     {"http", "https", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "hf"}
 )
-"""Schemes of URLs to which a link from a remote store may lead: never to this machine's disk."""
+"""Schemes of URLs to which a link may lead: those of services; none that wraps another file system."""
 
 SAME_SCHEMES = {"s3a": "s3", "gcs": "gs"}
 """Second names of schemes, and the first ones."""
@@ -182,7 +182,11 @@ def can_link(target: Location, base: Location) -> bool:
 
     A store elsewhere cannot point to this machine's disk, see `resolve_source`.
     """
-    return target == base or (target.is_linkable and (base.is_local or not target.is_local))
+    if target == base:
+        return True
+    if target.is_local or not target.is_linkable:
+        return target.is_linkable and base.is_local
+    return _are_beside(target, base) or _is_followed(target.uri, base)
 
 
 def relative_source(target: Location, base: Location) -> str:
@@ -205,9 +209,9 @@ def relative_source(target: Location, base: Location) -> str:
             return Path(os.path.relpath(target.uri, base.uri)).as_posix()
         except ValueError:  # Windows: on another drive
             return Path(target.uri).as_posix()
-    target_url, base_url = urlsplit(target.uri), urlsplit(base.uri)
-    if not target.is_local and target_url[:2] == base_url[:2]:
-        return posixpath.relpath(target_url.path or "/", base_url.path or "/")
+    if _are_beside(target, base):
+        paths = urlsplit(target.uri).path or "/", urlsplit(base.uri).path or "/"
+        return posixpath.relpath(*paths)
     return Path(target.uri).as_uri() if target.is_local else target.uri
 
 
@@ -217,7 +221,7 @@ def resolve_source(source: str, base: Location) -> Location:
     Raises
     ------
     BrokenLinkError
-        If a store elsewhere points to this machine's disk, or only this process has the store.
+        If the source is no place to which a link may lead, or only this process has the store.
     """
     if source in (SELF, ""):
         return base
@@ -235,20 +239,43 @@ def resolve_source(source: str, base: Location) -> Location:
             f"{base.uri}: a link to {source!r} would leave the remote store for this machine's disk; "
             "it is not followed"
         )
+    if "::" in source:
+        raise BrokenLinkError(_not_followed(source, base))
     url = _join(base.uri, source).rstrip("/")
     return Location(url, is_local=False, storage_options=base.storage_options)
+
+
+def _are_beside(target: Location, base: Location) -> bool:
+    """Whether two URLs differ in nothing but their paths."""
+    if target.is_local or base.is_local:
+        return False
+    return urlsplit(target.uri)[:2] == urlsplit(base.uri)[:2]
+
+
+def _is_followed(url: str, base: Location) -> bool:
+    """Whether a link of a store may lead to a URL.
+
+    fsspec has names for this machine's disk (``local://``, ``simplecache::file://``), and file systems that
+    run what a file says (``reference::``).
+    """
+    scheme = urlsplit(url).scheme
+    is_memory = scheme == "memory" and (base.is_local or base.uri.startswith("memory:"))
+    return "::" not in url and (scheme in REMOTE_SCHEMES or is_memory)
+
+
+def _not_followed(source: str, base: Location) -> str:
+    allowed = ", ".join(sorted(REMOTE_SCHEMES))
+    return (
+        f"{base.uri}: a link to {source!r:.200} is not followed: it could lead to this machine's disk, or "
+        f"run what a file says. Links lead to paths of the store's own kind, and to URLs of {allowed}"
+    )
 
 
 def _resolve_url(url: str, base: Location) -> Location:
     url = _normalized_url(url)
     target, own = urlsplit(url), urlsplit(base.uri)
-    is_known = target.scheme in REMOTE_SCHEMES or target.scheme == own.scheme == "memory"
-    # fsspec has names for this machine's disk (local://, simplecache::file://, reference://).
-    if not base.is_local and ("::" in url or not is_known):
-        raise BrokenLinkError(
-            f"{base.uri}: a link to {url!r} could leave the remote store for this machine's disk; it "
-            "is not followed"
-        )
+    if not _is_followed(url, base):
+        raise BrokenLinkError(_not_followed(url, base))
     # Options may hold a password, which is for the service that the user named.
     is_same_service = target.scheme == own.scheme and (
         target.netloc == own.netloc or not target.scheme.startswith("http")
