@@ -571,8 +571,12 @@ class ZarrByteStore:
             return compat.run(self.objects.put_if(key, value, expected))
 
 
-CLIENTS = frozenset({"aiobotocore", "aiohttp", "botocore"})
+CLIENTS = frozenset({"aiobotocore", "aiohttp", "botocore", "obstore", "urllib3"})
 """Packages whose errors are of no kind that callers expect."""
+
+
+BROKEN = (ConnectionError, TimeoutError, EOFError)
+"""What clients raise where a server goes away meanwhile."""
 
 
 @contextmanager
@@ -589,13 +593,21 @@ def answers(where: str) -> Iterator[None]:
                 "(storage_options, or the environment), or ask for the right",
             ) from error
         if not isinstance(status, int):
+            if isinstance(error, BROKEN):
+                raise RemoteStoreError(
+                    errno.EIO,
+                    f"{where}: the transfer was broken off ({type(error).__name__}: {error}); read it again",
+                ) from error
             if type(error).__module__.partition(".")[0] in CLIENTS:
                 raise RemoteStoreError(
                     errno.EIO, f"{where}: {type(error).__name__}: {error}"
                 ) from error
             raise
         number = errno.EACCES if status in (401, 403) else errno.EIO
-        raise OSError(number, f"{where}: the server answers {status} ({error})") from error
+        message = f"{where}: the server answers {status} ({error})"
+        if number == errno.EACCES:
+            raise ForbiddenError(number, message) from error
+        raise RemoteStoreError(number, message) from error
 
 
 def _has_any(folder: str, names: frozenset[str]) -> bool:

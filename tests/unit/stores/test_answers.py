@@ -1,0 +1,53 @@
+"""What a server does in place of sending a value is one of our errors, and an `OSError`."""
+
+from __future__ import annotations
+
+import pytest
+
+from hdmf_zarr.errors import ForbiddenError, HDMFZarrError, RemoteStoreError, StoreNotFoundError
+from hdmf_zarr.stores.bytestore import answers
+
+aiohttp = pytest.importorskip("aiohttp")
+
+
+class Answer(Exception):
+    def __init__(self, status: int) -> None:
+        super().__init__(f"status {status}")
+        self.status = status
+
+
+BROKEN = [
+    aiohttp.ClientPayloadError("the body is not complete"),
+    aiohttp.ServerDisconnectedError(),
+    ConnectionResetError("reset"),
+    TimeoutError("late"),
+    TimeoutError(),
+    EOFError(),
+    Answer(429),
+    Answer(500),
+    Answer(503),
+]
+
+
+@pytest.mark.parametrize("error", BROKEN, ids=lambda error: f"{type(error).__name__} {error}")
+def test_a_transfer_that_fails_is_an_error_of_ours(error: Exception) -> None:
+    with pytest.raises(RemoteStoreError, match="s3://bucket/a.zarr:/c.0") as found:
+        with answers("s3://bucket/a.zarr:/c.0"):
+            raise error
+    assert isinstance(found.value, OSError)
+    assert found.value.__cause__ is error
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refusal_is_a_permission_error(status: int) -> None:
+    with pytest.raises(ForbiddenError) as found, answers("here"):
+        raise Answer(status)
+    assert isinstance(found.value, PermissionError)
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError("x"), StoreNotFoundError("x"), KeyError("x")])
+def test_what_says_something_else_stays_as_it_is(error: Exception) -> None:
+    with pytest.raises(type(error)) as found, answers("here"):
+        raise error
+    assert found.value is error
+    assert isinstance(found.value, HDMFZarrError) == isinstance(error, HDMFZarrError)
