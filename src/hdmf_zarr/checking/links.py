@@ -10,6 +10,7 @@ from hdmf_zarr.checking import kinds
 from hdmf_zarr.checking.examined import Examined
 from hdmf_zarr.checking.report import Finding, Kind
 from hdmf_zarr.convention import JSON, Reference
+from hdmf_zarr.convention.scales import is_scale_list, targets_in
 from hdmf_zarr.dtypes import ElementType
 from hdmf_zarr.errors import BrokenLinkError, HDMFZarrError, MetadataError
 from hdmf_zarr.limits import parsed_json
@@ -25,6 +26,10 @@ LISTED_BROKEN = 100
 
 Target = tuple[Hierarchy, str]
 """A store, and the path of a node in it."""
+
+
+def _is_object(value: JSON) -> bool:
+    return isinstance(value, Mapping)
 
 
 class MissingStoreError(BrokenLinkError):
@@ -127,8 +132,10 @@ class LinkCheck:
         except HDMFZarrError:
             return True
 
-    def _decoded(self, value: JSON) -> list[Reference]:
+    def _decoded(self, name: str, value: JSON) -> list[Reference]:
         values = value if isinstance(value, list) else [value]
+        if is_scale_list(name, value, is_target=_is_object):
+            values = list(targets_in(value))
         decoded = [
             self._hierarchy.convention.decode_reference(entry)
             for entry in values
@@ -155,7 +162,7 @@ class LinkCheck:
             attributes = self._hierarchy.attributes(path)
             for name, value in self._hierarchy.convention.user_attributes(attributes).items():
                 try:
-                    references = self._decoded(value)
+                    references = self._decoded(name, value)
                 except MetadataError as error:
                     message = f"attribute {name!r}: {error}"
                     yield Finding.of(kinds.BROKEN_REFERENCE, path, message)

@@ -22,9 +22,11 @@ from hdmf.query import HDMFDataset
 
 from hdmf_zarr.codecs.to_hdf5 import filters_of_codecs
 from hdmf_zarr.convention.attributes import holds_no_unicode, is_variable
+from hdmf_zarr.convention.scales import is_scale_list
 from hdmf_zarr.dtypes import ElementType, declared_element_type, element_type_from_compound
 from hdmf_zarr.elements import plain_text
 from hdmf_zarr.errors import BrokenLinkError, EncodingError, HDMFZarrError
+from hdmf_zarr.hdf5.scales import make_scale, stored_list
 from hdmf_zarr.stores.array import HDMFZarrArray
 from hdmf_zarr.stores.format2 import NATIVE
 
@@ -215,9 +217,12 @@ class HDF5TreeWriter:
 
     def _set_attributes(self, path: str, attributes: Mapping[str, Any]) -> None:
         node = self._file[path or "/"]
+        made = make_scale(node, attributes)
         for name, value in attributes.items():
+            if name in made:
+                continue
             try:
-                stored = self._attribute(value)
+                stored = self._attribute(name, value)
                 # Bytes alone would become a text of another type.
                 dtype = (
                     h5py.string_dtype()
@@ -232,7 +237,9 @@ class HDF5TreeWriter:
                     f"attribute {name!r} cannot be stored in HDF5: {error}"
                 ) from error
 
-    def _attribute(self, value: Any) -> Any:
+    def _attribute(self, name: str, value: Any) -> Any:
+        if is_scale_list(name, value, is_target=_is_builder):
+            return stored_list(value, self._reference)
         if isinstance(value, (BaseBuilder, ReferenceBuilder)):
             return self._reference(value)
         if isinstance(value, (list, tuple)) and value and isinstance(value[0], BaseBuilder):
@@ -360,6 +367,10 @@ def _scalar_type(builder: DatasetBuilder) -> ElementType:
     if element is None:
         raise EncodingError(f"{builder.source}: scalar {builder.name!r} has no dtype")
     return element
+
+
+def _is_builder(value: Any) -> bool:
+    return isinstance(value, BaseBuilder)
 
 
 def _as_bytes(column: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -20,6 +21,7 @@ from hdmf.build.builders import BaseBuilder
 
 from hdmf_zarr.convention import JSON, SELF, ArrayHeader, Link, Reference, data_type_of
 from hdmf_zarr.convention.attributes import decode_attribute
+from hdmf_zarr.convention.scales import SCALE_LISTS, is_scale_list, with_targets
 from hdmf_zarr.convention.unified import ATTRIBUTE_TYPES
 from hdmf_zarr.dtypes import TEXT, ElementType, builder_dtype
 from hdmf_zarr.elements import decode_elements
@@ -252,7 +254,7 @@ class TreeReader:
         builder.location = "/" + path.rpartition("/")[0]
         self.builders[path] = builder
         for name, value in self._decoded_attributes(path).items():
-            if _is_reference(self.hierarchy, value):
+            if _is_reference(self.hierarchy, value) or self._is_scale_list(name, value):
                 self._references.append((builder, name, value))
             else:
                 self._set(builder, name, value)
@@ -372,7 +374,9 @@ class TreeReader:
         decoded = {}
         for name, value in user.items():
             try:
-                is_reference = _is_reference(self.hierarchy, value)
+                is_reference = _is_reference(self.hierarchy, value) or self._is_scale_list(
+                    name, value
+                )
             except MetadataError as error:
                 self._warn(f"attribute {name!r} of {self.hierarchy.uri}:/{path}", error)
                 continue
@@ -390,7 +394,32 @@ class TreeReader:
                 decoded[name] = float(value)
         return decoded
 
+    def _is_scale_list(self, name: str, value: Any) -> bool:
+        return name in SCALE_LISTS and is_scale_list(
+            name, value, is_target=partial(_is_reference, self.hierarchy)
+        )
+
+    def _scale_targets(self, builder: BaseBuilder, name: str, value: list[Any]) -> list[Any]:
+        """Return an attribute of dimension scales with builders; a broken reference is left out."""
+
+        def target_of(entry: JSON) -> BaseBuilder | None:
+            reference = cast("Reference", self.hierarchy.convention.decode_reference(entry))
+            try:
+                return self._stores.builder(self.hierarchy, reference)
+            except BrokenLinkError as error:
+                self._warn(self._name_of_attribute(builder, name), error)
+                return None
+
+        return with_targets(value, target_of)
+
+    def _name_of_attribute(self, builder: BaseBuilder, name: str) -> str:
+        where = f"{builder.location}/{builder.name}".replace("//", "/")
+        return f"attribute {name!r} of {self.hierarchy.uri}:{where}"
+
     def _set_reference(self, builder: BaseBuilder, name: str, value: Any) -> None:
+        if self._is_scale_list(name, value):
+            self._set(builder, name, self._scale_targets(builder, name, value))
+            return
         values = value if isinstance(value, list) else [value]
         try:
             targets = [
@@ -398,8 +427,7 @@ class TreeReader:
                 for reference in map(self.hierarchy.convention.decode_reference, values)
             ]
         except BrokenLinkError as error:
-            where = f"{builder.location}/{builder.name}".replace("//", "/")
-            self._warn(f"attribute {name!r} of {self.hierarchy.uri}:{where}", error)
+            self._warn(self._name_of_attribute(builder, name), error)
             return
         self._set(builder, name, targets if isinstance(value, list) else targets[0])
 

@@ -13,6 +13,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 from hdmf_zarr.convention import SELF, Convention
+from hdmf_zarr.convention.scales import DATASET
 from hdmf_zarr.errors import MetadataError
 from hdmf_zarr.stores.location import Location, is_url, resolve_source
 
@@ -88,6 +89,8 @@ def names_of_before(
 
 def _references(values: Iterable[Any], convention: Convention) -> Iterator[Any]:
     for value in values:
+        if isinstance(value, dict) and isinstance(value.get(DATASET), dict):
+            value = value[DATASET]  # a record of a dimension scale
         if isinstance(value, list):
             yield from _references(value, convention)
         elif isinstance(value, dict):

@@ -21,6 +21,7 @@ from typing import Any
 from hdmf_zarr.codecs.objects import OBJECT_CODECS
 from hdmf_zarr.convention import JSON, SELF, ArrayHeader, Link, Reference, convention_for_format
 from hdmf_zarr.convention.attributes import decode_attribute
+from hdmf_zarr.convention.scales import is_scale_list, with_targets
 from hdmf_zarr.convention.unified import (
     ATTRIBUTE_TYPES,
     SPECIFICATION_GROUP,
@@ -464,7 +465,7 @@ class _Upgrader:
         old = self.old.attributes(path)
         attributes = {}
         for name, value in self.old.convention.user_attributes(old).items():
-            attributes[name] = self._attribute(value)
+            attributes[name] = self._attribute(name, value)
             if attributes[name] == value:  # no reference
                 self._check_attribute(path, name, value, old.get(ATTRIBUTE_TYPES) or {})
         links = [
@@ -488,9 +489,17 @@ class _Upgrader:
         except HDMFZarrError as error:
             raise type(error)(f"{self.old.uri}:/{path}: attribute {name!r}: {error}") from error
 
-    def _attribute(self, value: JSON) -> JSON:
+    def _attribute(self, name: str, value: JSON) -> JSON:
+        if is_scale_list(name, value, is_target=self._is_reference):
+            return with_targets(value, self._reference)
+        return self._reference(value)
+
+    def _is_reference(self, value: JSON) -> bool:
+        return self.old.convention.decode_reference(value) is not None
+
+    def _reference(self, value: JSON) -> JSON:
         if isinstance(value, list):
-            return [self._attribute(entry) for entry in value]
+            return [self._reference(entry) for entry in value]
         reference = self.old.convention.decode_reference(value)
         if reference is None:
             return value

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import warnings
+from functools import partial
 from typing import Any
 
 import numpy as np
+from hdmf.backends.warnings import BrokenLinkWarning
 from hdmf.build.builders import BaseBuilder
 
 from hdmf_zarr import limits
@@ -16,10 +19,12 @@ from hdmf_zarr.convention.attributes import (
     refuse_mixed,
     spell_out,
 )
+from hdmf_zarr.convention.scales import SCALE_LISTS, is_scale_list, with_targets
 from hdmf_zarr.convention.unified import ATTRIBUTE_TYPES
 from hdmf_zarr.elements import REFERENCE_TYPES
-from hdmf_zarr.errors import DtypeError, EncodingError, MetadataError
+from hdmf_zarr.errors import BrokenLinkError, DtypeError, EncodingError, MetadataError
 from hdmf_zarr.hdf5 import convert_attribute, empty_attribute
+from hdmf_zarr.hdf5.scales import scale_list, target_of
 from hdmf_zarr.write.addresses import Addresses
 from hdmf_zarr.write.context import PlanContext
 
@@ -54,6 +59,10 @@ class AttributeEncoder:
         for name, value in builder.attributes.items():
             if name in self.context.convention.reserved:
                 raise EncodingError(f"attribute {name!r} has a name that the format reserves")
+            scales = self._scale_list(name, value, builder)
+            if scales is not None:
+                encoded[name] = scales
+                continue
             try:
                 encoded[name], dtype = self._encode_attribute(value, builder, is_new=is_new)
                 check_decodable(encoded[name], dtype, self.context.convention)
@@ -66,6 +75,37 @@ class AttributeEncoder:
         if types:
             encoded[ATTRIBUTE_TYPES] = types
         return encoded
+
+    def _scale_list(self, name: str, value: Any, builder: BaseBuilder) -> list[JSON] | None:
+        """Return the references of an attribute of dimension scales; None for any other attribute.
+
+        One that leads to nothing that is written is left out, with a warning.
+        """
+        if name not in SCALE_LISTS:
+            return None
+        from_hdf5 = scale_list(name, value)
+        if from_hdf5 is not None:
+            return with_targets(from_hdf5, partial(self._hdf5_scale, name=name, builder=builder))
+        if not is_scale_list(name, value, is_target=_is_object):
+            return None
+        return with_targets(value, self._encode_reference)
+
+    def _hdf5_scale(self, reference: Any, *, name: str, builder: BaseBuilder) -> JSON:
+        convention = self.context.convention
+        target = target_of(reference, self.addresses.hdf5_file_of(builder))
+        try:
+            if target is None:
+                raise BrokenLinkError("the object is not in the file any more")
+            found = convention.decode_element(self.addresses.hdf5_target_text(target))
+        except BrokenLinkError as error:
+            warnings.warn(
+                f"{builder.source}:{builder.path}: a reference in the attribute {name!r} of dimension "
+                f"scales leads to nothing that is written, and is left out: {error}",
+                BrokenLinkWarning,
+                stacklevel=2,
+            )
+            return None
+        return None if found is None else convention.encode_reference(found)
 
     def _is_from_store(self, builder: BaseBuilder) -> bool:
         """Whether a builder was read from a store, which may have what earlier releases wrote."""
@@ -99,6 +139,10 @@ class AttributeEncoder:
                 f"found {entry!r:.100} beside references; a list of references holds nothing else"
             )
         return self.context.convention.encode_reference(self.addresses.reference(entry))
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, REFERENCE_TYPES)
 
 
 def refuse_like_reference(value: JSON, convention: Convention) -> None:

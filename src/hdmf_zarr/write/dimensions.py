@@ -8,6 +8,10 @@ from typing import Any
 from hdmf.build import BuildManager, DatasetBuilder
 
 from hdmf_zarr.convention import data_type_of, one_text
+from hdmf_zarr.convention.scales import CLASS, DIMENSION_LIST
+from hdmf_zarr.hdf5 import is_h5py_dataset, stored_dataset
+from hdmf_zarr.hdf5.scales import scale_names
+from hdmf_zarr.write.dataio import unwrap
 
 
 class DimensionNames:
@@ -28,14 +32,13 @@ class DimensionNames:
         labels: Sequence[Any] = builder.dimension_labels or self._labels_of_spec(builder, ndim)
         if len(labels) != ndim:
             labels = (None,) * ndim
+        labels = _with_scale_names(builder, labels)
         if _is_ragged(builder):
             # Its rows are no rows of the table, which may have this name for them.
             labels = (None, *labels[1:])
         names: list[str] = []
         for position, label in enumerate(labels):
-            # HDMF calls a dimension of a known length that has no name so.
-            is_name = isinstance(label, str) and label and label != f"dim_{position}"
-            is_new = is_name and label not in names
+            is_new = _is_name(label, position) and label not in names
             names.append(label if is_new else f"{builder.name}_dim_{position}")
         return tuple(names)
 
@@ -65,6 +68,23 @@ class DimensionNames:
             except (KeyError, ValueError):  # a type of a namespace that is not loaded
                 self._specs[key] = None
         return self._specs[key]
+
+
+def _is_name(label: Any, position: int) -> bool:
+    # HDMF calls a dimension of a known length that has no name so.
+    return isinstance(label, str) and label not in ("", f"dim_{position}")
+
+
+def _with_scale_names(builder: DatasetBuilder, labels: Sequence[Any]) -> Sequence[Any]:
+    """Names of dimensions, with those of HDF5's dimension scales where there is no other."""
+    if not {DIMENSION_LIST, CLASS} & builder.attributes.keys():
+        return labels
+    dataset = stored_dataset(unwrap(builder.data)[0])
+    names = scale_names(dataset) if is_h5py_dataset(dataset) else ()
+    if len(names) != len(labels):
+        return labels
+    pairs = enumerate(zip(labels, names, strict=True))
+    return [label if _is_name(label, position) else name for position, (label, name) in pairs]
 
 
 def _is_ragged(builder: DatasetBuilder) -> bool:
