@@ -33,6 +33,10 @@ FIELD_TYPES = "_FIELD_DTYPES"
 """Of a compound: the fields whose type is not that of their storage."""
 
 
+ENUM_NAMES = "_ENUM_NAMES"
+"""Names of the values of an HDF5 enumeration, ``{"RED": 0}``; of a compound, those of each such field."""
+
+
 class CommonConvention:
     """Links and reserved attributes, under the words of a convention.
 
@@ -130,6 +134,30 @@ def field_types(attributes: Mapping[str, JSON]) -> Mapping[str, str] | None:
             f"attribute {FIELD_TYPES!r} must be an object of names, found {recorded!r:.200}"
         )
     return recorded
+
+
+def enum_names(attributes: Mapping[str, JSON]) -> Mapping[str, JSON] | None:
+    """Return the recorded names of an enumeration, or of those in a compound, or None where there are none.
+
+    Raises
+    ------
+    MetadataError
+        If they are no names of integers.
+    """
+    recorded = attributes.get(ENUM_NAMES)
+    if recorded is not None and not _is_enum(recorded) and not _is_object_of_enums(recorded):
+        raise MetadataError(
+            f"attribute {ENUM_NAMES!r} must be an object of integers, found {recorded!r:.200}"
+        )
+    return recorded
+
+
+def _is_enum(value: JSON) -> bool:
+    return isinstance(value, Mapping) and all(type(number) is int for number in value.values())
+
+
+def _is_object_of_enums(value: JSON) -> bool:
+    return isinstance(value, Mapping) and all(map(_is_enum, value.values()))
 
 
 def reference_from_object(entry: JSON) -> Reference:

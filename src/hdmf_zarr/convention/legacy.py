@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from hdmf_zarr.convention.common import (
     ARRAY_DIMENSIONS,
     CHUNKS_GIVEN,
+    ENUM_NAMES,
     FIELD_TYPES,
     STORED_CHUNKS,
     CommonConvention,
     absolute,
     dimension_names,
+    enum_names,
     field_types,
     reference_from_object,
 )
@@ -48,6 +50,7 @@ RESERVED_ATTRIBUTES = frozenset(
         SPECIFICATION_LOCATION,
         STORED_CHUNKS,
         CHUNKS_GIVEN,
+        ENUM_NAMES,
     }
 )
 
@@ -104,6 +107,8 @@ class LegacyConvention(CommonConvention):
             attributes[FIELD_TYPES] = dict(header.field_types)
         if header.are_chunks_given:
             attributes[CHUNKS_GIVEN] = True
+        if header.enum_names:
+            attributes[ENUM_NAMES] = dict(header.enum_names)
         if header.dimension_names is not None:
             attributes[ARRAY_DIMENSIONS] = list(header.dimension_names)
         return attributes
@@ -146,6 +151,7 @@ class LegacyConvention(CommonConvention):
             bytes_type=ASCII,
             scalar=spelled == SCALAR or (fields is not None and attributes.get(RECORD) is True),
             are_chunks_given=attributes.get(CHUNKS_GIVEN) is True,
+            enum_names=enum_names(attributes),
         )
 
 

@@ -69,6 +69,8 @@ class ArrayHeader:
         What elements that are stored as bytes are, where no more is recorded of them.
     are_chunks_given : bool
         Whether a user asked for the shape of the chunks, and it could grow otherwise.
+    enum_names : mapping, or None
+        Names of the values of an HDF5 enumeration; of a compound, those of each field that is one.
     """
 
     element_type: str | None = None
@@ -79,6 +81,7 @@ class ArrayHeader:
     scalar: bool = False
     bytes_type: str = "bytes"
     are_chunks_given: bool = False
+    enum_names: Mapping[str, JSON] | None = None
 
 
 class Convention(Protocol):

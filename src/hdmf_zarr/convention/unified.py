@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from hdmf_zarr.convention.common import (
     ARRAY_DIMENSIONS,
     CHUNKS_GIVEN,
+    ENUM_NAMES,
     FIELD_TYPES,
     STORED_CHUNKS,
     CommonConvention,
     absolute,
     dimension_names,
+    enum_names,
     field_types,
     reference_from_object,
 )
@@ -45,6 +47,7 @@ RESERVED_ATTRIBUTES = frozenset(
         SPECIFICATION_LOCATION,
         STORED_CHUNKS,
         CHUNKS_GIVEN,
+        ENUM_NAMES,
     }
 )
 
@@ -93,6 +96,8 @@ class UnifiedConvention(CommonConvention):
             attributes[FIELD_TYPES] = dict(header.field_types)
         if header.are_chunks_given:
             attributes[CHUNKS_GIVEN] = True
+        if header.enum_names:
+            attributes[ENUM_NAMES] = dict(header.enum_names)
         return attributes
 
     def decode_header(self, attributes: Mapping[str, JSON]) -> ArrayHeader:
@@ -119,6 +124,7 @@ class UnifiedConvention(CommonConvention):
             dimension_names=dimension_names(attributes),
             scalar=bool(attributes.get(SCALAR, False)),
             are_chunks_given=attributes.get(CHUNKS_GIVEN) is True,
+            enum_names=enum_names(attributes),
         )
 
 

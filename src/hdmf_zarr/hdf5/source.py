@@ -44,9 +44,33 @@ def stored_dataset(dataset: Any) -> h5py.Dataset:
 
 
 def fill_value_of(dataset: h5py.Dataset) -> Any:
-    """Return what h5py reads where nothing was written: zero, where HDF5 was told never to fill."""
-    is_filled = dataset.id.get_create_plist().get_fill_time() != h5py.h5d.FILL_TIME_NEVER
-    return dataset.fillvalue if is_filled else np.zeros((), dataset.dtype)[()]
+    """Return what h5py reads where nothing was written: zero, where HDF5 does not fill or has no value."""
+    creation = dataset.id.get_create_plist()
+    is_filled = creation.get_fill_time() != h5py.h5d.FILL_TIME_NEVER
+    is_defined = creation.fill_value_defined() != h5py.h5d.FILL_VALUE_UNDEFINED
+    return dataset.fillvalue if is_filled and is_defined else np.zeros((), dataset.dtype)[()]
+
+
+def given_fill_value(dataset: h5py.Dataset) -> Any:
+    """Return the fill value of a dataset of numbers or text; None where it is zero, empty or no text."""
+    if dataset.dtype.kind not in "biufcS" and h5py.check_string_dtype(dataset.dtype) is None:
+        return None
+    value = fill_value_of(dataset)
+    if isinstance(value, bytes) and dataset.dtype.kind == "O":
+        try:
+            value = value.decode("utf-8")
+        except UnicodeDecodeError:
+            return None
+    return value or None
+
+
+def enum_names_of(dtype: np.dtype[Any]) -> dict[str, Any] | None:
+    """Return the names of an enumeration with their values; of a compound, those of each such field."""
+    if dtype.names is None:
+        names = h5py.check_enum_dtype(dtype)
+        return names and {name: int(value) for name, value in names.items()}
+    fields = {name: enum_names_of(dtype[name]) for name in dtype.names}
+    return {name: names for name, names in fields.items() if names} or None
 
 
 def empty_attribute(dtype: npt.DTypeLike) -> h5py.Empty:

@@ -288,6 +288,18 @@ def hdf5_dtype(element: ElementType) -> np.dtype[Any]:
     return text
 
 
+def _with_enums(dtype: np.dtype[Any], names: Mapping[str, Any] | None) -> np.dtype[Any]:
+    """Return a dtype as an enumeration where names of its values are given, or those of a field are."""
+    if not names:
+        return dtype
+    if dtype.names is not None:
+        return np.dtype([(name, _with_enums(dtype[name], names.get(name))) for name in dtype.names])
+    if dtype.kind not in "iu":
+        return dtype
+    enumeration: np.dtype[Any] = h5py.enum_dtype(names, basetype=dtype)
+    return enumeration
+
+
 def _create_dataset(file: h5py.File, path: str, builder: DatasetBuilder) -> None:
     if not _is_array(builder.data):
         file.create_dataset(path, shape=(), dtype=hdf5_dtype(_scalar_type(builder)))
@@ -296,7 +308,8 @@ def _create_dataset(file: h5py.File, path: str, builder: DatasetBuilder) -> None
     options = _layout(
         array, is_growable=any(name in builder.attributes for name in _TYPE_ATTRIBUTES)
     )
-    file.create_dataset(path, shape=array.shape, dtype=hdf5_dtype(array.element_type), **options)
+    dtype = _with_enums(hdf5_dtype(array.element_type), array.enum_names)
+    file.create_dataset(path, shape=array.shape, dtype=dtype, **options)
 
 
 def _layout(array: HDMFZarrArray, *, is_growable: bool) -> dict[str, Any]:

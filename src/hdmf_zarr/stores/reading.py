@@ -16,7 +16,7 @@ from zarr.codecs import ShardingCodec
 from zarr.storage import StorePath
 
 from hdmf_zarr.codecs.direct import DECODING_ERRORS
-from hdmf_zarr.convention.common import CHUNKS_GIVEN
+from hdmf_zarr.convention.common import CHUNKS_GIVEN, enum_names
 from hdmf_zarr.dtypes import ElementType
 from hdmf_zarr.elements import decode_elements
 from hdmf_zarr.errors import ChunkError, HDMFZarrError, MetadataError, OptionError
@@ -150,6 +150,11 @@ class ReadableArray(zarr.Array):  # type: ignore[type-arg]
         """Shape of a chunk; of an array in shards, of the chunks in them."""
         layout = _written_layout(self._document)
         return super().chunks if layout is None else layout[0]
+
+    @property
+    def enum_names(self) -> Mapping[str, Any] | None:
+        """Names of the values of an HDF5 enumeration; None where the array is none."""
+        return enum_names(self._document.get("attributes") or {})
 
     @property
     def are_chunks_given(self) -> bool:

@@ -456,7 +456,7 @@ class _Upgrader:
     ) -> dict[str, JSON]:
         header = self._storage.header(element, is_scalar=not shape, names=None)
         return self._convention.encode_header(
-            replace(header, are_chunks_given=old.are_chunks_given)
+            replace(header, are_chunks_given=old.are_chunks_given, enum_names=old.enum_names)
         )
 
     # -- attributes, links and references --------------------------------------------------------

@@ -17,6 +17,7 @@ from hdmf_zarr.codecs import CodecRequest, filters_of_dataset, to_zarr_codec
 from hdmf_zarr.dtypes import is_number
 from hdmf_zarr.errors import LayoutError, OptionError
 from hdmf_zarr.hdf5 import filter_pipeline, is_h5py_dataset, stored_dataset
+from hdmf_zarr.hdf5.source import given_fill_value
 from hdmf_zarr.write.layout import LayoutRequest
 from hdmf_zarr.write.options import require_bool
 
@@ -166,8 +167,9 @@ class ZarrDataIO(DataIO):  # type: ignore[misc]
         if filters:
             # What compresses the HDF5 dataset is among the filters: once is enough.
             settings |= {"filters": filters, "compressor": False}
-        if stored.dtype.kind in "biufc" and stored.fillvalue != 0:
-            settings["fillvalue"] = stored.fillvalue
+        fill_value = given_fill_value(stored)
+        if fill_value is not None:
+            settings["fillvalue"] = fill_value
         return ZarrDataIO(h5dataset, **{**settings, **kwargs})
 
     @staticmethod

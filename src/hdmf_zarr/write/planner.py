@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -19,8 +19,8 @@ from hdmf_zarr.convention import JSON, Link
 from hdmf_zarr.dtypes import ElementType
 from hdmf_zarr.elements import check_storable, encode_elements, encoded_size
 from hdmf_zarr.errors import BrokenLinkError, EncodingError, LayoutError, ObjectExistsError
-from hdmf_zarr.hdf5 import HDF5Source
-from hdmf_zarr.hdf5.source import fill_value_of, row_blocks
+from hdmf_zarr.hdf5 import HDF5Source, is_h5py_dataset
+from hdmf_zarr.hdf5.source import enum_names_of, fill_value_of, row_blocks
 from hdmf_zarr.stores import Hierarchy, compat
 from hdmf_zarr.stores.array import may_grow
 from hdmf_zarr.stores.proof import prove_chain, rounding_filters_of
@@ -293,6 +293,7 @@ class _Planner:
                 source.shape,
                 header.dimension_names,
                 are_chunks_given=source.array.are_chunks_given,
+                enum_names=header.enum_names,
             ),
         }
         names = document.get("dimension_names") or header.dimension_names
@@ -355,6 +356,7 @@ class _Planner:
                 source.shape,
                 names if source.shape else None,
                 are_chunks_given=_are_chunks_given(source, request, layout, numpy_dtype),
+                enum_names=_enum_names(source),
             ),
         }
         has_names = self.storage.has_dimension_names
@@ -412,11 +414,12 @@ class _Planner:
         names: tuple[str | None, ...] | None = None,
         *,
         are_chunks_given: bool,
+        enum_names: Mapping[str, JSON] | None,
     ) -> dict[str, JSON]:
         names = names or self.dimension_names.of(builder, len(shape))
         header = self.storage.header(element, is_scalar=not shape, names=names)
         return self.context.convention.encode_header(
-            replace(header, are_chunks_given=are_chunks_given)
+            replace(header, are_chunks_given=are_chunks_given, enum_names=enum_names)
         )
 
 
@@ -436,6 +439,17 @@ def _are_chunks_given(
     if array is not None and array.are_chunks_given and tuple(array.chunks) == layout.chunks:
         return True
     return request.are_chunks_given
+
+
+def _enum_names(source: Any) -> Mapping[str, JSON] | None:
+    """Names of an enumeration in the source, of HDF5 or of a store that has kept them."""
+    held = source.chunks if isinstance(source, RawSource) else source
+    if isinstance(held, (ZarrSource, ZarrChunks)):
+        hierarchy = held.array.hierarchy
+        attributes = hierarchy.documents[held.array.node_path].get("attributes") or {}
+        return hierarchy.convention.decode_header(attributes).enum_names
+    dataset: Any = getattr(held, "dataset", None)
+    return enum_names_of(dataset.dtype) if is_h5py_dataset(dataset) else None
 
 
 def _types_in(attributes: dict[str, JSON]) -> dict[str, JSON]:
@@ -470,7 +484,7 @@ def _fill_value(source: ArraySource | IteratorSource | RawSource, data_type: Any
     fill_value = None  # as an array of format 2 may have it
     if isinstance(source, RawSource):
         fill_value = source.chunks.fill_value
-    elif isinstance(source, HDF5Source) and source.element.kind == "number":
+    elif isinstance(source, HDF5Source) and source.element.numpy is not None:
         fill_value = fill_value_of(source.dataset)
     elif (
         isinstance(source, ZarrSource)
