@@ -33,7 +33,7 @@ from hdmf_zarr.hdf5 import is_h5py_dataset, is_hdf5_file, write_specifications
 from hdmf_zarr.hdf5 import read_specifications as read_hdf5_specifications
 from hdmf_zarr.hdf5.names import lost_names
 from hdmf_zarr.hdf5.raw import filter_chain
-from hdmf_zarr.hdf5.reading import reading, root_attribute
+from hdmf_zarr.hdf5.reading import reading, root_attribute, version_in_root
 from hdmf_zarr.hdf5.unreadable import unreadable_objects
 from hdmf_zarr.hdf5.writer import HDF5TreeWriter
 from hdmf_zarr.nwb import NWBZarrIO
@@ -352,6 +352,7 @@ def _open_hdf5(path: str) -> HDMFIO:
 
 
 def _opened_hdf5(path: str) -> HDMFIO:
+    _refuse_nwb_1(path)
     if _is_nwb(path):
         return NWBHDF5IO(path, "r")
     src_io = HDF5IO(path, mode="r", manager=get_common_manager())
@@ -361,6 +362,16 @@ def _opened_hdf5(path: str) -> HDMFIO:
         return src_io
     src_io.close()
     raise NoDataError(f"{path} is an HDF5 file, but holds no HDMF data: its root has no data type")
+
+
+def _refuse_nwb_1(path: str) -> None:
+    """Raise `NoDataError` for a file of NWB 1, which has its version in a dataset or in an attribute."""
+    version = one_text(version_in_root(path)) or ""
+    if version.upper().removeprefix("NWB-").startswith(("0.", "1.")):
+        raise NoDataError(
+            f"{path} is a file of NWB 1 ({version}), which neither pynwb nor hdmf-zarr reads; write it as "
+            "NWB 2 first, with the tools of the lab or of the acquisition system that it is from"
+        )
 
 
 def _is_nwb(path: str) -> bool:

@@ -186,7 +186,17 @@ def element_type_from_numpy(dtype: np.dtype[Any]) -> ElementType:
     if is_number(dtype) and dtype.subdtype is None and "vlen" not in special:
         # Drops metadata that numpy may carry along, such as the names of an enumeration.
         return ElementType("number", np.dtype(dtype.str))
-    raise DtypeError(f"elements of dtype {dtype!r} cannot be stored")
+    raise DtypeError(f"{_description(dtype)} cannot be stored")
+
+
+def _description(dtype: np.dtype[Any]) -> str:
+    """Say what elements are; those that h5py only marks are all "object" to numpy."""
+    special: Mapping[str, Any] = dtype.metadata or {}
+    if "ref" in special:
+        return "region references"
+    if "vlen" in special:
+        return f"arrays of variable length, of {special['vlen']},"
+    return f"elements of dtype {dtype!r}"
 
 
 def is_number(dtype: np.dtype[Any]) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
+from hdmf.backends.hdf5 import HDF5IO
 from hdmf.build import BuildManager
 from hdmf.common import DynamicTable, VectorData, VectorIndex, get_manager
 from hdmf.container import Data
@@ -216,3 +217,11 @@ def test_a_manager_knows_the_containers_of_builders_and_the_builders_of_containe
     assert list(known.pairs()) == [(column, builder)]
     manager.clear_cache()
     assert list(known.pairs()) == []
+
+
+def test_hdmf_reads_hdf5_by_functions_that_are_given_the_object() -> None:
+    """`hdmf_zarr.hdf5.reading` finds the object that cannot be read among their variables."""
+    for name in ("read_dataset", "read_group", "read_attrs"):
+        function = getattr(HDF5IO, f"_HDF5IO__{name}")
+        assert list(inspect.signature(function).parameters)[:2] == ["self", "h5obj"]
+    assert HDF5IO.__module__.startswith("hdmf.backends.hdf5")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from traceback import walk_tb
+from types import TracebackType
 from typing import Any
 
 import h5py
+import numpy as np
 
 from hdmf_zarr.errors import HDMFZarrError, MetadataError, NotAStoreError
 
@@ -32,11 +35,69 @@ def reading(where: str, file: h5py.File | None = None) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         if isinstance(error, UnicodeDecodeError) and file is not None:
-            where += file.visititems(_path_where_not_text) or ""
+            place, advice = where + (file.visititems(_path_where_not_text) or ""), _UNKNOWN
+        else:
+            place, advice = _place_and_advice(where, error)
         raise MetadataError(
-            f"{where} cannot be read ({type(error).__name__}: {error!s:.300}); the file is damaged, or "
-            "holds what HDMF does not know"
+            f"{place} cannot be read ({type(error).__name__}: {error!s:.300}); {advice}"
         ) from error
+
+
+_UNKNOWN = "the file is damaged, or holds what HDMF does not know"
+
+_HDMF_READER = "hdmf.backends.hdf5"
+
+
+def _place_and_advice(where: str, error: Exception) -> tuple[str, str]:
+    """Return the file and the object that HDMF was reading, and what to do about it."""
+    found = _object_being_read(error.__traceback__)
+    if found is None or found.name == "/":
+        return where, _UNKNOWN
+    return f"{found.file.filename}:{found.name}", _advice(found)
+
+
+def _object_being_read(traceback: TracebackType | None) -> Any:
+    """Return the object of HDF5 that HDMF was reading when it failed; None where that is not known.
+
+    HDMF does not name it. The functions of its reader are given the object, so it is the first one among
+    the variables of the innermost of them (seen so in HDMF 4 to 6).
+    """
+    found = None
+    for frame, _line in walk_tb(traceback):
+        if str(frame.f_globals.get("__name__")).startswith(_HDMF_READER):
+            objects = (value for value in frame.f_locals.values() if _is_named(value))
+            found = next(objects, found)
+    return found
+
+
+def _is_named(value: Any) -> bool:
+    is_object = isinstance(value, (h5py.Group, h5py.Dataset, h5py.Datatype))
+    return is_object and not isinstance(value, h5py.File) and bool(value) and value.name is not None
+
+
+def _advice(found: Any) -> str:
+    """Say what is in the way, where it is known."""
+    if isinstance(found, h5py.Datatype):
+        return (
+            "it is a committed data type, which HDMF cannot read; remove it from a copy of the file"
+        )
+    if isinstance(found, h5py.Dataset) and found.shape is None:
+        return (
+            "it has a type and no elements (a null dataspace), as MatNWB writes empty data, which HDMF "
+            "cannot read; remove it from a copy of the file, or write an array of length 0 in its place"
+        )
+    if isinstance(found, h5py.Dataset) and _holds_regions(found.dtype):
+        return (
+            "it holds region references, which HDMF cannot read; remove it from a copy of the file"
+        )
+    return _UNKNOWN
+
+
+def _holds_regions(dtype: np.dtype[Any]) -> bool:
+    names = dtype.names or ()
+    return h5py.check_ref_dtype(dtype) is h5py.RegionReference or any(
+        _holds_regions(dtype[name]) for name in names
+    )
 
 
 def root_attribute(path: str, name: str) -> Any:
@@ -55,6 +116,15 @@ def root_attribute(path: str, name: str) -> Any:
         raise NotAStoreError(f"{path} is a damaged HDF5 file: {error}") from error
     with file:
         return file.attrs.get(name)
+
+
+def version_in_root(path: str) -> Any:
+    """Return the NWB version of a file: an attribute of the root, in NWB 1 a dataset; None without one."""
+    with h5py.File(path, "r") as file:
+        dataset = file.get("nwb_version")
+        if not isinstance(dataset, h5py.Dataset) or dataset.size != 1:
+            return file.attrs.get("nwb_version")
+        return np.ravel(dataset[()])[0]
 
 
 def _path_where_not_text(name: str, node: h5py.Group | h5py.Dataset) -> str | None:
