@@ -177,6 +177,13 @@ BROKEN_SPECIFICATION = Kind(
     "The cached specifications do not load: export the file with the extension installed.",
 )
 
+DECLARED_ELSEWHERE = Kind(
+    "namespace-without-sources",
+    "warning",
+    "MatNWB caches documents that declare a second namespace. HDMF and pynwb read the file; a reader that "
+    "loads every namespace may not. To have it cached, write the file anew with pynwb and cache_spec=True.",
+)
+
 UNEVEN_TABLE = Kind(
     "uneven-table",
     "error",

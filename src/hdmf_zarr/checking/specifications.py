@@ -15,11 +15,12 @@ from pynwb.spec import NWBDatasetSpec, NWBGroupSpec, NWBNamespace
 from hdmf_zarr.checking import kinds
 from hdmf_zarr.checking.examined import Examined
 from hdmf_zarr.checking.links import Target, TypeCheck, no_type_check
-from hdmf_zarr.checking.report import Finding
+from hdmf_zarr.checking.report import Finding, Kind
 from hdmf_zarr.convention import full_type_of, one_text
 from hdmf_zarr.read.specifications import (
     latest_versions,
     load_cached_namespaces,
+    missing_sources,
     read_specifications,
 )
 from hdmf_zarr.stores import Hierarchy
@@ -52,33 +53,44 @@ def check_complete(examined: Examined) -> Iterator[Finding]:
     for namespace, versions in sorted(cached.items()):
         for version, sources in sorted(versions.items()):
             path = f"{examined.hierarchy.specification_path}/{namespace}/{version}"
-            for message in _problems(sources, set(cached)):
-                yield Finding.of(kinds.BROKEN_SPECIFICATION, path, message)
+            for kind, message in _problems(namespace, sources, set(cached)):
+                yield Finding.of(kind, path, message)
 
 
-def _problems(sources: dict[str, str], namespaces: set[str]) -> Iterator[str]:
+def _problems(
+    name: str, sources: dict[str, str], namespaces: set[str]
+) -> Iterator[tuple[Kind, str]]:
+    broken = kinds.BROKEN_SPECIFICATION
     parsed: dict[str, Any] = {}
-    for name, text in sources.items():
+    for source, text in sources.items():
         try:
-            parsed[name] = json.loads(text)
+            parsed[source] = json.loads(text)
         except (ValueError, RecursionError) as error:
-            yield f"{name!r} is no valid JSON: {error}"
+            yield broken, f"{source!r} is no valid JSON: {error}"
     if "namespace" not in sources:
-        yield "it has no document 'namespace'"
+        yield broken, "it has no document 'namespace'"
     try:
-        entries = [
-            entry
-            for namespace in parsed.get("namespace", {"namespaces": []})["namespaces"]
-            for entry in namespace["schema"]
-        ]
-        wanted = {entry["source"] for entry in entries if "source" in entry}
-        included = {entry["namespace"] for entry in entries if "namespace" in entry}
-    except (KeyError, TypeError) as error:
-        yield f"its document 'namespace' makes no sense: {error!r}"
-        return
-    missing = {source for source in wanted if source.removesuffix(".yaml") not in sources}
-    if missing := missing - sources.keys():
-        yield f"it has no sources {sorted(missing)}"
+        declared = parsed.get("namespace", {"namespaces": []})["namespaces"]
+        has_own = any(namespace["name"] == name for namespace in declared)
+        for namespace in declared:
+            is_other = has_own and namespace["name"] != name
+            found = list(_lacking(namespace, sources, namespaces))
+            if is_other and found:
+                message = (
+                    f"its document declares the namespace {namespace['name']!r:.80}, too, and "
+                )
+                yield kinds.DECLARED_ELSEWHERE, message + "; ".join(found)
+            else:
+                yield from ((broken, message) for message in found)
+    except (AttributeError, KeyError, TypeError) as error:
+        yield broken, f"its document 'namespace' makes no sense: {error!r}"
+
+
+def _lacking(namespace: Any, sources: dict[str, str], namespaces: set[str]) -> Iterator[str]:
+    missing = missing_sources(namespace, sources)
+    if missing:
+        yield f"it has no sources {missing}"
+    included = {entry["namespace"] for entry in namespace["schema"] if "namespace" in entry}
     if included - namespaces:
         yield f"it includes namespaces that are not cached: {sorted(included - namespaces)}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -33,8 +34,32 @@ class _CachedSpecReader(SpecReader):  # type: ignore[misc]
 
     def read_namespace(self, ns_path: str) -> Any:
         if self._namespaces is None:
-            self._namespaces = _parse(self._hierarchy, f"{self._path}/{ns_path}")["namespaces"]
+            declared = _parse(self._hierarchy, f"{self._path}/{ns_path}")["namespaces"]
+            name = self._path.split("/")[-2]
+            own = [one for one in declared if one.get("name") == name]
+            self._namespaces = own + [one for one in declared if one not in own and self._has(one)]
         return self._namespaces
+
+    def _has(self, namespace: Any) -> bool:
+        """Whether the sources of a namespace are here, as those of another one are not in MatNWB's files."""
+        return not missing_sources(namespace, self._names())
+
+    def _names(self) -> frozenset[str]:
+        above = self._path + "/"
+        documents = self._hierarchy.documents
+        return frozenset(path.removeprefix(above) for path in documents if path.startswith(above))
+
+
+def missing_sources(namespace: Any, names: Collection[str]) -> list[str]:
+    """Return the sources that a namespace declares and that are not among the names of those cached.
+
+    Raises
+    ------
+    KeyError, TypeError, AttributeError
+        If it makes no sense.
+    """
+    wanted = {entry["source"] for entry in namespace["schema"] if "source" in entry}
+    return sorted(one for one in wanted if not {one, one.removesuffix(".yaml")} & set(names))
 
 
 def load_cached_namespaces(
@@ -104,6 +129,7 @@ def latest_versions(hierarchy: Hierarchy) -> dict[str, str]:
 def read_specifications(hierarchy: Hierarchy) -> dict[str, dict[str, dict[str, str]]]:
     """Return the JSON text of every cached specification: namespace -> version -> source."""
     hierarchy.find_specifications()
+    hierarchy.find_every_specification()
     base = hierarchy.specification_path
     found: dict[str, dict[str, dict[str, str]]] = {}
     paths = [

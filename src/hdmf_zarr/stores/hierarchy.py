@@ -307,7 +307,19 @@ class Hierarchy:
             base = self.specification_path
         if base is None or base in self.documents or not is_node_path(base):
             return
-        self.documents.update(specification_documents(self.bytestore, base))
+        self.find_every_specification()
+
+    def find_every_specification(self) -> None:
+        """Add the cached specifications that the store has and its consolidated metadata do not know.
+
+        Tools that merge stores leave such ones. The store is listed for them, which reading does without.
+        """
+        base = self.specification_path
+        if not self.is_consolidated or base is None or not is_node_path(base):
+            return
+        found = specification_documents(self.bytestore, base, self.zarr_format)
+        for path, document in found.items():
+            self.documents.setdefault(path, document)
 
     def resolve(self, path: str, *, limit: int = 32) -> str:
         """Return the path of the node that a path leads to, following links of this store.

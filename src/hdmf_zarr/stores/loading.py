@@ -287,15 +287,24 @@ def _parsed_entries(bytestore: ByteStore, keys: Iterable[str]) -> dict[str, JSON
         return {key: parse_or_empty(encoded[key], f"{uri}:/{key}") for key in sorted(encoded)}
 
 
-def specification_documents(bytestore: ByteStore, base: str) -> dict[str, dict[str, JSON]]:
-    """Return the documents of format 2 below a group that consolidated metadata do not know."""
+def specification_documents(
+    bytestore: ByteStore, base: str, zarr_format: int
+) -> dict[str, dict[str, JSON]]:
+    """Return the documents of a group and of all below it, from the nodes' own metadata."""
     try:
         listed = list(bytestore.list_prefix(base))
     except (OSError, NotImplementedError) as error:
         logger.debug("%s:/%s cannot be listed: %s", bytestore.location.uri, base, error)
         return {}
-    keys = [key for key in listed if key.rpartition("/")[2] in format2.NODE_DOCUMENTS]
-    return format2.node_documents(_parsed_entries(bytestore, keys))
+    names = format2.NODE_DOCUMENTS if zarr_format == 2 else {DOCUMENT}
+    entries = _parsed_entries(bytestore, [k for k in listed if k.rpartition("/")[2] in names])
+    if zarr_format == 2:
+        return format2.node_documents(entries)
+    return {
+        key.removesuffix("/" + DOCUMENT): document
+        for key, document in entries.items()
+        if isinstance(document, dict) and document.get("node_type") in ("group", "array")
+    }
 
 
 # -- stores that were never committed, that lost a document, that were replaced ------------------------

@@ -297,6 +297,7 @@ class _Upgrader:
     def run(self) -> None:
         """Write every node but the root's document, which is the commit."""
         self.old.find_specifications()
+        self.old.find_every_specification()
         with self._collection_paused():
             to_rewrite = self._keep_nodes()
         for path, (array, reason) in to_rewrite.items():
