@@ -29,6 +29,7 @@ from hdmf_zarr.stores import (
     open_bytestore,
 )
 from hdmf_zarr.stores.journal import JOURNAL, Recovery, documents_in, plan_recovery
+from hdmf_zarr.stores.loading import refuse_store_below
 from hdmf_zarr.stores.lock import writer_of
 from hdmf_zarr.stores.stamps import HeldFolder, hold_folder, stamp_of
 
@@ -200,7 +201,8 @@ def object_sizes(bytestore: ByteStore) -> dict[str, int] | None:
     if isinstance(bytestore, LocalByteStore):
         return {key: _file_size(bytestore.root / key) for key in bytestore.list_prefix("")}
     try:
-        keys = list(bytestore.list_prefix(""))
+        # Zip files have entries for folders, and consoles of buckets make objects of them.
+        keys = [key for key in bytestore.list_prefix("") if not key.endswith("/")]
         return dict(zip(keys, compat.run(_remote_sizes(bytestore, keys)), strict=True)) or None
     except (NotImplementedError, OSError) as error:
         logger.debug("%s cannot be listed: %s", bytestore.location.uri, error)
@@ -236,6 +238,7 @@ def _format_of(bytestore: ByteStore, sizes: dict[str, int] | None) -> int:
         return 2
     if format2.ARRAY in names_of_root:
         raise NotAStoreError(f"{uri} holds a Zarr array at its root, not a group")
+    refuse_store_below(bytestore, sizes or ())
     found = {key.rpartition("/")[2] for key in sizes or ()}
     if DOCUMENT in found:
         return 3

@@ -320,6 +320,7 @@ def _load_unfinished(bytestore: ByteStore, *, is_wanted: bool) -> Loaded:
         keys = []
     if not keys:
         raise NotAStoreError(f"{uri} is not a Zarr store: it has no {DOCUMENT!r} at its root")
+    refuse_store_below(bytestore, keys)
     if not is_wanted or not _is_read_only(bytestore):
         raise NotAStoreError(
             f"{uri} is not complete: its write did not finish, so that its root has no metadata "
@@ -331,6 +332,57 @@ def _load_unfinished(bytestore: ByteStore, *, is_wanted: bool) -> Loaded:
         return Loaded(documents={"": root, **_checked_nodes(_parsed_nodes(bytestore, nodes), uri)})
     entries = inside(_parsed_entries(bytestore, keys), uri, is_key=True)
     return Loaded(documents={"": root, **format2.node_documents(entries)}, zarr_format=2)
+
+
+def refuse_store_below(bytestore: ByteStore, keys: Iterable[str]) -> None:
+    """Raise `NotAStoreError` if what is looked for at a root is in a folder, and say in which one.
+
+    A zip file of a folder holds that folder, and a folder may hold several stores.
+
+    Parameters
+    ----------
+    bytestore : ByteStore
+        That has no document at its root.
+    keys : iterable of str
+        Of its metadata documents, or of all objects.
+    """
+    folders = sorted(
+        {folder for key in keys if (folder := _folder_of_root(key)) is not None}, key=_depth
+    )
+    below = [one for one in folders[:FOLDERS_LOOKED_AT] if _is_whole_root(bytestore, one)]
+    if not below:
+        return
+    uri, folder = bytestore.location.uri, below[0]
+    advice = f"open {uri}/{folder}"
+    if uri.endswith(".zip"):
+        advice = "unpack the file and open that folder, or zip what is in the folder"
+    raise NotAStoreError(
+        f"{uri} is not a Zarr store itself: it holds a store in the folder {folder!r}; {advice}"
+    )
+
+
+FOLDERS_LOOKED_AT = 8
+"""Groups of which it is looked whether they are the root of a store."""
+
+ROOT_KEYS = frozenset({DOCUMENT, format2.CONSOLIDATED})
+"""Documents that show what is a root: the consolidated metadata are in them."""
+
+
+def _folder_of_root(key: str) -> str | None:
+    folder, _, name = key.rpartition("/")
+    return folder if folder and name in ROOT_KEYS else None
+
+
+def _depth(folder: str) -> tuple[int, str]:
+    return folder.count("/"), folder
+
+
+def _is_whole_root(bytestore: ByteStore, folder: str) -> bool:
+    """Whether a group has consolidated metadata, as no group has that is inside of a store."""
+    if bytestore.get(f"{folder}/{format2.CONSOLIDATED}") is not None:
+        return True
+    document = parse_or_empty(_get_document(bytestore, f"{folder}/{DOCUMENT}") or b"{}", folder)
+    return isinstance(document.get("consolidated_metadata"), dict)
 
 
 def lost_document(
