@@ -103,7 +103,12 @@ from hdmf_zarr.write.specifications import (
     specifications_of_catalog,
     write_specifications,
 )
-from hdmf_zarr.write.transaction import NewStore, check_replaceable, store_exists
+from hdmf_zarr.write.transaction import (
+    NewStore,
+    check_replaceable,
+    remove_leftovers,
+    store_exists,
+)
 from hdmf_zarr.write.tree import Execution, Progress, no_progress
 
 __all__ = [
@@ -300,6 +305,8 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             if isinstance(bytestore, LocalByteStore):
                 self._locks.append(WriterLock.acquire(bytestore.root))
             self._hierarchy = Hierarchy.load_for_writing(bytestore)
+            if isinstance(bytestore, LocalByteStore):
+                remove_leftovers(bytestore.root, self._locks[0])
         except BaseException:
             self._release_locks()
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -447,11 +448,15 @@ def _brief_warnings() -> Iterator[None]:
         yield
 
 
+_ARGUMENT = re.compile(r"(?<!\w)overwrite=True")
+"""What the option ``--overwrite`` is in Python, and so in messages."""
+
+
 def _report(error: BaseException, *, debug: bool, is_foreign: bool = False) -> None:
     """Print an error as one line; one that is not ours with its type, and how to see more of it."""
     if debug:
         traceback.print_exception(error)
-    text = _one_line(error)
+    text = _ARGUMENT.sub("--overwrite", _one_line(error))
     if is_foreign:
         text = f"{type(error).__name__}: {text} (--debug shows where it comes from)"
     print(f"{PROGRAM}: error: {text}", file=sys.stderr)

@@ -434,7 +434,7 @@ def _check_destination(destination: str, *, overwrite: bool) -> None:
     if not store_exists(location):
         return
     if not overwrite:
-        raise StoreExistsError(f"{location.uri} exists; give --overwrite to replace it")
+        raise StoreExistsError(f"{location.uri} exists; it is replaced only with overwrite=True")
     # A folder that is no Zarr store may hold anything: it is never removed.
     if os.path.isdir(location.uri):
         try:

@@ -83,9 +83,7 @@ class NewStore:
             _check_outside(target)
             target.parent.mkdir(parents=True, exist_ok=True)
             self.lock = WriterLock.acquire(target)
-            if self.lock.is_held:
-                # No other writer lives: whatever lies here is of one that was killed.
-                _remove_leftovers(target)
+            remove_leftovers(target, self.lock)
             bytestore.moved_to(staging_path(target), unseen=True)
         self._bytestore = bytestore
         self.hierarchy = Hierarchy(bytestore, {"": group_document({})}, zarr_format=zarr_format)
@@ -141,8 +139,16 @@ class NewStore:
             self.lock.release()
 
 
-def _remove_leftovers(target: Path) -> None:
-    for path in leftovers_beside(target):
+def remove_leftovers(target: Path, lock: WriterLock) -> None:
+    """Remove what writers that were killed have left beside a local store.
+
+    Parameters
+    ----------
+    target : Path
+    lock : WriterLock
+        Of the store. While it is held no other writer lives; without it nothing is removed.
+    """
+    for path in leftovers_beside(target) if lock.is_held else ():
         _remove_replaced(path)
 
 
