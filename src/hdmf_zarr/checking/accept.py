@@ -74,7 +74,7 @@ def accept_missing(bytestore: ByteStore, paths: Iterable[str]) -> list[str]:
     try:
         for one in wanted:
             count = len(one.present) if one.is_counted else None
-            document = with_count(one.document, count, zarr_format=hierarchy.zarr_format)
+            document = with_count(one.document, count)
             if one.n_missing:
                 hierarchy.set_document(one.path, document)
         if hierarchy.is_changed:

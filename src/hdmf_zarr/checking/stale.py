@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import warnings
 from collections.abc import Iterator
 
@@ -13,7 +12,7 @@ from hdmf_zarr.errors import HDMFZarrError
 from hdmf_zarr.stores import ByteStore, Hierarchy, format2
 from hdmf_zarr.stores.documents import comparable
 from hdmf_zarr.stores.names import METADATA_KEYS
-from hdmf_zarr.stores.presence import grid_of, stored_chunks, writes_every_chunk
+from hdmf_zarr.stores.presence import stored_chunks
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +58,5 @@ def _documents(bytestore: ByteStore) -> dict[str, dict[str, JSON]]:
 
 def _unused(array: ArrayChunks, document: dict[str, JSON]) -> Iterator[str]:
     stored = stored_chunks(document)
-    if stored is None and writes_every_chunk(document):
-        stored = math.prod(grid_of(document))
     if stored is not None and len(array.present) >= stored:
         yield from array.stale

@@ -10,15 +10,14 @@ from hdmf_zarr.convention.model import JSON, SELF, Link, Reference
 from hdmf_zarr.errors import MetadataError
 
 STORED_CHUNKS = "_STORED_CHUNKS"
-"""Of an array that was written with chunks left out: how many there are (shards, where it has any).
+"""Of an array: how many of its chunks there are (shards, where it has any).
 
-Those that are not there read as the fill value. Of an array without this attribute every chunk is there,
-so that a lost one can be told. In Zarr format 2 it is `EVERY_CHUNK` then, since earlier releases, which may
-leave some out, say nothing.
+Those that are not there read as the fill value. Of an array that has every chunk it is `EVERY_CHUNK`, so that
+a lost one can be told. Other writers, which may leave some out, say nothing.
 """
 
 EVERY_CHUNK = "all"
-"""What `STORED_CHUNKS` is of an array of format 2 that has every chunk."""
+"""What `STORED_CHUNKS` is of an array that has every chunk."""
 
 CHUNKS_GIVEN = "_CHUNKS_GIVEN"
 """Of an array whose chunks have the shape that its user asked for: ``true``. Rows that are appended keep it.

@@ -157,5 +157,5 @@ def _shorten(hierarchy: Hierarchy, path: str, length: int) -> None:
     document = hierarchy.documents[path]
     if document["shape"][0] != length:
         shape = [length, *document["shape"][1:]]
-        shorter = resized(document, shape, is_written=False, zarr_format=hierarchy.zarr_format)
+        shorter = resized(document, shape, is_written=False)
         hierarchy.see_shorter(path, shorter)

@@ -436,12 +436,10 @@ class HDMFZarrArray(ReadableArray):
             values, _as_stored(element, data_type), _record_dtype(data_type)
         )
         self.element_type = element
-        zarr_format = self._hierarchy.zarr_format
-        self._take_document(with_count(document, None, zarr_format=zarr_format))
+        self._take_document(with_count(document, None))
 
     def _resized(self, shape: list[int], *, is_written: bool) -> dict[str, Any]:
-        zarr_format = self._hierarchy.zarr_format
-        return resized(self._document, shape, is_written=is_written, zarr_format=zarr_format)
+        return resized(self._document, shape, is_written=is_written)
 
     def _take_document(self, document: dict[str, Any]) -> None:
         self._hierarchy.set_document(self._node_path, document)

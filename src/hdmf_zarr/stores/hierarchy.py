@@ -690,7 +690,7 @@ class Hierarchy:
         for path in sorted(self._uncounted & set(self.documents)):
             document = self.documents[path]
             n_chunks = count_chunks(self.bytestore, path, document)
-            counted = with_count(document, n_chunks, zarr_format=self.zarr_format)
+            counted = with_count(document, n_chunks)
             self.set_document(path, counted)
         self._uncounted.clear()
 

@@ -19,7 +19,7 @@ from hdmf_zarr.convention.common import EVERY_CHUNK, STORED_CHUNKS
 from hdmf_zarr.errors import ChunkError
 from hdmf_zarr.stores import format2
 from hdmf_zarr.stores.bytestore import ByteStore, answers
-from hdmf_zarr.stores.chunk_keys import CHUNK_KEYS, FORMAT2_CHUNK_KEYS, coordinates_of
+from hdmf_zarr.stores.chunk_keys import coordinates_of
 
 Meaning = Literal["lost", "untold", "absent"]
 """What a missing chunk is: lost; not known; never written, so that it reads as the fill value."""
@@ -41,28 +41,17 @@ def stored_chunks(document: Mapping[str, JSON]) -> int | None:
     return count if type(count) is int else None
 
 
-def writes_every_chunk(document: Mapping[str, JSON]) -> bool:
-    """Whether the writer of an array leaves no chunk out unsaid, so that a missing one is lost.
-
-    This package does so, whose keys are like ``c.0.0`` (``0.0`` of arrays that were upgraded or written
-    anew), and so did hdmf-zarr up to 0.13, which wrote Zarr format 2. Zarr-python 3, and with it hdmf-zarr
-    0.14, leaves chunks out that hold only the fill value; its keys are like ``c/0/0``.
-    """
-    known = (CHUNK_KEYS, FORMAT2_CHUNK_KEYS)
-    return format2.ORIGINAL in document or document["chunk_key_encoding"] in known
-
-
 def meaning_of_missing(document: Mapping[str, JSON]) -> Meaning:
     """Return what it means that a chunk of an array is not there.
 
-    In Zarr format 2 earlier releases may have left out what an iterator skipped, and say nothing of it.
+    This package says of every array how many chunks it has. Of one that says nothing, zarr-python and other
+    writers may have left out chunks that hold only the fill value; in Zarr format 2 earlier releases may have
+    left out what an iterator skipped.
     """
     stored = stored_chunks(document)
     if stored is not None:
         return "lost" if stored >= math.prod(grid_of(document)) else "absent"
-    if not writes_every_chunk(document):
-        return "absent"
-    return "untold" if format2.ORIGINAL in document else "lost"
+    return "untold" if format2.ORIGINAL in document else "absent"
 
 
 def tell_missing(document: Mapping[str, JSON], where: str) -> None:
@@ -85,8 +74,8 @@ def tell_missing(document: Mapping[str, JSON], where: str) -> None:
         raise ChunkError(
             f"{where}: the chunk was written and is not there any more; bring it back from a copy, or "
             "write the store anew from its source ('hdmf-zarr check' lists what is missing). If somebody has "
-            "written to the array with zarr-python, which leaves out a chunk of nothing but fill values, "
-            "'hdmf-zarr check --accept-missing ARRAY' lets it be that"
+            "written to the array with zarr-python, which leaves out a chunk of nothing but fill values "
+            "without write_empty_chunks=True, 'hdmf-zarr check --accept-missing ARRAY' lets it be that"
         )
     if meaning == "untold":
         message = (
@@ -96,9 +85,7 @@ def tell_missing(document: Mapping[str, JSON], where: str) -> None:
         warnings.warn(message, UserWarning, stacklevel=2)
 
 
-def with_count(
-    document: dict[str, JSON], n_written: int | None, *, zarr_format: int
-) -> dict[str, JSON]:
+def with_count(document: dict[str, JSON], n_written: int | None) -> dict[str, JSON]:
     """Return the document of an array that tells how many of its chunks there are.
 
     Parameters
@@ -106,28 +93,17 @@ def with_count(
     document : dict
     n_written : int or None
         None for every one.
-    zarr_format : int
-        Of its store. In format 2 an array that has every chunk says so, since earlier releases say nothing.
     """
     n_chunks = math.prod(grid_of(document))
     attributes = dict(document.get("attributes") or {})
     count = n_chunks if n_written is None else min(n_written, n_chunks)
-    told: JSON = count
-    if count == n_chunks and zarr_format == 2:
-        told = EVERY_CHUNK
-    elif count == n_chunks and writes_every_chunk(document):
-        told = None
+    told: JSON = EVERY_CHUNK if count == n_chunks else count
     if attributes.get(STORED_CHUNKS) == told:
         return document
-    attributes.pop(STORED_CHUNKS, None)
-    if told is not None:
-        attributes[STORED_CHUNKS] = told
-    return {**document, "attributes": attributes}
+    return {**document, "attributes": {**attributes, STORED_CHUNKS: told}}
 
 
-def resized(
-    document: dict[str, JSON], shape: list[int], *, is_written: bool, zarr_format: int
-) -> dict[str, JSON]:
+def resized(document: dict[str, JSON], shape: list[int], *, is_written: bool) -> dict[str, JSON]:
     """Return the document of an array with another shape.
 
     Parameters
@@ -136,18 +112,15 @@ def resized(
     shape : list of int
     is_written : bool
         Whether every chunk that comes with it is, or is going to be, written.
-    zarr_format : int
-        Of its store.
     """
     new = {**document, "shape": shape}
     stored = stored_chunks(document)
-    if stored is None and (zarr_format == 2 or not writes_every_chunk(document)):
+    if stored is None:
         return new  # what is missing stays untold
     old_grid, new_grid = grid_of(document), grid_of(new)
     n_kept = math.prod(map(min, old_grid, new_grid))
     n_new = (math.prod(new_grid) - n_kept) * is_written
-    n_written = n_kept if stored is None else min(stored, n_kept)
-    return with_count(new, n_written + n_new, zarr_format=zarr_format)
+    return with_count(new, min(stored, n_kept) + n_new)
 
 
 def count_chunks(bytestore: ByteStore, path: str, document: Mapping[str, JSON]) -> int:

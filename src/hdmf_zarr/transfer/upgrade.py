@@ -398,7 +398,7 @@ class _Upgrader:
             )
             warnings.warn(message, UserWarning, stacklevel=2)
         self.report.n_kept += 1
-        self.new.set_document(path, with_count(new, n_chunks, zarr_format=3))
+        self.new.set_document(path, with_count(new, n_chunks))
 
     def _keep_chunks(self, path: str, document: Mapping[str, Any]) -> int:
         """Bring the chunks of an array to their place, and return how many there are."""

@@ -120,4 +120,4 @@ def _text_document(zarr_format: int) -> dict[str, JSON]:
         chunk_key_encoding=storage.chunk_keys,
     )
     document["attributes"] = convention_for_format(zarr_format).encode_header(header)
-    return with_count(document, None, zarr_format=zarr_format)
+    return with_count(document, None)

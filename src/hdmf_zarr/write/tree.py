@@ -155,8 +155,7 @@ class Execution:
         self._set_counted(plan.path, document, n_written)
 
     def _set_counted(self, path: str, document: dict[str, JSON], n_written: int | None) -> None:
-        zarr_format = self.hierarchy.zarr_format
-        self.hierarchy.set_document(path, with_count(document, n_written, zarr_format=zarr_format))
+        self.hierarchy.set_document(path, with_count(document, n_written))
 
     def _write_attributes(self, plan: AttributesPlan) -> None:
         document = self.hierarchy.documents[plan.path]
