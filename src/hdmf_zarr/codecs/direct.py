@@ -653,9 +653,7 @@ def _zlib(configuration: Mapping[str, Any], _itemsize: int | None) -> _Step:
 
 def _bz2(configuration: Mapping[str, Any], _itemsize: int | None) -> _Step:
     codec = numcodecs.BZ2(configuration.get("level", 1))
-    return _Streams(
-        codec, bz2.BZ2Decompressor, everything=-1, has_members=True, ratio=math.inf
-    )
+    return _Streams(codec, bz2.BZ2Decompressor, everything=-1, has_members=True, ratio=math.inf)
 
 
 def _shuffle(configuration: Mapping[str, Any], itemsize: int | None) -> _Step:
