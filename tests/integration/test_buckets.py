@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import pickle
 import subprocess
@@ -18,7 +19,7 @@ from hdmf.build import GroupBuilder
 from hdmf.common import get_manager
 from zarr.storage import FsspecStore, MemoryStore, ObjectStore
 
-from hdmf_zarr import ZarrDataIO, ZarrIO
+from hdmf_zarr import ZarrDataIO, ZarrIO, check
 from hdmf_zarr.errors import (
     ForbiddenError,
     HDMFZarrError,
@@ -27,6 +28,7 @@ from hdmf_zarr.errors import (
     NotAStoreError,
     OptionError,
     StoreExistsError,
+    StoreNotFoundError,
 )
 from hdmf_zarr.stores import watching
 from hdmf_zarr.stores.journal import JOURNAL
@@ -296,7 +298,7 @@ def run_python(code: str, *arguments: Any) -> subprocess.Popen[str]:
     import sys
     import numpy as np
     from hdmf.common import get_manager
-    from hdmf_zarr import ZarrDataIO, ZarrIO
+    from hdmf_zarr import ZarrDataIO, ZarrIO, check
     from tests.integration.test_buckets import tree, write
     url, endpoint = sys.argv[1:3]
     options = {"key": "user", "secret": "only-of-the-tests", "client_kwargs": {"endpoint_url": endpoint}}
@@ -511,6 +513,37 @@ def test_a_misspelled_url_is_named(url: str, said: str) -> None:
     for mode in ("r", "w"):
         with pytest.raises(OptionError, match=said):
             ZarrIO(url, mode, get_manager())
+
+
+@pytest.mark.parametrize("mode", ["r", "r+", "a", "w"])
+def test_a_bucket_that_is_not_there_is_named(bucket: Bucket, mode: str) -> None:
+    with (
+        pytest.raises(StoreNotFoundError, match="no bucket 'missing'|bucket does not exist"),
+        ZarrIO("s3://missing/a.zarr", mode, get_manager(), bucket.options) as io,
+    ):
+        io.write_builder(tree(1.0))
+    with pytest.raises(StoreNotFoundError, match="no bucket 'missing'"):
+        check("s3://missing/a.zarr", storage_options=bucket.options)
+
+
+@pytest.mark.parametrize("mode", ["r", "r+"])
+def test_a_prefix_without_objects_is_named(bucket: Bucket, mode: str) -> None:
+    with pytest.raises(StoreNotFoundError, match="nothing is there"):
+        ZarrIO(bucket.url + "/none.zarr", mode, get_manager(), bucket.options)
+
+
+@pytest.mark.parametrize("mode", ["r", "r+", "a", "w"])
+@pytest.mark.parametrize("where", ["top", "client_kwargs", "config_kwargs"])
+def test_a_mistyped_storage_option_is_named(bucket: Bucket, mode: str, where: str) -> None:
+    options = copy.deepcopy(bucket.options)
+    (options if where == "top" else options.setdefault(where, {}))["regoin"] = "x"
+    given = copy.deepcopy(options)
+    with (
+        pytest.raises(OptionError, match="regoin"),
+        ZarrIO(bucket.url + "/b.zarr", mode, get_manager(), options) as io,
+    ):
+        io.write_builder(tree(1.0))
+    assert options == given
 
 
 def test_no_server_is_an_error_of_ours() -> None:

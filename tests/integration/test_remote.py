@@ -183,7 +183,7 @@ def test_what_hdf5io_says_of_namespaces_is_said_of_a_url(tmp_path, zarr_format):
 
 
 def test_a_url_that_does_not_exist():
-    with pytest.raises(ValueError, match="memory://bucket/none.nwb.zarr is not a Zarr store"):
+    with pytest.raises(FileNotFoundError, match="memory://bucket/none.nwb.zarr: nothing is there"):
         NWBZarrIO("memory://bucket/none.nwb.zarr", "r")
     assert not NWBZarrIO.can_read("memory://bucket/none.nwb.zarr")
 

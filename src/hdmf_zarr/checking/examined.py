@@ -29,7 +29,7 @@ from hdmf_zarr.stores import (
     open_bytestore,
 )
 from hdmf_zarr.stores.journal import JOURNAL, Recovery, documents_in, plan_recovery
-from hdmf_zarr.stores.loading import refuse_store_below
+from hdmf_zarr.stores.loading import refuse_missing, refuse_store_below
 from hdmf_zarr.stores.lock import writer_of
 from hdmf_zarr.stores.stamps import HeldFolder, hold_folder, stamp_of
 
@@ -244,6 +244,8 @@ def _format_of(bytestore: ByteStore, sizes: dict[str, int] | None) -> int:
         return 3
     if found & format2.NODE_DOCUMENTS:
         return 2
+    if not sizes:
+        refuse_missing(bytestore)
     raise NotAStoreError(f"{uri} is not a Zarr store: it has no metadata")
 
 

@@ -32,6 +32,7 @@ from hdmf_zarr.errors import (
     OptionError,
     RemoteStoreError,
     StoreExistsError,
+    StoreNotFoundError,
 )
 from hdmf_zarr.limits import check_encoded_size, most_bytes_of_key
 from hdmf_zarr.stores import compat
@@ -559,6 +560,11 @@ class ZarrByteStore:
         with answers(self.location.uri):
             return dict(zip(wanted, compat.run(gather()), strict=True))
 
+    def why_missing(self) -> str | None:
+        """Say what is missing where the store has no objects; None if it has some, or it is not known."""
+        with answers(self.location.uri):
+            return compat.run(self.objects.why_missing())
+
     def put_if(self, key: str, value: bytes, expected: Version | None) -> bool:
         """Store an object if it has a version (None: if it is not there); return whether that was so.
 
@@ -578,6 +584,9 @@ CLIENTS = frozenset({"aiobotocore", "aiohttp", "botocore", "obstore", "urllib3"}
 BROKEN = (ConnectionError, TimeoutError, EOFError)
 """What clients raise where a server goes away meanwhile."""
 
+_MAKERS_OF_CLIENTS = CLIENTS | {"adlfs", "fsspec", "gcsfs", "s3fs"}
+"""Packages that make clients of the options that a user gives, at the first request."""
+
 
 @contextmanager
 def answers(where: str) -> Iterator[None]:
@@ -586,10 +595,16 @@ def answers(where: str) -> Iterator[None]:
         yield
     except Exception as error:
         status = getattr(error, "status", None)
+        if isinstance(error, FileNotFoundError) and not isinstance(error, HDMFZarrError):
+            raise StoreNotFoundError(f"{where}: {error}; check the URL") from error
+        if isinstance(error, TypeError) and _is_of_makers(error):
+            raise OptionError(
+                f"{where}: its client does not take the storage_options ({error})"
+            ) from error
         if isinstance(error, PermissionError) and not isinstance(error, HDMFZarrError):
             raise ForbiddenError(
                 errno.EACCES,
-                f"{where}: the service refuses this to who asks ({error}); give other credentials "
+                f"{where}: the service refuses access ({error}); give other credentials "
                 "(storage_options, or the environment), or ask for the right",
             ) from error
         if not isinstance(status, int):
@@ -608,6 +623,15 @@ def answers(where: str) -> Iterator[None]:
         if number == errno.EACCES:
             raise ForbiddenError(number, message) from error
         raise RemoteStoreError(number, message) from error
+
+
+def _is_of_makers(error: TypeError) -> bool:
+    """Whether an error was raised where a client is made, and not in code of a store or of this package."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    name = str(trace.tb_frame.f_globals.get("__name__", "")) if trace is not None else ""
+    return name.partition(".")[0] in _MAKERS_OF_CLIENTS
 
 
 def _has_any(folder: str, names: frozenset[str]) -> bool:

@@ -10,9 +10,14 @@ from functools import partial
 
 from hdmf_zarr import limits
 from hdmf_zarr.convention import JSON
-from hdmf_zarr.errors import ForbiddenError, MetadataError, NotAStoreError
+from hdmf_zarr.errors import (
+    ForbiddenError,
+    MetadataError,
+    NotAStoreError,
+    StoreNotFoundError,
+)
 from hdmf_zarr.stores import format2
-from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore
+from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore, ZarrByteStore
 from hdmf_zarr.stores.documents import (
     check_document,
     check_node,
@@ -319,6 +324,7 @@ def _load_unfinished(bytestore: ByteStore, *, is_wanted: bool) -> Loaded:
         logger.debug("%s cannot be listed: %s", uri, error)
         keys = []
     if not keys:
+        refuse_missing(bytestore)
         raise NotAStoreError(f"{uri} is not a Zarr store: it has no {DOCUMENT!r} at its root")
     refuse_store_below(bytestore, keys)
     if not is_wanted or not _is_read_only(bytestore):
@@ -332,6 +338,13 @@ def _load_unfinished(bytestore: ByteStore, *, is_wanted: bool) -> Loaded:
         return Loaded(documents={"": root, **_checked_nodes(_parsed_nodes(bytestore, nodes), uri)})
     entries = inside(_parsed_entries(bytestore, keys), uri, is_key=True)
     return Loaded(documents={"": root, **format2.node_documents(entries)}, zarr_format=2)
+
+
+def refuse_missing(bytestore: ByteStore) -> None:
+    """Raise `StoreNotFoundError` if a store that is no folder has no objects at all."""
+    missing = bytestore.why_missing() if isinstance(bytestore, ZarrByteStore) else None
+    if missing is not None:
+        raise StoreNotFoundError(f"{bytestore.location.uri}: {missing}; check the path")
 
 
 def refuse_store_below(bytestore: ByteStore, keys: Iterable[str]) -> None:

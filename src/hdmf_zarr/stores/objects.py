@@ -138,6 +138,13 @@ class StoredObjects:
         except FileNotFoundError:
             return []
 
+    async def why_missing(self) -> str | None:
+        """Say what is missing where the store has no objects; None if it has some, or it is not known."""
+        try:
+            return None if await self.list_below() else "nothing is there"
+        except (OSError, NotImplementedError):
+            return None
+
     def forget_listings(self) -> None:
         """Keep nothing of what was listed: others may have changed it."""
 
@@ -192,6 +199,10 @@ class FsspecObjects(StoredObjects):
             path.removeprefix(start) for path in found if path.startswith(start) and path != start
         ]
 
+    async def why_missing(self) -> str | None:
+        """Say what is missing, see `StoredObjects.why_missing`; web servers may list nothing."""
+        return None if "http" in self._fs.protocol else await super().why_missing()
+
     def forget_listings(self) -> None:
         """Keep nothing of what was listed: s3fs takes an object that was not listed then for missing."""
         self._fs.invalidate_cache()
@@ -201,6 +212,17 @@ class S3Objects(FsspecObjects):
     """Objects in a bucket of S3, or of a service that answers like it."""
 
     has_cheap_versions = True
+
+    async def why_missing(self) -> str | None:
+        """Say what is missing, see `StoredObjects.why_missing`: the bucket, or objects in it."""
+        bucket, _ = self._split("")
+        try:
+            await self._fs._call_s3("head_bucket", Bucket=bucket)
+        except FileNotFoundError:
+            return f"there is no bucket {bucket!r}"
+        except PermissionError:
+            return None
+        return await super().why_missing()
 
     async def version(self, key: str) -> Version | None:
         """Return the version of an object: one request for its head."""

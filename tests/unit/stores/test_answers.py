@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from hdmf_zarr.errors import ForbiddenError, HDMFZarrError, RemoteStoreError, StoreNotFoundError
+from hdmf_zarr.errors import (
+    ForbiddenError,
+    HDMFZarrError,
+    OptionError,
+    RemoteStoreError,
+    StoreNotFoundError,
+)
 from hdmf_zarr.stores.bytestore import answers
 
 aiohttp = pytest.importorskip("aiohttp")
@@ -45,9 +51,20 @@ def test_a_refusal_is_a_permission_error(status: int) -> None:
     assert isinstance(found.value, PermissionError)
 
 
-@pytest.mark.parametrize("error", [FileNotFoundError("x"), StoreNotFoundError("x"), KeyError("x")])
+@pytest.mark.parametrize("error", [StoreNotFoundError("x"), KeyError("x"), TypeError("x")])
 def test_what_says_something_else_stays_as_it_is(error: Exception) -> None:
     with pytest.raises(type(error)) as found, answers("here"):
         raise error
     assert found.value is error
     assert isinstance(found.value, HDMFZarrError) == isinstance(error, HDMFZarrError)
+
+
+def test_what_is_missing_is_an_error_of_ours() -> None:
+    with pytest.raises(StoreNotFoundError, match="here: no such bucket"), answers("here"):
+        raise FileNotFoundError("no such bucket")
+
+
+def test_an_option_that_a_client_does_not_know_is_named() -> None:
+    config = pytest.importorskip("botocore.config")
+    with pytest.raises(OptionError, match="here: .*storage_options.*regoin"), answers("here"):
+        config.Config(regoin="x")

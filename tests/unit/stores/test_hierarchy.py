@@ -15,6 +15,7 @@ from hdmf_zarr.errors import (
     BrokenLinkError,
     MetadataError,
     NotAStoreError,
+    StoreNotFoundError,
     UnsupportedFormatError,
 )
 from hdmf_zarr.read.tree import open_array
@@ -203,7 +204,11 @@ def test_a_node_that_makes_no_sense_is_refused_by_its_path(content: Any) -> None
 
 
 def test_what_is_no_store_is_refused() -> None:
-    bytestore = open_bytestore(locate(MemoryStore()), read_only=True)
+    store = MemoryStore()
+    bytestore = open_bytestore(locate(store), read_only=True)
+    with pytest.raises(StoreNotFoundError, match="nothing is there"):
+        Hierarchy.load(bytestore, consolidated=True)
+    open_bytestore(locate(store), read_only=False).set("a", b"other")
     with pytest.raises(NotAStoreError, match=r"no 'zarr\.json' at its root"):
         Hierarchy.load(bytestore, consolidated=True)
 
