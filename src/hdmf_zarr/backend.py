@@ -1421,14 +1421,15 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
 def _stored_sizes(array: HDMFZarrArray) -> dict[str, Any]:
     """What an array takes in its store; nothing where that cannot list its objects."""
     try:
-        keys, stored = array.hierarchy.bytestore.size(array.node_path)
+        sizes = array.hierarchy.bytestore.sizes(array.node_path)
     except (OSError, NotImplementedError) as error:
         logger.debug("%s cannot be listed: %s", array.hierarchy.uri, error)
         return {}
-    if not keys:  # not even its own document: a web server that lists nothing
+    if not sizes:  # not even its own document: a web server that lists nothing
         return {}
+    stored = sum(sizes.values())
     ratio = f"{array.nbytes / stored:.2f}" if stored else "undefined"
-    return {"Stored bytes": stored, "Stored objects": keys, "Compression ratio": ratio}
+    return {"Stored bytes": stored, "Stored objects": len(sizes), "Compression ratio": ratio}
 
 
 def has_data(hierarchy: Hierarchy) -> bool:

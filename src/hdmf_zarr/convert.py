@@ -496,8 +496,9 @@ def _measure(destination: str, planned: Planned | None) -> Written:
     location = locate(destination)
     if os.path.isfile(location.uri):
         return Written(path=location.uri, n_files=1, n_bytes=os.path.getsize(location.uri))
-    n_files, n_bytes = open_bytestore(location, read_only=True).size("")
-    return Written(path=location.uri, n_files=n_files, n_bytes=n_bytes, planned=planned)
+    sizes = open_bytestore(location, read_only=True).sizes()
+    n_bytes = sum(sizes.values())
+    return Written(path=location.uri, n_files=len(sizes), n_bytes=n_bytes, planned=planned)
 
 
 def _no_progress(_count: int) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from hdmf_zarr.convention import JSON, SELF, data_type_of
@@ -16,13 +14,10 @@ from hdmf_zarr.dtypes import ElementType
 from hdmf_zarr.errors import HDMFZarrError, NotAStoreError, StoreNotFoundError
 from hdmf_zarr.hdf5 import is_hdf5_file
 from hdmf_zarr.read.specifications import latest_versions
-from hdmf_zarr.stores import ByteStore, Hierarchy, LocalByteStore, compat, locate, open_bytestore
+from hdmf_zarr.stores import ByteStore, Hierarchy, locate, open_bytestore
 from hdmf_zarr.stores.element_types import element_type_of_array
 
 __all__ = ["NodeInfo", "StoreInfo", "describe", "format_bytes", "render"]
-
-REQUESTS_AT_ONCE = 64
-"""Sizes that are asked of a remote store concurrently."""
 
 HIDDEN_CODECS = frozenset({"bytes", "vlen-utf8", "vlen-bytes"})
 """Serializers that follow from the data type: they are left out of the tree, not of the JSON."""
@@ -208,24 +203,10 @@ def _element_name(element: ElementType) -> str:
 
 def _sizes(bytestore: ByteStore) -> dict[str, int] | None:
     """Bytes of every object of a store; None where the store cannot list its objects."""
-    if isinstance(bytestore, LocalByteStore):
-        root = Path(bytestore.root)
-        return {key: (root / key).stat().st_size for key in bytestore.list_prefix("")}
     try:
-        keys = list(bytestore.list_prefix(""))
-        return dict(zip(keys, compat.run(_remote_sizes(bytestore, keys)), strict=True))
+        return bytestore.sizes()
     except (NotImplementedError, OSError):
         return None
-
-
-async def _remote_sizes(bytestore: ByteStore, keys: list[str]) -> list[int]:
-    gate = asyncio.Semaphore(REQUESTS_AT_ONCE)
-
-    async def size(key: str) -> int:
-        async with gate:
-            return await bytestore.zarr_store.getsize(key)
-
-    return list(await asyncio.gather(*map(size, keys)))
 
 
 def _sizes_of_arrays(hierarchy: Hierarchy, sizes: Mapping[str, int]) -> dict[str, tuple[int, int]]:

@@ -196,9 +196,8 @@ def test_many_rows_leave_few_chunks_and_every_value(written):
         trials = io.read().trials
         np.testing.assert_array_equal(trials["start_time"].data[:], np.arange(200.0))
         assert list(trials["tag"].data[:])[1:] == [f"t{row}" for row in range(1, 200)]
-        assert (
-            trials["start_time"].data.hierarchy.bytestore.size("intervals/trials/start_time")[0] < 5
-        )
+        bytestore = trials["start_time"].data.hierarchy.bytestore
+        assert len(bytestore.sizes("intervals/trials/start_time")) < 5
 
 
 def test_a_table_is_added_and_gets_rows_later(written):

@@ -218,7 +218,7 @@ def test_nothing_waits_for_what_looks_at_the_store(gathering):
         "get_many": lambda: gathering.get_many(["a", "zarr.json"]),
         "list_prefix": lambda: list(gathering.list_prefix("")),
         "metadata_keys": lambda: gathering.metadata_keys(frozenset({"zarr.json"})),
-        "size": lambda: gathering.size(""),
+        "sizes": gathering.sizes,
         "copy": lambda: gathering.copy("a", "b"),
         "delete": lambda: gathering.delete("other"),
         "delete_prefix": lambda: gathering.delete_prefix("other"),
@@ -228,7 +228,7 @@ def test_nothing_waits_for_what_looks_at_the_store(gathering):
         "get_many": {"a": b"1", "zarr.json": b"2"},
         "list_prefix": ["a", "zarr.json"],
         "metadata_keys": ["zarr.json"],
-        "size": (2, 2),
+        "sizes": {"a": 1, "zarr.json": 1},
     }
     for name, look in looks.items():
         gathering.set("zarr.json", b"2")

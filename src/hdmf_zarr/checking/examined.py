@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import os
@@ -23,7 +22,6 @@ from hdmf_zarr.stores import (
     Hierarchy,
     LocalByteStore,
     Location,
-    compat,
     format2,
     names,
     open_bytestore,
@@ -37,8 +35,6 @@ logger = logging.getLogger(__name__)
 
 READ_TOGETHER = 256
 """Metadata documents that are asked of a store at once."""
-
-REQUESTS_AT_ONCE = 64
 
 
 @dataclass(kw_only=True)
@@ -198,32 +194,14 @@ def _refuse_what_is_no_store(location: Location) -> None:
 
 def object_sizes(bytestore: ByteStore) -> dict[str, int] | None:
     """Bytes of every object of a store, by key; None where the store cannot list its objects."""
-    if isinstance(bytestore, LocalByteStore):
-        return {key: _file_size(bytestore.root / key) for key in bytestore.list_prefix("")}
     try:
-        # Zip files have entries for folders, and consoles of buckets make objects of them.
-        keys = [key for key in bytestore.list_prefix("") if not key.endswith("/")]
-        return dict(zip(keys, compat.run(_remote_sizes(bytestore, keys)), strict=True)) or None
+        sizes = bytestore.sizes()
     except (NotImplementedError, OSError) as error:
         logger.debug("%s cannot be listed: %s", bytestore.location.uri, error)
         return None
-
-
-async def _remote_sizes(bytestore: ByteStore, keys: list[str]) -> list[int]:
-    gate = asyncio.Semaphore(REQUESTS_AT_ONCE)
-
-    async def size(key: str) -> int:
-        async with gate:
-            return await bytestore.zarr_store.getsize(key)
-
-    return list(await asyncio.gather(*map(size, keys)))
-
-
-def _file_size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0  # a symbolic link without a target; reading it is a finding
+    # Zip files have entries for folders, and consoles of buckets make objects of them.
+    found = {key: size for key, size in sizes.items() if not key.endswith("/")}
+    return found if found or isinstance(bytestore, LocalByteStore) else None
 
 
 def _format_of(bytestore: ByteStore, sizes: dict[str, int] | None) -> int:

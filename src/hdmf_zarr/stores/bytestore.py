@@ -86,8 +86,8 @@ class ByteStore(Protocol):
     def metadata_keys(self, names: frozenset[str]) -> list[str]:
         """Keys whose last part is one of ``names``, without a look into the chunks of arrays."""
 
-    def size(self, prefix: str) -> tuple[int, int]:
-        """Number of keys below a prefix, and their bytes."""
+    def sizes(self, prefix: str = "") -> dict[str, int]:
+        """Bytes of each object below a prefix, by key."""
 
 
 Part = tuple[str, int, int]
@@ -325,13 +325,19 @@ class LocalByteStore:
             waiting += [f"{start}{name}/" for name in folders]
         return found
 
-    def size(self, prefix: str) -> tuple[int, int]:
-        sizes = [os.stat(self._file(key)).st_size for key in self.list_prefix(prefix)]
-        return len(sizes), sum(sizes)
+    def sizes(self, prefix: str = "") -> dict[str, int]:
+        return {key: _file_size(f"{self.root}/{key}") for key in self.list_prefix(prefix)}
 
     def _refuse_read_only(self, key: str) -> None:
         if self.read_only:
             raise ModeError(f"{self.location.uri}:/{key} cannot be written: the store is read-only")
+
+
+def _file_size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0  # a symbolic link without a target
 
 
 def _is_file_or_link(path: str) -> bool:
@@ -511,14 +517,11 @@ class ZarrByteStore:
     def metadata_keys(self, names: frozenset[str]) -> list[str]:
         return [key for key in self.list_prefix("") if key.rpartition("/")[2] in names]
 
-    def size(self, prefix: str) -> tuple[int, int]:
-        keys = list(self.list_prefix(prefix))
-
-        async def collect() -> list[int]:
-            with answers(f"{self.location.uri}:/{prefix}"):
-                return list(await asyncio.gather(*map(self.zarr_store.getsize, keys)))
-
-        return len(keys), sum(compat.run(collect()))
+    def sizes(self, prefix: str = "") -> dict[str, int]:
+        with answers(f"{self.location.uri}:/{prefix}"):
+            found = compat.run(self.objects.sizes(prefix + "/" if prefix else ""))
+        self.objects.forget_listings()
+        return {key: size for key, size in found.items() if key not in self.covered}
 
     def roots_above(self, names: Iterable[str]) -> list[tuple[str, str]]:
         """Return the documents, and their places, of stores in which this one would lie.

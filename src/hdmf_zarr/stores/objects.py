@@ -138,6 +138,23 @@ class StoredObjects:
         except FileNotFoundError:
             return []
 
+    async def sizes(self, start: str = "") -> dict[str, int]:
+        """Return the bytes of each object whose key begins in one way, by key: one request for each.
+
+        Raises
+        ------
+        NotImplementedError, OSError
+            If the store cannot list its objects.
+        """
+        keys = [key async for key in self.store.list_prefix(start) if key.startswith(start)]
+        gate = asyncio.Semaphore(TOGETHER)
+
+        async def size(key: str) -> int:
+            async with gate:
+                return await self.store.getsize(key)
+
+        return dict(zip(keys, await asyncio.gather(*map(size, keys)), strict=True))
+
     async def why_missing(self) -> str | None:
         """Say what is missing where the store has no objects; None if it has some, or it is not known."""
         try:
@@ -198,6 +215,17 @@ class FsspecObjects(StoredObjects):
         return [
             path.removeprefix(start) for path in found if path.startswith(start) and path != start
         ]
+
+    async def sizes(self, start: str = "") -> dict[str, int]:
+        """Return the bytes of each object, see `StoredObjects.sizes`: listings tell them."""
+        folder = self._root + "/"
+        found = await self._fs._find(self._path(start).rstrip("/"), detail=True, withdirs=False)
+        sizes = {
+            path.removeprefix(folder): info.get("size")
+            for path, info in found.items()
+            if path.startswith(folder + start) and path != folder
+        }
+        return sizes if None not in sizes.values() else await super().sizes(start)
 
     async def why_missing(self) -> str | None:
         """Say what is missing, see `StoredObjects.why_missing`; web servers may list nothing."""
@@ -297,6 +325,11 @@ class ObstoreObjects(StoredObjects):
             return None
         modified = str(head.get("last_modified"))
         return Version(head.get("e_tag") or f"{modified}-{head['size']}", modified)
+
+    async def sizes(self, start: str = "") -> dict[str, int]:
+        """Return the bytes of each object, see `StoredObjects.sizes`: listings tell them."""
+        listed = self._inner.list(start or None)
+        return {item["path"]: item["size"] async for part in listed for item in part}
 
     async def put_if(self, key: str, value: bytes, expected: Version | None) -> bool:
         """Store an object if it has a version, see `StoredObjects.put_if`."""

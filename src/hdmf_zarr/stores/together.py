@@ -182,10 +182,10 @@ class GatheringByteStore:
         self.finish()
         return self.inner.metadata_keys(names)
 
-    def size(self, prefix: str) -> tuple[int, int]:
-        """Number of keys below a prefix, and their bytes."""
+    def sizes(self, prefix: str = "") -> dict[str, int]:
+        """Bytes of each object below a prefix, by key."""
         self.finish()
-        return self.inner.size(prefix)
+        return self.inner.sizes(prefix)
 
 
 @contextmanager

@@ -59,7 +59,7 @@ class ZarrChunks:
         hierarchy = self.array.hierarchy
         if not hierarchy.location.is_local:
             return self.n_chunks * self._chunk_bytes
-        return hierarchy.bytestore.size(self.array.node_path)[1]
+        return sum(hierarchy.bytestore.sizes(self.array.node_path).values())
 
     @property
     def is_checked(self) -> bool:
