@@ -38,7 +38,7 @@ _INDEX_OF_CHUNK = 1024
 LONGEST_TEXT_BYTES = 1024**3
 """Of one text, or of bytes, in a dataset: longer ones are neither written nor believed."""
 
-_LEAST_TEXT_BYTES = LONGEST_TEXT_BYTES + 2**16
+_TEXT_BEYOND = 2**16
 _TEXT_PER_BYTE = 64
 _TEXT_PER_ELEMENT = 4096
 """What a chunk of text may become: the longest text, more than text is compressed for each of its bytes,
@@ -154,7 +154,8 @@ def most_text_bytes(n_encoded: int, count: int) -> int:
     count : int
         Of its elements.
     """
-    believed = _LEAST_TEXT_BYTES + _TEXT_PER_BYTE * n_encoded + _TEXT_PER_ELEMENT * count
+    believed = LONGEST_TEXT_BYTES + _TEXT_BEYOND + _TEXT_PER_BYTE * n_encoded
+    believed += _TEXT_PER_ELEMENT * count
     return min(MOST_TEXT_CHUNK_BYTES, believed)
 
 

@@ -22,11 +22,11 @@ import zarr.codecs
 from zarr.abc.codec import ArrayBytesCodec, BytesBytesCodec
 from zarr.registry import get_codec_class
 
+from hdmf_zarr import limits
 from hdmf_zarr.codecs.contiguous import in_c_order
 from hdmf_zarr.codecs.inflate import streams
 from hdmf_zarr.errors import ChunkError
 from hdmf_zarr.limits import (
-    MOST_TEXT_CHUNK_BYTES,
     check_decoded_size,
     most_decoded_bytes,
     most_text_bytes,
@@ -60,7 +60,7 @@ def check_compressed(name: str, encoded: Any, expected: int | None, count: int =
             check_decoded_size(said, expected, most_text)
     if (stream := _STREAMS.get(name)) is not None:
         most = most_decoded_bytes(expected, most_text)
-        if len(view) * stream.ratio > max(most, MOST_TEXT_CHUNK_BYTES):
+        if len(view) * stream.ratio > max(most, limits.MOST_TEXT_CHUNK_BYTES):
             check_stream(stream.open, view, most)
 
 
