@@ -593,4 +593,4 @@ def test_a_compressor_that_becomes_gigabytes_costs_its_dataset_alone(
             data[0:3:2]
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 3 * limits.LONGEST_TEXT_BYTES
+    assert peak < 3 * limits.most_text_bytes(len(encoded), 3)
