@@ -49,8 +49,8 @@ def check_document_size(n_bytes: int, where: str) -> None:
     """Raise `MetadataError` if a metadata document is larger than any should be."""
     if n_bytes > MOST_DOCUMENT_BYTES:
         raise MetadataError(
-            f"{where} has {n_bytes} bytes of metadata, more than {MOST_DOCUMENT_BYTES}: it is not "
-            "read. Large values belong into datasets, not into attributes"
+            f"{where} has {n_bytes} bytes of metadata or more, at most {MOST_DOCUMENT_BYTES} are read. "
+            "Large values belong into datasets, not into attributes"
         )
 
 
@@ -73,16 +73,45 @@ def check_encoded_size(n_bytes: int, most: int, where: str) -> None:
     """Raise `ChunkError` if an encoded chunk is longer than any of its array can be."""
     if n_bytes > most:
         raise ChunkError(
-            f"{where} has {n_bytes} bytes, where a chunk of its array has at most {most}: it is not read. "
+            f"{where} has {n_bytes} bytes or more, a chunk of its array has at most {most}: it is not read. "
             "It is damaged, or no chunk of this array; bring it back from a copy"
         )
 
 
 def most_bytes_of_key(name: str) -> int:
     """Return how many bytes an object may have to be read, where its name is all that is known of it."""
-    if name.startswith(".z") or name == "zarr.json":
+    if _is_document(name):
         return MOST_DOCUMENT_BYTES
     return MOST_ENCODED_TEXT_BYTES if name.endswith(".partial") else MOST_CHUNK_BYTES
+
+
+def _is_document(name: str) -> bool:
+    return name.startswith(".z") or name == "zarr.json"
+
+
+def check_size_of_key(key: str, n_bytes: int, most: int | None, where: str) -> None:
+    """Raise an error if an object has more bytes than it may have.
+
+    Parameters
+    ----------
+    key : str
+    n_bytes : int
+    most : int or None
+        Of a chunk: bytes that it may have; None where only its name is known.
+    where : str
+
+    Raises
+    ------
+    MetadataError
+        If it is a metadata document.
+    ChunkError
+        If it is anything else.
+    """
+    name = key.rpartition("/")[2]
+    if _is_document(name):
+        check_document_size(n_bytes, where)
+    else:
+        check_encoded_size(n_bytes, most_bytes_of_key(name) if most is None else most, where)
 
 
 def parsed_json(encoded: str | bytes, where: str) -> Any:

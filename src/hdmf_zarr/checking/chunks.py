@@ -324,7 +324,7 @@ def _check_chunk(
     try:
         if examined.sizes is not None:
             check_encoded_size(examined.sizes.get(key, 0), task.most, key)
-        encoded = examined.bytestore.get(key)
+        encoded = examined.bytestore.get(key, task.most)
     except ChunkError as error:
         return 0, [Finding.of(kinds.BROKEN_CHUNK, task.path, error, key=key)]
     except OSError as error:

@@ -281,7 +281,7 @@ def _read(
         batch = wanted[first : first + READ_TOGETHER]
         try:
             found = examined.bytestore.get_many(batch)
-        except OSError:
+        except (OSError, MetadataError):
             found = _one_by_one(examined, batch)
         for key, encoded in found.items():
             try:
@@ -305,8 +305,10 @@ def _one_by_one(examined: Examined, keys: list[str]) -> dict[str, bytes]:
     for key in keys:
         try:
             value = examined.bytestore.get(key)
-        except OSError as error:
-            examined.note(kinds.UNREADABLE_OBJECT, key.rpartition("/")[0], error, key=key)
+        except (OSError, MetadataError) as error:
+            is_too_large = isinstance(error, MetadataError)
+            kind = kinds.BEYOND_LIMITS if is_too_large else kinds.UNREADABLE_OBJECT
+            examined.note(kind, key.rpartition("/")[0], error, key=key)
             continue
         if value is not None:
             found[key] = value

@@ -13,13 +13,13 @@ import os
 import shutil
 import stat
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from zarr.abc.store import RangeByteRequest, Store, SuffixByteRequest
+from zarr.abc.store import ByteRequest, RangeByteRequest, Store, SuffixByteRequest
 from zarr.storage import FsspecStore, LocalStore
 
 from hdmf_zarr.errors import (
@@ -34,8 +34,9 @@ from hdmf_zarr.errors import (
     StoreExistsError,
     StoreNotFoundError,
 )
-from hdmf_zarr.limits import check_encoded_size, most_bytes_of_key
+from hdmf_zarr.limits import check_encoded_size, check_size_of_key
 from hdmf_zarr.stores import compat
+from hdmf_zarr.stores.bounded import CheckSize, Wanted, first_failure_ends, read_value
 from hdmf_zarr.stores.contained import BINARY, ContainedStore, OwnFolders, open_regular
 from hdmf_zarr.stores.location import Location
 from hdmf_zarr.stores.names import is_inside
@@ -53,11 +54,25 @@ class ByteStore(Protocol):
     def zarr_store(self) -> Store:
         """The store as zarr-python takes it."""
 
-    def get(self, key: str) -> bytes | None:
-        """Value of a key, or None where there is none."""
+    def get(self, key: str, most: int | None = None) -> bytes | None:
+        """Value of a key, or None where there is none.
 
-    def get_many(self, keys: Iterable[str]) -> dict[str, bytes]:
-        """Values of the keys that exist, read concurrently where the store is remote."""
+        Parameters
+        ----------
+        key : str
+        most : int, optional
+            Bytes that it may have, if it is a chunk; as many as an object of its name may have by default.
+
+        Raises
+        ------
+        ChunkError or MetadataError
+            If it has more, before all of it is in memory.
+        """
+
+    def get_many(
+        self, keys: Iterable[str], most: Mapping[str, int] | None = None
+    ) -> dict[str, bytes]:
+        """Values of the keys that exist, read concurrently where the store is remote; see `get`."""
 
     def set(self, key: str, value: bytes | memoryview) -> None:
         """Store a value in one operation. The memory of a view is not looked at later."""
@@ -92,9 +107,6 @@ class ByteStore(Protocol):
 
 Part = tuple[str, int, int]
 """Of a value: its key, where it begins (from the end of the value where that is negative), its bytes."""
-
-CheckSize = Callable[[int], None]
-"""Raises for a number of bytes that is too large."""
 
 
 class LocalByteStore:
@@ -161,20 +173,12 @@ class LocalByteStore:
             return store
         return ContainedStore(self.root, read_only=store.read_only)
 
-    def get(self, key: str, check_size: CheckSize | None = None) -> bytes | None:
-        """Value of a key, or None where there is none.
-
-        Parameters
-        ----------
-        key : str
-        check_size : callable, optional
-            Told how many bytes it has before it is read; as many as such an object may have by default.
-        """
-        if check_size is None:
-            most = most_bytes_of_key(key.rpartition("/")[2])
-            check_size = partial(check_encoded_size, most=most, where=f"{self.location.uri}:/{key}")
+    def get(self, key: str, most: int | None = None) -> bytes | None:
+        where = f"{self.location.uri}:/{key}"
         try:
-            return _read_file(self._file(key), check_size)
+            return _read_file(
+                self._file(key), lambda size: check_size_of_key(key, size, most, where)
+            )
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
 
@@ -219,8 +223,11 @@ class LocalByteStore:
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
 
-    def get_many(self, keys: Iterable[str]) -> dict[str, bytes]:
-        found = ((key, self.get(key)) for key in keys)
+    def get_many(
+        self, keys: Iterable[str], most: Mapping[str, int] | None = None
+    ) -> dict[str, bytes]:
+        limits = most or {}
+        found = ((key, self.get(key, limits.get(key))) for key in keys)
         return {key: value for key, value in found if value is not None}
 
     def set(self, key: str, value: bytes | memoryview) -> None:
@@ -340,6 +347,10 @@ def _file_size(path: str) -> int:
         return 0  # a symbolic link without a target
 
 
+def _request(start: int, count: int) -> ByteRequest:
+    return SuffixByteRequest(-start) if start < 0 else RangeByteRequest(start, start + count)
+
+
 def _is_file_or_link(path: str) -> bool:
     try:
         mode = os.lstat(path).st_mode
@@ -407,52 +418,35 @@ class ZarrByteStore:
         """The objects by themselves, with their versions."""
         return objects_of(self.zarr_store)
 
-    def get(self, key: str) -> bytes | None:
-        return self.get_many([key]).get(key)
+    def get(self, key: str, most: int | None = None) -> bytes | None:
+        return self.get_many([key], None if most is None else {key: most}).get(key)
 
-    def get_many(self, keys: Iterable[str]) -> dict[str, bytes]:
-        wanted = [key for key in keys if key not in self.covered]
-
-        async def get(key: str) -> Any:
-            with answers(f"{self.location.uri}:/{key}"):
-                return await self.zarr_store.get(key, prototype=prototype)
-
-        async def gather() -> list[Any]:
-            return await asyncio.gather(*map(get, wanted))
-
-        prototype = compat.prototype()
-        buffers = compat.run(gather())
-        return {
-            key: buffer.to_bytes()
-            for key, buffer in zip(wanted, buffers, strict=True)
-            if buffer is not None
-        }
+    def get_many(
+        self, keys: Iterable[str], most: Mapping[str, int] | None = None
+    ) -> dict[str, bytes]:
+        limits, uri = most or {}, self.location.uri
+        wanted = [Wanted(key, uri, limits.get(key)) for key in keys if key not in self.covered]
+        return {one.key: value for one, value in self._read(wanted) if value is not None}
 
     def get_parts(self, parts: Iterable[Part]) -> dict[Part, bytes]:
         """Parts of values, of the keys that exist: read at the same time."""
-        wanted = list(parts)
+        asked = list(parts)
+        wanted = [Wanted(part[0], self.location.uri, None, _request(*part[1:])) for part in asked]
+        found = zip(asked, self._read(wanted), strict=True)
+        return {part: value for part, (_, value) in found if value is not None}
 
-        async def get(part: Part) -> Any:
-            key, start, count = part
-            with answers(f"{self.location.uri}:/{key}"):
-                return await self.zarr_store.get(
-                    key,
-                    prototype=prototype,
-                    byte_range=SuffixByteRequest(-start)
-                    if start < 0
-                    else RangeByteRequest(start, start + count),
-                )
-
-        async def gather() -> list[Any]:
-            return await asyncio.gather(*map(get, wanted))
-
+    def _read(self, wanted: Sequence[Wanted]) -> list[tuple[Wanted, bytes | None]]:
         prototype = compat.prototype()
-        found = compat.run(gather())
-        return {
-            part: buffer.to_bytes()
-            for part, buffer in zip(wanted, found, strict=True)
-            if buffer is not None
-        }
+
+        async def get(one: Wanted) -> bytes | None:
+            with answers(one.where):
+                buffer = await read_value(self.zarr_store, one, prototype)
+            return None if buffer is None else buffer.to_bytes()
+
+        async def gather() -> list[bytes | None]:
+            return await first_failure_ends(get(one) for one in wanted)
+
+        return list(zip(wanted, compat.run(gather()), strict=True))
 
     def set(self, key: str, value: bytes | memoryview) -> None:
         self.refuse_covered(key)
@@ -597,7 +591,7 @@ def answers(where: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        status = getattr(error, "status", None)
+        status = _status_of(error)
         if isinstance(error, FileNotFoundError) and not isinstance(error, HDMFZarrError):
             raise StoreNotFoundError(f"{where}: {error}; check the URL") from error
         if isinstance(error, TypeError) and _is_of_makers(error):
@@ -622,7 +616,7 @@ def answers(where: str) -> Iterator[None]:
                 ) from error
             raise
         number = errno.EACCES if status in (401, 403) else errno.EIO
-        message = f"{where}: the server answers {status} ({error})"
+        message = f"{where}: the server answers {status} ({error}){_tries_of(error)}"
         if number == errno.EACCES:
             raise ForbiddenError(number, message) from error
         raise RemoteStoreError(number, message) from error
@@ -635,6 +629,23 @@ def _is_of_makers(error: TypeError) -> bool:
         trace = trace.tb_next
     name = str(trace.tb_frame.f_globals.get("__name__", "")) if trace is not None else ""
     return name.partition(".")[0] in _MAKERS_OF_CLIENTS
+
+
+def _status_of(error: Exception) -> Any:
+    """Return what a server has answered; s3fs keeps it in the error of botocore, from which its own comes."""
+    if type(error) is OSError:
+        return _answer_of(error).get("HTTPStatusCode")
+    return getattr(error, "status", None)
+
+
+def _tries_of(error: Exception) -> str:
+    again = _answer_of(error).get("RetryAttempts")
+    return "" if again is None else f", at try {again + 1} of its client"
+
+
+def _answer_of(error: Exception) -> dict[str, Any]:
+    answer: dict[str, Any] = getattr(error.__cause__, "response", None) or {}
+    return answer.get("ResponseMetadata") or {}
 
 
 def _has_any(folder: str, names: frozenset[str]) -> bool:

@@ -29,7 +29,7 @@ from hdmf_zarr.codecs.direct import DirectChain
 from hdmf_zarr.codecs.shards import ShardCodec
 from hdmf_zarr.dtypes import ElementType
 from hdmf_zarr.elements import decode_elements
-from hdmf_zarr.limits import check_encoded_size
+from hdmf_zarr.limits import MOST_CHUNK_BYTES, check_encoded_size
 from hdmf_zarr.stores import compat
 from hdmf_zarr.stores.bytestore import LocalByteStore, ZarrByteStore
 from hdmf_zarr.stores.chunk_keys import chunk_key, is_known_form, naming
@@ -362,7 +362,8 @@ class ChunkCache:
                 self._fetch_parts(path, layout, [at])
             content = self._fetched.pop(_place_key(key, layout, at), None)
             if content is None and layout.shards is None:
-                content = bytestore.get(key)
+                assert layout.chain is not None
+                content = bytestore.get(key, layout.chain.most_encoded)
         return None if content is None else _Encoded(content, None)
 
     def _decoded(self, path: str, layout: _Layout, at: At, encoded: bytes) -> npt.NDArray[Any]:
@@ -383,7 +384,7 @@ class ChunkCache:
         """Get the first chunks of arrays, all at the same time; they are decoded when they are used."""
         if isinstance(self._hierarchy.bytestore, LocalByteStore):
             return  # a file is read when it is used
-        keys = []
+        keys = {}
         for path in paths:
             layout = self._layout(path)
             at = (0,) * len(layout.shape)
@@ -394,7 +395,7 @@ class ChunkCache:
                 and _is_small(layout.chain)
                 and (path, at) not in self._kept
             ):
-                keys.append(layout.key(path, at))
+                keys[layout.key(path, at)] = layout.chain.most_encoded
         self._fetch_whole(keys)
 
     def _fetch_block(self, path: str, layout: _Layout, places: list[At]) -> None:
@@ -405,14 +406,16 @@ class ChunkCache:
         if layout.shards is not None:
             self._fetch_parts(path, layout, missing)
         else:
-            self._fetch_whole([layout.key(path, at) for at in missing])
+            most = MOST_CHUNK_BYTES if layout.chain is None else layout.chain.most_encoded
+            self._fetch_whole({layout.key(path, at): most for at in missing})
 
-    def _fetch_whole(self, keys: list[str]) -> None:
-        keys = [key for key in keys if key not in self._fetched]
+    def _fetch_whole(self, most: Mapping[str, int]) -> None:
+        """Get chunks by their keys, each of which may have so many bytes."""
+        keys = [key for key in most if key not in self._fetched]
         if len(keys) < 2:
             return
         changes = self._changes
-        self._note_fetched(changes, self._hierarchy.bytestore.get_many(keys))
+        self._note_fetched(changes, self._hierarchy.bytestore.get_many(keys, most))
 
     def _fetch_parts(self, path: str, layout: _Layout, places: list[At]) -> None:
         """Get chunks out of their shards: all indexes at once, then all chunks at once.

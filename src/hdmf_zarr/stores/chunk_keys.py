@@ -159,4 +159,6 @@ def naming(name: str) -> Iterator[None]:
     try:
         yield
     except ChunkError as error:
+        if str(error).startswith(name):
+            raise
         raise ChunkError(f"{name}: {error}") from error

@@ -8,7 +8,7 @@ import math
 import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, Literal, NoReturn
 
 import zarr
@@ -29,6 +29,7 @@ from hdmf_zarr.convention import (
 from hdmf_zarr.errors import HDMFZarrError, LockedError, LostWriteError, MetadataError
 from hdmf_zarr.stores import compat, format2
 from hdmf_zarr.stores.appending import OpenAppend
+from hdmf_zarr.stores.bounded import BoundedStore, bounded
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore, ZarrByteStore
 from hdmf_zarr.stores.cache import ChunkCache
 from hdmf_zarr.stores.chunk_keys import chunk_key, is_staged
@@ -499,7 +500,7 @@ class Hierarchy:
                 f"{self.uri}:/{path} has metadata that zarr cannot read: {error}"
             ) from error
         dtype = array.metadata.dtype.to_native_dtype()
-        if isinstance(inner, ContainedStore):
+        if isinstance(inner, ContainedStore | BoundedStore):
             inner.most = most_bytes_of(array)
         if document.get("zarr_format") != 2:
             limits.check_chunk(document, dtype.itemsize, f"{self.uri}:/{path}")
@@ -513,19 +514,12 @@ class Hierarchy:
         Raises
         ------
         ChunkError
-            If the file of one is longer than a chunk of the array can be.
+            If one is longer than a chunk of the array can be.
         """
-        if not isinstance(self.bytestore, LocalByteStore):
-            return self.bytestore.get_many(keys)
         chain = DirectChain.for_document(self.documents[path])
-        most = limits.MOST_CHUNK_BYTES if chain is None else chain.most_encoded
-        found = {}
-        for key in keys:
-            where = f"{self.uri}:/{key}"
-            check = partial(limits.check_encoded_size, most=most, where=where)
-            if (encoded := self.bytestore.get(key, check)) is not None:
-                found[key] = encoded
-        return found
+        most = most_bytes_of(self.async_array(path)) if chain is None else chain.most_encoded
+        wanted = list(keys)
+        return self.bytestore.get_many(wanted, dict.fromkeys(wanted, most))
 
     def locate_source(self, source: str) -> Location:
         """Return the location that the ``source`` of a link or reference of this store names."""
@@ -1014,4 +1008,4 @@ def _store_of_array(bytestore: ByteStore) -> Store:
     """The store as zarr-python reads and writes one array of it."""
     if isinstance(bytestore, LocalByteStore):
         return bytestore.contained_store()
-    return bytestore.zarr_store
+    return bounded(bytestore.zarr_store, bytestore.location.uri)

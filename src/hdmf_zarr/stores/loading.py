@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from hdmf_zarr import limits
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.errors import (
     ForbiddenError,
@@ -86,7 +85,7 @@ def load_documents(bytestore: ByteStore, *, consolidated: bool) -> Loaded:
     folder = hold_folder(bytestore)
     stamp = stamp_of(bytestore, folder)
     try:
-        encoded = _get_document(bytestore, DOCUMENT)
+        encoded = bytestore.get(DOCUMENT)
     except PermissionError as error:  # see `_of_root`, which is asked for the others
         _refuse_listed(bytestore, error)
         encoded = None
@@ -120,13 +119,13 @@ def _of_root(bytestore: ByteStore, keys: list[str]) -> dict[str, bytes]:
     forbidden.
     """
     try:
-        return _get_documents(bytestore, keys)
+        return bytestore.get_many(keys)
     except PermissionError as error:
         refused = error  # by one of them
     found: dict[str, bytes] = {}
     for key in keys:
         try:
-            found |= _get_documents(bytestore, [key])
+            found |= bytestore.get_many([key])
         except PermissionError as error:
             refused = error
     if not found:
@@ -206,7 +205,7 @@ def _discovered(bytestore: ByteStore) -> dict[str, dict[str, JSON]]:
 
 def _parsed_nodes(bytestore: ByteStore, keys: Iterable[str]) -> dict[str, dict[str, JSON]]:
     uri = bytestore.location.uri
-    found = _get_documents(bytestore, keys)
+    found = bytestore.get_many(keys)
     with collection_paused():
         return {
             key.removesuffix("/" + DOCUMENT): parse(encoded, f"{uri}:/{key}")
@@ -287,7 +286,7 @@ def _entries_of_nodes(bytestore: ByteStore) -> dict[str, JSON]:
 
 def _parsed_entries(bytestore: ByteStore, keys: Iterable[str]) -> dict[str, JSON]:
     uri = bytestore.location.uri
-    encoded = _get_documents(bytestore, keys)
+    encoded = bytestore.get_many(keys)
     with collection_paused():
         return {key: parse_or_empty(encoded[key], f"{uri}:/{key}") for key in sorted(encoded)}
 
@@ -394,7 +393,7 @@ def _is_whole_root(bytestore: ByteStore, folder: str) -> bool:
     """Whether a group has consolidated metadata, as no group has that is inside of a store."""
     if bytestore.get(f"{folder}/{format2.CONSOLIDATED}") is not None:
         return True
-    document = parse_or_empty(_get_document(bytestore, f"{folder}/{DOCUMENT}") or b"{}", folder)
+    document = parse_or_empty(bytestore.get(f"{folder}/{DOCUMENT}") or b"{}", folder)
     return isinstance(document.get("consolidated_metadata"), dict)
 
 
@@ -430,25 +429,3 @@ def _is_read_only(bytestore: ByteStore) -> bool:
     if isinstance(bytestore, LocalByteStore):
         return bytestore.read_only
     return bytestore.zarr_store.read_only
-
-
-def _get_document(bytestore: ByteStore, key: str) -> bytes | None:
-    """Return a document, or None where there is none.
-
-    Raises
-    ------
-    MetadataError
-        Before one of a local store is read that is too large.
-    """
-    if not isinstance(bytestore, LocalByteStore):
-        return bytestore.get(key)
-    where = f"{bytestore.location.uri}:/{key}"
-    return bytestore.get(key, partial(limits.check_document_size, where=where))
-
-
-def _get_documents(bytestore: ByteStore, keys: Iterable[str]) -> dict[str, bytes]:
-    """Return the documents that there are, see `_get_document`."""
-    if not isinstance(bytestore, LocalByteStore):
-        return bytestore.get_many(keys)
-    found = ((key, _get_document(bytestore, key)) for key in keys)
-    return {key: encoded for key, encoded in found if encoded is not None}

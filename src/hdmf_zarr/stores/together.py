@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
@@ -134,15 +134,17 @@ class GatheringByteStore:
 
     # -- what sees all that was stored -----------------------------------------------------------
 
-    def get(self, key: str) -> bytes | None:
+    def get(self, key: str, most: int | None = None) -> bytes | None:
         """Value of a key, or None where there is none."""
         self.finish()
-        return self.inner.get(key)
+        return self.inner.get(key, most)
 
-    def get_many(self, keys: Iterable[str]) -> dict[str, bytes]:
+    def get_many(
+        self, keys: Iterable[str], most: Mapping[str, int] | None = None
+    ) -> dict[str, bytes]:
         """Values of the keys that exist."""
         self.finish()
-        return self.inner.get_many(keys)
+        return self.inner.get_many(keys, most)
 
     @contextmanager
     def writer(self, key: str) -> Iterator[IO[bytes]]:

@@ -61,8 +61,19 @@ class ChunkMover:
         destination: ByteStore,
         path: str,
         is_chunk: Callable[[str], bool],
+        most: int,
     ) -> list[str]:
-        """Start to bring the chunks of the array at a path, and return their keys."""
+        """Start to bring the chunks of the array at a path, and return their keys.
+
+        Parameters
+        ----------
+        source, destination : ByteStore
+        path : str
+        is_chunk : callable
+            Whether a name in the folder of the array is one of a chunk.
+        most : int
+            Bytes that a chunk may have, where it is read into memory.
+        """
         keys = [key for key in source.list_prefix(path) if is_chunk(key.removeprefix(path + "/"))]
         if isinstance(source, LocalByteStore) and isinstance(destination, LocalByteStore):
             for folder in {key.rpartition("/")[0] for key in keys}:
@@ -72,7 +83,7 @@ class ChunkMover:
             return keys
         for first in range(0, len(keys), COPIED_TOGETHER):
             batch = keys[first : first + COPIED_TOGETHER]
-            self._begin(partial(_move_values, source, destination, batch))
+            self._begin(partial(_move_values, source, destination, batch, most))
         return keys
 
     def finish(self) -> Iterator[int]:
@@ -176,8 +187,8 @@ def _copied_by_system(source: str, target: str) -> bool:
     return not remaining
 
 
-def _move_values(source: ByteStore, destination: ByteStore, keys: list[str]) -> int:
-    moved = source.get_many(keys)
+def _move_values(source: ByteStore, destination: ByteStore, keys: list[str], most: int) -> int:
+    moved = source.get_many(keys, dict.fromkeys(keys, most))
     for key, encoded in moved.items():
         destination.set(key, encoded)
     return sum(map(len, moved.values()))

@@ -53,6 +53,7 @@ from hdmf_zarr.stores import (
     relative_source,
 )
 from hdmf_zarr.stores.array import HDMFZarrArray, array_of_node
+from hdmf_zarr.stores.contained import most_bytes_of
 from hdmf_zarr.stores.element_types import element_type_of_array
 from hdmf_zarr.stores.format2 import BROKEN, CONSOLIDATED, NATIVE, NODE_DOCUMENTS
 from hdmf_zarr.stores.identity import refuse_overlap
@@ -406,7 +407,11 @@ class _Upgrader:
             n_chunks = count_chunks(self.old.bytestore, path, document)
         else:
             keys = self.mover.start(
-                self.old.bytestore, self.new.bytestore, path, lambda name: name[:1].isdigit()
+                self.old.bytestore,
+                self.new.bytestore,
+                path,
+                lambda name: name[:1].isdigit(),
+                most_bytes_of(self.old.async_array(path)),
             )
             n_chunks = count_keys(keys, path, document)
         stored = stored_chunks(document)

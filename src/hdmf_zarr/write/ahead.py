@@ -6,8 +6,10 @@ import math
 from collections import deque
 from collections.abc import Iterable
 
+from hdmf_zarr.limits import most_encoded_bytes
 from hdmf_zarr.stores import ByteStore, Hierarchy, LocalByteStore
 from hdmf_zarr.stores.chunk_keys import chunk_key
+from hdmf_zarr.stores.contained import FILTER_GROWTH
 from hdmf_zarr.write.plan import ArrayPlan, Plan
 from hdmf_zarr.write.sources import ChunkCopySource
 
@@ -28,11 +30,11 @@ class ReadAhead:
     """
 
     def __init__(self, nodes: Iterable[Plan]) -> None:
-        self._coming: deque[tuple[ByteStore, str]] = deque(
-            (node.source.array.hierarchy.bytestore, key)
+        self._coming: deque[tuple[ByteStore, str, int]] = deque(
+            (node.source.array.hierarchy.bytestore, key, most)
             for node in nodes
             if isinstance(node, ArrayPlan) and isinstance(node.source, ChunkCopySource)
-            for key in _small_chunk(node.source)
+            for key, most in _small_chunk(node.source)
         )
         self._held: dict[str, bytes | None] = {}
 
@@ -40,7 +42,7 @@ class ReadAhead:
         """Return the values of the keys that exist, of chunks of the array at a path."""
         keys = list(keys)
         if len(keys) == 1 and self._coming:
-            bytestore, key = self._coming[0]
+            bytestore, key, _ = self._coming[0]
             if bytestore is origin.bytestore and key == keys[0]:
                 self._fetch(bytestore)
         if len(keys) == 1 and keys[0] in self._held:
@@ -49,15 +51,16 @@ class ReadAhead:
         return origin.encoded_chunks(path, keys)
 
     def _fetch(self, bytestore: ByteStore) -> None:
-        wanted: list[str] = []
-        while self._coming and len(wanted) < KEYS_AHEAD and self._coming[0][0] is bytestore:
-            wanted.append(self._coming.popleft()[1])
-        found = bytestore.get_many(wanted)
-        self._held = {key: found.get(key) for key in wanted}
+        most: dict[str, int] = {}
+        while self._coming and len(most) < KEYS_AHEAD and self._coming[0][0] is bytestore:
+            _, key, most_bytes = self._coming.popleft()
+            most[key] = most_bytes
+        found = bytestore.get_many(most, most)
+        self._held = {key: found.get(key) for key in most}
 
 
-def _small_chunk(source: ChunkCopySource) -> list[str]:
-    """The key of the only chunk of an array of a store that is no folder; none of another array."""
+def _small_chunk(source: ChunkCopySource) -> list[tuple[str, int]]:
+    """The key of the only chunk of an array of a store that is no folder, and the bytes that it may have."""
     array = source.array
     if isinstance(array.hierarchy.bytestore, LocalByteStore):
         return []
@@ -68,4 +71,5 @@ def _small_chunk(source: ChunkCopySource) -> list[str]:
     if not is_one or math.prod(unit) * itemsize > SMALL_BYTES:
         return []
     at = (0,) * len(array.shape)
-    return [f"{array.node_path}/{chunk_key(document['chunk_key_encoding'], at)}"]
+    most = most_encoded_bytes(None if array.dtype.hasobject else SMALL_BYTES * FILTER_GROWTH)
+    return [(f"{array.node_path}/{chunk_key(document['chunk_key_encoding'], at)}", most)]

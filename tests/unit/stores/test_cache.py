@@ -178,13 +178,13 @@ def count_requests(array: HDMFZarrArray, monkeypatch: pytest.MonkeyPatch) -> lis
     bytestore = array.hierarchy.bytestore
     get_many = bytestore.get_many
 
-    def counting(key: str) -> Any:
+    def counting(key: str, most: int | None = None) -> Any:
         requests.append(key)
-        return get_many([key]).get(key)
+        return get_many([key], most and {key: most}).get(key)
 
-    def counting_many(keys: Any) -> Any:
+    def counting_many(keys: Any, *most: Any) -> Any:
         requests.extend(keys)
-        return get_many(keys)
+        return get_many(keys, *most)
 
     monkeypatch.setattr(bytestore, "get", counting)
     monkeypatch.setattr(bytestore, "get_many", counting_many)

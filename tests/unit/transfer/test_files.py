@@ -34,7 +34,7 @@ def stores(tmp_path: Path) -> tuple[ByteStore, ByteStore]:
 
 
 def start(mover: ChunkMover, old: ByteStore, new: ByteStore) -> list[str]:
-    return mover.start(old, new, "array", str.isdigit)
+    return mover.start(old, new, "array", str.isdigit, max(SIZES))
 
 
 @pytest.mark.parametrize("way", ["copy", "link"])
