@@ -222,7 +222,8 @@ def test_s3_is_asked_as_often_as_its_options_say(server: Server, status: int, mo
     before = json.dumps(options)
     server.busy = {"raw/data/c.0": (status, 10**9)}
     with pytest.raises(
-        RemoteStoreError, match=f"c.0: the server answers {status} .*, at try 2 of its"
+        RemoteStoreError,
+        match=f"c.0: the server answers {status} .*; its client has tried the last request 2 times",
     ):
         first_rows(base, options)
     assert server.asked("raw/data/c.0") == 2

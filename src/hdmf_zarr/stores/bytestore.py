@@ -640,7 +640,7 @@ def _status_of(error: Exception) -> Any:
 
 def _tries_of(error: Exception) -> str:
     again = _answer_of(error).get("RetryAttempts")
-    return "" if again is None else f", at try {again + 1} of its client"
+    return "" if again is None else f"; its client has tried the last request {again + 1} times"
 
 
 def _answer_of(error: Exception) -> dict[str, Any]:
