@@ -188,10 +188,8 @@ async def _read_http(store: Any, wanted: Wanted) -> bytes | None:
         if answer.status == 404:
             return None
         answer.raise_for_status()
-        try:
-            return await _joined(answer.content.iter_any(), answer.content_length, wanted)
-        finally:
-            answer.close() if not answer.content.at_eof() else None
+        # Leaving the context closes a connection whose body was not read to its end.
+        return await _joined(answer.content.iter_any(), answer.content_length, wanted)
 
 
 async def _read_s3(store: Any, wanted: Wanted) -> bytes | None:
@@ -238,7 +236,7 @@ async def _read_obstore(store: Any, wanted: Wanted) -> bytes | None:
     try:
         answer = await store.store.get_async(wanted.key, options=_options_of_obstore(wanted.part))
         start, end = answer.range
-        return await _joined(answer.stream(PIECE_BYTES), end - start, wanted)
+        return await _joined(answer.stream(), end - start, wanted)
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         return None
 

@@ -21,6 +21,7 @@ from zarr.abc.store import Store
 from zarr.storage import FsspecStore, MemoryStore, ObjectStore
 
 from hdmf_zarr.stores import compat
+from hdmf_zarr.stores.bounded import Wanted, read_value
 
 TOGETHER = 64
 """Objects that are removed at the same time, where one request removes one."""
@@ -96,8 +97,13 @@ class StoredObjects:
 
     async def version(self, key: str) -> Version | None:
         """Return the version of an object; None where there is none."""
-        buffer = await self.store.get(key, prototype=compat.prototype())
-        return None if buffer is None else Version(hashlib.sha256(buffer.to_bytes()).hexdigest())
+        value = await self._value(key)
+        return None if value is None else Version(hashlib.sha256(value).hexdigest())
+
+    async def _value(self, key: str) -> bytes | None:
+        wanted = Wanted(key, str(self.store))
+        buffer = await read_value(self.store, wanted, compat.prototype())
+        return None if buffer is None else bytes(buffer.to_bytes())
 
     async def put_if(self, key: str, value: bytes, expected: Version | None) -> bool:
         """Store an object if it has a version; return whether that was so.
@@ -276,8 +282,7 @@ class S3Objects(FsspecObjects):
             if not is_gone and _code(error) not in _REFUSED:
                 raise
             # Of a request that was sent twice the first may have been carried out.
-            buffer = await self.store.get(key, prototype=compat.prototype())
-            return buffer is not None and buffer.to_bytes() == value
+            return await self._value(key) == value
         finally:
             self._fs.invalidate_cache(self._path(key))
         return True
@@ -339,8 +344,7 @@ class ObstoreObjects(StoredObjects):
         try:
             await self._inner.put_async(key, value, mode=mode)
         except (AlreadyExistsError, PreconditionError, FileExistsError):
-            buffer = await self.store.get(key, prototype=compat.prototype())
-            return buffer is not None and buffer.to_bytes() == value
+            return await self._value(key) == value
         except FileNotFoundError:
             if expected is None:
                 raise
