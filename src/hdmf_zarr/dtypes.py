@@ -199,6 +199,30 @@ def _description(dtype: np.dtype[Any]) -> str:
     return f"elements of dtype {dtype!r}"
 
 
+def enum_names_of(dtype: Any) -> dict[str, Any]:
+    """Return the names of an enumeration with their values; of a compound, those of each such field.
+
+    h5py marks a dtype with them. Of any other type there are none.
+    """
+    if not isinstance(dtype, np.dtype):
+        return {}
+    if dtype.names is not None:
+        fields = {name: enum_names_of(dtype[name]) for name in dtype.names}
+        return {name: names for name, names in fields.items() if names}
+    special: Mapping[str, Any] = dtype.metadata or {}
+    return {name: int(value) for name, value in (special.get("enum") or {}).items()}
+
+
+def with_enum_names(dtype: np.dtype[Any], names: Mapping[str, Any] | None) -> np.dtype[Any]:
+    """Return a dtype of integers, or the fields of a compound that are, marked as h5py marks enumerations."""
+    if not names:
+        return dtype
+    if dtype.names is not None:
+        fields = {name: with_enum_names(dtype[name], names.get(name)) for name in dtype.names}
+        return np.dtype(list(fields.items()))
+    return np.dtype(dtype.str, metadata={"enum": dict(names)}) if dtype.kind in "iu" else dtype
+
+
 def is_number(dtype: np.dtype[Any]) -> bool:
     """Whether the elements of a dtype are numbers (or booleans) that a store holds as they are."""
     return dtype.itemsize <= _LARGEST_NUMBER.get(dtype.kind, -1)

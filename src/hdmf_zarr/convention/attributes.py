@@ -9,6 +9,7 @@ as in Zarr's fill values.
 from __future__ import annotations
 
 import base64
+import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,8 +21,15 @@ import numpy as np
 import numpy.typing as npt
 
 from hdmf_zarr.convention.model import JSON
-from hdmf_zarr.dtypes import check_not_masked, is_number, text_of_date
+from hdmf_zarr.dtypes import (
+    check_not_masked,
+    enum_names_of,
+    is_number,
+    text_of_date,
+    with_enum_names,
+)
 from hdmf_zarr.errors import DtypeError, EncodingError, MetadataError
+from hdmf_zarr.limits import parsed_json
 
 BINARY = "base64"
 """Recorded for bytes that are not UTF-8; the JSON is their base64 text."""
@@ -35,6 +43,10 @@ VARIABLE = "vlen:"
 The JSON is a list of lists. The shape of the outer array stands before it where it has not one dimension:
 ``"(2, 2)vlen:int32"``.
 """
+
+ENUM = "enum "
+"""Recorded, followed by what is recorded of plain integers and by the names of values, for an enumeration:
+``'enum uint8 {"RED": 0}'``."""
 
 _INT64_MAX = 2**63 - 1
 
@@ -54,9 +66,13 @@ def encode_attribute(value: Any) -> tuple[JSON, str | None]:
     if isinstance(value, Mapping):
         return {_key(key): _encode_entry(entry) for key, entry in value.items()}, None
     if _is_empty_with_type(value):
-        return None, EMPTY + _name_of_empty(value.dtype)
+        return None, recorded_enum(EMPTY + _name_of_empty(value.dtype), enum_names_of(value.dtype))
     if is_variable(value):
-        return _encode_variable(value)
+        encoded, dtype = _encode_variable(value)
+        return encoded, recorded_enum(dtype, enum_names_of(_marked(value.dtype)))
+    if isinstance(value, np.ndarray) and value.dtype.kind in "iu" and value.dtype.metadata:
+        name = _empty_name(value, value.dtype.name)
+        return value.tolist(), recorded_enum(name, enum_names_of(value.dtype))
     if isinstance(value, np.ndarray | list | tuple | AbstractSet):
         array = _as_array(list(value) if isinstance(value, AbstractSet) else value)
         return _encode_scalar(array[()]) if array.ndim == 0 else _encode_array(array)
@@ -123,6 +139,8 @@ def _key(key: Any) -> str:
 
 def _name_of_empty(dtype: Any) -> str:
     """Name of the type of an attribute without a value; h5py marks that of text, which numpy has not."""
+    if np.dtype(dtype).kind in "VmM":
+        raise DtypeError(f"an attribute without a value cannot have the dtype {dtype}")
     special = _marked(np.dtype(dtype))
     return str(special.__name__) if special is str or special is bytes else np.dtype(dtype).str
 
@@ -135,6 +153,48 @@ def _is_like_array(value: Any) -> bool:
         array = np.asarray(value)
         return array.dtype.kind != "O" or array.ndim > 0
     return False
+
+
+def recorded_enum(dtype: str, names: Mapping[str, int]) -> str:
+    """Return what is recorded of an attribute whose values have names; without names, the dtype."""
+    return f"{ENUM}{dtype} {json.dumps(names)}" if names else dtype
+
+
+def recorded_enum_names(dtype: str | None) -> dict[str, int]:
+    """Return the names of an enumeration in what is recorded of an attribute; none of any other.
+
+    Raises
+    ------
+    ValueError
+        If they are no names of integers.
+    """
+    return _names_and_dtype(dtype)[0] if dtype is not None and dtype.startswith(ENUM) else {}
+
+
+def _names_and_dtype(recorded: str) -> tuple[dict[str, int], str]:
+    dtype, brace, text = recorded.removeprefix(ENUM).partition("{")
+    names = parsed_json(brace + text, "the names of an enumeration")
+    if not isinstance(names, dict) or not all(type(number) is int for number in names.values()):
+        raise ValueError("names of an enumeration are of integers")
+    return names, dtype.rstrip()
+
+
+def _decode_enum(value: JSON, recorded: str, empty: Callable[[npt.DTypeLike], Any] | None) -> Any:
+    """Return integers, an array of them with the names in its dtype, as h5py has it."""
+    names, dtype = _names_and_dtype(recorded)
+    if dtype.startswith(ENUM):
+        raise ValueError("an enumeration is recorded twice")
+
+    def empty_enum(target: npt.DTypeLike) -> Any:
+        return None if empty is None else empty(with_enum_names(np.dtype(target), names))
+
+    found = decode_attribute(value, dtype, empty=empty_enum)
+    if not isinstance(found, np.ndarray):
+        return found
+    if is_variable(found):
+        base = with_enum_names(np.dtype(_marked(found.dtype)), names)
+        return found.astype(np.dtype("O", metadata={"vlen": base}))
+    return found.astype(with_enum_names(found.dtype, names))
 
 
 def _encode_variable(value: npt.NDArray[Any]) -> tuple[JSON, str]:
@@ -246,6 +306,8 @@ def decode_attribute(
     try:
         if dtype is None:
             return _natural_array(value) if isinstance(value, list) else value
+        if dtype.startswith(ENUM):
+            return _decode_enum(value, dtype, empty)
         if dtype == BINARY:
             return base64.b64decode(value)
         if dtype.startswith(EMPTY):

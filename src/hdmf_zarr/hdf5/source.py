@@ -14,7 +14,8 @@ from hdmf.backends.warnings import BrokenLinkWarning
 from hdmf.utils import StrDataset
 
 from hdmf_zarr.dtypes import BYTES, REFERENCE, ElementType, element_type_from_numpy
-from hdmf_zarr.errors import EncodingError, MetadataError
+from hdmf_zarr.errors import DtypeError, EncodingError, MetadataError
+from hdmf_zarr.hdf5.by_chunk import has_every_chunk, is_filled_text, read_by_chunk
 from hdmf_zarr.hdf5.bytes import FileState, is_plain, state_of
 from hdmf_zarr.hdf5.contiguous import ContiguousRows
 from hdmf_zarr.hdf5.filters import require_filters
@@ -51,6 +52,26 @@ def fill_value_of(dataset: h5py.Dataset) -> Any:
     return dataset.fillvalue if is_filled and is_defined else np.zeros((), dataset.dtype)[()]
 
 
+def _require_fill_value(dataset: h5py.Dataset) -> None:
+    """Raise `MetadataError` for elements of variable length that were never written and have no fill value.
+
+    h5py takes what is in memory for the addresses of such elements, and ends the process.
+    """
+    if not dataset.dtype.hasobject or not dataset.shape:
+        return
+    creation = dataset.id.get_create_plist()
+    if creation.fill_value_defined() != h5py.h5d.FILL_VALUE_UNDEFINED:
+        return
+    is_chunked = dataset.chunks is not None
+    is_whole = has_every_chunk(dataset) if is_chunked else dataset.id.get_storage_size() > 0
+    if not is_whole and dataset.size:
+        raise MetadataError(
+            f"{dataset.file.filename}:{dataset.name}: some elements were never written, and the dataset has "
+            "no fill value (H5D_FILL_VALUE_UNDEFINED), so that HDF5 does not say what they are; write them, "
+            "or make the dataset anew with a fill value"
+        )
+
+
 def given_fill_value(dataset: h5py.Dataset) -> Any:
     """Return the fill value of a dataset of numbers or text; None where it is zero, empty or no text."""
     if dataset.dtype.kind not in "biufcS" and h5py.check_string_dtype(dataset.dtype) is None:
@@ -64,13 +85,25 @@ def given_fill_value(dataset: h5py.Dataset) -> Any:
     return value or None
 
 
-def enum_names_of(dtype: np.dtype[Any]) -> dict[str, Any] | None:
-    """Return the names of an enumeration with their values; of a compound, those of each such field."""
-    if dtype.names is None:
-        names = h5py.check_enum_dtype(dtype)
-        return names and {name: int(value) for name, value in names.items()}
-    fields = {name: enum_names_of(dtype[name]) for name in dtype.names}
-    return {name: names for name, names in fields.items() if names} or None
+def attribute_dtype(file: h5py.File | None, path: str, name: str) -> np.dtype[Any] | None:
+    """Return the dtype of an attribute as h5py marks it; None where there is no such attribute."""
+    node = None if file is None else file.get(path)
+    if node is None or name not in node.attrs:
+        return None
+    dtype: np.dtype[Any] = node.attrs.get_id(name).dtype
+    return dtype
+
+
+NO_REGIONS = (
+    "it holds region references, which cannot be stored; remove it from a copy of the file, or refer to the "
+    "whole dataset"
+)
+"""What is wrong with an attribute, and what to do."""
+
+
+def is_region(dtype: np.dtype[Any] | None) -> bool:
+    """Whether a dtype is that of region references."""
+    return dtype is not None and h5py.check_ref_dtype(dtype) is h5py.RegionReference
 
 
 def empty_attribute(dtype: npt.DTypeLike) -> h5py.Empty:
@@ -87,6 +120,8 @@ def convert_attribute(value: Any, file: h5py.File | None, target_text: TargetTex
         return value
     if file is None:
         return value
+    if is_region(value.dtype):
+        raise DtypeError(NO_REGIONS)
     flat = [target_text(file[reference]) for reference in value.ravel()]
     return np.array(flat, dtype=object).reshape(value.shape)
 
@@ -105,6 +140,7 @@ class HDF5Source:
     ) -> None:
         self.dataset = stored_dataset(dataset)
         require_filters(self.dataset)
+        _require_fill_value(self.dataset)
         self.shape: tuple[int, ...] = self.dataset.shape
         self._target_text = target_text
         self._references: dict[str, str] = {}
@@ -150,6 +186,8 @@ class HDF5Source:
         try:
             return self.dataset[region]
         except (OSError, RuntimeError) as error:
+            if is_filled_text(self.dataset):
+                return read_by_chunk(self.dataset, region)
             ends = ", ".join(
                 f"{part.start or 0}:{'' if part.stop is None else part.stop}" for part in region
             )

@@ -23,8 +23,16 @@ from hdmf.query import HDMFDataset
 from hdmf_zarr.codecs.to_hdf5 import filters_of_codecs
 from hdmf_zarr.convention.attributes import holds_no_unicode, is_variable
 from hdmf_zarr.convention.scales import is_scale_list
-from hdmf_zarr.dtypes import ElementType, declared_element_type, element_type_from_compound
+from hdmf_zarr.dtypes import (
+    TEXT_KINDS,
+    ElementType,
+    declared_element_type,
+    element_type_from_compound,
+    enum_names_of,
+    with_enum_names,
+)
 from hdmf_zarr.elements import plain_text
+from hdmf_zarr.enumerations import kept_names
 from hdmf_zarr.errors import BrokenLinkError, EncodingError, HDMFZarrError
 from hdmf_zarr.hdf5.scales import make_scale, stored_list
 from hdmf_zarr.stores.array import HDMFZarrArray
@@ -106,7 +114,7 @@ class HDF5TreeWriter:
             try:
                 if isinstance(builder, DatasetBuilder):
                     self._fill(path, builder)
-                self._set_attributes(path, builder.attributes)
+                self._set_attributes(path, builder)
             except (HDMFZarrError, TypeError, ValueError, OverflowError) as error:
                 kind = type(error) if isinstance(error, HDMFZarrError) else EncodingError
                 raise kind(f"{builder.source}:{path or '/'}: {error}") from error
@@ -215,21 +223,16 @@ class HDF5TreeWriter:
 
     # -- attributes ------------------------------------------------------------------------------
 
-    def _set_attributes(self, path: str, attributes: Mapping[str, Any]) -> None:
+    def _set_attributes(self, path: str, builder: BaseBuilder) -> None:
         node = self._file[path or "/"]
-        made = make_scale(node, attributes)
-        for name, value in attributes.items():
+        made = make_scale(node, builder.attributes)
+        names = kept_names(builder)
+        for name, value in builder.attributes.items():
             if name in made:
                 continue
             try:
                 stored = self._attribute(name, value)
-                # Bytes alone would become a text of another type.
-                dtype = (
-                    h5py.string_dtype()
-                    if isinstance(stored, bytes) and isinstance(value, str)
-                    else None
-                )
-                node.attrs.create(name, stored, dtype=dtype)
+                node.attrs.create(name, stored, dtype=_dtype_of(value, stored, names.get(name)))
             except (TypeError, ValueError, OverflowError, OSError, RuntimeError) as error:
                 if isinstance(error, HDMFZarrError):
                     raise
@@ -288,27 +291,17 @@ def hdf5_dtype(element: ElementType) -> np.dtype[Any]:
     return text
 
 
-def _with_enums(dtype: np.dtype[Any], names: Mapping[str, Any] | None) -> np.dtype[Any]:
-    """Return a dtype as an enumeration where names of its values are given, or those of a field are."""
-    if not names:
-        return dtype
-    if dtype.names is not None:
-        return np.dtype([(name, _with_enums(dtype[name], names.get(name))) for name in dtype.names])
-    if dtype.kind not in "iu":
-        return dtype
-    enumeration: np.dtype[Any] = h5py.enum_dtype(names, basetype=dtype)
-    return enumeration
-
-
 def _create_dataset(file: h5py.File, path: str, builder: DatasetBuilder) -> None:
     if not _is_array(builder.data):
-        file.create_dataset(path, shape=(), dtype=hdf5_dtype(_scalar_type(builder)))
+        names = enum_names_of(getattr(builder.data, "dtype", None)) or enum_names_of(builder.dtype)
+        dtype = with_enum_names(hdf5_dtype(_scalar_type(builder)), names)
+        file.create_dataset(path, shape=(), dtype=dtype)
         return
     array = _stored_array(builder.data)
     options = _layout(
         array, is_growable=any(name in builder.attributes for name in _TYPE_ATTRIBUTES)
     )
-    dtype = _with_enums(hdf5_dtype(array.element_type), array.enum_names)
+    dtype = with_enum_names(hdf5_dtype(array.element_type), array.enum_names)
     file.create_dataset(path, shape=array.shape, dtype=dtype, **options)
 
 
@@ -345,10 +338,15 @@ def _filters(array: HDMFZarrArray) -> dict[str, Any] | None:
 
 def _fill_value(array: HDMFZarrArray) -> dict[str, Any]:
     """What elements are that are not written yet, where it has other bits than zero."""
-    fill, dtype = array.fill_value, array.element_type.numpy
-    if dtype is None or fill is None or not any(np.asarray(fill, dtype).tobytes()):
+    fill, element = array.fill_value, array.element_type
+    if fill is None or element.kind in ("reference", "bytes"):
         return {}
-    return {"fillvalue": fill}
+    if element.kind in TEXT_KINDS:
+        return {"fillvalue": _stored_text(fill)} if fill else {}
+    if any(field.is_variable for _, field in element.fields):
+        return {}
+    value = np.asarray(fill).astype(with_enum_names(hdf5_dtype(element), array.enum_names))
+    return {"fillvalue": value[()]} if any(value.tobytes()) else {}
 
 
 def _is_array(data: Any) -> bool:
@@ -380,6 +378,15 @@ def _scalar_type(builder: DatasetBuilder) -> ElementType:
     if element is None:
         raise EncodingError(f"{builder.source}: scalar {builder.name!r} has no dtype")
     return element
+
+
+def _dtype_of(value: Any, stored: Any, names: Mapping[str, int] | None) -> np.dtype[Any] | None:
+    """Return the dtype of an attribute where h5py would choose another one."""
+    if isinstance(stored, np.integer):
+        return with_enum_names(stored.dtype, names)
+    # Bytes alone would become a text of another type.
+    is_text = isinstance(stored, bytes) and isinstance(value, str)
+    return h5py.string_dtype() if is_text else None
 
 
 def _is_builder(value: Any) -> bool:

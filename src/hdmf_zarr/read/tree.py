@@ -20,11 +20,12 @@ from hdmf.build import (
 from hdmf.build.builders import BaseBuilder
 
 from hdmf_zarr.convention import JSON, SELF, ArrayHeader, Link, Reference, data_type_of
-from hdmf_zarr.convention.attributes import decode_attribute
+from hdmf_zarr.convention.attributes import ENUM, decode_attribute, recorded_enum_names
 from hdmf_zarr.convention.scales import SCALE_LISTS, is_scale_list, with_targets
 from hdmf_zarr.convention.unified import ATTRIBUTE_TYPES
-from hdmf_zarr.dtypes import TEXT, ElementType, builder_dtype
+from hdmf_zarr.dtypes import TEXT, ElementType, builder_dtype, with_enum_names
 from hdmf_zarr.elements import decode_elements
+from hdmf_zarr.enumerations import keep_names
 from hdmf_zarr.errors import BrokenLinkError, HDMFZarrError, MetadataError
 from hdmf_zarr.hdf5 import empty_attribute
 from hdmf_zarr.read.builders import make_dataset, make_group, set_attribute
@@ -242,8 +243,12 @@ class TreeReader:
         names = document.get("dimension_names") or header.dimension_names
         builder = make_dataset(
             name=name,
-            data=self._scalar_data(path, element) if is_scalar else lazy_data(array, self._io),
-            dtype=builder_dtype(element),
+            data=(
+                self._scalar_data(path, element, header.enum_names)
+                if is_scalar
+                else lazy_data(array, self._io)
+            ),
+            dtype=_with_names(builder_dtype(element), header.enum_names),
             maxshape=() if is_scalar else array.shape,
             dimension_labels=tuple(names) if names and not is_scalar else None,
             source=self.hierarchy.uri,
@@ -258,8 +263,19 @@ class TreeReader:
                 self._references.append((builder, name, value))
             else:
                 self._set(builder, name, value)
+        self._keep_enum_names(builder, path)
         self._on_built(builder)
         return builder
+
+    def _keep_enum_names(self, builder: BaseBuilder, path: str) -> None:
+        recorded = self._attributes_of(path).get(ATTRIBUTE_TYPES) or {}
+        found = [
+            name
+            for name, dtype in recorded.items()
+            if dtype.startswith(ENUM) and name in builder.attributes
+        ]
+        if found:
+            keep_names(builder, {name: recorded_enum_names(recorded[name]) for name in found})
 
     # -- scalars ---------------------------------------------------------------------------------
 
@@ -325,14 +341,16 @@ class TreeReader:
         document = self.hierarchy.documents[path]
         self.hierarchy.documents[path] = {**document, BROKEN: str(error)}
 
-    def _scalar_data(self, path: str, element: ElementType) -> Any:
+    def _scalar_data(
+        self, path: str, element: ElementType, names: Mapping[str, JSON] | None
+    ) -> Any:
         stored = np.asarray(self._scalars[path])
         value: Any = decode_elements(stored.reshape(()), element)[()]
         if element.kind == "reference":
             self._scalar_references.append((path, None, value))
             return None
         if element.kind == "compound":
-            record = np.empty((), dtype=element.memory_dtype)
+            record = np.empty((), dtype=with_enum_names(element.memory_dtype, names))
             record[()] = value
             for name, field in element.fields:
                 target: Any = record[name][()]
@@ -490,6 +508,12 @@ def open_linked_hierarchy(location: Location, *, read_only: bool, consolidated: 
     if not read_only:
         return Hierarchy.load_for_writing(open_bytestore(location, read_only=False))
     return Hierarchy.load(open_bytestore(location, read_only=read_only), consolidated=consolidated)
+
+
+def _with_names(dtype: Any, names: Mapping[str, JSON] | None) -> Any:
+    """Return the dtype of a builder with the names of an enumeration, as h5py marks it."""
+    is_marked = names and isinstance(dtype, np.dtype)
+    return with_enum_names(dtype, names) if is_marked else dtype
 
 
 def _is_scalar(document: Mapping[str, Any], header: ArrayHeader) -> bool:

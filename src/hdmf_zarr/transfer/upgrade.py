@@ -45,7 +45,6 @@ from hdmf_zarr.stores import (
     Hierarchy,
     LocalByteStore,
     Location,
-    compat,
     group_document,
     locate,
     open_bytestore,
@@ -63,6 +62,7 @@ from hdmf_zarr.stores.system import collection_paused
 from hdmf_zarr.stores.together import stored_together
 from hdmf_zarr.transfer.files import ChunkMover, Way
 from hdmf_zarr.write.attributes import refuse_like_reference
+from hdmf_zarr.write.fill_values import fill_value_for
 from hdmf_zarr.write.layout import LayoutRequest, decide_layout
 from hdmf_zarr.write.plan import ArrayPlan
 from hdmf_zarr.write.queue import ZarrIODataChunkIteratorQueue
@@ -436,7 +436,7 @@ class _Upgrader:
             stored_dtype=stored.numpy,
             shape=shape,
             itemsize=stored.numpy.itemsize if stored.numpy is not None else 64,
-            fill_value=compat.empty_scalar(stored.data_type),
+            fill_value=fill_value_for(source, stored),
         )
         names = header.dimension_names
         self._execution.write_array(

@@ -16,15 +16,19 @@ from hdmf_zarr.convention import JSON, Convention
 from hdmf_zarr.convention.attributes import (
     decode_attribute,
     encode_attribute,
+    recorded_enum,
     refuse_mixed,
     spell_out,
 )
 from hdmf_zarr.convention.scales import SCALE_LISTS, is_scale_list, with_targets
 from hdmf_zarr.convention.unified import ATTRIBUTE_TYPES
+from hdmf_zarr.dtypes import enum_names_of
 from hdmf_zarr.elements import REFERENCE_TYPES
+from hdmf_zarr.enumerations import kept_names
 from hdmf_zarr.errors import BrokenLinkError, DtypeError, EncodingError, MetadataError
 from hdmf_zarr.hdf5 import convert_attribute, empty_attribute
 from hdmf_zarr.hdf5.scales import scale_list, target_of
+from hdmf_zarr.hdf5.source import NO_REGIONS, attribute_dtype, is_region
 from hdmf_zarr.write.addresses import Addresses
 from hdmf_zarr.write.context import PlanContext
 
@@ -66,6 +70,8 @@ class AttributeEncoder:
             try:
                 encoded[name], dtype = self._encode_attribute(value, builder, is_new=is_new)
                 check_decodable(encoded[name], dtype, self.context.convention)
+                if isinstance(value, (np.integer, *REFERENCE_TYPES)):
+                    dtype = self._with_names(name, value, dtype, builder)
                 if self.context.strict_json:
                     encoded[name], dtype = spell_out(encoded[name], dtype)
             except (DtypeError, EncodingError) as error:
@@ -106,6 +112,29 @@ class AttributeEncoder:
             )
             return None
         return None if found is None else convention.encode_reference(found)
+
+    def _with_names(
+        self, name: str, value: Any, dtype: str | None, builder: BaseBuilder
+    ) -> str | None:
+        """Return what is recorded of an attribute of one integer or reference, by its type in HDF5.
+
+        Raises
+        ------
+        DtypeError
+            If it is a region reference, which HDMF takes for one to the whole dataset.
+        """
+        if self._is_from_store(builder):
+            names = kept_names(builder).get(name, {})
+        elif builder.source == self.context.destination.uri:
+            names = {}  # it is new
+        else:
+            place = "/" if builder.parent is None else f"{builder.location}/{builder.name}"
+            held = attribute_dtype(self.addresses.hdf5_file_of(builder), place, name)
+            if is_region(held):
+                raise DtypeError(NO_REGIONS)
+            names = enum_names_of(held)
+        is_integer = isinstance(value, np.integer)
+        return recorded_enum(dtype or value.dtype.name, names) if names and is_integer else dtype
 
     def _is_from_store(self, builder: BaseBuilder) -> bool:
         """Whether a builder was read from a store, which may have what earlier releases wrote."""

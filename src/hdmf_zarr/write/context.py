@@ -72,8 +72,8 @@ class PlanContext:
     strict_json: bool = False
 
     @contextmanager
-    def at(self, path: str) -> Iterator[None]:
-        """Say in every error of ours where it happened."""
+    def at(self, path: str, builder: Builder | None = None) -> Iterator[None]:
+        """Say in every error of ours where it happened, and from where the builder was read."""
         where = f"{self.destination.uri}:/{path}"
         try:
             yield
@@ -81,4 +81,11 @@ class PlanContext:
             message = str(error)
             if message.startswith(self.destination.uri + ":/"):
                 raise
-            raise type(error)(f"{where}: {message}") from error
+            raise type(error)(f"{where}: {message}{self._origin(builder, message)}") from error
+
+    def _origin(self, builder: Builder | None, message: str) -> str:
+        source = str(getattr(builder, "source", None) or self.destination.uri)
+        if builder is None or source == self.destination.uri or source in message:
+            return ""
+        place = "/" if builder.parent is None else f"{builder.location}/{builder.name}"
+        return f" (read from {source}:{place.replace('//', '/')})"

@@ -149,6 +149,9 @@ def _declared(builder: DatasetBuilder, data: Any) -> ElementType | None:
         dtype = getattr(data, "dtype", None)
         if not isinstance(dtype, np.dtype):
             dtype = None
+        if dtype is not None and len(dtype.names or ()) > len(builder.dtype):
+            # HDF5IO leaves out fields of fixed text and of enumerations; seen in HDMF 4 to 6.
+            return element_type_from_numpy(dtype)
         return element_type_from_compound(builder.dtype, dtype)
     declared = declared_element_type(builder.dtype)
     spec = builder.matched_spec

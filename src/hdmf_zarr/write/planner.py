@@ -16,11 +16,11 @@ from hdmf.query import HDMFDataset
 
 from hdmf_zarr.codecs.typed_filters import check_kept
 from hdmf_zarr.convention import JSON, Link
-from hdmf_zarr.dtypes import ElementType
+from hdmf_zarr.dtypes import ElementType, enum_names_of
 from hdmf_zarr.elements import check_storable, encode_elements, encoded_size
 from hdmf_zarr.errors import BrokenLinkError, EncodingError, LayoutError, ObjectExistsError
-from hdmf_zarr.hdf5 import HDF5Source, is_h5py_dataset
-from hdmf_zarr.hdf5.source import enum_names_of, fill_value_of, row_blocks
+from hdmf_zarr.hdf5 import is_h5py_dataset
+from hdmf_zarr.hdf5.source import row_blocks
 from hdmf_zarr.stores import Hierarchy, compat
 from hdmf_zarr.stores.array import may_grow
 from hdmf_zarr.stores.proof import prove_chain, rounding_filters_of
@@ -31,6 +31,7 @@ from hdmf_zarr.write.choice import Choice, LayoutChooser
 from hdmf_zarr.write.context import PlanContext
 from hdmf_zarr.write.dataio import unwrap
 from hdmf_zarr.write.dimensions import DimensionNames
+from hdmf_zarr.write.fill_values import fill_value_for
 from hdmf_zarr.write.intake import Intake
 from hdmf_zarr.write.layout import (
     ENCODED_SHARD_BYTES,
@@ -185,7 +186,7 @@ class _Planner:
     def _plan_group(self, builder: GroupBuilder, path: str) -> None:
         position = len(self._nodes)
         links = self._plan_children(self.addresses.children(builder, path), path)
-        with self.context.at(path):
+        with self.context.at(path, builder):
             self._nodes.insert(position, self._group_plan(builder, path, links))
         self._builders.append(builder)
 
@@ -214,7 +215,7 @@ class _Planner:
             elif isinstance(child, GroupBuilder):
                 self._plan_group(child, child_path)
             else:
-                with self.context.at(child_path):
+                with self.context.at(child_path, child):
                     plan = self._plan_dataset(child, child_path)
                 if isinstance(plan, Link):
                     links.append(plan)
@@ -340,7 +341,7 @@ class _Planner:
             stored_dtype=numpy_dtype,
             shape=shape if iterator is None else iterator.maxshape,
             itemsize=numpy_dtype.itemsize if numpy_dtype is not None else _mean_size(source),
-            fill_value=_fill_value(source, stored.data_type),
+            fill_value=fill_value_for(source, stored),
             shard_bytes=self._shard_bytes(source, numpy_dtype),
             recommended_chunks=None if iterator is None else iterator.recommended_chunk_shape(),
         )
@@ -356,7 +357,7 @@ class _Planner:
                 source.shape,
                 names if source.shape else None,
                 are_chunks_given=_are_chunks_given(source, request, layout, numpy_dtype),
-                enum_names=_enum_names(source),
+                enum_names=_enum_names(source, builder),
             ),
         }
         has_names = self.storage.has_dimension_names
@@ -441,8 +442,11 @@ def _are_chunks_given(
     return request.are_chunks_given
 
 
-def _enum_names(source: Any) -> Mapping[str, JSON] | None:
+def _enum_names(source: Any, builder: DatasetBuilder) -> Mapping[str, JSON] | None:
     """Names of an enumeration in the source, of HDF5 or of a store that has kept them."""
+    if isinstance(source, MemorySource):
+        given = getattr(builder.data, "dtype", None)
+        return enum_names_of(given) or enum_names_of(builder.dtype)
     held = source.chunks if isinstance(source, RawSource) else source
     if isinstance(held, (ZarrSource, ZarrChunks)):
         hierarchy = held.array.hierarchy
@@ -478,18 +482,3 @@ def _mean_size(source: ArraySource | IteratorSource | RawSource) -> float:
     region = row_blocks(source.shape, 1024)[0]
     values: npt.NDArray[Any] = source.read(region)
     return max(1.0, encoded_size(values) / max(1, values.size))
-
-
-def _fill_value(source: ArraySource | IteratorSource | RawSource, data_type: Any) -> Any:
-    fill_value = None  # as an array of format 2 may have it
-    if isinstance(source, RawSource):
-        fill_value = source.chunks.fill_value
-    elif isinstance(source, HDF5Source) and source.element.numpy is not None:
-        fill_value = fill_value_of(source.dataset)
-    elif (
-        isinstance(source, ZarrSource)
-        and source.element.kind == "number"
-        and not source.array.is_restored
-    ):
-        fill_value = source.array.fill_value
-    return compat.empty_scalar(data_type) if fill_value is None else fill_value

@@ -1,0 +1,59 @@
+"""What elements of an array are that were never written: as in the dataset from which it is made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hdmf_zarr.dtypes import TEXT_KINDS, ElementType
+from hdmf_zarr.hdf5 import HDF5Source
+from hdmf_zarr.hdf5.source import fill_value_of, given_fill_value
+from hdmf_zarr.stores import compat
+from hdmf_zarr.write.sources import RawSource, ZarrSource
+from hdmf_zarr.write.storage import StoredType
+
+
+def fill_value_for(source: Any, stored: StoredType) -> Any:
+    """Return the fill value of a new array: that of its source, where it has one and can say it.
+
+    Parameters
+    ----------
+    source : ArraySource, IteratorSource or RawSource
+    stored : StoredType
+        How the elements will be stored.
+    """
+    if isinstance(source, RawSource):
+        found = source.chunks.fill_value  # None, as an array of format 2 may have it
+    else:
+        found = _converted(_held_by(source), stored, source.element)
+    return compat.empty_scalar(stored.data_type) if found is None else found
+
+
+def _held_by(source: Any) -> Any:
+    if isinstance(source, HDF5Source):
+        is_text = source.element.kind in TEXT_KINDS
+        return given_fill_value(source.dataset) if is_text else fill_value_of(source.dataset)
+    if isinstance(source, ZarrSource) and not source.array.is_restored:
+        return source.array.fill_value
+    return None
+
+
+def _converted(found: Any, stored: StoredType, own: ElementType | None) -> Any:
+    """Return a fill value as an element that is stored; None where it cannot be one."""
+    if found is None or own is None:
+        return None
+    if own.kind == "number":
+        return found
+    if own.kind == "compound":
+        is_plain = not any(field.is_variable for _, field in own.fields)
+        return np.asarray(found).astype(stored.numpy)[()] if is_plain else None
+    if stored.numpy is not None:
+        return found
+    if own.kind not in TEXT_KINDS:
+        return None
+    return _text(found) if stored.element.kind in TEXT_KINDS else _text(found).encode("utf-8")
+
+
+def _text(found: Any) -> str:
+    return found.decode("utf-8") if isinstance(found, bytes) else str(found)
