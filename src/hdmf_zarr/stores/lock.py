@@ -59,7 +59,11 @@ def staging_path(store: Path) -> Path:
 
 def retired_path(store: Path) -> Path:
     """Return a path beside a store at which nothing is, for what the new one replaces."""
-    return store.with_name(f".{store.name}.{uuid.uuid4().hex[:12]}.old")
+    return store.with_name(f".{store.name}.{uuid.uuid4().hex[:12]}{RETIRED}")
+
+
+RETIRED = ".old"
+"""End of the name of a store that is replaced."""
 
 
 def leftovers_beside(store: Path, *, lock: bool = False) -> list[Path]:
@@ -77,7 +81,17 @@ def leftovers_beside(store: Path, *, lock: bool = False) -> list[Path]:
     return [store.parent / name for name in sorted(found)]
 
 
+def unfinished_documents(store: Path) -> list[Path]:
+    """Return the files that were to become documents of a store's root, or its journal."""
+    return [store / name for name in sorted(_names(store)) if _UNFINISHED.fullmatch(name)]
+
+
 _LEFTOVER = re.compile(r"[0-9a-f]{12}\.(partial|old)")
+
+_UNFINISHED = re.compile(
+    r"(zarr(\.json)?|\.z(array|attrs|group|metadata)?|\.append\.partial)\.[0-9a-f]{32}\.partial"
+)
+"""Zarr-python puts a name of the same kind in the place of what follows the last dot."""
 
 
 def _names(folder: Path) -> list[str]:

@@ -35,11 +35,13 @@ from hdmf_zarr.stores.bytestore import ZarrByteStore
 from hdmf_zarr.stores.journal import JOURNAL
 from hdmf_zarr.stores.location import is_bucket
 from hdmf_zarr.stores.lock import (
+    RETIRED,
     WriterLock,
     leftovers_beside,
     remove_beside,
     retired_path,
     staging_path,
+    unfinished_documents,
 )
 from hdmf_zarr.stores.replacing import Replacement
 from hdmf_zarr.stores.system import exchange, make_durable, sync_folder
@@ -83,7 +85,11 @@ class NewStore:
             _check_outside(target)
             target.parent.mkdir(parents=True, exist_ok=True)
             self.lock = WriterLock.acquire(target)
-            remove_leftovers(target, self.lock)
+            try:
+                remove_leftovers(target, self.lock)
+            except BaseException:
+                self.lock.release()
+                raise
             bytestore.moved_to(staging_path(target), unseen=True)
         self._bytestore = bytestore
         self.hierarchy = Hierarchy(bytestore, {"": group_document({})}, zarr_format=zarr_format)
@@ -140,16 +146,37 @@ class NewStore:
 
 
 def remove_leftovers(target: Path, lock: WriterLock) -> None:
-    """Remove what writers that were killed have left beside a local store.
+    """Remove what writers that were killed have left beside a local store, and in its first folder.
+
+    What they have left deeper in the store, a journal tells: it is undone before.
 
     Parameters
     ----------
     target : Path
     lock : WriterLock
         Of the store. While it is held no other writer lives; without it nothing is removed.
+
+    Raises
+    ------
+    StoreExistsError
+        If a writer was killed just when the store had made room for the new one.
     """
-    for path in leftovers_beside(target) if lock.is_held else ():
+    if not lock.is_held:
+        return
+    beside = leftovers_beside(target)
+    if not os.path.lexists(target):
+        _refuse_moved_aside(target, beside)
+    for path in [*beside, *unfinished_documents(target)]:
         _remove_replaced(path)
+
+
+def _refuse_moved_aside(target: Path, beside: list[Path]) -> None:
+    for path in beside:
+        if path.suffix == RETIRED and _is_store(path):
+            raise StoreExistsError(
+                f"{target} is not there, and {path} is the store that was: a writer was killed while it "
+                f"replaced it. Rename it to {target.name} to have it back, or remove it"
+            )
 
 
 def _begin_elsewhere(hierarchy: Hierarchy, *, is_forced: bool) -> None:
