@@ -168,10 +168,8 @@ def element_type_from_numpy(dtype: np.dtype[Any]) -> ElementType:
         If there is none: extended precision, sub-arrays, dates of numpy.
     """
     if dtype.names is not None:
-        return ElementType(
-            "compound",
-            fields=tuple((name, element_type_from_numpy(dtype[name])) for name in dtype.names),
-        )
+        fields = tuple((name, _type_of_field(name, dtype[name])) for name in dtype.names)
+        return ElementType("compound", fields=fields)
     special: Mapping[str, Any] = dtype.metadata or {}
     if special.get("vlen") is str:
         return TEXT
@@ -186,7 +184,26 @@ def element_type_from_numpy(dtype: np.dtype[Any]) -> ElementType:
     if is_number(dtype) and dtype.subdtype is None and "vlen" not in special:
         # Drops metadata that numpy may carry along, such as the names of an enumeration.
         return ElementType("number", np.dtype(dtype.str))
-    raise DtypeError(f"{_description(dtype)} cannot be stored")
+    raise DtypeError(f"{_description(dtype)} cannot be stored; {_advice(dtype)}")
+
+
+def _type_of_field(name: str, dtype: np.dtype[Any]) -> ElementType:
+    try:
+        return element_type_from_numpy(dtype)
+    except DtypeError as error:
+        raise DtypeError(f"field {name!r} of the compound: {error}") from error
+
+
+def _advice(dtype: np.dtype[Any]) -> str:
+    """Say what to do about elements that cannot be stored."""
+    special: Mapping[str, Any] = dtype.metadata or {}
+    if "ref" in special:
+        return "refer to the whole object, or leave the dataset out"
+    if "vlen" in special:
+        return "store them one after the other, with an index of where each ends (a ragged column)"
+    if dtype.subdtype is not None:
+        return "make each of their numbers a field, or store them as a dataset of their own"
+    return "convert them to a type of numbers or text, or leave the dataset out"
 
 
 def _description(dtype: np.dtype[Any]) -> str:
@@ -196,6 +213,10 @@ def _description(dtype: np.dtype[Any]) -> str:
         return "region references"
     if "vlen" in special:
         return f"arrays of variable length, of {special['vlen']},"
+    if dtype.subdtype is not None:
+        return f"arrays of the shape {dtype.shape}, of {dtype.base},"
+    if dtype.kind == "V":
+        return f"opaque bytes ({dtype.itemsize} in each element)"
     return f"elements of dtype {dtype!r}"
 
 
@@ -344,13 +365,19 @@ def _parsed_dtype(dtype: np.dtype[Any]) -> Any:
         return zarr.dtype.parse_dtype(dtype, zarr_format=3)
 
 
+NO_COMPOUND_FIELD = (
+    "is a compound itself, which cannot be stored; make each of its fields a field of the outer one"
+)
+"""What is wrong with a field, and what to do."""
+
+
 def stored_numpy_dtype(element: ElementType, widths: Mapping[str, int]) -> np.dtype[Any]:
     """Return the numpy dtype of encoded numbers, fixed bytes and compounds."""
     if element.kind == "compound":
         fields: list[Any] = []
         for name, field in element.fields:
             if field.kind == "compound":
-                raise DtypeError(f"field {name!r} is a compound itself, which cannot be stored")
+                raise DtypeError(f"field {name!r} {NO_COMPOUND_FIELD}")
             if field.kind == "bytes":
                 fields.append((name, f"S{max(widths.get(name, 1), 1)}"))
             elif field.is_variable:

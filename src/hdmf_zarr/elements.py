@@ -25,6 +25,7 @@ from hdmf_zarr.dtypes import (
     BYTES,
     BYTES_ELEMENT_KINDS,
     ISODATETIME,
+    NO_COMPOUND_FIELD,
     REFERENCE,
     TEXT,
     TEXT_KINDS,
@@ -588,4 +589,4 @@ def check_storable(element: ElementType) -> None:
     """Raise `DtypeError` if a compound has a field that no compound can hold."""
     for name, field in element.fields:
         if field.kind == "compound":
-            raise DtypeError(f"field {name!r} is a compound itself, which cannot be stored")
+            raise DtypeError(f"field {name!r} {NO_COMPOUND_FIELD}")

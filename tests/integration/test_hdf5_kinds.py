@@ -215,10 +215,92 @@ def empty_compound_attribute(group: h5py.Group) -> None:
     group.attrs.create("bad", h5py.Empty(PAIR))
 
 
+def dataset(**options: Any) -> Callable[[h5py.Group], None]:
+    return lambda group: group.create_dataset("bad", **options)
+
+
+def of_type(kind: Any) -> Callable[[h5py.Group], None]:
+    """Return what makes a dataset of a type of HDF5 that h5py does not make."""
+    return lambda group: h5py.h5d.create(group.id, b"bad", kind(), h5py.h5s.create_simple((4,)))
+
+
+def three_bytes() -> h5py.h5t.TypeID:
+    kind = h5py.h5t.STD_I32LE.copy()
+    kind.set_precision(24)
+    kind.set_size(3)
+    return kind
+
+
+def attribute_of_three_bytes(group: h5py.Group) -> None:
+    h5py.h5a.create(group.id, b"bad", three_bytes(), h5py.h5s.create(h5py.h5s.SCALAR))
+
+
+def reference_to_nothing(group: h5py.Group) -> None:
+    group.attrs.create("bad", h5py.h5r.Reference(), dtype=h5py.ref_dtype)
+
+
+LIST = h5py.vlen_dtype("i4")
+
 REFUSED: dict[str, tuple[Callable[[h5py.Group], None], type[HDMFZarrError], str]] = {
     "region": (region_attribute, DtypeError, "'bad': it .*region reference"),
     "regions": (region_attributes, DtypeError, "'bad': it .*region reference"),
     "empty compound": (empty_compound_attribute, DtypeError, "'bad': .*without a value"),
+    "reference to nothing": (
+        reference_to_nothing,
+        MetadataError,
+        "'bad' is a reference to nothing",
+    ),
+    "no type of numpy": (of_type(three_bytes), MetadataError, "odd/bad .*none that numpy has"),
+    "time": (
+        of_type(lambda: h5py.h5t.UNIX_D32LE),
+        MetadataError,
+        "odd/bad .*none that numpy has",
+    ),
+    "attribute of no type": (attribute_of_three_bytes, MetadataError, "its attribute 'bad'"),
+    "opaque": (dataset(data=np.zeros(2, "V4")), MetadataError, "opaque bytes"),
+    "array": (dataset(shape=(2,), dtype=np.dtype(("i4", (3,)))), MetadataError, "is an array"),
+    "null reference": (dataset(shape=(), dtype=h5py.ref_dtype), MetadataError, "to nothing"),
+    "no text behind": (dataset(shape=(2, 0), dtype=TEXT), MetadataError, "length 0"),
+    "nested": (
+        dataset(data=np.zeros(2, [("p", PAIR), ("n", "i4")])),
+        DtypeError,
+        "field 'p' is a compound itself.* outer one",
+    ),
+    "nested scalar": (
+        dataset(
+            shape=(), dtype=np.dtype([("p", [("t", TEXT), ("r", h5py.ref_dtype)]), ("n", "i4")])
+        ),
+        DtypeError,
+        "field 'p' is a compound itself.* outer one",
+    ),
+    "subarray": (
+        dataset(data=np.zeros(2, [("v", "i4", (3,)), ("n", "i4")])),
+        DtypeError,
+        r"field 'v' .*arrays of the shape \(3,\)",
+    ),
+    "subarray of text": (
+        dataset(shape=(2,), dtype=np.dtype([("v", TEXT, (2,)), ("n", "i4")])),
+        DtypeError,
+        r"field 'v' .*arrays of the shape \(2,\)",
+    ),
+    "region in a record": (
+        dataset(shape=(1,), dtype=np.dtype([("r", h5py.regionref_dtype), ("n", "i4")])),
+        DtypeError,
+        "field 'r' .*region references",
+    ),
+    "list in a record": (
+        dataset(shape=(1,), dtype=np.dtype([("v", LIST), ("n", "i4")])),
+        DtypeError,
+        "field 'v' .*variable length.*ragged",
+    ),
+    "lists": (dataset(shape=(2,), dtype=LIST), DtypeError, "variable length.*ragged"),
+    "list": (dataset(shape=(), dtype=LIST), DtypeError, "variable length.*ragged"),
+    "opaque field": (
+        dataset(data=np.zeros(2, [("v", "V4"), ("n", "i4")])),
+        DtypeError,
+        "field 'v' .*opaque",
+    ),
+    "extended": (dataset(data=np.zeros(2, np.longdouble)), DtypeError, "f16.*convert"),
     "text without fill value": (
         without_fill_value(TEXT),
         MetadataError,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from traceback import walk_tb
 from types import TracebackType
@@ -78,19 +78,67 @@ def _is_named(value: Any) -> bool:
 def _advice(found: Any) -> str:
     """Say what is in the way, where it is known."""
     if isinstance(found, h5py.Datatype):
-        return (
-            "it is a committed data type, which HDMF cannot read; remove it from a copy of the file"
-        )
-    if isinstance(found, h5py.Dataset) and found.shape is None:
-        return (
-            "it has a type and no elements (a null dataspace), as MatNWB writes empty data, which HDMF "
-            "cannot read; remove it from a copy of the file, or write an array of length 0 in its place"
-        )
-    if isinstance(found, h5py.Dataset) and _holds_regions(found.dtype):
-        return (
-            "it holds region references, which HDMF cannot read; remove it from a copy of the file"
-        )
-    return _UNKNOWN
+        return f"it is a committed data type, {_REMOVE}"
+    if (name := _attribute_in_the_way(found)) is not None:
+        return f"its attribute {name!r} is a reference to nothing, or of a type {_REMOVE}"
+    if not isinstance(found, h5py.Dataset):
+        return _UNKNOWN
+    dtype = _dtype_of(found)
+    if dtype is None:
+        return f"its type is none that numpy has, {_REMOVE}"
+    return next((text for is_so, text in _IN_THE_WAY if is_so(found, dtype)), _UNKNOWN)
+
+
+_REMOVE = "which HDMF cannot read; remove it from a copy of the file"
+
+_IN_THE_WAY: tuple[tuple[Callable[[h5py.Dataset, np.dtype[Any]], bool], str], ...] = (
+    (
+        lambda dataset, _dtype: dataset.shape is None,
+        f"it has a type and no elements (a null dataspace), as MatNWB writes empty data, {_REMOVE}, or "
+        "write an array of length 0 in its place",
+    ),
+    (lambda _dataset, dtype: _holds_regions(dtype), f"it holds region references, {_REMOVE}"),
+    (
+        lambda _dataset, dtype: dtype.subdtype is not None,
+        f"each of its elements is an array (H5T_ARRAY), {_REMOVE}, or write an array of more dimensions",
+    ),
+    (
+        lambda _dataset, dtype: dtype.kind == "V" and dtype.names is None,
+        f"it holds opaque bytes, {_REMOVE}, or write them as numbers (uint8)",
+    ),
+    (
+        lambda dataset, dtype: not dataset.shape and h5py.check_ref_dtype(dtype) is not None,
+        f"it is a reference to nothing, {_REMOVE}",
+    ),
+    (
+        lambda dataset, dtype: dtype.hasobject and 0 in dataset.shape[1:],
+        "it has text or references, and no element behind its first dimension, "
+        f"{_REMOVE}, or write it with the first dimension of length 0",
+    ),
+)
+"""What is known of datasets that HDMF cannot read."""
+
+
+def _dtype_of(found: Any) -> np.dtype[Any] | None:
+    """Return the dtype of a dataset or an attribute; None where numpy has no such type."""
+    try:
+        dtype: np.dtype[Any] = found.dtype
+    except TypeError:
+        return None
+    return dtype
+
+
+def _attribute_in_the_way(found: Any) -> str | None:
+    """Return the name of an attribute that h5py or HDMF does not read; None where there is none."""
+    for name in found.attrs:
+        attribute = found.attrs.get_id(name)
+        dtype = _dtype_of(attribute)
+        if dtype is None:
+            return str(name)
+        is_reference = h5py.check_ref_dtype(dtype) is not None and attribute.shape == ()
+        if is_reference and not found.attrs[name]:
+            return str(name)
+    return None
 
 
 def _holds_regions(dtype: np.dtype[Any]) -> bool:
