@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import zarr
 from hdmf.backends.warnings import BrokenLinkWarning
+from hdmf.build import DatasetBuilder
 from pynwb import NWBHDF5IO
 
 from hdmf_zarr import NWBZarrIO, ZarrIO, check
@@ -153,3 +154,30 @@ def test_other_attributes_of_these_names_stay(tmp_path: Path, value: Any) -> Non
         for name in names:
             found = attributes[name]
             assert (found.tolist() if isinstance(found, np.ndarray) else found) == value
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_scales_stay_through_appends_copies_and_upgrades(tmp_path: Path, zarr_format: int) -> None:
+    source, store = make_source(tmp_path / "source.h5"), tmp_path / "a.zarr"
+    expected = scales_of(source)
+    convert(source, store, zarr_format=zarr_format)
+    with ZarrIO(store, "r+") as io:
+        root = io.read_builder()
+        root.set_dataset(DatasetBuilder("new", np.arange(3)))
+        io.write_builder(root)
+    convert(store, tmp_path / "copy.zarr", zarr_format=5 - zarr_format)
+    if zarr_format == 2:
+        upgrade(store)
+    for number, each in enumerate((store, tmp_path / "copy.zarr")):
+        assert [one for one in check(each).findings if one.severity != "note"] == []
+        convert(each, tmp_path / f"{number}.h5")
+        assert scales_of(tmp_path / f"{number}.h5") == expected
+
+
+def test_xarray_opens_what_has_scales(tmp_path: Path) -> None:
+    xarray = pytest.importorskip("xarray")
+    convert(make_source(tmp_path / "source.h5"), tmp_path / "a.zarr")
+    with xarray.open_zarr(tmp_path / "a.zarr", group="grid", consolidated=False) as found:
+        assert found["values"].dims == ("longitude", "y", "values_dim_2")
+        with h5py.File(tmp_path / "source.h5") as file:
+            assert np.array_equal(found["values"].values, file["grid/values"][:])
