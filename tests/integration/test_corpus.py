@@ -9,16 +9,19 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+import h5py
 import pytest
 from hdmf.build import BuildManager
 from hdmf.testing import TestCase
 from pynwb import NWBHDF5IO, get_type_map, read_nwb, validate
 
-from hdmf_zarr import NWBZarrIO, ZarrIO
+from hdmf_zarr import NWBZarrIO, ZarrIO, check
+from hdmf_zarr.convert import convert
 from hdmf_zarr.hdf5 import read_specifications as read_hdf5_specifications
 from hdmf_zarr.read.specifications import read_specifications
 from tests.compare import assert_builders_equal, differences
 from tests.conftest import corpus_files
+from tests.integration.test_corpus_options import differences as hdf5_differences
 
 pytestmark = [
     pytest.mark.skipif(not corpus_files(), reason="the corpus is not on this machine"),
@@ -186,3 +189,21 @@ def test_installed_specifications_read_the_copy_alike(copied: Copied) -> None:
     with NWBZarrIO(copied.zarr, "r", load_namespaces=False) as io:
         loaded = io.manager.namespace_catalog.get_namespace("core")["version"]
         assert loaded == get_type_map().namespace_catalog.get_namespace("core")["version"]
+
+
+UNEVEN = {"aibs": {"uneven-table"}}
+"""What `check` finds of files whose source is so itself."""
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("source", corpus_files(), ids=_name)
+def test_a_file_comes_back_through_either_format(
+    tmp_path: Path, source: Path, zarr_format: int
+) -> None:
+    store, back = tmp_path / "a.nwb.zarr", tmp_path / "back.nwb"
+    convert(source, store, zarr_format=zarr_format)
+    convert(store, back)
+    found = {one.code for one in check(store).findings}
+    assert found == UNEVEN.get(source.stem, set())
+    with h5py.File(source) as expected, h5py.File(back) as file:
+        assert list(hdf5_differences(expected, file, set())) == []
