@@ -539,10 +539,10 @@ def test_a_prefix_without_objects_is_named(bucket: Bucket, mode: str) -> None:
 @pytest.mark.parametrize("where", ["top", "client_kwargs", "config_kwargs"])
 def test_a_mistyped_storage_option_is_named(bucket: Bucket, mode: str, where: str) -> None:
     options = copy.deepcopy(bucket.options)
-    (options if where == "top" else options.setdefault(where, {}))["regoin"] = "x"
+    (options if where == "top" else options.setdefault(where, {}))["unknown_name"] = "x"
     given = copy.deepcopy(options)
     with (
-        pytest.raises(OptionError, match="regoin"),
+        pytest.raises(OptionError, match="unknown_name"),
         ZarrIO(bucket.url + "/b.zarr", mode, get_manager(), options) as io,
     ):
         io.write_builder(tree(1.0))

@@ -1,7 +1,7 @@
 """Text with a fill value, of which some chunks were never written.
 
 The HDF5 library does not read these chunks where a file is open for reading ("no write intent on file", seen
-in 1.14 and 2.0): they are left out, and are the fill value.
+in 2.0): they are left out, and are the fill value.
 """
 
 from __future__ import annotations

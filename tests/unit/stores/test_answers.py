@@ -66,5 +66,5 @@ def test_what_is_missing_is_an_error_of_ours() -> None:
 
 def test_an_option_that_a_client_does_not_know_is_named() -> None:
     config = pytest.importorskip("botocore.config")
-    with pytest.raises(OptionError, match="here: .*storage_options.*regoin"), answers("here"):
-        config.Config(regoin="x")
+    with pytest.raises(OptionError, match="here: .*storage_options.*unknown_name"), answers("here"):
+        config.Config(unknown_name="x")
