@@ -225,3 +225,42 @@ def test_hdmf_reads_hdf5_by_functions_that_are_given_the_object() -> None:
         function = getattr(HDF5IO, f"_HDF5IO__{name}")
         assert list(inspect.signature(function).parameters)[:2] == ["self", "h5obj"]
     assert HDF5IO.__module__.startswith("hdmf.backends.hdf5")
+
+
+# -- clients of remote stores ----------------------------------------------------------------------
+
+NAMES_OF_FSSPEC = {"_cat_file", "_find", "_info", "_pipe_file", "_rm_file", "invalidate_cache"}
+
+
+def _parameters(function: Any) -> set[str]:
+    return set(inspect.signature(function).parameters)
+
+
+def test_fsspec_has_the_names_by_which_single_objects_are_reached() -> None:
+    from fsspec.asyn import AsyncFileSystem
+
+    assert set(dir(AsyncFileSystem)) >= NAMES_OF_FSSPEC
+    assert {"withdirs"} <= _parameters(AsyncFileSystem._find)
+
+
+def test_the_file_system_of_http_has_the_names_by_which_values_are_read_in_pieces() -> None:
+    http = pytest.importorskip("fsspec.implementations.http")
+    system = http.HTTPFileSystem(skip_instance_cache=True)
+    assert {"set_session", "encode_url"} <= set(dir(system))
+    assert inspect.iscoroutinefunction(system.set_session)
+    assert system.kwargs == {}
+    assert http.HTTPFileSystem._cat_file.__module__ == http.__name__
+
+
+def test_s3fs_has_the_names_by_which_it_is_asked_itself() -> None:
+    s3fs = pytest.importorskip("s3fs")
+    from s3fs.core import S3_RETRYABLE_ERRORS
+
+    system = s3fs.S3FileSystem
+    assert {"method", "kwargs"} <= _parameters(system._call_s3)
+    assert inspect.iscoroutinefunction(system._call_s3)
+    assert inspect.iscoroutinefunction(system.set_session)
+    assert "path" in _parameters(system.split_path)
+    assert isinstance(system.retries, int)
+    assert all(issubclass(error, BaseException) for error in S3_RETRYABLE_ERRORS)
+    assert system._cat_file.__module__ == "s3fs.core"

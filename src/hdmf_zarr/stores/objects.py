@@ -3,6 +3,11 @@
 zarr's stores have no words for these. S3 (through s3fs and obstore) has conditional puts; a store in memory
 is one of this process, which needs only a lock. Of any other kind nothing is known: what is there is compared
 just before it is replaced, and two processes can come between.
+
+fsspec and s3fs have these operations under private names: ``_find``, ``_pipe_file``, ``_rm_file`` of an
+`fsspec.asyn.AsyncFileSystem`, ``_call_s3`` and ``set_session`` of an `s3fs.S3FileSystem`, which
+`hdmf_zarr.stores.bounded` uses, too. Checked for versions 2024.6.0 and 2026.9.0; `tests/unit/test_compat.py` fails
+when they move.
 """
 
 from __future__ import annotations
