@@ -7,7 +7,6 @@ costs fifty times the file itself. Every other store goes through its zarr objec
 from __future__ import annotations
 
 import asyncio
-import errno
 import io
 import os
 import shutil
@@ -17,25 +16,22 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Protocol
 
 from zarr.abc.store import ByteRequest, RangeByteRequest, Store, SuffixByteRequest
 from zarr.storage import FsspecStore, LocalStore
 
 from hdmf_zarr.errors import (
-    ForbiddenError,
-    HDMFZarrError,
     MetadataError,
     MissingExtraError,
     ModeError,
     NotAStoreError,
     OptionError,
-    RemoteStoreError,
     StoreExistsError,
-    StoreNotFoundError,
 )
 from hdmf_zarr.limits import check_encoded_size, check_size_of_key
 from hdmf_zarr.stores import compat
+from hdmf_zarr.stores.answers import answers
 from hdmf_zarr.stores.bounded import CheckSize, Wanted, first_failure_ends, read_value
 from hdmf_zarr.stores.contained import BINARY, ContainedStore, OwnFolders, open_regular
 from hdmf_zarr.stores.location import Location
@@ -572,80 +568,6 @@ class ZarrByteStore:
         """
         with answers(f"{self.location.uri}:/{key}"), PROCESS_LOCK:
             return compat.run(self.objects.put_if(key, value, expected))
-
-
-CLIENTS = frozenset({"aiobotocore", "aiohttp", "botocore", "obstore", "urllib3"})
-"""Packages whose errors are of no kind that callers expect."""
-
-
-BROKEN = (ConnectionError, TimeoutError, EOFError)
-"""What clients raise where a server goes away meanwhile."""
-
-_MAKERS_OF_CLIENTS = CLIENTS | {"adlfs", "fsspec", "gcsfs", "s3fs"}
-"""Packages that make clients of the options that a user gives, at the first request."""
-
-
-@contextmanager
-def answers(where: str) -> Iterator[None]:
-    """Give what a web server answers in place of a value as an error of the system."""
-    try:
-        yield
-    except Exception as error:
-        status = _status_of(error)
-        if isinstance(error, FileNotFoundError) and not isinstance(error, HDMFZarrError):
-            raise StoreNotFoundError(f"{where}: {error}; check the URL") from error
-        if isinstance(error, TypeError) and _is_of_makers(error):
-            raise OptionError(
-                f"{where}: its client does not take the storage_options ({error})"
-            ) from error
-        if isinstance(error, PermissionError) and not isinstance(error, HDMFZarrError):
-            raise ForbiddenError(
-                errno.EACCES,
-                f"{where}: the service refuses access ({error}); give other credentials "
-                "(storage_options, or the environment), or ask for the right",
-            ) from error
-        if not isinstance(status, int):
-            if isinstance(error, BROKEN):
-                raise RemoteStoreError(
-                    errno.EIO,
-                    f"{where}: the transfer was broken off ({type(error).__name__}: {error}); read it again",
-                ) from error
-            if type(error).__module__.partition(".")[0] in CLIENTS:
-                raise RemoteStoreError(
-                    errno.EIO, f"{where}: {type(error).__name__}: {error}"
-                ) from error
-            raise
-        number = errno.EACCES if status in (401, 403) else errno.EIO
-        message = f"{where}: the server answers {status} ({error}){_tries_of(error)}"
-        if number == errno.EACCES:
-            raise ForbiddenError(number, message) from error
-        raise RemoteStoreError(number, message) from error
-
-
-def _is_of_makers(error: TypeError) -> bool:
-    """Whether an error was raised where a client is made, and not in code of a store or of this package."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    name = str(trace.tb_frame.f_globals.get("__name__", "")) if trace is not None else ""
-    return name.partition(".")[0] in _MAKERS_OF_CLIENTS
-
-
-def _status_of(error: Exception) -> Any:
-    """Return what a server has answered; s3fs keeps it in the error of botocore, from which its own comes."""
-    if type(error) is OSError:
-        return _answer_of(error).get("HTTPStatusCode")
-    return getattr(error, "status", None)
-
-
-def _tries_of(error: Exception) -> str:
-    again = _answer_of(error).get("RetryAttempts")
-    return "" if again is None else f"; its client has tried the last request {again + 1} times"
-
-
-def _answer_of(error: Exception) -> dict[str, Any]:
-    answer: dict[str, Any] = getattr(error.__cause__, "response", None) or {}
-    return answer.get("ResponseMetadata") or {}
 
 
 def _has_any(folder: str, names: frozenset[str]) -> bool:

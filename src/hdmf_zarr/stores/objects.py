@@ -6,8 +6,8 @@ just before it is replaced, and two processes can come between.
 
 fsspec and s3fs have these operations under private names: ``_find``, ``_pipe_file``, ``_rm_file`` of an
 `fsspec.asyn.AsyncFileSystem`, ``_call_s3`` and ``set_session`` of an `s3fs.S3FileSystem`, which
-`hdmf_zarr.stores.bounded` uses, too. Checked for versions 2024.6.0 and 2026.9.0; `tests/unit/test_compat.py` fails
-when they move.
+`hdmf_zarr.stores.bounded` uses, too. Checked for versions 2024.6.0 and 2026.9.0; `tests/unit/test_compat.py`
+fails when they move.
 """
 
 from __future__ import annotations

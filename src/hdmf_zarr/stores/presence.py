@@ -18,7 +18,8 @@ from hdmf_zarr.convention import JSON
 from hdmf_zarr.convention.common import EVERY_CHUNK, STORED_CHUNKS
 from hdmf_zarr.errors import ChunkError
 from hdmf_zarr.stores import format2
-from hdmf_zarr.stores.bytestore import ByteStore, answers
+from hdmf_zarr.stores.answers import answers
+from hdmf_zarr.stores.bytestore import ByteStore
 from hdmf_zarr.stores.chunk_keys import coordinates_of
 
 Meaning = Literal["lost", "untold", "absent"]

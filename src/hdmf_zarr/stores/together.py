@@ -16,7 +16,8 @@ from typing import IO, TYPE_CHECKING, Any
 from zarr.abc.store import Store
 
 from hdmf_zarr.stores import compat
-from hdmf_zarr.stores.bytestore import ByteStore, ZarrByteStore, answers
+from hdmf_zarr.stores.answers import answers
+from hdmf_zarr.stores.bytestore import ByteStore, ZarrByteStore
 from hdmf_zarr.stores.format2 import NODE_DOCUMENTS
 from hdmf_zarr.stores.names import DOCUMENT
 

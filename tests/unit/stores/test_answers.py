@@ -11,7 +11,7 @@ from hdmf_zarr.errors import (
     RemoteStoreError,
     StoreNotFoundError,
 )
-from hdmf_zarr.stores.bytestore import answers
+from hdmf_zarr.stores.answers import answers
 
 aiohttp = pytest.importorskip("aiohttp")
 
