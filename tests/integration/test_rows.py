@@ -502,6 +502,24 @@ def test_check_names_an_uneven_table_and_repair_cuts_it(uneven, capsys):
     assert read(uneven)["trials"] == rows_of(make_file().trials)
 
 
+@pytest.mark.parametrize("kept", [0, 1, 2])
+def test_repair_cuts_rows_without_elements_where_a_row_has_all_of_them(local, kept, capsys):
+    with NWBZarrIO(local, "r") as io:
+        ends = io.read().trials["marks"].data[:].tolist()
+    n_elements = ends[kept] - 1 if kept < 2 else ends[-1]
+    with ZarrIO(local, "r+", get_manager()) as io:
+        io.read_builder()["intervals"]["trials"]["marks"].data.resize((n_elements,))
+    found = {one.code for one in check(local).findings}
+    assert found == {0: {"short-column"}, 1: {"uneven-table"}, 2: set()}[kept]
+    before = {path: path.read_bytes() for path in local.rglob("*") if path.is_file()}
+    assert main(["check", "--quiet", "--repair", str(local)]) == 0
+    expected = rows_of(make_file().trials)
+    if kept == 0:
+        assert {path: path.read_bytes() for path in local.rglob("*") if path.is_file()} == before
+    else:
+        assert read(local)["trials"] == {name: rows[:kept] for name, rows in expected.items()}
+
+
 @pytest.mark.filterwarnings("default:.*the columns differ:UserWarning")
 def test_an_uneven_table_is_converted_at_its_whole_rows(uneven, tmp_path, capsys):
     for name in ("copy.nwb", "copy.nwb.zarr"):

@@ -191,6 +191,13 @@ UNEVEN_TABLE = Kind(
     "the other rows.",
 )
 
+SHORT_COLUMN = Kind(
+    "short-column",
+    "warning",
+    "No row has all the elements that the index of a ragged column gives it, which readers do not notice: "
+    "compare the column with its source.",
+)
+
 # -- the DANDI archive -----------------------------------------------------------------------------
 
 DANDI_NAME = Kind("dandi-name", "error", "Rename the store: the archive takes '.nwb.zarr'.")

@@ -9,7 +9,7 @@ from hdmf_zarr.checking import kinds
 from hdmf_zarr.checking.examined import Examined
 from hdmf_zarr.checking.report import Finding
 from hdmf_zarr.errors import HDMFZarrError
-from hdmf_zarr.read.tables import cut_to_whole_rows, uneven_tables
+from hdmf_zarr.read.tables import UnevenTable, cut_to_whole_rows, uneven_tables
 from hdmf_zarr.stores import ByteStore, Hierarchy
 
 
@@ -21,11 +21,18 @@ def check_rows(examined: Examined) -> Iterator[Finding]:
 
 def check_elements(examined: Examined) -> Iterator[Finding]:
     """Ragged columns have the elements of all rows, in tables of which `check_rows` finds nothing."""
-    found = {table.path for table in uneven_tables(examined.hierarchy)}
     with contextlib.suppress(HDMFZarrError):  # an index that cannot be read is another finding
-        for table in uneven_tables(examined.hierarchy, with_elements=True):
-            if table.path not in found:
-                yield Finding.of(kinds.UNEVEN_TABLE, table.path, str(table))
+        for table in _without_elements(examined.hierarchy):
+            kind = kinds.UNEVEN_TABLE if table.n_rows else kinds.SHORT_COLUMN
+            yield Finding.of(kind, table.path, str(table))
+
+
+def _without_elements(hierarchy: Hierarchy) -> Iterator[UnevenTable]:
+    """Yield the tables whose columns have the same length, where a ragged one lacks elements of its rows."""
+    found = {table.path for table in uneven_tables(hierarchy)}
+    for table in uneven_tables(hierarchy, with_elements=True):
+        if table.path not in found:
+            yield table
 
 
 def cut_tables(bytestore: ByteStore) -> Iterator[tuple[str, str | None]]:
@@ -38,7 +45,11 @@ def cut_tables(bytestore: ByteStore) -> Iterator[tuple[str, str | None]]:
     """
     hierarchy = Hierarchy.load_for_writing(bytestore)
     done = []
+    # No write leaves a table of several rows without a whole one: such a column is so in its source.
+    kept = {table.path for table in _without_elements(hierarchy) if not table.n_rows}
     for table in list(uneven_tables(hierarchy, with_elements=True)):
+        if table.path in kept:
+            continue
         try:
             n_rows = cut_to_whole_rows(hierarchy, table)
         except HDMFZarrError as error:

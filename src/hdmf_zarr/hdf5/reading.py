@@ -148,8 +148,8 @@ def _holds_regions(dtype: np.dtype[Any]) -> bool:
     )
 
 
-def root_attribute(path: str, name: str) -> Any:
-    """Return an attribute of a file's root, or None where it has none.
+def _opened(path: str) -> h5py.File:
+    """Open a file for reading.
 
     Raises
     ------
@@ -157,18 +157,22 @@ def root_attribute(path: str, name: str) -> Any:
         If the file is damaged: h5py cannot open it.
     """
     try:
-        file = h5py.File(path, "r")
+        return h5py.File(path, "r")
     except OSError as error:
         if error.errno is not None:  # of the system: no permission, a lock
             raise
         raise NotAStoreError(f"{path} is a damaged HDF5 file: {error}") from error
-    with file:
+
+
+def root_attribute(path: str, name: str) -> Any:
+    """Return an attribute of a file's root, or None where it has none."""
+    with _opened(path) as file:
         return file.attrs.get(name)
 
 
 def version_in_root(path: str) -> Any:
     """Return the NWB version of a file: an attribute of the root, in NWB 1 a dataset; None without one."""
-    with h5py.File(path, "r") as file:
+    with _opened(path) as file:
         dataset = file.get("nwb_version")
         if not isinstance(dataset, h5py.Dataset) or dataset.size != 1:
             return file.attrs.get("nwb_version")
