@@ -576,6 +576,7 @@ def test_a_compressor_that_becomes_gigabytes_costs_its_dataset_alone(
     name, encoded = bomb
     if (name, kind) not in WITH_THE_LIMITS_THEMSELVES:
         monkeypatch.setattr(limits, "LONGEST_TEXT_BYTES", 2**27)
+        monkeypatch.setattr(limits, "MOST_TEXT_CHUNK_BYTES", 2**28)
     made.array("bad", np.arange(3, dtype="i4"), compressor=BLOSC)
     metadata = made.documents["bad/.zarray"]
     metadata["compressor"] = {"id": name}
