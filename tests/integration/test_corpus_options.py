@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from hdmf_zarr.convert import convert
+from hdmf_zarr.errors import LayoutError
 from tests.conftest import corpus_files
 
 pytestmark = [
@@ -45,6 +46,11 @@ def test_random_options_change_nothing(tmp_path: Path) -> None:
                 convert(middle, back, overwrite=True)
                 with h5py.File(source) as expected, h5py.File(back) as found:
                     lines = list(differences(expected, found, set()))
+            except LayoutError as error:
+                # Filters in an order that Zarr has no codecs for: it says so, and nothing is written.
+                assert options["strict"] and "no Zarr codec for its place" in str(error)
+                n_done += 1
+                continue
             except Exception as error:
                 error.add_note(f"{source.name} with {options}")
                 raise
