@@ -48,7 +48,8 @@ def test_random_options_change_nothing(tmp_path: Path) -> None:
                     lines = list(differences(expected, found, set()))
             except LayoutError as error:
                 # Filters in an order that Zarr has no codecs for: it says so, and nothing is written.
-                assert options["strict"] and "no Zarr codec for its place" in str(error)
+                if not options["strict"] or "no Zarr codec for its place" not in str(error):
+                    raise
                 n_done += 1
                 continue
             except Exception as error:
