@@ -38,7 +38,7 @@ from tests.s3 import KEYS, Bucket, running_bucket
 pytest.importorskip("s3fs")
 ROOT = Path(__file__).parents[2]
 
-KILLS = int(os.environ.get("HDMF_ZARR_KILLS", "5"))
+KILLS = int(os.environ.get("HDMF_ZARR_KILLS", "3"))
 """Of each kind of writer, at other requests each."""
 
 
