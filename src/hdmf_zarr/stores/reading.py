@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -57,6 +58,9 @@ CHECKSUMS = frozenset(
     | {"numcodecs.jenkins_lookup3"}
 )
 SHUFFLE = "numcodecs.shuffle"
+
+MOST_LOOKED_INTO = 10_000
+"""Chunks that are decoded one by one to find the damaged one, after a selection could not be read."""
 
 
 class ReadableArray(zarr.Array):  # type: ignore[type-arg]
@@ -251,7 +255,8 @@ class ReadableArray(zarr.Array):  # type: ignore[type-arg]
         zarr-python lets errors of any kind out of them, and none names the chunk.
         """
         index = memory_index(self._plain(selection), self.shape)
-        for region in chunk_regions(index, self.shape, self.chunks) if index is not None else ():
+        regions = chunk_regions(index, self.shape, self.chunks) if index is not None else iter(())
+        for region in itertools.islice(regions, MOST_LOOKED_INTO):
             try:
                 self._zarr_array[region]
             except DECODING_ERRORS as error:  # with those of ours

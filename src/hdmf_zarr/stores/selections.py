@@ -166,14 +166,16 @@ def _is_known_array(entry: npt.NDArray[Any], size: int, ndim: int) -> bool:
 def chunk_regions(
     index: tuple[Any, ...], shape: tuple[int, ...], chunks: tuple[int, ...]
 ) -> Iterator[tuple[slice, ...]]:
-    """Chunks of which an index selects something, as slices of the array."""
-    whole = (slice(None),) * (len(shape) - len(index))
-    return itertools.product(
-        *(
-            [slice(n * step, min((n + 1) * step, size)) for n in _chunk_numbers(entry, size, step)]
-            for entry, size, step in zip((*index, *whole), shape, chunks, strict=True)
-        )
-    )
+    """Yield the chunks of which an index selects something, as slices of the array."""
+    if not shape:
+        yield ()
+        return
+    entry, size, step = (index or (slice(None),))[0], shape[0], chunks[0]
+    for number in _chunk_numbers(entry, size, step):
+        first = slice(number * step, min((number + 1) * step, size))
+        # One after the other: the metadata of a hostile store tell of more than can be listed.
+        for others in chunk_regions(index[1:], shape[1:], chunks[1:]):
+            yield (first, *others)
 
 
 def _chunk_numbers(entry: Any, size: int, step: int) -> Iterable[int]:
