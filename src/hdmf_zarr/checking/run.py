@@ -106,7 +106,8 @@ def check(
     fast : bool
         Read no chunk: neither decode them nor follow the references that are elements of datasets.
     jobs : int
-        Threads that decode chunks.
+        Threads that read and decode chunks; at least 16 where the store is no folder, since they wait
+        for its answers most of the time.
     repair : bool
         Rebuild the consolidated metadata, cut tables to the rows that all columns have, and remove what
         stopped writes left behind and chunks that nobody uses; nothing else. What was done is in the
