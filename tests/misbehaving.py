@@ -118,12 +118,18 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Stay quiet."""
 
 
+class PatientServer(http.server.ThreadingHTTPServer):
+    """Takes as many connections at once as a reader opens; the default of 5 leaves others unanswered."""
+
+    request_queue_size = 1024
+
+
 @contextmanager
 def serving(folder: Path) -> Iterator[Server]:
     """Serve the files of a folder, as long as the context lasts."""
     told = Server(folder)
     handler = type("Handler", (_Handler,), {"server_of": told})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = PatientServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     told.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)

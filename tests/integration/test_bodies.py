@@ -33,7 +33,7 @@ import pynwb, aiohttp
 from hdmf_zarr import NWBZarrIO, check, limits
 from hdmf_zarr.errors import HDMFZarrError
 client, base, options, cases = sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), json.loads(sys.argv[4])
-limits.MOST_DOCUMENT_BYTES = limits.MOST_ENCODED_TEXT_BYTES = 2**26
+limits.MOST_DOCUMENT_BYTES = limits.MOST_ENCODED_TEXT_BYTES = 2**24
 if client == "s3":
     import s3fs
 
@@ -47,7 +47,7 @@ def at(name):
 
 now = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (now + 2**31, now + 2**31))
-resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
+resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
 
 def read(name, selection):
     with NWBZarrIO(**at(name), mode="r") as io:
@@ -75,7 +75,7 @@ def in_process(client: str, base: str, options: dict[str, Any], cases: Any) -> l
         [sys.executable, "-c", LIMITED, client, base, json.dumps(options), json.dumps(cases)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         env={**os.environ, "MALLOC_ARENA_MAX": "2"},
         check=False,
     )

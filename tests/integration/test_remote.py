@@ -24,6 +24,7 @@ from hdmf_zarr.stores import locate, watching
 from hdmf_zarr.stores.bytestore import ZarrByteStore
 from tests.compare import assert_builders_equal
 from tests.conftest import nwb_catalog
+from tests.misbehaving import PatientServer
 
 RELEASED = Path(__file__).parents[1] / "data"
 
@@ -96,9 +97,7 @@ def handler() -> type[Handler]:
 
 @pytest.fixture
 def server(tmp_path: Path, handler: type[Handler]) -> Iterator[tuple[str, list[str]]]:
-    server = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), partial(handler, directory=str(tmp_path))
-    )
+    server = PatientServer(("127.0.0.1", 0), partial(handler, directory=str(tmp_path)))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_address[1]}", handler.requests
