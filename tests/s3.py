@@ -63,7 +63,7 @@ class Bucket:
             return [tuple(seen) for seen in json.load(answer)]
 
     def rules(self, *rules: dict[str, Any]) -> None:
-        """Refuse some requests from now on: ``kind``, ``path`` (a pattern), ``status``, ``skip``."""
+        """Refuse requests from now on: ``kind``, ``path``, ``conditional``, ``status``, ``skip``."""
         self.control(rules=list(rules))
 
     def objects(self, prefix: str = "") -> dict[str, bytes]:

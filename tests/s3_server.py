@@ -21,6 +21,9 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 Start = Callable[[str, list[tuple[str, str]]], Any]
 
 
+CONDITIONS = frozenset({"HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH"})
+
+
 class Control:
     """Passes requests on to moto; notes each of them, and refuses what a rule says."""
 
@@ -37,7 +40,7 @@ class Control:
         kind, path = _kind_of(environ), environ.get("RAW_URI") or environ["PATH_INFO"]
         with self._lock:
             self._seen.append((kind, path))
-            status = self._refusal(kind, path)
+            status = self._refusal(kind, path, is_conditional=bool(CONDITIONS & environ.keys()))
         time.sleep(self._delay)
         if status is None:
             passed: Iterable[bytes] = self._moto(environ, start)
@@ -45,8 +48,10 @@ class Control:
         environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         return _answer(start, status, b"" if kind == "HEAD" else _error(status))
 
-    def _refusal(self, kind: str, path: str) -> int | None:
+    def _refusal(self, kind: str, path: str, *, is_conditional: bool) -> int | None:
         for rule in self._rules:
+            if rule.get("conditional") and not is_conditional:
+                continue
             if rule.get("kind", kind) == kind and re.search(rule.get("path", ""), path):
                 if rule.get("skip", 0):
                     rule["skip"] -= 1

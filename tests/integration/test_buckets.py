@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 import pickle
 import subprocess
@@ -30,7 +31,7 @@ from hdmf_zarr.errors import (
     StoreExistsError,
     StoreNotFoundError,
 )
-from hdmf_zarr.stores import watching
+from hdmf_zarr.stores import claims, watching
 from hdmf_zarr.stores.journal import JOURNAL
 from tests.integration.test_transactions import _dataset
 from tests.s3 import KEYS, Bucket, running_bucket
@@ -357,6 +358,79 @@ def test_who_has_read_what_another_writer_has_changed_commits_nothing(bucket: Bu
     assert "LockedError" in said
     assert "changed by another writer" in said
     assert bucket.objects() == after
+
+
+APPEND_AND_WAIT = """
+io = ZarrIO(url, "r+", get_manager(), options)
+io.read_builder()["group"]["a"].data.append(np.full(10, 7.0))
+print("open", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_a_writer_on_another_machine_is_believed_for_a_while(bucket: Bucket) -> None:
+    url, journal = bucket.url + "/a.zarr", "a.zarr/" + JOURNAL
+    write(url, 1.0, options=bucket.options)
+    before = bucket.objects()
+    other = run_python(APPEND_AND_WAIT, url, bucket.endpoint)
+    assert other.stdout is not None
+    assert other.stdout.readline().strip() == "open"
+    other.kill()
+    other.communicate()
+    content = json.loads(bucket.objects()[journal])
+
+    def tell(seconds: float) -> None:
+        content["writer"] |= {"host": "elsewhere", "renewed": time.time() - seconds}
+        body = json.dumps(content).encode()
+        bucket.client.put_object(Bucket=bucket.name, Key=journal, Body=body)
+
+    tell(claims.BELIEVED_SECONDS - 60)
+    for mode in ("r+", "a", "w"):
+        with pytest.raises(LockedError, match="elsewhere"):
+            write(url, 2.0, mode, bucket.options)
+    assert values(url, bucket.options) == expected(1.0)
+    tell(claims.BELIEVED_SECONDS + 1)
+    ZarrIO(url, "r+", get_manager(), bucket.options).close()
+    assert bucket.objects() == before
+
+
+def test_a_writer_tells_other_machines_that_it_lives(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims, "RENEWED_SECONDS", 0.05)
+    url = bucket.url + "/a.zarr"
+    write(url, 1.0, options=bucket.options)
+
+    def renewed() -> float:
+        return float(json.loads(bucket.objects()["a.zarr/" + JOURNAL])["writer"]["renewed"])
+
+    with ZarrIO(url, "r+", get_manager(), bucket.options) as io:
+        io.read_builder()["group"]["a"].data.append(np.full(10, 7.0))
+        first = renewed()
+        until = time.monotonic() + 30
+        while renewed() == first:
+            assert time.monotonic() < until
+            time.sleep(0.02)
+    changed = {**expected(1.0), "group/a": [1.0] * 50 + [7.0] * 10}
+    assert values(url, bucket.options) == changed
+
+
+def test_a_service_without_conditional_puts_is_written_to_with_a_warning(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims, "_warned", set())
+    bucket.rules({"kind": "PUT", "conditional": True, "status": 501})
+    url = bucket.url + "/a.zarr"
+    with pytest.warns(UserWarning, match="nothing keeps a second writer out"):
+        write(url, 1.0, options=bucket.options)
+    write(url, 2.0, options=bucket.options)
+    with ZarrIO(url, "r+", get_manager(), bucket.options) as io:
+        io.read_builder()["group"]["a"].data.append(np.full(3, 2.0))
+        for mode in ("r+", "w"):
+            with pytest.raises(LockedError, match="by this process"):
+                write(url, 3.0, mode, bucket.options)
+    assert values(url, bucket.options) == {**expected(2.0), "group/a": [2.0] * 53}
+    assert len(bucket.objects()) == 8
 
 
 def test_two_writes_at_once_leave_one_store(bucket: Bucket) -> None:
