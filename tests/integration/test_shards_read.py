@@ -103,6 +103,12 @@ def test_shards_in_shards_are_left_to_zarr(tmp_path: Path) -> None:
     by_zarr(tmp_path / "a.zarr", chunks=(32, 20), serializer=outer, compressors=None, filters=None)
     array = opened(tmp_path / "a.zarr")
     assert not is_ours(array)
+    try:
+        zarr.open_array(tmp_path / "a.zarr" / "data", mode="r")[:]
+    except AssertionError:  # zarr-python 3.1.3 does not read them
+        with pytest.raises(AssertionError, match="byte_range"):
+            array[:]
+        return
     assert_read(array)
 
 

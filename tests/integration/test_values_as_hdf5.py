@@ -53,6 +53,7 @@ CHANGED_BY_HDF5IO = {
         for kind in ("int", "float", "of one length", "bool")
     },
     ("attribute [v]", "vlen, 2-d"): "arrays of arrays in a list",
+    ("[v]", "no rows"): "the last dimension goes, with h5py 3.12",
     ("[v]", "bytearray"): "the width of the numbers becomes another",
     ("[v]", "array of Python"): "the width of the numbers becomes another",
 }

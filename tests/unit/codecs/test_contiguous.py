@@ -94,7 +94,10 @@ def test_what_zarr_completes_still_takes_chunks_in_c_order() -> None:
 
 @pytest.mark.parametrize("name", ["transpose", "numcodecs.delta", "numcodecs.pcodec"])
 def test_the_methods_that_are_replaced_are_there(name: str) -> None:
-    plain: Any = get_codec_class(name)
+    try:
+        plain: Any = get_codec_class(name)
+    except KeyError:
+        pytest.skip(f"zarr {zarr.__version__} has no {name}")
     # Up to 3.1 those of numcodecs have the second pair only; see ``codecs/contiguous.py``.
     assert hasattr(plain, "_encode_sync") or hasattr(plain, "_encode_single")
     assert hasattr(plain, "_encode_sync") == hasattr(plain, "_decode_sync")
