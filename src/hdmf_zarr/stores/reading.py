@@ -26,6 +26,7 @@ from hdmf_zarr.stores.blocks import BlockReader
 from hdmf_zarr.stores.hierarchy import Hierarchy
 from hdmf_zarr.stores.selections import (
     chunk_regions,
+    integers_as_slices,
     memory_index,
     own_indices,
     plain_selection,
@@ -403,7 +404,12 @@ class ReadableArray(zarr.Array):  # type: ignore[type-arg]
             found = self._read_past_zarr(self._plain(selection))
             if found is not None:
                 return found[0]
-        return self._decoded(self._method(how)(given(how, selection, self.shape), **options))
+        plain = given(how, selection, self.shape)
+        if how != "get_orthogonal_selection" or self.shards is None:
+            return self._decoded(self._method(how)(plain, **options))
+        slices, kept = integers_as_slices(plain, self.shape)
+        found = self._decoded(self._method(how)(slices, **options))
+        return found[kept] if kept else found
 
     @property
     def _document(self) -> dict[str, Any]:

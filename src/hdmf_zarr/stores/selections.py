@@ -163,6 +163,37 @@ def _is_known_array(entry: npt.NDArray[Any], size: int, ndim: int) -> bool:
     return bool(entry.min() >= -size and entry.max() < size)
 
 
+def integers_as_slices(selection: Any, shape: tuple[int, ...]) -> tuple[Any, tuple[Any, ...]]:
+    """Return an orthogonal selection without integers, and the index that drops their dimensions.
+
+    zarr-python 3.1.3 reads integers beside lists of indices wrong where an array has shards.
+
+    Parameters
+    ----------
+    selection : Any
+    shape : tuple of int
+        Of the array.
+
+    Returns
+    -------
+    tuple
+        The selection with a slice in the place of each integer, and what selects their one element; the
+        selection as it is, and nothing, where it has no integer or one that is out of bounds.
+    """
+    entries = selection if isinstance(selection, tuple) else ()
+    are_known = len(entries) == len(shape) and not any(entry is Ellipsis for entry in entries)
+    integers = [isinstance(entry, (int, np.integer)) for entry in entries]
+    if not are_known or not any(integers) or all(integers):
+        return selection, ()
+    places = list(zip(entries, shape, integers, strict=True))
+    if not all(-size <= entry < size for entry, size, is_one in places if is_one):
+        return selection, ()
+    slices = tuple(
+        slice(entry % size, entry % size + 1) if is_one else entry for entry, size, is_one in places
+    )
+    return slices, tuple(0 if is_one else slice(None) for is_one in integers)
+
+
 def chunk_regions(
     index: tuple[Any, ...], shape: tuple[int, ...], chunks: tuple[int, ...]
 ) -> Iterator[tuple[slice, ...]]:
