@@ -53,6 +53,16 @@ class Fault:
         return self.kind if is_struck else None
 
 
+def end_as_if_killed(io: Any) -> None:
+    """Let an IO be what it is for others when its process was killed: the system takes its locks away."""
+    for hierarchy in io._open_hierarchies():
+        if isinstance(hierarchy.bytestore, LocalByteStore):
+            hierarchy.open_append.abandon()
+    if io._new_store is not None and io._new_store.lock is not None:
+        io._new_store.lock.release()
+    io._is_open = False
+
+
 def broken() -> OSError:
     return OSError(errno.EIO, "the store broke")
 

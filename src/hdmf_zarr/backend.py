@@ -79,7 +79,6 @@ from hdmf_zarr.read.tree import (
 from hdmf_zarr.stores import (
     SUPPORTED_ZARR_STORES,
     Hierarchy,
-    LocalByteStore,
     Location,
     locate,
     open_bytestore,
@@ -88,7 +87,7 @@ from hdmf_zarr.stores import (
 from hdmf_zarr.stores.array import HDMFZarrArray
 from hdmf_zarr.stores.identity import refuse_overlap
 from hdmf_zarr.stores.location import location_of_uri
-from hdmf_zarr.stores.lock import WriterLock, check_not_locked
+from hdmf_zarr.stores.lock import check_not_locked
 from hdmf_zarr.stores.system import can_sync_at_once
 from hdmf_zarr.stores.together import stored_together
 from hdmf_zarr.write.addresses import identified
@@ -218,7 +217,6 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         self._written_builders = WriteStatusTracker()
         self._pending: list[ZarrDataset] = []
         self._row_guards: list[RowGuard] = []
-        self._locks: list[WriterLock] = []
         self._process = os.getpid()
         if manager is None:
             manager = BuildManager(TypeMap(NamespaceCatalog()))
@@ -301,19 +299,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
 
     def _open_for_appending(self) -> None:
         bytestore = open_bytestore(self._location, read_only=False)
-        try:
-            if isinstance(bytestore, LocalByteStore):
-                self._locks.append(WriterLock.acquire(bytestore.root))
-            self._hierarchy = Hierarchy.load_for_writing(bytestore)
-            if isinstance(bytestore, LocalByteStore):
-                remove_leftovers(bytestore.root, self._locks[0])
-        except BaseException:
-            self._release_locks()
-            raise
-
-    def _release_locks(self) -> None:
-        while self._locks:
-            self._locks.pop().release()
+        self._hierarchy = Hierarchy.load_for_writing(bytestore, when_locked=remove_leftovers)
 
     def _check_creatable(self) -> None:
         if self._location.is_local:
@@ -340,23 +326,32 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             self._new_store = self._hierarchy = None
             return
         try:
-            self._settle_rows()
-            self._drop_pending()
+            if not self._is_taken_over:
+                self._settle_rows()
+                self._drop_pending()
             if self._new_store is not None:
                 self._finish_new_store()
             for hierarchy in self._open_hierarchies():
-                if hierarchy.is_changed and self.__mode not in READING_MODES:
+                if self._is_to_be_committed(hierarchy):
                     hierarchy.commit_or_undo(
                         consolidate=hierarchy.was_consolidated, durable=can_sync_at_once()
                     )
-                hierarchy.end()
+                hierarchy.close()
         finally:
             for guard in self._row_guards:
                 guard.forget_written()
             for hierarchy in self._open_hierarchies():
                 hierarchy.open_append.abandon()  # where something has failed
             self._hierarchy = None
-            self._release_locks()
+
+    def _is_to_be_committed(self, hierarchy: Hierarchy) -> bool:
+        is_ours = self.__mode not in READING_MODES and not hierarchy.open_append.is_taken
+        return is_ours and hierarchy.is_changed
+
+    @property
+    def _is_taken_over(self) -> bool:
+        """Whether another writer of this process has the store, which has undone what was not committed."""
+        return self._hierarchy is not None and self._hierarchy.open_append.is_taken
 
     def __exit__(
         self,
@@ -385,16 +380,18 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         self._new_store = NewStore(
             self._location, self._convention.zarr_format, is_forced=self._force_overwrite
         )
-        if self._new_store.lock is not None:
-            self._locks.append(self._new_store.lock)
         self._hierarchy = self._new_store.hierarchy
 
     def _finish_new_store(self) -> None:
         """Commit what was written piece by piece; nothing where nothing was."""
         assert self._new_store is not None
         new_store, self._new_store = self._new_store, None
-        if len(new_store.hierarchy.documents) > 1 or new_store.hierarchy.attributes(""):
-            new_store.commit(consolidate=True)
+        hierarchy = new_store.hierarchy
+        if hierarchy.open_append.is_taken:
+            pass  # it is removed already
+        elif len(hierarchy.documents) > 1 or hierarchy.attributes(""):
+            with hierarchy.open_append.at_work():
+                new_store.commit(consolidate=True)
         else:
             new_store.abandon()
         self._hierarchy = None
@@ -855,16 +852,17 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         before = dict(execution.hierarchy.documents)
         waiting = [(dataset, dataset.pending()) for dataset in self._pending]
         try:
-            with stored_together(execution.hierarchy):
-                execution.carry_out(plan)
-                execution.progress = no_progress
-                if to_cache:
-                    write_specifications(execution.hierarchy, to_cache)
-            for written in plan.builders:
-                self._written_builders.set_written(written)
-                self._find_at_its_path(written)
-            self._flush_pending()
-            self._commit(consolidate=consolidate, durable=durable)
+            with execution.hierarchy.open_append.at_work():
+                with stored_together(execution.hierarchy):
+                    execution.carry_out(plan)
+                    execution.progress = no_progress
+                    if to_cache:
+                        write_specifications(execution.hierarchy, to_cache)
+                for written in plan.builders:
+                    self._written_builders.set_written(written)
+                    self._find_at_its_path(written)
+                self._flush_pending()
+                self._commit(consolidate=consolidate, durable=durable)
         except BaseException:
             self._undo(before)
             for dataset, wait_again in waiting:
@@ -913,7 +911,6 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         if self._new_store is not None:
             self._new_store.abandon()
             self._new_store = self._hierarchy = None
-            self._release_locks()
             return
         assert self._hierarchy is not None
         self._hierarchy.restore(before)
@@ -1014,7 +1011,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         context = self._plan_context(hierarchy, link_data, source, None)
         before = dict(hierarchy.documents)
         try:
-            with LinkedFiles() as linked:
+            with LinkedFiles() as linked, hierarchy.open_append.at_work():
                 plan = plan_piece(builder, replace(context, linked=linked), _node_path(parent))
                 Execution(
                     hierarchy=hierarchy,
@@ -1118,18 +1115,13 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
 
     def _open_linked(self, location: Location) -> Hierarchy:
         read_only = self.mode in READING_MODES
-        if not read_only and location.is_local and os.path.isdir(location.uri):
-            try:
-                self._locks.append(WriterLock.acquire(Path(location.uri)))
-            except LockedError as error:
-                # Its own writer may go on; what is linked can be read meanwhile.
-                self.logger.warning("%s is opened for reading only: %s", location.uri, error)
-                read_only = True
-        if not read_only and not location.is_local:
+        if not read_only:
             try:
                 return open_linked_hierarchy(location, read_only=False, consolidated=False)
             except (HDMFZarrError, OSError, NotImplementedError) as error:
-                # A web server, or the bucket of somebody else: what is linked can be read.
+                # A folder may have another writer; others are web servers, or other people's buckets.
+                if location.is_local and not isinstance(error, LockedError):
+                    raise
                 self.logger.warning("%s is opened for reading only: %s", location.uri, error)
                 read_only = True
         return open_linked_hierarchy(

@@ -26,7 +26,7 @@ from hdmf_zarr.checking import repair
 from hdmf_zarr.errors import HDMFZarrError
 from hdmf_zarr.stores.lock import leftovers_beside
 from hdmf_zarr.transfer.upgrade import upgrade
-from tests.faults import FAULTS, Fault, FaultyStore, faulty_disk
+from tests.faults import FAULTS, Fault, FaultyStore, end_as_if_killed, faulty_disk
 from tests.integration.test_transactions import OLD, append, content, tree, value_of, write
 
 ROWS = 30
@@ -438,8 +438,7 @@ def test_an_append_that_has_filled_a_disk_is_undone(small_disk: Path, zarr_forma
     io.open()
     io.read_builder()["group/numbers"].data.append(np.full(7, 1))
     io.write_group("", GroupBuilder("lost", datasets={"x": DatasetBuilder("x", np.ones(9))}))
-    io._release_locks()
-    io._is_open = False  # as if the process had ended
+    end_as_if_killed(io)
     with (
         (small_disk / "large").open("wb", buffering=0) as file,
         pytest.raises(OSError, match="left"),

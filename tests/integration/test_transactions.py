@@ -39,6 +39,7 @@ from hdmf_zarr.transfer.upgrade import upgrade
 from hdmf_zarr.write import transaction
 from hdmf_zarr.write.transaction import put_in_place
 from hdmf_zarr.write.tree import Execution
+from tests.faults import end_as_if_killed
 
 posix = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
 
@@ -98,9 +99,10 @@ def run_python(code: str, *arguments: Any) -> subprocess.Popen[str]:
 
 @pytest.fixture
 def other_writer(store: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process that has opened the store for appending."""
+    """Another process that has changed the store, and not committed it."""
     code = """
         io = ZarrIO(sys.argv[1], "r+", get_manager())
+        io.write_group("", GroupBuilder("lost"))
         print("open", flush=True)
         time.sleep(60)
     """
@@ -207,7 +209,7 @@ def test_a_second_writer_is_refused_with_the_process_of_the_first(
     with pytest.raises(LockedError, match=rf"process {other_writer.pid}, since"):
         ZarrIO(store, mode, get_manager())
     assert value_of(store) == value_of(store, "r-") == 1.0
-    assert check(store).findings == ()
+    assert {found.severity for found in check(store).findings} <= {"note", "warning"}
     with pytest.raises(LockedError):
         check(store, repair=True)
 
@@ -216,10 +218,12 @@ def test_a_dead_process_keeps_nobody_out(store: Path, other_writer: subprocess.P
     other_writer.kill()
     other_writer.wait()
     assert lock_path(store).exists()
-    (found,) = check(store).findings
-    assert found.code == "leftover"
-    with ZarrIO(store, "r+", get_manager()):
+    assert {found.code for found in check(store).findings} >= {"leftover"}
+    with ZarrIO(store, "r+", get_manager()) as io:
+        assert writer_of(store) is None
+        io.write_group("", GroupBuilder("new"))
         assert "this process" in str(writer_of(store))
+    assert value_of(store) == 1.0
     assert names_in(store.parent) == {"file.zarr"}
 
 
@@ -231,28 +235,17 @@ def test_repair_removes_the_lock_of_a_dead_process(store: Path) -> None:
     assert names_in(store.parent) == {"file.zarr"}
 
 
-@pytest.mark.parametrize("second", ["r+", "a", "w"])
-def test_two_writers_of_one_process_exclude_each_other(store: Path, second: str) -> None:
-    with ZarrIO(store, "r+", get_manager()), pytest.raises(LockedError, match="this process"):
-        ZarrIO(store, second, get_manager())
-    write(store, 2.0)
-    with ZarrIO(store, "w", get_manager()) as io:
-        io.write_builder(tree(3.0))
-        with pytest.raises(LockedError, match="this process"):
-            ZarrIO(store, second, get_manager())
-    assert value_of(store) == 3.0
-
-
 def test_a_writer_that_nobody_has_any_more_keeps_nobody_out(store: Path) -> None:
     io = ZarrIO(store, "r+", get_manager())
+    io.write_group("", GroupBuilder("new"))
     io.cycle = io  # it is collected some time, and not when its last name goes
     gc.disable()
     try:
         del io
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)  # HDMF's, for what was not closed
-            with ZarrIO(store, "r+", get_manager()):
-                pass
+            with ZarrIO(store, "r+", get_manager()) as io:
+                assert "new" in io.read_builder(), "it is closed, as any other one"
     finally:
         gc.enable()
 
@@ -278,13 +271,14 @@ def test_a_failed_write_keeps_no_lock(store: Path) -> None:
 @posix
 def test_a_child_neither_keeps_the_lock_nor_ends_it(store: Path) -> None:
     io = ZarrIO(store, "r+", get_manager())
+    io.write_group("", GroupBuilder("new"))
     child = os.fork()
     if child == 0:  # pragma: no cover - another process
         io.close()
         os._exit(0 if lock_path(store).exists() else 1)
     assert os.waitpid(child, 0)[1] == 0
     with pytest.raises(LockedError):
-        WriterLock.acquire(store)
+        WriterLock.acquire(store, takes_over=False)
     io.close()
     WriterLock.acquire(store).release()
 
@@ -310,7 +304,8 @@ def test_a_store_is_linked_read_only_while_somebody_writes_to_it(tmp_path: Path)
         root = GroupBuilder("root")
         root.set_dataset(_dataset("linked", raw_io.read_builder()["group"]["a"].data))
         io.write_builder(root)
-    with ZarrIO(raw, "r+", get_manager()), ZarrIO(file, "r+", get_manager()) as io:
+    with ZarrIO(raw, "r+", get_manager()) as raw_io, ZarrIO(file, "r+", get_manager()) as io:
+        raw_io.write_group("", GroupBuilder("new"))
         data = io.read_builder()["linked"].builder.data
         assert data[0] == 1.0
         with pytest.raises(ValueError, match="read-only"):
@@ -373,8 +368,7 @@ def open_until_stopped(target: Any) -> Iterator[ZarrIO]:
         yield io
         io.close()
     except Stopped:
-        io._release_locks()
-        io._is_open = False
+        end_as_if_killed(io)
         raise
 
 
@@ -486,8 +480,7 @@ def test_what_others_have_removed_stays_removed_when_an_append_is_undone(
     store = write(tmp_path / "file.zarr", 1.0, zarr_format=zarr_format)
     io = ZarrIO(store, "r+", get_manager())
     io.write_group("", GroupBuilder("lost"))
-    io._release_locks()
-    io._is_open = False  # as if the process had ended
+    end_as_if_killed(io)
     del zarr.open_group(store, mode="r+", use_consolidated=False)["group"]["b"]
     with ZarrIO(store, "r+", get_manager()) as io:
         assert set(io.read_builder()["group"].datasets) == {"a"}

@@ -19,10 +19,13 @@ from pynwb import NWBFile, TimeSeries
 from hdmf_zarr import NWBZarrIO
 from hdmf_zarr.checking import check
 from hdmf_zarr.errors import LockedError
+from hdmf_zarr.stores import locate
 from hdmf_zarr.stores import lock as lock_module
 from hdmf_zarr.stores.journal import JOURNAL
-from hdmf_zarr.stores.lock import lock_path
+from hdmf_zarr.stores.lock import lock_path, writer_of
 from hdmf_zarr.transfer import upgrade
+from hdmf_zarr.write import transaction
+from hdmf_zarr.write.transaction import NewStore
 
 posix = pytest.mark.skipif(os.name == "nt", reason="a folder is not locked by Windows")
 
@@ -58,6 +61,8 @@ io = NWBZarrIO({path!r}, "r+")
 data = io.read().acquisition["raw"].data
 if {does_append}:
     data.append(np.full(3, -1))
+else:
+    data[0] = 0
 print("ready", flush=True)
 sys.stdin.readline()
 io.close()
@@ -137,17 +142,14 @@ def test_a_folder_that_is_mounted_twice_is_not_exported_onto_itself(
 @posix
 @pytest.mark.parametrize("mode", ["r+", "a", "w"])
 def test_a_writer_is_refused_where_the_file_of_the_lock_was_removed(store: Path, mode: str) -> None:
-    io, data = opened(store)
-    lock_path(store).unlink()
-    with pytest.raises(LockedError, match="this process"):
-        NWBZarrIO(store, mode)
-    data.append(np.full(3, -1))
-    lock_path(store).unlink(missing_ok=True)
-    with pytest.raises(LockedError, match="this process"):
-        NWBZarrIO(store, mode)
-    with pytest.raises(LockedError):
-        check(store, repair=True)
-    io.close()
+    with other_process(store, does_append=True) as process:
+        lock_path(store).unlink()
+        with pytest.raises(LockedError, match="is being written to by"):
+            NWBZarrIO(store, mode)
+        with pytest.raises(LockedError):
+            check(store, repair=True)
+        process.communicate("\n")
+        assert process.returncode == 0
     assert rows(store) == [*OLD, -1, -1, -1]
     assert sorted(path.name for path in store.parent.iterdir()) == ["a.zarr"]
 
@@ -165,18 +167,26 @@ def test_an_upgrade_is_refused_where_the_file_of_the_lock_was_removed(store: Pat
 
 
 @posix
-def test_a_new_store_is_locked_as_soon_as_it_has_its_place(store: Path) -> None:
-    made = NWBFile("new", "new", datetime(2024, 1, 1, tzinfo=UTC))
-    with NWBZarrIO(store, "w") as io:
-        io.write(made)
-        lock_path(store).unlink()
-        with pytest.raises(LockedError, match="this process"):
-            NWBZarrIO(store, "r+")
+def test_a_new_store_is_locked_as_soon_as_it_has_its_place(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new_store = NewStore(locate(store))
+    lock_path(store).unlink()
+    seen = []
+
+    def look(path: Path) -> None:
+        seen.append(writer_of(store))
+
+    monkeypatch.setattr(transaction, "sync_folder", look)
+    new_store.commit(consolidate=True, durable=True)
+    assert "this process" in str(seen[0])
+    assert writer_of(store) is None
 
 
 @posix
 def test_a_writer_removes_no_lock_but_its_own(store: Path) -> None:
-    io, _ = opened(store)
+    io, data = opened(store)
+    data.append(np.full(3, -1))
     path = lock_path(store)
     path.unlink()
     path.write_text("of another one")
@@ -200,33 +210,35 @@ def test_who_begins_after_another_one_has_committed_gets_an_error(store: Path) -
     (first_io, first), (second_io, second) = opened(store), opened(store)
     first.append(np.full(3, -1))
     first_io.close()
-    with pytest.raises(LockedError, match="open the store again"):
+    with pytest.raises(LockedError, match="changed since it was read; open it again"):
         second.append(np.full(5, -2))
     second_io.close()
     assert rows(store) == [*OLD, -1, -1, -1]
 
 
 @pytest.mark.usefixtures("no_locks")
-def test_who_begins_while_another_one_is_at_work_gets_an_error(store: Path) -> None:
+def test_who_begins_while_another_one_of_the_process_has_begun_takes_over(store: Path) -> None:
     (first_io, first), (second_io, second) = opened(store), opened(store)
     first.append(np.full(3, -1))
-    with pytest.raises(LockedError, match="this process"):
+    with pytest.warns(UserWarning, match="is undone \\(/acquisition/raw/data"):
         second.append(np.full(5, -2))
-    second_io.close()
-    assert (store / JOURNAL).exists()
+    with pytest.raises(LockedError, match="changed by this process since it was read"):
+        first.append(np.full(3, -1))
     first_io.close()
-    assert rows(store) == [*OLD, -1, -1, -1]
+    second_io.close()
+    assert rows(store) == [*OLD, -2, -2, -2, -2, -2]
 
 
 @pytest.mark.usefixtures("no_locks")
 def test_what_a_living_writer_has_begun_is_not_undone(store: Path) -> None:
-    io, data = opened(store)
-    data.append(np.full(3, -1))
-    with pytest.raises(LockedError, match="this process"):
-        NWBZarrIO(store, "r+")
-    with pytest.raises(LockedError):
-        check(store, repair=True)
-    io.close()
+    with other_process(store, does_append=True) as process:
+        for mode in ("r+", "a"):
+            with pytest.raises(LockedError, match=f"process {process.pid}"):
+                NWBZarrIO(store, mode)
+        with pytest.raises(LockedError):
+            check(store, repair=True)
+        process.communicate("\n")
+        assert process.returncode == 0
     assert rows(store) == [*OLD, -1, -1, -1]
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from hdmf_zarr import ZarrIO, check
+from tests.faults import end_as_if_killed
 
 numbers = st.lists(st.integers(-100, 100), min_size=1, max_size=30)
 
@@ -157,8 +158,7 @@ class Files(RuleBasedStateMachine):
         """An append of which only the beginning came to the disk."""
         io = ZarrIO(self.path, "r+", get_manager())
         io.write_group("", self._group("lost", [1, 2, 3]))
-        io._release_locks()
-        io._is_open = False
+        end_as_if_killed(io)
 
     @invariant()
     def the_store_is_the_model(self) -> None:

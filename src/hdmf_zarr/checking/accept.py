@@ -14,6 +14,7 @@ from hdmf_zarr.convention import JSON
 from hdmf_zarr.errors import ChunkError, HDMFZarrError, OptionError
 from hdmf_zarr.stores import ByteStore, Hierarchy, format2
 from hdmf_zarr.stores.chunk_keys import coordinates_of
+from hdmf_zarr.stores.lock import WriterLock
 from hdmf_zarr.stores.presence import grid_of, meaning_of_missing, stored_chunks, with_count
 
 MOST_FILLED = 100_000
@@ -47,7 +48,9 @@ class _Accepted:
         return meaning_of_missing(self.document) == "absent"
 
 
-def accept_missing(bytestore: ByteStore, paths: Iterable[str]) -> list[str]:
+def accept_missing(
+    bytestore: ByteStore, paths: Iterable[str], lock: WriterLock | None = None
+) -> list[str]:
     """Let chunks of arrays that are not there be fill values from now on; return what was done.
 
     Where every chunk was written those that are missing are written with fill values, so that one
@@ -59,6 +62,8 @@ def accept_missing(bytestore: ByteStore, paths: Iterable[str]) -> list[str]:
         Nobody else may be writing to it.
     paths : iterable of str
         Of arrays.
+    lock : WriterLock, optional
+        Of a local store, which the caller has.
 
     Raises
     ------
@@ -67,7 +72,7 @@ def accept_missing(bytestore: ByteStore, paths: Iterable[str]) -> list[str]:
     ChunkError
         If the chunks of an array cannot be written.
     """
-    hierarchy = Hierarchy.load_for_writing(bytestore)
+    hierarchy = Hierarchy.load_for_writing(bytestore, lock)
     wanted = [_missing_of(hierarchy, path) for path in dict.fromkeys(paths)]
     done = [_fill(hierarchy, one) for one in wanted]
     before = dict(hierarchy.documents)

@@ -70,7 +70,9 @@ _WORSE = frozenset(
 """What readers that see the consolidated metadata, which are not the node's own, may not have to bear."""
 
 
-def repair(examined: Examined, report: Report) -> tuple[list[str], list[Finding]]:
+def repair(
+    examined: Examined, report: Report, lock: WriterLock | None = None
+) -> tuple[list[str], list[Finding]]:
     """Rebuild the consolidated metadata and remove leftovers, where that loses nothing.
 
     Parameters
@@ -79,6 +81,8 @@ def repair(examined: Examined, report: Report) -> tuple[list[str], list[Finding]
         The store.
     report : Report
         What was found in it.
+    lock : WriterLock, optional
+        Of a local store, which the caller has.
 
     Returns
     -------
@@ -95,7 +99,7 @@ def repair(examined: Examined, report: Report) -> tuple[list[str], list[Finding]
     bytestore = writable(examined.bytestore.location)
     done: list[str] = []
     kept: list[Finding] = []
-    if (recovery := recover_for_writing(bytestore)) is not None:
+    if (recovery := recover_for_writing(bytestore, takes_over=False)) is not None:
         done.append(
             f"undid an append that was stopped: removed {len(recovery.removed)} objects, put "
             f"{len(recovery.restored)} documents back"
@@ -109,7 +113,7 @@ def repair(examined: Examined, report: Report) -> tuple[list[str], list[Finding]
             message = f"the consolidated metadata were not rebuilt: {reason}"
             kept.append(Finding.of(kinds.NOT_REPAIRED, "", message))
     if [*check_rows(examined), *check_elements(examined)]:
-        for name, error in _cut_tables(report, bytestore, kept):
+        for name, error in _cut_tables(report, bytestore, kept, lock):
             if error is None:
                 done.append(f"cut {name}")
             else:
@@ -126,31 +130,38 @@ def repair(examined: Examined, report: Report) -> tuple[list[str], list[Finding]
 
 
 def _cut_tables(
-    report: Report, bytestore: ByteStore, kept: list[Finding]
+    report: Report, bytestore: ByteStore, kept: list[Finding], lock: WriterLock | None
 ) -> Iterator[tuple[str, str | None]]:
     """Cut uneven tables where the metadata are sound; see `cut_tables`."""
     if kept or any(found.code in _UNSOUND for found in report.findings):
         yield "every uneven table", "other metadata are broken, or differ"
     else:
-        yield from cut_tables(bytestore)
+        yield from cut_tables(bytestore, lock)
 
 
 @contextmanager
-def locked(location: Location) -> Iterator[list[str]]:
-    """Keep other writers out of a local store; give what that removed: the lock of one that died.
+def locked(location: Location) -> Iterator[tuple[WriterLock | None, list[str]]]:
+    """Keep other writers out of a local store; give the lock, and what taking it has removed.
+
+    Yields
+    ------
+    lock : WriterLock or None
+        None for what is no folder.
+    removed : list of str
+        In words: the lock's file of a writer that died.
 
     Raises
     ------
     LockedError
-        If somebody is writing to the store.
+        If somebody is writing to the store, this process included.
     """
     if not location.is_local or not os.path.isdir(location.uri):
-        yield []
+        yield None, []
         return
     path = lock_path(Path(location.uri))
     was_there = path.exists()
-    with WriterLock.acquire(Path(location.uri)) as lock:
-        yield [f"removed {path}"] if was_there and lock.is_held else []
+    with WriterLock.acquire(Path(location.uri), takes_over=False) as lock:
+        yield lock, [f"removed {path}"] if was_there and lock.is_held else []
 
 
 def writable(location: Location) -> ByteStore:

@@ -151,8 +151,8 @@ def check(
     done, kept = _repair(location, jobs) if repair else ([], [])
     if accepted:
         bytestore = writable(location)
-        with locked(location):
-            done += accept(bytestore, accepted)
+        with locked(location) as (lock, _removed):
+            done += accept(bytestore, accepted, lock)
     examined = examine(location)
     checking = prepare(examined, fast=fast, jobs=jobs, progress=progress)
     report = run(checking, fast=fast)
@@ -167,12 +167,12 @@ def check(
 def _repair(location: Location, jobs: int) -> tuple[list[str], list[Finding]]:
     """Return what was done, and what was not for its risk."""
     writable(location)
-    with locked(location) as removed:
+    with locked(location) as (lock, removed):
         examined = examine(location)
         checking = prepare(examined, fast=True, jobs=jobs)
         before = run(checking, fast=True)
         before = replace(before, findings=(*before.findings, *_of_changed(checking, before)))
-        done, kept = repair_store(examined, before)
+        done, kept = repair_store(examined, before, lock)
     return [*done, *removed], kept
 
 

@@ -11,6 +11,7 @@ from hdmf_zarr.checking.report import Finding
 from hdmf_zarr.errors import HDMFZarrError
 from hdmf_zarr.read.tables import UnevenTable, cut_to_whole_rows, uneven_tables
 from hdmf_zarr.stores import ByteStore, Hierarchy
+from hdmf_zarr.stores.lock import WriterLock
 
 
 def check_rows(examined: Examined) -> Iterator[Finding]:
@@ -35,15 +36,19 @@ def _without_elements(hierarchy: Hierarchy) -> Iterator[UnevenTable]:
             yield table
 
 
-def cut_tables(bytestore: ByteStore) -> Iterator[tuple[str, str | None]]:
+def cut_tables(
+    bytestore: ByteStore, lock: WriterLock | None = None
+) -> Iterator[tuple[str, str | None]]:
     """Cut every uneven table to its whole rows; yield what was done and, where nothing was, why.
 
     Parameters
     ----------
     bytestore : ByteStore
         The store, whose consolidated metadata are those of its nodes.
+    lock : WriterLock, optional
+        Of a local store, which the caller has.
     """
-    hierarchy = Hierarchy.load_for_writing(bytestore)
+    hierarchy = Hierarchy.load_for_writing(bytestore, lock)
     done = []
     # No write leaves a table of several rows without a whole one: such a column is so in its source.
     kept = {table.path for table in _without_elements(hierarchy) if not table.n_rows}

@@ -506,7 +506,8 @@ def lazy_data(array: HDMFZarrArray, io: ZarrIO) -> HDMFZarrArray | ZarrDataset:
 def open_linked_hierarchy(location: Location, *, read_only: bool, consolidated: bool) -> Hierarchy:
     """Open a store to which another one links."""
     if not read_only:
-        return Hierarchy.load_for_writing(open_bytestore(location, read_only=False))
+        bytestore = open_bytestore(location, read_only=False)
+        return Hierarchy.load_for_writing(bytestore, takes_over=False)
     return Hierarchy.load(open_bytestore(location, read_only=read_only), consolidated=consolidated)
 
 

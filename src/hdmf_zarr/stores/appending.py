@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterable, Mapping
+import warnings
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import cast
 
 from hdmf_zarr.convention import JSON
+from hdmf_zarr.errors import LockedError
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore, ZarrByteStore
 from hdmf_zarr.stores.claims import Claim
 from hdmf_zarr.stores.journal import documents_before, encode_journal, recover
-from hdmf_zarr.stores.writers import FolderClaim
+from hdmf_zarr.stores.lock import WriterLock
+from hdmf_zarr.stores.writers import FolderClaim, HandOver, changed_since
 
 SECONDS_UNTIL_OTHERS_ARE_WRITTEN = 0.02
 """What comes later is a leftover, which the next write removes."""
+
+MOST_NAMED = 5
+"""How many nodes a warning names."""
 
 
 class OpenAppend:
@@ -22,6 +30,8 @@ class OpenAppend:
     Parameters
     ----------
     bytestore : ByteStore
+    lock : WriterLock, optional
+        Of a local store, where everything happens under a lock that the caller has.
 
     Attributes
     ----------
@@ -29,13 +39,21 @@ class OpenAppend:
         Whether the journal by itself, and not the consolidated metadata, says what was there before.
     has_failed : bool
         Whether something has failed: what it has left is looked for at the end.
+    changed : set of str
+        Paths of the nodes that were changed since the last commit.
+    has_begun : bool
+        Whether changes follow, or have been made, that are not committed: no other writer is at work.
+    is_taken : bool
+        Whether another writer of this process has the store now. What was not committed is undone.
     """
 
-    def __init__(self, bytestore: ByteStore) -> None:
+    def __init__(self, bytestore: ByteStore, lock: WriterLock | None = None) -> None:
         self.bytestore = bytestore
-        self.is_enough = self.has_failed = self._has_journal = False
+        self.is_enough = self.has_failed = self.has_begun = self.is_taken = False
+        self.changed: set[str] = set()
         self._kept: dict[str, bytes | None] = {}
-        self._claim = _claim_of(bytestore)
+        self._guard, self._n_at_work = threading.Lock(), 0
+        self._claim = _claim_of(bytestore, weak_call(self.hand_over), lock)
 
     def begin(self, *, is_consolidated_true: bool) -> bool:
         """Say, in a journal in the store, that changes follow; nothing, and False, where they have begun.
@@ -50,8 +68,9 @@ class OpenAppend:
         LockedError
             If another writer has begun, or has committed something since the store was opened.
         """
-        if self._has_journal:
+        if self.has_begun:
             return False
+        self.refuse_taken()
         before = None if is_consolidated_true else documents_before(self.bytestore)
         self.begin_with(encode_journal(before))
         self.is_enough = not is_consolidated_true
@@ -66,7 +85,7 @@ class OpenAppend:
             If another writer is writing to the store.
         """
         self._claim.take(journal)
-        self._has_journal = True
+        self.has_begun = True
 
     def _rewrite(self, journal: bytes) -> None:
         self._claim.write(journal)
@@ -77,13 +96,73 @@ class OpenAppend:
 
     def check_own(self, *, with_root: bool = False) -> None:
         """Raise `LockedError` if another writer has taken over, see `FolderClaim.check`."""
-        if self._has_journal:
+        if self.has_begun:
             self._claim.check(with_root=with_root)
 
     @property
     def is_lost(self) -> bool:
         """Whether another writer has taken over: nothing in the store is this one's any more."""
-        return self._claim.is_lost
+        return self.is_taken or self._claim.is_lost
+
+    # -- another writer of this process ----------------------------------------------------------
+
+    def refuse_taken(self) -> None:
+        """Raise `LockedError` if another writer of this process has the store now."""
+        if self.is_taken:
+            raise LockedError(changed_since(self.bytestore.location.uri, " by this process"))
+
+    def at_work(self) -> _Attempt:
+        """Let no other writer of this process take the store over meanwhile."""
+        return _Attempt(self, notes_failure=False)
+
+    def enter(self) -> None:
+        """Begin a call during which the store is not handed over.
+
+        Raises
+        ------
+        LockedError
+            If another writer of this process has the store now.
+        """
+        with self._guard:
+            self.refuse_taken()
+            self._n_at_work += 1
+
+    def leave(self) -> None:
+        """End a call during which the store is not handed over."""
+        with self._guard:
+            self._n_at_work -= 1
+
+    def be_taken(self) -> None:
+        """Note that another writer of this process has the store from now on.
+
+        Raises
+        ------
+        LockedError
+            If a call is at work just now.
+        """
+        with self._guard:
+            if self._n_at_work:
+                raise LockedError(
+                    f"{self.bytestore.location.uri} is being written to by a call of this process that has "
+                    "not returned: wait for it"
+                )
+            self.is_taken = True
+
+    def hand_over(self) -> None:
+        """Let another writer of this process have the store; what was not committed is undone.
+
+        Raises
+        ------
+        LockedError
+            If a call is at work just now.
+        """
+        self.be_taken()
+        try:
+            self.undo()
+        except OSError:
+            self.abandon()  # the next writer meets what has failed here, and says so
+        if self.changed:
+            warn_undone(self.bytestore.location.uri, sorted(self.changed))
 
     def rewrite_journal(
         self,
@@ -112,7 +191,7 @@ class OpenAppend:
     def end(self) -> None:
         """Remove the journal: what is in the store is what is to be seen."""
         try:
-            if self._has_journal and self.has_failed and not self.is_lost:
+            if self.has_begun and self.has_failed and not self.is_lost:
                 # Of chunks that are written at the same time one fails, and the others may still come.
                 time.sleep(SECONDS_UNTIL_OTHERS_ARE_WRITTEN)
                 recover(self.bytestore, is_committed=True)
@@ -123,21 +202,21 @@ class OpenAppend:
 
     def release(self) -> None:
         """Remove the journal, without a look at what a failure has left."""
-        if not self._has_journal:
+        if not self.has_begun:
             return
         self._claim.release()
-        self._has_journal = self.has_failed = False
+        self.has_begun = self.has_failed = False
 
     def undo(self) -> None:
         """Go back to what the store was before the changes; nothing where another writer has taken over."""
-        if self._has_journal and not self.is_lost:
+        if self.has_begun and not self._claim.is_lost:
             recover(self.bytestore)
             self.release()
 
     def abandon(self) -> None:
         """Leave the journal, where it is there still, to the next writer."""
         self._claim.leave()
-        self._has_journal = self.has_failed = False
+        self.has_begun = self.has_failed = False
 
     def keep(self, keys: Iterable[str]) -> None:
         """Read the documents that the commit changes, for `put_documents_back`."""
@@ -160,22 +239,56 @@ class OpenAppend:
         self._kept = {}
 
 
-def _claim_of(bytestore: ByteStore) -> Claim | FolderClaim:
+def _claim_of(
+    bytestore: ByteStore, hand_over: HandOver, lock: WriterLock | None
+) -> Claim | FolderClaim:
     """Return the right to append to a store, of the kind that its place has."""
     if isinstance(bytestore, ZarrByteStore):
-        return Claim(bytestore)
-    return FolderClaim(cast("LocalByteStore", bytestore))
+        return Claim(bytestore, hand_over)
+    return FolderClaim(cast("LocalByteStore", bytestore), hand_over, lock)
+
+
+def weak_call(method: Callable[[], None]) -> HandOver:
+    """Return a function that calls a method as long as its object is there, and does not keep it."""
+    weak = weakref.WeakMethod(method)
+
+    def call() -> None:
+        found = weak()
+        if found is not None:
+            found()
+
+    return call
+
+
+def warn_undone(uri: str, paths: Sequence[str]) -> None:
+    """Warn that what a writer has not committed is undone, since another one has its store now.
+
+    Parameters
+    ----------
+    uri : str
+    paths : sequence of str
+        Of the nodes that had been changed.
+    """
+    named = ", ".join(f"/{path}" for path in paths[:MOST_NAMED])
+    more = f" and {len(paths) - MOST_NAMED} more" if len(paths) > MOST_NAMED else ""
+    warnings.warn(
+        f"{uri} has another writer in this process: what an earlier one has changed and not committed is "
+        f"undone ({named}{more}). Close a file, or write it, before it is opened again",
+        UserWarning,
+        stacklevel=2,
+    )
 
 
 class _Attempt:
-    """Notes a failure; not a generator, which takes as long as the small write that it watches."""
+    """Keeps the store, and notes a failure; a generator takes as long as the small write that it watches."""
 
-    def __init__(self, append: OpenAppend) -> None:
-        self._append = append
+    def __init__(self, append: OpenAppend, *, notes_failure: bool = True) -> None:
+        self._append, self._notes_failure = append, notes_failure
 
     def __enter__(self) -> None:
-        pass
+        self._append.enter()
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
+        if kind is not None and self._notes_failure:
             self._append.has_failed = True
+        self._append.leave()

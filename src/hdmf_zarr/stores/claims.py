@@ -27,6 +27,8 @@ from hdmf_zarr.stores.objects import NoConditionsError, Version
 from hdmf_zarr.stores.writers import (
     LIVING,
     WRITER,
+    HandOver,
+    ask_to_hand_over,
     lives_here,
     recover_folder,
     this_writer,
@@ -53,6 +55,8 @@ class Claim:
     Parameters
     ----------
     bytestore : ZarrByteStore
+    hand_over : callable, optional
+        Lets another writer of this process have the store.
 
     Attributes
     ----------
@@ -62,8 +66,9 @@ class Claim:
         Whether another writer has taken this one for dead: nothing in the store is this one's any more.
     """
 
-    def __init__(self, bytestore: ZarrByteStore) -> None:
+    def __init__(self, bytestore: ZarrByteStore, hand_over: HandOver | None = None) -> None:
         self._bytestore = bytestore
+        self.hand_over = hand_over
         self._token = uuid.uuid4().hex
         self._content = b""
         self._renewed = 0.0
@@ -91,11 +96,10 @@ class Claim:
         """
         signed = self._signed(content)
         try:
-            is_taken = self._bytestore.put_if(JOURNAL, signed, instead_of) or self._take_ended(
-                signed
-            )
+            is_taken = self._put(signed, instead_of) or self._take_ended(signed)
         except NoConditionsError as error:
             _warn_unconditional(self._bytestore.location.uri, str(error))
+            self._ask_holder()
             self._bytestore.set(JOURNAL, signed)
             is_taken = True
         if not is_taken:
@@ -106,6 +110,15 @@ class Claim:
         LIVING[self._token] = self
         self._stop = threading.Event()
         _renew_until(self._stop, weakref.ref(self))
+
+    def _put(self, signed: bytes, instead_of: Version | None) -> bool:
+        """Put the journal; where that of another writer of this process is there, ask for its place."""
+        if self._bytestore.put_if(JOURNAL, signed, instead_of):
+            return True
+        return self._ask_holder() and self._bytestore.put_if(JOURNAL, signed, None)
+
+    def _ask_holder(self) -> bool:
+        return ask_to_hand_over(writer_in(self._bytestore.get(JOURNAL)))
 
     def _take_ended(self, signed: bytes) -> bool:
         """Put the journal in place of one whose writer has ended and could not remove it."""
@@ -179,8 +192,14 @@ class Claim:
         return json.dumps({**_parsed(content), WRITER: writer}).encode("utf-8")
 
 
-def recover_for_writing(bytestore: ByteStore) -> Recovery | None:
+def recover_for_writing(bytestore: ByteStore, *, takes_over: bool = True) -> Recovery | None:
     """Undo what a dead writer has left, see `journal.recover`; the journal of a living one is respected.
+
+    Parameters
+    ----------
+    bytestore : ByteStore
+    takes_over : bool
+        Ask another writer of this process, which is not at work just now, for the store.
 
     Raises
     ------
@@ -188,9 +207,13 @@ def recover_for_writing(bytestore: ByteStore) -> Recovery | None:
         If the writer may live.
     """
     if not isinstance(bytestore, ZarrByteStore):
-        return recover_folder(bytestore)
+        return recover_folder(bytestore, takes_over=takes_over)
     bytestore.objects.forget_listings()
     version = bytestore.version(JOURNAL)
+    if version is None:
+        return None
+    if takes_over and ask_to_hand_over(writer_in(bytestore.get(JOURNAL))):
+        version = bytestore.version(JOURNAL)
     journal = None if version is None else bytestore.get(JOURNAL)
     if journal is None:
         return None

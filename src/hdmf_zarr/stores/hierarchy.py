@@ -6,9 +6,10 @@ import json
 import logging
 import math
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 import zarr
@@ -52,6 +53,7 @@ from hdmf_zarr.stores.loading import (
     specification_documents,
 )
 from hdmf_zarr.stores.location import Location, resolve_source
+from hdmf_zarr.stores.lock import WriterLock
 from hdmf_zarr.stores.names import DOCUMENT, is_node_path
 from hdmf_zarr.stores.presence import (
     count_chunks,
@@ -145,7 +147,6 @@ class Hierarchy:
         self._is_outdated = False
         self._root: RootVersions | None = None
         self._uncounted: set[str] = set()
-        self._changed_paths: set[str] = set()
         self._shortened: set[str] = set()
 
     # -- reading ---------------------------------------------------------------------------------
@@ -168,18 +169,50 @@ class Hierarchy:
         return hierarchy
 
     @classmethod
-    def load_for_writing(cls, bytestore: ByteStore) -> Hierarchy:
+    def load_for_writing(
+        cls,
+        bytestore: ByteStore,
+        lock: WriterLock | None = None,
+        when_locked: Callable[[Path, WriterLock], None] | None = None,
+        *,
+        takes_over: bool = True,
+    ) -> Hierarchy:
         """Read the metadata of a store that is going to be changed, node by node.
 
         What a writer that was killed has left is removed first; nobody else may be writing.
+
+        Parameters
+        ----------
+        bytestore : ByteStore
+        lock : WriterLock, optional
+            Of a local store, where everything happens under a lock that the caller has. Otherwise one is
+            taken for the time of the reading, and again at the first change.
+        when_locked : callable, optional
+            Called with the folder and that lock, after the reading.
+        takes_over : bool
+            Ask another writer of this process, which is not at work just now, for the store.
 
         Raises
         ------
         StoreNotFoundError, NotAStoreError, MetadataError, UnsupportedFormatError
         """
-        recover_for_writing(bytestore)
+        if lock is None and isinstance(bytestore, LocalByteStore):
+            with WriterLock.acquire(
+                bytestore.root, is_opening=True, takes_over=takes_over
+            ) as opening:
+                hierarchy = cls._load_for_writing(bytestore, None, takes_over=takes_over)
+                if when_locked is not None:
+                    when_locked(bytestore.root, opening)
+                return hierarchy
+        return cls._load_for_writing(bytestore, lock, takes_over=takes_over and lock is None)
+
+    @classmethod
+    def _load_for_writing(
+        cls, bytestore: ByteStore, lock: WriterLock | None, *, takes_over: bool
+    ) -> Hierarchy:
+        recover_for_writing(bytestore, takes_over=takes_over)
         root = root_versions(bytestore) if isinstance(bytestore, ZarrByteStore) else None
-        opened = OpenAppend(bytestore)
+        opened = OpenAppend(bytestore, lock)
         opened.note_root()
         hierarchy = cls.load(bytestore, consolidated=False)
         hierarchy.open_append = opened
@@ -366,8 +399,9 @@ class Hierarchy:
         ------
         MetadataError
         """
-        if self.is_live:
+        if self.open_append.has_begun:
             return True
+        self._refuse_undone(paths)
         if (sent := self._sent_path) is not None:
             self._check_sent(sent)
         if self._stamp is None:
@@ -379,6 +413,15 @@ class Hierarchy:
         for path in changed:
             self._check_path(path, stamp)
         return not changed
+
+    def _refuse_undone(self, paths: Iterable[str]) -> None:
+        """Raise if an array was changed, and another writer of this process has had that undone."""
+        undone = self.open_append.changed.intersection(paths) if self.open_append.is_taken else ()
+        for path in undone:
+            raise MetadataError(
+                f"{self.uri}:/{path}: what was changed and not committed is undone, since another writer of "
+                "this process has the store; open it again"
+            )
 
     def _check_path(self, path: str, stamp: Stamp | None) -> None:
         """Raise if a node is not the one of the metadata in memory, in a store that has another stamp."""
@@ -414,7 +457,7 @@ class Hierarchy:
         if layout_of(load_node(self.bytestore, path, self.zarr_format)) != expected:
             # That of the node alone may be of an append that goes on.
             known = type(self).load(self.bytestore, consolidated=self.is_consolidated)
-            known.end()
+            known.close()
             if layout_of(known.documents.get(path)) != expected:
                 self.cache.clear()
                 raise MetadataError(
@@ -460,7 +503,7 @@ class Hierarchy:
         """The metadata as they are now, read once for all arrays."""
         if self._newer is None or self._newer._stamp != stamp:
             self._newer = type(self).load(self.bytestore, consolidated=self.is_consolidated)
-            self._newer.end()
+            self._newer.close()
         return self._newer
 
     # -- zarr's objects --------------------------------------------------------------------------
@@ -558,22 +601,27 @@ class Hierarchy:
 
     def begin(self) -> None:
         """Say, in a journal in the store, that changes follow; nothing where they have begun."""
-        self.is_committed = False
-        if self._shortened:
-            self._changed_paths |= self._shortened
-            self._shortened = set()
-            self.open_append.has_failed = True  # what is outside of them is removed at the end
+        self.open_append.refuse_taken()
         if self.is_live and self.open_append.begin(is_consolidated_true=self._is_consolidated_true):
             self._check_root()
+        self.is_committed = False
+        if self._shortened:
+            self.open_append.changed |= self._shortened
+            self._shortened = set()
+            self.open_append.has_failed = True  # what is outside of them is removed at the end
 
     def _check_root(self) -> None:
         """Raise `LockedError` if others have committed to a store that is no folder since it was opened."""
         bytestore = self.open_append.bytestore
-        if self._root is None or not isinstance(bytestore, ZarrByteStore):
+        if not isinstance(bytestore, ZarrByteStore):
             return
-        if not are_same(root_versions(bytestore), self._root):
+        found = root_versions(bytestore)
+        # After a commit only what was written is known, and not the version that the store has made of it.
+        is_known = self._watch.is_last(found) if self._root is None else are_same(found, self._root)
+        if not is_known:
             self.open_append.release()
             self._give_up()
+        self._root = found
 
     def note_root(self) -> None:
         """Take note of which documents the root has, after this writer itself has marked it."""
@@ -598,7 +646,22 @@ class Hierarchy:
         self.open_append.settle()
 
     def end(self) -> None:
-        """Remove the journal: what is in the store is what is to be seen; let go of its folder."""
+        """Remove the journal: what is in the store is what is to be seen, and others may change it."""
+        if self.open_append.has_begun and not self.open_append.is_lost:
+            self.look_again()
+        self.open_append.end()
+
+    def look_again(self) -> None:
+        """Take note of which store there is: it is the one of the documents in memory."""
+        if isinstance(self.bytestore, LocalByteStore):
+            self._folder = self._folder or hold_folder(self.bytestore)
+            self._stamp = stamp_of(self.bytestore, self._folder)
+            self._checked.clear()
+        elif isinstance(self.bytestore, ZarrByteStore) and not self.is_consolidated:
+            self._root = root_versions(self.bytestore)
+
+    def close(self) -> None:
+        """End changes, and let go of the store's folder."""
         self.open_append.end()
         if self._folder is not None:
             self._folder.release()
@@ -611,7 +674,7 @@ class Hierarchy:
             return
         self.begin()
         if path:
-            self._changed_paths.add(path)
+            self.open_append.changed.add(path)
             with self.attempt():
                 self.write_document(path, document)
         self.documents[path] = document
@@ -695,7 +758,7 @@ class Hierarchy:
         named are removed when the changes end.
         """
         self.cache.forget(path)
-        self._changed_paths.add(path)
+        self.open_append.changed.add(path)
         self.documents[path] = document
         self.open_append.has_failed = True
         self.is_changed = True
@@ -825,7 +888,7 @@ class Hierarchy:
             self._rewrites.check()
         if self.is_live:
             # What is obsolete then goes, and who writes next goes by the nodes' own documents.
-            self._settle_documents(sorted(self._changed_paths & set(self.documents)))
+            self._settle_documents(sorted(self.open_append.changed & set(self.documents)))
             self.open_append.check_own()
         is_announced = self._announce_commit() or self._rewrites.has_named
         self._write_root(consolidate=is_one_document)
@@ -837,7 +900,8 @@ class Hierarchy:
     def commit_or_undo(self, *, consolidate: bool, durable: bool) -> None:
         """Commit; where that fails, go back to what the store was, and raise."""
         try:
-            self.commit(consolidate=consolidate, durable=durable)
+            with self.open_append.at_work():
+                self.commit(consolidate=consolidate, durable=durable)
         except BaseException as error:
             try:
                 self.open_append.undo()
@@ -887,6 +951,7 @@ class Hierarchy:
             known = self.replacement.root if self.replacement is not None else self._root
             if not put_root(bytestore, key, encoded, known):
                 self._give_up()
+            self._watch.begin(encoded)
         self._check_objects({key: encoded})
 
     def _consolidated(self) -> dict[str, JSON]:
@@ -946,8 +1011,10 @@ class Hierarchy:
         self.open_append.forget_documents()
         self.is_consolidated = self.was_consolidated = self._is_consolidated_true = consolidate
         self.is_changed = False
-        self._changed_paths.clear()
+        self.open_append.changed.clear()
         self._root = None
+        if not consolidate:
+            self._watch.begin(None)
         try:
             self._tidy(consolidate=consolidate)
         except (OSError, HDMFZarrError) as error:

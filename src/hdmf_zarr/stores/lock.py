@@ -2,8 +2,8 @@
 
 Of a store ``a.zarr`` these are hidden files and folders in the same folder:
 
-* ``.a.zarr.lock``: held by the writer, removed at its end. The system drops the lock of a process
-  that dies, so the file of a dead one keeps nobody out. It says who the writer is.
+* ``.a.zarr.lock``: held by the writer from its first change to the commit, then removed. The system drops
+  the lock of a process that dies, so the file of a dead one keeps no writer out. It says who the writer is.
 * ``.a.zarr.<12 hex digits>.partial``: a new store before it is complete.
 * ``.a.zarr.<12 hex digits>.old``: the store that was there before, while it is removed.
 
@@ -13,6 +13,9 @@ without one and says so in the log.
 
 The folder of the store itself is locked, too, where its file system can do that: it is the same one for
 every path that leads to it, and when the file of the lock was removed.
+
+Two writers of one process: the second one asks the first for the lock. The first hands it over, unless a call
+of it is at work just then, and what it has not committed is undone.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ import socket
 import time
 import uuid
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -42,6 +45,9 @@ TRIES = 4
 """A check that looks whether a store is locked holds the lock for a moment itself."""
 
 PAUSE_SECONDS = 0.01
+
+OPENING_SECONDS = 60.0
+"""How long a writer waits for another one that opens the store, and then lets it go."""
 
 _REFUSED = frozenset({errno.EACCES, errno.EAGAIN, errno.EDEADLK})
 """What systems answer where another one has the lock; anything else says that there are no locks."""
@@ -118,10 +124,14 @@ class WriterLock:
         Of the file that is locked.
     is_held : bool
         False where the file system has no locks, and after the release.
+    hand_over : callable or None
+        Lets another writer of this process have the lock, or raises `LockedError`. None where the holder
+        keeps it.
     """
 
     def __init__(self, path: Path, descriptor: int | None) -> None:
         self.path = path
+        self.hand_over: Callable[[], None] | None = None
         self._folders: dict[tuple[int, int], int] = {}
         # Also when nobody has the writer any more, which HDMF does not close then.
         self._release = weakref.finalize(
@@ -131,30 +141,37 @@ class WriterLock:
         _HELD.add(self)
 
     @classmethod
-    def acquire(cls, store: Path) -> WriterLock:
+    def acquire(
+        cls, store: Path, *, is_opening: bool = False, takes_over: bool = True
+    ) -> WriterLock:
         """Lock a local store, whose folder need not exist yet.
 
         Parameters
         ----------
         store : Path
+        is_opening : bool
+            The lock is only for opening the store: other writers wait for its release.
+        takes_over : bool
+            Ask another writer of this process, which is not at work just now, for the lock.
 
         Raises
         ------
         LockedError
             If another process, or this one, is writing to the store.
         """
-        lock = cls._acquire_file(store)
+        waiting = _Waiting(store, takes_over=takes_over)
+        lock = cls._acquire_file(store, waiting, is_opening=is_opening)
         try:
-            lock.hold(store)
+            lock.hold(store, takes_over=takes_over)
         except BaseException:
             lock.release()
             raise
         return lock
 
     @classmethod
-    def _acquire_file(cls, store: Path) -> Self:
+    def _acquire_file(cls, store: Path, waiting: _Waiting, *, is_opening: bool) -> Self:
         path = lock_path(store)
-        for attempt in range(TRIES):
+        while True:
             descriptor = _open(path)
             if descriptor is None:
                 return cls(path, None)
@@ -166,36 +183,34 @@ class WriterLock:
                 if error.errno not in _REFUSED:
                     logger.warning("%s cannot be locked: %s", path, error)
                     return cls(path, None)
-                if holder.get("process") == os.getpid():
-                    gc.collect()  # a writer that nobody has any more gives up its lock then
-                if attempt == TRIES - 1:
-                    raise LockedError(_message(store, holder)) from None
-                time.sleep(PAUSE_SECONDS)
+                waiting.wait_for(holder, lambda lock: lock.path == path)
                 continue
             if _is_at(descriptor, path):
-                _write_owner(descriptor)
+                _write_owner(descriptor, is_opening=is_opening)
                 return cls(path, descriptor)
             os.close(descriptor)  # the file of a writer that has just removed it
-        raise LockedError(_message(store, {}))
+            waiting.wait_for({}, lambda _lock: False)
 
-    def hold(self, folder: Path) -> None:
+    def hold(self, folder: Path, *, takes_over: bool = True) -> None:
         """Lock a folder itself, too, whatever path leads to it; nothing where there is none.
+
+        Parameters
+        ----------
+        folder : Path
+        takes_over : bool
+            Ask another writer of this process, which is not at work just now, for the lock.
 
         Raises
         ------
         LockedError
             If another writer has it.
         """
-        for attempt in range(TRIES):
-            if self._has(folder):
-                return
+        waiting = _Waiting(folder, takes_over=takes_over)
+        while not self._has(folder):
             try:
                 descriptor = _lock_folder(folder)
             except OSError:
-                gc.collect()  # a writer that nobody has any more gives up its lock then
-                if attempt == TRIES - 1:
-                    raise LockedError(_message(folder, _holder_of(folder))) from None
-                time.sleep(PAUSE_SECONDS)
+                waiting.wait_for(_holder_of(folder), lambda lock: lock._has(folder))
                 continue
             if descriptor is not None:
                 self._folders[_number(os.fstat(descriptor))] = descriptor
@@ -227,6 +242,59 @@ class WriterLock:
         traceback: TracebackType | None,
     ) -> None:
         self.release()
+
+
+class _Waiting:
+    """What a writer does while another one has the lock, and for how long.
+
+    Parameters
+    ----------
+    store : Path
+    takes_over : bool
+        See `WriterLock.acquire`.
+    """
+
+    def __init__(self, store: Path, *, takes_over: bool) -> None:
+        self._store, self._takes_over = store, takes_over
+        self._tries = 0
+        self._until = time.monotonic() + OPENING_SECONDS
+
+    def wait_for(self, holder: dict[str, Any], is_meant: Callable[[WriterLock], bool]) -> None:
+        """Wait for a moment; ask the holder for its lock where it is of this process.
+
+        Parameters
+        ----------
+        holder : dict
+            Who has the lock, as far as that is known.
+        is_meant : callable
+            Whether a lock of this process is the one that is in the way.
+
+        Raises
+        ------
+        LockedError
+            If the holder has it for more than opening the store, or refuses.
+        """
+        if not (holder.get("opening") and time.monotonic() < self._until):
+            self._tries += 1
+            if self._tries == TRIES:
+                raise LockedError(_message(self._store, holder)) from None
+            gc.collect()  # a writer to which nothing refers any more is closed then
+            if self._takes_over and self._tries > 1:
+                _ask(is_meant)
+        time.sleep(PAUSE_SECONDS)
+
+
+def _ask(is_meant: Callable[[WriterLock], bool]) -> None:
+    """Have writers of this process hand over their locks.
+
+    Raises
+    ------
+    LockedError
+        If one of them is at work.
+    """
+    for lock in list(_HELD):
+        if lock.hand_over is not None and is_meant(lock):
+            lock.hand_over()
 
 
 def _give_up(
@@ -294,40 +362,48 @@ def writer_of(store: Path) -> str | None:
 
     The file of a writer that died is no writer.
     """
+    holder = _find_holder(store)
+    return None if holder is None else in_words(holder)
+
+
+def _find_holder(store: Path) -> dict[str, Any] | None:
+    """Return who has the lock of a store, as far as that is known; None where there is no lock."""
     try:
         descriptor = os.open(lock_path(store), os.O_RDWR)
     except OSError:
-        return _writer_of_folder(store)
+        return _find_holder_of_folder(store)
     try:
         _lock(descriptor)
     except OSError as error:
-        return in_words(_read_owner(descriptor)) if error.errno in _REFUSED else None
+        return _read_owner(descriptor) if error.errno in _REFUSED else None
     else:
         _unlock(descriptor)
-        return _writer_of_folder(store)
+        return _find_holder_of_folder(store)
     finally:
         os.close(descriptor)
 
 
-def _writer_of_folder(store: Path) -> str | None:
+def _find_holder_of_folder(store: Path) -> dict[str, Any] | None:
     try:
         descriptor = _lock_folder(store)
     except OSError:
-        return in_words(_holder_of(store))
+        return _holder_of(store)
     if descriptor is not None:
         os.close(descriptor)
     return None
 
 
+def _is_own(holder: Mapping[str, Any]) -> bool:
+    """Whether a holder of a lock is this process."""
+    is_here = holder.get("machine") == socket.gethostname()
+    return is_here and holder.get("process") == os.getpid()
+
+
 def check_not_locked(store: Path) -> None:
-    """Raise `LockedError` if somebody is writing to a local store; nothing is changed."""
-    for attempt in range(TRIES):
-        writer = writer_of(store)
-        if writer is None:
-            return
-        if attempt < TRIES - 1:
-            time.sleep(PAUSE_SECONDS)
-    raise LockedError(f"{store} is being written to by {writer}; {_ADVICE}")
+    """Raise `LockedError` if another process is writing to a local store; nothing is changed."""
+    waiting = _Waiting(store, takes_over=False)
+    while (holder := _find_holder(store)) is not None and not _is_own(holder):
+        waiting.wait_for(holder, lambda _lock: False)
 
 
 _ADVICE = "close it there first (reading is possible at any time)"
@@ -366,9 +442,15 @@ def _is_at(descriptor: int, path: Path) -> bool:
         return False
 
 
-def _write_owner(descriptor: int) -> None:
+def _write_owner(descriptor: int, *, is_opening: bool) -> None:
     since = time.strftime("%Y-%m-%d %H:%M:%S")
-    owner = {"process": os.getpid(), "machine": socket.gethostname(), "since": since}
+    owner: dict[str, Any] = {
+        "process": os.getpid(),
+        "machine": socket.gethostname(),
+        "since": since,
+    }
+    if is_opening:
+        owner["opening"] = True
     with contextlib.suppress(OSError):  # a full disk: the lock holds without it
         os.ftruncate(descriptor, 0)
         os.lseek(descriptor, 0, os.SEEK_SET)

@@ -17,6 +17,7 @@ from hdmf_zarr.stores.names import DOCUMENT
 if TYPE_CHECKING:
     from hdmf_zarr.stores.hierarchy import Hierarchy
     from hdmf_zarr.stores.objects import Version
+    from hdmf_zarr.stores.replacing import RootVersions
 
 logger = logging.getLogger(__name__)
 
@@ -51,13 +52,23 @@ class RootWatch:
             As it was read.
         """
         bytestore = self._hierarchy.bytestore
-        self.is_watched = (
-            encoded is not None
-            and isinstance(bytestore, ZarrByteStore)
-            and bytestore.objects.has_cheap_versions
-        )
-        if encoded is not None and self.is_watched:
-            self._digest = hashlib.md5(encoded, usedforsecurity=False).digest()
+        self._version, self._digest, self.is_watched = None, b"", False
+        if encoded is None or not isinstance(bytestore, ZarrByteStore):
+            return
+        self.is_watched = bytestore.objects.has_cheap_versions
+        self._digest = hashlib.md5(encoded, usedforsecurity=False).digest()
+
+    def is_last(self, found: RootVersions) -> bool:
+        """Return whether the root's document is the one that was read or written last.
+
+        Parameters
+        ----------
+        found : dict of str to Version
+            Which documents the root has now.
+        """
+        bytestore, version = self._hierarchy.open_append.bytestore, found[self._key]
+        assert isinstance(bytestore, ZarrByteStore)
+        return version is not None and self._is_known(bytestore, version)
 
     def check(self, *paths: str, is_urgent: bool = False) -> None:
         """Raise `MetadataError` if another document is there, and the arrays are others in it.

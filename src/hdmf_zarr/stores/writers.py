@@ -4,6 +4,9 @@ A lock lies beside a store, and two paths may lead to one store (a folder that i
 lock's file may have been removed. The folder itself is locked, too, where its file system can do that. Where
 it cannot, the journal tells: it names its writer, only one can put it there, and a writer that does not
 find its own any more, or another root document than the one that it knows, commits nothing.
+
+The lock and the journal are taken at the first change and given back at the commit. Other writers may have
+committed between the opening of a store and the first change: the root's documents are compared then.
 """
 
 from __future__ import annotations
@@ -14,21 +17,31 @@ import os
 import socket
 import uuid
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from hdmf_zarr.errors import LockedError
 from hdmf_zarr.stores import format2
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore
 from hdmf_zarr.stores.journal import JOURNAL, Recovery, recover
-from hdmf_zarr.stores.lock import holds_folder, in_words
+from hdmf_zarr.stores.lock import WriterLock, holds_folder, in_words
 from hdmf_zarr.stores.names import DOCUMENT
 
 WRITER = "writer"
 """Key of a journal below which its writer stands."""
 
-LIVING: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
+HandOver = Callable[[], None]
+"""Lets another writer of this process have a store, or raises `LockedError`."""
+
+
+class LivingClaim(Protocol):
+    """A claim of this process."""
+
+    hand_over: HandOver | None
+
+
+LIVING: weakref.WeakValueDictionary[str, LivingClaim] = weakref.WeakValueDictionary()
 """The claims of this process, by the tokens of their writers."""
 
 RootState = tuple[tuple[str, int, int], ...]
@@ -40,6 +53,10 @@ class FolderClaim:
     Parameters
     ----------
     bytestore : LocalByteStore
+    hand_over : callable, optional
+        Lets another writer of this process have the store.
+    lock : WriterLock, optional
+        Under which everything happens that the writer does; otherwise one is taken with the journal.
 
     Attributes
     ----------
@@ -47,10 +64,18 @@ class FolderClaim:
         Whether another writer was found to have taken over: nothing there is this one's any more.
     """
 
-    def __init__(self, bytestore: LocalByteStore) -> None:
+    def __init__(
+        self,
+        bytestore: LocalByteStore,
+        hand_over: HandOver | None = None,
+        lock: WriterLock | None = None,
+    ) -> None:
         self._bytestore = bytestore
         self._token = uuid.uuid4().hex
         self._root: RootState | None = None
+        self._lent = lock
+        self._lock: WriterLock | None = None
+        self.hand_over = hand_over
         self.is_lost = False
 
     def note_root(self) -> None:
@@ -58,18 +83,31 @@ class FolderClaim:
         self._root = _root_state(self._bytestore)
 
     def take(self, content: bytes) -> None:
-        """Put the journal where there is none.
+        """Lock the store, and put the journal where there is none.
 
         Raises
         ------
         LockedError
             If another writer has put one there, or has committed something since the store was opened.
         """
-        if self.is_lost or not self._is_root_known():
-            self._refuse({})
-        if not _put_new(self._bytestore, self._signed(content)):
-            self._refuse(writer_in(self._bytestore.get(JOURNAL)))
+        if self._lent is None:
+            self._lock = WriterLock.acquire(self._bytestore.root)
+            self._lock.hand_over = self.hand_over
+        try:
+            recover_folder(self._bytestore)
+            if self.is_lost or not self._is_root_known():
+                self._refuse({})
+            if not _put_new(self._bytestore, self._signed(content)):
+                self._refuse(writer_in(self._bytestore.get(JOURNAL)))
+        except BaseException:
+            self._unlock()
+            raise
         LIVING[self._token] = self
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
     def write(self, content: bytes) -> None:
         """Replace the content of the journal."""
@@ -96,11 +134,8 @@ class FolderClaim:
         return self._root is None or _root_state(self._bytestore) == self._root
 
     def _refuse(self, writer: Mapping[str, Any]) -> NoReturn:
-        raise LockedError(
-            f"{self._bytestore.location.uri} was written to by {in_words(writer)} since it was opened, by "
-            "another path or while the file of the lock was missing; nothing of this writer is committed: "
-            "open the store again, and append again what is missing"
-        )
+        by = f" by {in_words(writer)}" if writer else ""
+        raise LockedError(changed_since(self._bytestore.location.uri, by))
 
     def release(self) -> None:
         """Remove the journal, unless it is another writer's."""
@@ -115,13 +150,62 @@ class FolderClaim:
     def forget(self) -> None:
         """Let the journal be that of a dead writer, which the next one undoes."""
         LIVING.pop(self._token, None)
+        self._unlock()
 
     def _signed(self, content: bytes) -> bytes:
         return json.dumps({**json.loads(content), WRITER: this_writer(self._token)}).encode("utf-8")
 
 
-def recover_folder(bytestore: ByteStore) -> Recovery | None:
+def changed_since(uri: str, by: str = "") -> str:
+    """Return the message for a writer whose view of a store is not what the store is now.
+
+    Parameters
+    ----------
+    uri : str
+    by : str
+        Who has changed it, as ``" by process 1"``, where that is known.
+    """
+    return (
+        f"{uri} was changed{by} since it was read; open it again: nothing of this writer is committed, and "
+        "what is missing has to be written again"
+    )
+
+
+def ask_to_hand_over(writer: Mapping[str, Any]) -> bool:
+    """Have a writer of this process, as a journal names it, hand its store over to another one.
+
+    Parameters
+    ----------
+    writer : mapping
+        As `writer_in` returns it.
+
+    Returns
+    -------
+    bool
+        False where the writer is of another process, or keeps its store.
+
+    Raises
+    ------
+    LockedError
+        If the writer is at work just now.
+    """
+    if writer.get("pid") != os.getpid() or not lives_here(writer):
+        return False
+    claim = LIVING.get(str(writer.get("token")))
+    if claim is None or claim.hand_over is None:
+        return False
+    claim.hand_over()
+    return True
+
+
+def recover_folder(bytestore: ByteStore, *, takes_over: bool = True) -> Recovery | None:
     """Undo what a dead writer of a folder has left, see `journal.recover`, but not what a living one has.
+
+    Parameters
+    ----------
+    bytestore : ByteStore
+    takes_over : bool
+        Ask another writer of this process, which is not at work just now, for the folder.
 
     Raises
     ------
@@ -130,7 +214,8 @@ def recover_folder(bytestore: ByteStore) -> Recovery | None:
     """
     if isinstance(bytestore, LocalByteStore) and not holds_folder(bytestore.root):
         writer = writer_in(bytestore.get(JOURNAL))
-        if lives_here(writer):
+        is_free = takes_over and ask_to_hand_over(writer)
+        if not is_free and lives_here(writer):
             raise LockedError(
                 f"{bytestore.location.uri} is being written to by {in_words(writer)}; close it there first "
                 "(reading is possible at any time)"

@@ -169,8 +169,6 @@ def upgrade(
         mover.stop()
         new_store.abandon()
         raise
-    finally:
-        new_store.release()
     return upgrader.report
 
 
@@ -195,9 +193,9 @@ def _upgrade_in_place(location: Location) -> Upgraded:
     bytestore = open_bytestore(location, read_only=False)
     if not isinstance(bytestore, LocalByteStore):
         raise OptionError(f"{location.uri} is not a folder of this machine; give a destination")
-    with WriterLock.acquire(bytestore.root):
+    with WriterLock.acquire(bytestore.root, takes_over=False) as lock:
         # What an earlier upgrade that was stopped has left goes first.
-        hierarchy = Hierarchy.load_for_writing(bytestore)
+        hierarchy = Hierarchy.load_for_writing(bytestore, lock)
         _refuse_format3(hierarchy)
         return _upgrade_locked(hierarchy)
 

@@ -30,7 +30,11 @@ from hdmf_zarr.stores import (
     group_document,
     open_bytestore,
 )
-from hdmf_zarr.stores.appending import SECONDS_UNTIL_OTHERS_ARE_WRITTEN
+from hdmf_zarr.stores.appending import (
+    SECONDS_UNTIL_OTHERS_ARE_WRITTEN,
+    warn_undone,
+    weak_call,
+)
 from hdmf_zarr.stores.bytestore import ZarrByteStore
 from hdmf_zarr.stores.journal import JOURNAL
 from hdmf_zarr.stores.location import is_bucket
@@ -64,7 +68,7 @@ class NewStore:
     hierarchy : Hierarchy
         Empty at first.
     lock : WriterLock or None
-        Of a local store: kept by the one who made this, also after the commit; see `release`.
+        Of a local store, until it is committed or abandoned.
 
     Raises
     ------
@@ -85,6 +89,7 @@ class NewStore:
             _check_outside(target)
             target.parent.mkdir(parents=True, exist_ok=True)
             self.lock = WriterLock.acquire(target)
+            self.lock.hand_over = weak_call(self._hand_over)
             try:
                 remove_leftovers(target, self.lock)
             except BaseException:
@@ -117,17 +122,33 @@ class NewStore:
             if durable:
                 sync_folder(target.parent)
             self._bytestore.moved_to(target)
+            self.hierarchy.look_again()
         self.hierarchy.is_live = True
+        self._release()
+
+    def _hand_over(self) -> None:
+        """Let another writer of this process have the place; what was written is removed.
+
+        Raises
+        ------
+        LockedError
+            If a call is at work just now.
+        """
+        self.hierarchy.open_append.be_taken()
+        self.abandon()
+        warn_undone(self.location.uri, sorted(path for path in self.hierarchy.documents if path))
 
     def abandon(self) -> None:
         """Remove what was written; what was there before was not touched."""
         if self.hierarchy.is_committed:
+            self._release()
             return
         self._remove()
         # Of chunks that are written at the same time one fails, and the others may still come.
         time.sleep(SECONDS_UNTIL_OTHERS_ARE_WRITTEN)
         self._remove()
         self.hierarchy.open_append.release()
+        self._release()
 
     def _remove(self) -> None:
         try:
@@ -139,7 +160,7 @@ class NewStore:
             logger.warning("%s: what was written is left: %s", self._bytestore.location.uri, error)
             self.hierarchy.open_append.abandon()
 
-    def release(self) -> None:
+    def _release(self) -> None:
         """Let others write to the store."""
         if self.lock is not None:
             self.lock.release()
