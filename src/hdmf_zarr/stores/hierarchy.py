@@ -673,8 +673,8 @@ class Hierarchy:
         if self.documents.get(path) == document:
             return
         self.begin()
+        self.open_append.changed.add(path)
         if path:
-            self.open_append.changed.add(path)
             with self.attempt():
                 self.write_document(path, document)
         self.documents[path] = document
@@ -888,7 +888,8 @@ class Hierarchy:
             self._rewrites.check()
         if self.is_live:
             # What is obsolete then goes, and who writes next goes by the nodes' own documents.
-            self._settle_documents(sorted(self.open_append.changed & set(self.documents)))
+            nodes = self.open_append.changed & set(self.documents)
+            self._settle_documents(sorted(nodes - {""}))
             self.open_append.check_own()
         is_announced = self._announce_commit() or self._rewrites.has_named
         self._write_root(consolidate=is_one_document)

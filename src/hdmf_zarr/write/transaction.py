@@ -136,7 +136,7 @@ class NewStore:
         """
         self.hierarchy.open_append.be_taken()
         self.abandon()
-        warn_undone(self.location.uri, sorted(path for path in self.hierarchy.documents if path))
+        warn_undone(self.location.uri, sorted(self.hierarchy.open_append.changed))
 
     def abandon(self) -> None:
         """Remove what was written; what was there before was not touched."""
