@@ -352,6 +352,29 @@ def test_a_call_that_has_not_returned_is_not_taken_over(target: Any) -> None:
     assert content(target) == {**BEFORE, "raw": [7]}
 
 
+def test_threads_of_one_file_begin_together(target: Any) -> None:
+    names = [f"s{number}" for number in range(8)]
+    with NWBZarrIO(target, "r+") as io:
+        nwbfile = io.read()
+        for name in names:
+            nwbfile.add_acquisition(series(name, [1]))
+        io.write(nwbfile)
+    with NWBZarrIO(target, "r+") as io:
+        nwbfile = io.read()
+        gate = threading.Barrier(len(names))
+
+        def grow(name: str) -> None:
+            gate.wait()
+            nwbfile.acquisition[name].data.append([2])
+
+        threads = [threading.Thread(target=grow, args=(name,)) for name in names]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert content(target) == {**BEFORE, **dict.fromkeys(names, [1, 2])}
+
+
 def test_repair_and_upgrade_take_nothing_over(folder: Path) -> None:
     io, nwbfile = opened(folder)
     nwbfile.acquisition["raw"].data.append([-1])

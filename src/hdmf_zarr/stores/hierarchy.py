@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import math
+import threading
 import warnings
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from functools import cached_property
@@ -45,6 +47,7 @@ from hdmf_zarr.stores.documents import (
 )
 from hdmf_zarr.stores.following import LinkTable
 from hdmf_zarr.stores.journal import JOURNAL
+from hdmf_zarr.stores.live import live_group
 from hdmf_zarr.stores.loading import (
     Loaded,
     load_documents,
@@ -54,7 +57,7 @@ from hdmf_zarr.stores.loading import (
 )
 from hdmf_zarr.stores.location import Location, resolve_source
 from hdmf_zarr.stores.lock import WriterLock
-from hdmf_zarr.stores.names import DOCUMENT, is_node_path
+from hdmf_zarr.stores.names import DOCUMENT, METADATA_KEYS, is_node_path
 from hdmf_zarr.stores.presence import (
     count_chunks,
     grid_of,
@@ -146,7 +149,10 @@ class Hierarchy:
         self._is_restored = True
         self._is_outdated = False
         self._root: RootVersions | None = None
+        self._beginning = threading.Lock()
         self._uncounted: set[str] = set()
+        self._removed: dict[str, list[str]] = {}
+        self._when_root_changes: weakref.WeakMethod[Callable[[], None]] | None = None
         self._shortened: set[str] = set()
 
     # -- reading ---------------------------------------------------------------------------------
@@ -579,7 +585,12 @@ class Hierarchy:
         return names_of_before(attributes, self.convention, self.attributes("").get("object_id"))
 
     def zarr_group(self) -> zarr.Group:
-        """Return zarr's group of the root, to be read: changes made through it would miss the commit."""
+        """Return zarr's group of the root; of a store that is written, changes through it are committed."""
+        if not self.bytestore.zarr_store.read_only:
+            return live_group(self, _store_of_array(self.bytestore))
+        return self._group_to_read()
+
+    def _group_to_read(self) -> zarr.Group:
         entries: dict[str, Any] = {
             path: compat.readable_document(document)
             for path, document in self.documents.items()
@@ -602,13 +613,18 @@ class Hierarchy:
     def begin(self) -> None:
         """Say, in a journal in the store, that changes follow; nothing where they have begun."""
         self.open_append.refuse_taken()
-        if self.is_live and self.open_append.begin(is_consolidated_true=self._is_consolidated_true):
-            self._check_root()
+        if self.is_live:
+            self._begin_live()
         self.is_committed = False
         if self._shortened:
             self.open_append.changed |= self._shortened
             self._shortened = set()
             self.open_append.has_failed = True  # what is outside of them is removed at the end
+
+    def _begin_live(self) -> None:
+        with self._beginning:  # several threads may begin
+            if self.open_append.begin(is_consolidated_true=self._is_consolidated_true):
+                self._check_root()
 
     def _check_root(self) -> None:
         """Raise `LockedError` if others have committed to a store that is no folder since it was opened."""
@@ -679,6 +695,53 @@ class Hierarchy:
                 self.write_document(path, document)
         self.documents[path] = document
         self.is_changed = True
+        if not path:
+            self._tell_root()
+
+    def when_root_changes(self, tell: Callable[[], None]) -> None:
+        """Have a method called, as long as its object is there, when the root has other attributes.
+
+        Parameters
+        ----------
+        tell : callable
+            A bound method.
+        """
+        self._when_root_changes = weakref.WeakMethod(tell)
+
+    def _tell_root(self) -> None:
+        tell = None if self._when_root_changes is None else self._when_root_changes()
+        if tell is not None:
+            tell()
+
+    def remove_later(self, path: str) -> None:
+        """Remove a node and what is below it; its documents and chunks go when that is committed.
+
+        Parameters
+        ----------
+        path : str
+        """
+        self.begin()
+        below = [one for one in self.documents if one == path or one.startswith(f"{path}/")]
+        for one in below:
+            self.cache.forget(one)
+            self._uncounted.discard(one)
+            self.open_append.changed.add(one)
+            del self.documents[one]
+        self._removed[path] = below
+        self.is_changed = True
+
+    def is_removed(self, path: str) -> bool:
+        """Return whether a node was removed at a path, or below it, and that is not committed."""
+        return any(path == one or path.startswith(f"{one}/") for one in self._removed)
+
+    def _remove_removed(self) -> None:
+        """Remove what nodes that are not in the store any more have left there."""
+        for path, below in self._removed.items():
+            for one in below:
+                for name in METADATA_KEYS:
+                    self.bytestore.delete(f"{one}/{name}")
+            self.bytestore.delete_prefix(path)
+        self._removed.clear()
 
     def write_document(self, path: str, document: dict[str, JSON]) -> None:
         """Write the document of a node, whatever is there."""
@@ -831,6 +894,7 @@ class Hierarchy:
                 self.write_document(path, document)
         self.open_append.put_documents_back()
         self.documents = dict(before)
+        self._tell_root()
         self._rewrites.remove_failed()
         self._is_restored = True
 
@@ -1033,6 +1097,7 @@ class Hierarchy:
             if not consolidate:
                 self._write_root(consolidate=False)
         self._rewrites.remove_obsolete()
+        self._remove_removed()
         self.end()
 
     def _write_documents_over(self, replacement: Replacement) -> None:
