@@ -372,7 +372,7 @@ def test_threads_of_one_file_begin_together(target: Any) -> None:
             thread.start()
         for thread in threads:
             thread.join()
-    assert content(target) == {**BEFORE, **dict.fromkeys(names, [1, 2])}
+    assert content(target) == {**BEFORE, **{name: [1, 2] for name in names}}
 
 
 def test_repair_and_upgrade_take_nothing_over(folder: Path) -> None:
