@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import warnings
 from contextlib import nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +16,26 @@ import numpy as np
 import pytest
 from hdmf.backends.warnings import BrokenLinkWarning
 from hdmf.build import DatasetBuilder, GroupBuilder, LinkBuilder
+from pynwb import NWBFile, TimeSeries
 
-from hdmf_zarr import ZarrIO, check
+from hdmf_zarr import NWBZarrIO, ZarrIO, check
 from hdmf_zarr.convert import convert
 from hdmf_zarr.errors import EncodingError, HDMFZarrError, MetadataError
 from hdmf_zarr.read.specifications import read_specifications
 from hdmf_zarr.stores import Hierarchy, locate, names, open_bytestore
 from hdmf_zarr.stores.chunk_keys import chunk_key
+from hdmf_zarr.stores.system import keeps_case
+from hdmf_zarr.write import naming
 from tests.conftest import corpus_files
 from tests.format2 import Format2Store, reference
 
 REFUSED = [
     *("..", ".", "a/b", "/a", "nul\0", "zarr.json", ".zgroup", ".zattrs", ".zarray", ".zmetadata"),
-    *("..\\..\\x", "a\\b", "C:\\x", "a:b", "tab\t", "line\n", "escape\x1b", "delete\x7f"),
-    *("CON", "nul", "com1", "LPT9.txt", "Aux.h5", "dot.", "space ", "µ" * 128),
+    *("..\\..\\x", "a\\..\\b", "\\x", "C:\\x", "a:b", "µ" * 128, "half \ud800"),
+]
+WARNED = [
+    *("a\\b", "tab\t", "line\n", "escape\x1b", "delete\x7f"),
+    *("CON", "nul", "com1", "LPT9.txt", "Aux.h5", "aux", "dot.", "space "),
 ]
 KEPT = ["good?", "a < b", "µ", "a.b", ".hidden", "c", "0.0", "console", "com10", "ab:c", "x" * 255]
 
@@ -64,7 +72,90 @@ def test_other_names_are_written(tmp_path: Path, name: str, kind: str) -> None:
     assert check(tmp_path / "file.zarr").is_clean
 
 
-def test_names_that_differ_only_in_case_are_refused(tmp_path: Path) -> None:
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot keep them")
+@pytest.mark.parametrize("zarr_format", [3, 2])
+@pytest.mark.parametrize("kind", ["dataset", "group", "link"])
+@pytest.mark.parametrize("name", WARNED)
+def test_names_that_only_windows_changes_are_written_with_a_warning(
+    tmp_path: Path, name: str, kind: str, zarr_format: int
+) -> None:
+    path, copy = tmp_path / "file.zarr", tmp_path / "copy.zarr"
+    with pytest.warns(UserWarning, match="not every system keeps the names") as caught:
+        with ZarrIO(path, "w", zarr_format=zarr_format) as io:
+            io.write_builder(tree(kind, name))
+    assert len(caught) == 1
+    with ZarrIO(path, "r") as src_io, ZarrIO(copy, "w", zarr_format=zarr_format) as io:
+        with pytest.warns(UserWarning, match="not every system keeps the names"):
+            io.export(src_io)
+    for written in (path, copy):
+        with ZarrIO(written, "r") as io:
+            found = io.read_builder()[name]
+            found = found.builder if kind == "link" else found
+            found = found["data"] if kind == "group" else found
+            assert found.data[:].tolist() == [1, 2]
+        codes = {finding.code for finding in check(written).findings}
+        assert codes == {"not-portable-name"}
+    with ZarrIO(path, "r+") as io:
+        io.read_builder()
+        with pytest.warns(UserWarning, match=r"'con' \(Windows keeps it for a device\)"):
+            io.write_group("", GroupBuilder("con"))
+
+
+def test_many_names_are_one_warning(tmp_path: Path) -> None:
+    root = GroupBuilder("root", groups={f"com{n}": GroupBuilder(f"com{n}") for n in range(1, 8)})
+    with pytest.warns(UserWarning, match="and 2 more; they are kept here") as caught:
+        with ZarrIO(tmp_path / "file.zarr", "w") as io:
+            io.write_builder(root)
+    assert len(caught) == 1
+
+
+def test_a_channel_called_aux_is_written_appended_exported_and_read(tmp_path: Path) -> None:
+    start = datetime(2024, 1, 1, tzinfo=UTC)
+    nwbfile = NWBFile("intan", "intan", start)
+    nwbfile.add_acquisition(TimeSeries(name="aux", data=np.arange(5.0), unit="V", rate=1.0))
+    first, second, third = (tmp_path / f"{name}.nwb.zarr" for name in "abc")
+    with pytest.warns(UserWarning, match="'aux'"), NWBZarrIO(first, "w") as io:
+        io.write(nwbfile)
+    with NWBZarrIO(first, "r+") as io:
+        nwbfile = io.read()
+        nwbfile.add_acquisition(TimeSeries(name="con", data=[1.0], unit="V", rate=1.0))
+        with pytest.warns(UserWarning, match="'con'") as caught:
+            io.write(nwbfile)
+        assert not [one for one in caught if "'aux'" in str(one.message)], "it is there already"
+    with NWBZarrIO(first, "r") as src_io, NWBZarrIO(second, "w") as io:
+        with pytest.warns(UserWarning, match=r"'aux'.*'con'"):
+            io.export(src_io)
+    with pytest.warns(UserWarning, match=r"'aux'.*'con'"):
+        convert(second, third, zarr_format=2)
+    convert(third, tmp_path / "back.nwb")
+    for path in (first, second, third):
+        with NWBZarrIO(path, "r") as io:
+            assert io.read().acquisition["aux"].data[:].tolist() == list(range(5))
+    with h5py.File(tmp_path / "back.nwb") as file:
+        assert sorted(file["acquisition"]) == ["aux", "con"]
+
+
+def test_names_that_differ_only_in_case_are_written_where_both_can_be(tmp_path: Path) -> None:
+    if not keeps_case(tmp_path):
+        pytest.skip("this file system keeps only one of them")
+    upper, lower = DatasetBuilder("Data", [1]), DatasetBuilder("data", [2])
+    root = GroupBuilder("root", datasets={"Data": upper, "data": lower})
+    with pytest.warns(UserWarning, match="'Data' and 'data'.*differ only in case"):
+        with ZarrIO(tmp_path / "file.zarr", "w") as io:
+            io.write_builder(root)
+    with ZarrIO(tmp_path / "file.zarr", "r") as io:
+        found = io.read_builder().datasets
+        assert {name: one.data[:].tolist() for name, one in found.items()} == {
+            "Data": [1],
+            "data": [2],
+        }
+    assert [path.name for path in tmp_path.iterdir()] == ["file.zarr"]
+
+
+def test_names_that_differ_only_in_case_are_refused_where_only_one_can_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(naming, "keeps_case", lambda _folder: False)
     upper, lower = DatasetBuilder("Data", [1]), DatasetBuilder("data", [2])
     for root in (
         GroupBuilder("root", datasets={"Data": upper, "data": lower}),
@@ -89,8 +180,8 @@ def test_what_is_appended_is_checked_and_what_is_there_is_not(tmp_path: Path) ->
         root = io.read_builder()
         root.set_dataset(DatasetBuilder("more", [2]))
         io.write_builder(root)
-        root.set_dataset(DatasetBuilder("con", [3]))
-        with pytest.raises(EncodingError, match="con"):
+        root.set_dataset(DatasetBuilder("a/b", [3]))
+        with pytest.raises(EncodingError, match="a/b"):
             io.write_builder(root)
     with ZarrIO(path, "r") as io:
         assert set(io.read_builder().datasets) == {"CON", "more"}
@@ -109,11 +200,11 @@ def test_what_a_file_holds_already_is_converted_with_a_warning(tmp_path: Path) -
         file.attrs.update(data_type="Container", namespace="hdmf-common")
         for name in ("Data", "data", "con", "dot."):
             file[name] = np.arange(3)
-    with pytest.warns(UserWarning, match="it is kept") as caught:
+    with pytest.warns(UserWarning, match="they are kept here") as caught:
         convert(tmp_path / "file.h5", tmp_path / "file.zarr")
-    messages = [str(warning.message) for warning in caught]
-    assert len(messages) == 3
-    assert all("file.h5" in message and "it is kept" in message for message in messages)
+    (message,) = [str(warning.message) for warning in caught]
+    for found in ("file.h5", "'Data' and 'data'", "'con'", "'dot.'"):
+        assert found in message
     with ZarrIO(tmp_path / "file.zarr", "r") as io:
         assert set(io.read_builder().datasets) == {"Data", "data", "con", "dot."}
     codes = {finding.code for finding in check(tmp_path / "file.zarr").findings}
@@ -137,7 +228,7 @@ def test_every_name_of_the_corpus_is_portable(path: Path) -> None:
         found: list[str] = []
         file.visit_links(lambda name: found.append(name))
     assert found
-    assert not [name for name in found for part in name.split("/") if names.why_refused(part)]
+    assert not [name for name in found for part in name.split("/") if names.why_changed(part)]
 
 
 def test_every_name_of_the_rich_file_is_portable(rich_zarr: Path) -> None:

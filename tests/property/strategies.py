@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as npst
 from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
 
 from hdmf_zarr.dtypes import ASCII, BYTES, ISODATETIME, REFERENCE, TEXT, ElementType
-from hdmf_zarr.stores.names import why_refused
+from hdmf_zarr.stores.names import why_changed, why_unsafe
 
 NUMBER_DTYPES = [
     np.dtype(name)
@@ -39,7 +39,7 @@ names = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1, max_size=8
 ).filter(lambda name: name not in (".", ".."))
 
-node_names = names.filter(lambda name: why_refused(name) is None)
+node_names = names.filter(lambda name: not (why_unsafe(name) or why_changed(name)))
 """Names under which objects are written."""
 
 paths = st.lists(names, max_size=4).map(lambda parts: "/" + "/".join(parts))

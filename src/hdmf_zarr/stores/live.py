@@ -19,12 +19,18 @@ from zarr.abc.store import ByteRequest, Store
 from zarr.storage import StorePath, WrapperStore
 
 from hdmf_zarr.convention import JSON
-from hdmf_zarr.errors import LayoutError, MetadataError, ObjectExistsError, OptionError
+from hdmf_zarr.errors import (
+    EncodingError,
+    LayoutError,
+    MetadataError,
+    ObjectExistsError,
+    OptionError,
+)
 from hdmf_zarr.stores import compat, format2
 from hdmf_zarr.stores.bytestore import ZarrByteStore
 from hdmf_zarr.stores.chunk_keys import is_staged
 from hdmf_zarr.stores.documents import encode_document
-from hdmf_zarr.stores.names import DOCUMENT, METADATA_KEYS
+from hdmf_zarr.stores.names import DOCUMENT, METADATA_KEYS, is_node_path
 
 if TYPE_CHECKING:
     from hdmf_zarr.stores.hierarchy import Hierarchy
@@ -123,6 +129,8 @@ class LiveStore(WrapperStore[Any]):
         """Raise for a node that cannot be where it is to be."""
         hierarchy = self._hierarchy
         where = f"{hierarchy.uri}:/{path}"
+        if not is_node_path(path):
+            raise EncodingError(f"{where}: no object can have this name; choose another one")
         if hierarchy.is_removed(path):
             raise ObjectExistsError(
                 f"{where} was removed, and is there until that is committed: write() or close the file "

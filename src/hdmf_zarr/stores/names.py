@@ -59,21 +59,23 @@ def why_unsafe(name: str) -> str | None:
         return "it holds a NUL"
     if name in METADATA_KEYS:
         return "Zarr keeps it for metadata"
+    try:
+        encoded = name.encode("utf-8")
+    except UnicodeEncodeError:
+        return "it is not text"
+    if len(encoded) > LONGEST_NAME:
+        return f"it takes {len(encoded)} bytes; file systems allow {LONGEST_NAME}"
     return None
 
 
-def why_refused(name: str) -> str | None:
-    """Return why no object is written under a name, or None.
-
-    Those that are unsafe, and those that a system changes or takes for something else without a word.
+def why_changed(name: str) -> str | None:
+    """Return why some system changes a safe name, or takes it for something else, without a word; or None.
 
     Examples
     --------
-    >>> why_refused("com1.txt"), why_refused("good?")
+    >>> why_changed("com1.txt"), why_changed("good?")
     ('Windows keeps it for a device', None)
     """
-    if reason := why_unsafe(name):
-        return reason
     if "\\" in name:
         return "it holds a backslash, which Windows takes for a slash"
     if name[1:2] == ":":
@@ -84,12 +86,6 @@ def why_refused(name: str) -> str | None:
         return "Windows drops dots and spaces at the end of names"
     if name.partition(".")[0].rstrip(" ").lower() in _DEVICES:
         return "Windows keeps it for a device"
-    try:
-        encoded = name.encode("utf-8")
-    except UnicodeEncodeError:
-        return "it is not text"
-    if len(encoded) > LONGEST_NAME:
-        return f"it takes {len(encoded)} bytes; file systems allow {LONGEST_NAME}"
     return None
 
 
@@ -101,7 +97,7 @@ def why_not_portable(name: str) -> str | None:
     >>> why_not_portable("good?"), why_not_portable("µ of the 2nd day")
     ('Windows does not allow ? in names', None)
     """
-    if reason := why_refused(name):
+    if reason := why_unsafe(name) or why_changed(name):
         return reason
     if found := sorted(_NOT_ON_WINDOWS.intersection(name)):
         return f"Windows does not allow {' '.join(found)} in names"

@@ -14,6 +14,7 @@ import gc
 import logging
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -109,6 +110,20 @@ def sync_folder(path: Path) -> None:
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def keeps_case(folder: Path) -> bool:
+    """Return whether a folder, or the next one above that exists, has "a" beside "A".
+
+    An empty file is made there for a moment, since a file system may differ in this from folder to folder.
+    """
+    while not folder.is_dir():
+        folder = folder.parent
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".case-", suffix="-a") as file:
+            return not os.path.exists(f"{file.name[:-1]}A")
+    except OSError:
+        return sys.platform not in ("win32", "darwin")
 
 
 def give_back_memory() -> None:

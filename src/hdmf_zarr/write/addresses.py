@@ -16,12 +16,13 @@ from hdmf.query import HDMFDataset
 
 from hdmf_zarr.convention import Reference, full_type_of
 from hdmf_zarr.elements import plain_text
-from hdmf_zarr.errors import BrokenLinkError, EncodingError
+from hdmf_zarr.errors import BrokenLinkError
 from hdmf_zarr.hdf5 import is_h5py_reference, is_hdf5_file
 from hdmf_zarr.hdf5.names import ChildNames
-from hdmf_zarr.stores import Hierarchy, Location, names, relative_source
+from hdmf_zarr.stores import Hierarchy, Location, relative_source
 from hdmf_zarr.stores.location import can_link, location_of_uri
 from hdmf_zarr.write.context import PlanContext
+from hdmf_zarr.write.naming import NameCheck
 
 ROOT_NAME = "root"
 
@@ -85,10 +86,13 @@ class Addresses:
     ----------
     pending : list of PendingLink
         Links among the builders that have addresses.
+    names : NameCheck
+        Of what gets an address.
     """
 
     def __init__(self, context: PlanContext) -> None:
         self.context = context
+        self.names = NameCheck(context)
         self.pending: list[PendingLink] = []
         self._paths: dict[int, str] = {}
         self._by_path: dict[str, BaseBuilder] = {}
@@ -133,7 +137,7 @@ class Addresses:
     def _assign_children(self, builder: GroupBuilder, path: str, origin: Origin | None) -> None:
         children = self.children(builder, path)
         with self.context.at(path):
-            self._check_names(children)
+            self._check_names(path, children)
         for name, child in children:
             if isinstance(child, LinkBuilder):
                 self.pending.append(PendingLink(builder, path, child))
@@ -164,7 +168,7 @@ class Addresses:
             As for `assign`.
         """
         with self.context.at(parent):
-            self._check_names([(name, builder)])
+            self._check_names(parent, [(name, builder)])
         self._placed.setdefault(parent, []).append((name, builder))
         self.assign(builder, join(parent, name), origin)
 
@@ -192,37 +196,12 @@ class Addresses:
         ]
         return named + self.placed_in(path)
 
-    def _check_names(self, every: Sequence[tuple[str, Any]]) -> None:
-        """Refuse names of new objects that a store, or a system to which it may go, cannot keep."""
-        new = {name for name, child in every if not self.context.is_written(child)}
+    def _check_names(self, parent: str, every: Sequence[tuple[str, Any]]) -> None:
+        """Refuse names of new objects that the store cannot keep."""
+        new = dict.fromkeys(name for name, child in every if not self.context.is_written(child))
         for name in new:
-            self.check_name(name)
-        for first, second in names.differing_in_case(name for name, _child in every):
-            if first in new or second in new:
-                self._refuse_name(
-                    f"{first!r} and {second!r} differ only in case, or in how their letters are composed"
-                )
-
-    def check_name(self, name: str) -> None:
-        """Refuse a name that a store cannot keep.
-
-        Raises
-        ------
-        EncodingError
-            If it cannot be a name, or, of an object that is in no file yet, should not be one.
-        """
-        if reason := names.why_unsafe(name):
-            raise EncodingError(f"an object cannot have the name {name!r}: {reason}")
-        if reason := names.why_refused(name):
-            self._refuse_name(f"{name!r} is a name that not every system keeps: {reason}")
-
-    def _refuse_name(self, reason: str) -> None:
-        """What is in a file already is kept under its name, with a warning."""
-        if self.context.export_source is None:
-            raise EncodingError(f"{reason}; choose another name")
-        where = f"{self.context.destination.uri} (from {self.context.export_source.uri})"
-        message = f"{where}: {reason}; it is kept, and may be lost where the store is copied to"
-        warnings.warn(message, UserWarning, stacklevel=2)
+            self.names.check(parent, name)
+        self.names.check_together((name for name, _child in every), set(new))
 
     # -- objects of other files ------------------------------------------------------------------
 

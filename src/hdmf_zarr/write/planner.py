@@ -142,6 +142,7 @@ class _Planner:
         self._plan_group(root, "")
         self.context.options.check_paths(self.layouts.laid_out)
         check_readable(self._nodes, self.context)
+        self.addresses.names.warn()
         return TreePlan(nodes=tuple(self._nodes), builders=tuple(self._builders))
 
     def plan_piece(self, builder: Builder, parent: str) -> TreePlan:
@@ -152,7 +153,7 @@ class _Planner:
             raise BrokenLinkError(f"{self.context.destination.uri} has no group at /{parent}")
         kind = "array" if isinstance(builder, DatasetBuilder) else "group"
         with self.context.at(parent):
-            self.addresses.check_name(builder.name)
+            self.addresses.names.check(parent, builder.name)
             if path in existing and kind != existing.node_type(path):
                 raise EncodingError(
                     f"{builder.name!r} is another kind of object there; choose another name"
@@ -179,6 +180,7 @@ class _Planner:
             encoded = self.context.convention.encode_links(kept + links)
             self._nodes.append(AttributesPlan(path=parent, attributes=merged(old, encoded)))
         check_readable(self._nodes, self.context)
+        self.addresses.names.warn()
         return TreePlan(nodes=tuple(self._nodes), builders=tuple(self._builders))
 
     # -- groups ----------------------------------------------------------------------------------
