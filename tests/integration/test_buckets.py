@@ -344,6 +344,48 @@ def test_a_second_writer_gets_an_error_that_names_the_first(bucket: Bucket) -> N
     assert values(url, bucket.options) == changed
 
 
+@pytest.mark.parametrize("second", ["r+", "w"])
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_a_second_writer_of_the_process_takes_over(
+    bucket: Bucket, zarr_format: int, second: str
+) -> None:
+    url = bucket.url + "/a.zarr"
+    write(url, 1.0, options=bucket.options, zarr_format=zarr_format)
+    first = ZarrIO(url, "r+", get_manager(), bucket.options)
+    data = first.read_builder()["group"]["a"].data
+    data.append(np.full(10, 7.0))
+    with pytest.warns(UserWarning, match=r"is undone \(/group/a\)"):
+        with ZarrIO(url, second, get_manager(), bucket.options, zarr_format=zarr_format) as io:
+            if second == "w":
+                io.write_builder(tree(2.0))
+    after = values(url, bucket.options)
+    objects = bucket.objects()
+    with pytest.raises(LockedError, match="changed by this process since it was read; open it"):
+        data.append(np.full(10, 8.0))
+    first.close()
+    assert bucket.objects() == objects
+    assert after["group/a"] == ([2.0] if second == "w" else [1.0]) * 50
+
+
+def test_a_writer_is_refused_after_its_own_commit_where_others_have_followed(
+    bucket: Bucket,
+) -> None:
+    url = bucket.url + "/a.zarr"
+    with ZarrIO(url, "w", get_manager(), bucket.options) as first:
+        first.write_builder(tree(1.0))
+        with ZarrIO(url, "r+", get_manager(), bucket.options) as io:
+            io.read_builder()["group"]["a"].data.append(np.full(3, 2.0))
+        after = bucket.objects()
+        with pytest.raises(LockedError, match="changed by another writer since it was read"):
+            first.write_group("", GroupBuilder("late"))
+    assert bucket.objects() == after
+    with ZarrIO(url, "r+", get_manager(), bucket.options) as io:
+        for name in ("one", "two"):
+            io.write_group("", GroupBuilder(name))
+            io._commit(consolidate=True, durable=False)
+    assert values(url, bucket.options) == {**expected(1.0), "group/a": [1.0] * 50 + [2.0] * 3}
+
+
 def test_who_has_read_what_another_writer_has_changed_commits_nothing(bucket: Bucket) -> None:
     url = bucket.url + "/a.zarr"
     write(url, 1.0, options=bucket.options)
@@ -426,9 +468,8 @@ def test_a_service_without_conditional_puts_is_written_to_with_a_warning(
     write(url, 2.0, options=bucket.options)
     with ZarrIO(url, "r+", get_manager(), bucket.options) as io:
         io.read_builder()["group"]["a"].data.append(np.full(3, 2.0))
-        for mode in ("r+", "w"):
-            with pytest.raises(LockedError, match="by this process"):
-                write(url, 3.0, mode, bucket.options)
+        other = run_python(OPEN_AND_WAIT, url, bucket.endpoint)
+        assert "is being written to by process" in other.communicate()[1]
     assert values(url, bucket.options) == {**expected(2.0), "group/a": [2.0] * 53}
     assert len(bucket.objects()) == 8
 

@@ -69,7 +69,6 @@ from hdmf_zarr.stores.replacing import (
     Replacement,
     RootVersions,
     are_same,
-    changed_meanwhile,
     put_root,
     root_versions,
 )
@@ -79,6 +78,7 @@ from hdmf_zarr.stores.stamps import HeldFolder, Stamp, hold_folder, is_newer, st
 from hdmf_zarr.stores.system import make_durable
 from hdmf_zarr.stores.together import stored_together
 from hdmf_zarr.stores.watching import RootWatch
+from hdmf_zarr.stores.writers import changed_since
 
 logger = logging.getLogger(__name__)
 
@@ -651,7 +651,7 @@ class Hierarchy:
         """Raise `LockedError`, and commit nothing any more."""
         self.is_changed = False
         self._is_outdated = self.open_append.has_failed = True
-        raise LockedError(changed_meanwhile(self.uri))
+        raise LockedError(changed_since(self.uri, " by another writer"))
 
     def attempt(self) -> AbstractContextManager[None]:
         """Change something in the store; where that fails, what it has left is looked for later."""
@@ -932,7 +932,7 @@ class Hierarchy:
                 "store again"
             )
         if self._is_outdated:
-            raise LockedError(changed_meanwhile(self.uri))
+            raise LockedError(changed_since(self.uri, " by another writer"))
         if self.is_live:
             self.begin()
             self.open_append.check_own(with_root=True)

@@ -27,6 +27,7 @@ from hdmf_zarr.stores.journal import (
 )
 from hdmf_zarr.stores.names import DOCUMENT, METADATA_KEYS
 from hdmf_zarr.stores.objects import NoConditionsError, Version
+from hdmf_zarr.stores.writers import changed_since
 
 if TYPE_CHECKING:
     from hdmf_zarr.stores.hierarchy import Hierarchy
@@ -84,7 +85,7 @@ class Replacement:
         hierarchy.open_append.is_enough = bool(self.before)
         if not self._is_unchanged(is_store=is_store):
             hierarchy.open_append.release()
-            raise LockedError(changed_meanwhile(bytestore.location.uri))
+            raise LockedError(changed_since(bytestore.location.uri, " by another writer"))
         bytestore.covered = self.keys
 
     def _listed(self) -> frozenset[str]:
@@ -240,14 +241,6 @@ def are_same(found: RootVersions, known: RootVersions) -> bool:
 
 
 _NO_VERSION = Version("")
-
-
-def changed_meanwhile(uri: str) -> str:
-    """Return what to tell who would write over changes of another writer."""
-    return (
-        f"{uri} was changed by another writer since it was opened; nothing of this one is committed: open "
-        "the store again, and write again what is missing"
-    )
 
 
 def what_is_there(uri: str, keys: Collection[str]) -> str:
