@@ -6,6 +6,7 @@ Run with::
     python benchmarks/soak.py interrupt --times 300
     python benchmarks/soak.py fuzz --inputs 20000
     python benchmarks/soak.py readers --seconds 60
+    python benchmarks/soak.py writers --seconds 60
 
 ``kill`` starts a process that writes, appends, upgrades, exports, converts or repairs, ends it with SIGKILL
 after a random time, and then asks a fresh process whether the store is whole: every value is of one write,
@@ -14,7 +15,9 @@ so with one or several SIGINTs, of which each is a KeyboardInterrupt wherever th
 bytes of one object of a store and reads everything: only errors of this package and of zarr may come out,
 within the time and memory that are allowed. ``readers`` reads, exports and upgrades a store again and again
 while a process replaces it and adds to it: what comes of it is of one store, or an error says that the store
-has changed. POSIX only: each trial is a forked process. Exits with 1 where anything is wrong.
+has changed. ``writers`` has three processes add rows to one store without pause: they commit, forget to close,
+open it again, keep an old view, or kill themselves; every row that was committed is there at the end, in one
+piece, and no other one. POSIX only: each trial is a forked process. Exits with 1 where anything is wrong.
 """
 
 from __future__ import annotations
@@ -46,7 +49,7 @@ from zarr.errors import BaseZarrError
 
 from hdmf_zarr import ZarrDataIO, ZarrIO, check
 from hdmf_zarr.convert import convert
-from hdmf_zarr.errors import HDMFZarrError
+from hdmf_zarr.errors import HDMFZarrError, LockedError
 from hdmf_zarr.stores.lock import leftovers_beside, remove_beside
 from hdmf_zarr.transfer.upgrade import upgrade
 
@@ -334,6 +337,111 @@ def readers(seconds: float, seed: int) -> int:
     return sum(count for what, count in counts.items() if "WRONG" in what or "OTHER" in what)
 
 
+# -- several writers -------------------------------------------------------------------------------
+
+TAGGED = 3
+"""Rows that a writer adds at a time, all of one value."""
+
+
+def _say(log: Path, what: str, tag: int) -> None:
+    with log.open("a") as file:
+        file.write(f"{what} {tag}\n")
+
+
+def _keep_adding(path: Path, log: Path, number: int, until: float) -> None:
+    """Add rows in every way in which writers meet; note which are committed, and which may be."""
+    rng = random.Random(number)
+    kept: list[Any] = []
+    tag = number * 1_000_000
+    while time.monotonic() < until:
+        tag += 1
+        try:
+            io = ZarrIO(path, "r+", get_manager())
+            io.open()
+            data = io.read_builder()["group"]["log"].data
+            way = rng.choice(("close", "close", "write", "forget", "idle", "old", "die"))
+            if way == "idle":
+                data[:]
+                kept.append((io, data))
+            elif way == "old" and kept:
+                _say(log, "maybe", tag)
+                kept.pop(0)[1].append(np.full(TAGGED, tag))
+                io.close()
+            else:
+                _say(log, "maybe", tag)
+                data.append(np.full(TAGGED, tag))
+                if way == "die" and rng.random() < 0.2:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                if way == "forget":
+                    kept.append((io, data))
+                else:
+                    io.close()
+                    _say(log, "committed", tag)
+            del kept[:-3]
+        except LockedError:
+            _say(log, "refused", tag)
+        except HDMFZarrError as error:
+            if not any(change in str(error) for change in CHANGES):
+                raise
+            _say(log, "changed", tag)
+    os._exit(0)
+
+
+def writers(seconds: float, seed: int) -> int:
+    """Have several processes write; return the number of things that were wrong."""
+    with tempfile.TemporaryDirectory() as folder:
+        return sum(_write_together(Path(folder), seconds, seed, number) for number in (2, 3))
+
+
+def _write_together(folder: Path, seconds: float, seed: int, zarr_format: int) -> int:
+    path, log = folder / f"{zarr_format}.zarr", folder / f"{zarr_format}.log"
+    root = GroupBuilder("root")
+    root.set_group(GroupBuilder("group", datasets={"log": DatasetBuilder("log", [0])}))
+    with ZarrIO(path, "w", get_manager(), zarr_format=zarr_format) as io:
+        io.write_builder(root)
+    until = time.monotonic() + seconds
+    numbers = itertools.count(seed * 100 + 1)
+    children: set[int] = set()
+    n_failed = 0
+    while time.monotonic() < until or children:
+        while time.monotonic() < until and len(children) < 3:
+            number = next(numbers)
+            children.add(in_child(lambda number=number: _keep_adding(path, log, number, until)))  # type: ignore[misc]
+        child, status = os.wait()
+        children.discard(child)
+        n_failed += status not in (0, signal.SIGKILL)
+    if n_failed:
+        print(f"WRONG: {n_failed} writers failed")
+    return n_failed + _count_wrong(path, log, zarr_format)
+
+
+def _count_wrong(path: Path, log: Path, zarr_format: int) -> int:
+    """Compare what is in a store with what its writers have noted."""
+    said: dict[str, set[int]] = {}
+    counts: Counter[str] = Counter()
+    for line in log.read_text().splitlines():
+        what, tag = line.split()
+        said.setdefault(what, set()).add(int(tag))
+        counts[what] += 1
+    with ZarrIO(path, "r+", get_manager()) as io:  # which undoes what the dead have left
+        rows = io.read_builder()["group"]["log"].data[:].tolist()
+    found = Counter(rows[1:])
+    lost = said["committed"] - set(found)
+    torn = [tag for tag, n in found.items() if n != TAGGED]
+    foreign = set(found) - said["maybe"]
+    findings = [one for one in check(path).findings if one.severity == "error"]
+    print(f"format {zarr_format}: {dict(counts)}; {len(found)} in the store")
+    for what, problem in (
+        ("lost", lost),
+        ("torn", torn),
+        ("foreign", foreign),
+        ("check", findings),
+    ):
+        if problem:
+            print(f"WRONG: {what}: {problem}")
+    return len(lost) + len(torn) + len(foreign) + len(findings)
+
+
 # -- damage ----------------------------------------------------------------------------------------
 
 SECONDS, MEMORY = 10, 4 * 1024**3
@@ -486,7 +594,7 @@ def fuzz(inputs: int, seed: int, batch: int = 500) -> int:
 def main() -> int:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("kill", "interrupt", "fuzz", "readers"))
+    parser.add_argument("what", choices=("kill", "interrupt", "fuzz", "readers", "writers"))
     parser.add_argument("--times", type=int, default=300, help="writers to kill")
     parser.add_argument("--inputs", type=int, default=20_000, help="damaged stores to read")
     parser.add_argument("--seconds", type=float, default=60, help="to read while others write")
@@ -496,8 +604,9 @@ def main() -> int:
     if options.what in ("kill", "interrupt"):
         is_interrupt = options.what == "interrupt"
         return int(kill(options.times, options.seed, interrupt=is_interrupt) > 0)
-    if options.what == "readers":
-        return int(readers(options.seconds, options.seed) > 0)
+    if options.what in ("readers", "writers"):
+        work = readers if options.what == "readers" else writers
+        return int(work(options.seconds, options.seed) > 0)
     return int(fuzz(options.inputs, options.seed) > 0)
 
 

@@ -19,8 +19,9 @@ SOAK = Path(__file__).parents[2] / "benchmarks" / "soak.py"
         (["kill", "--times", "7"], ["append: whole: 1", "export: whole: 1", "repair: whole: 1"]),
         (["fuzz", "--inputs", "500"], ["500 inputs"]),
         (["readers", "--seconds", "2"], ["format 2, read_twice: is of one", "format 3, export: "]),
+        (["writers", "--seconds", "2"], ["format 2: {'", "format 3: {'", "'committed': "]),
     ],
-    ids=["kill", "fuzz", "readers"],
+    ids=["kill", "fuzz", "readers", "writers"],
 )
 def test_nothing_is_wrong(arguments: list[str], expected: list[str], tmp_path: Path) -> None:
     done = subprocess.run(
