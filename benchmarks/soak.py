@@ -15,9 +15,10 @@ so with one or several SIGINTs, of which each is a KeyboardInterrupt wherever th
 bytes of one object of a store and reads everything: only errors of this package and of zarr may come out,
 within the time and memory that are allowed. ``readers`` reads, exports and upgrades a store again and again
 while a process replaces it and adds to it: what comes of it is of one store, or an error says that the store
-has changed. ``writers`` has three processes add rows to one store without pause: they commit, forget to close,
-open it again, keep an old view, or kill themselves; every row that was committed is there at the end, in one
-piece, and no other one. POSIX only: each trial is a forked process. Exits with 1 where anything is wrong.
+has changed. ``writers`` has three processes add rows to one store without pause: they commit, forget
+to close, open it again, keep an old view, or kill themselves; every row that was committed is there at the
+end, in one piece, and no other one. POSIX only: each trial is a forked process. Exits with 1 where anything
+is wrong.
 """
 
 from __future__ import annotations
