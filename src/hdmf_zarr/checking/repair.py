@@ -26,6 +26,7 @@ from hdmf_zarr.stores import (
     open_bytestore,
 )
 from hdmf_zarr.stores.claims import recover_for_writing
+from hdmf_zarr.stores.consolidated import consolidated_document
 from hdmf_zarr.stores.lock import WriterLock, lock_path, remove_beside
 from hdmf_zarr.stores.lock import leftovers_beside as beside
 
@@ -215,8 +216,8 @@ def _rebuild(examined: Examined, bytestore: ByteStore) -> int:
     """Write the documents of the nodes, as they are, into the consolidated ones; in one operation."""
     if examined.zarr_format == 2:
         held = {key: examined.own[key] for key in sorted(examined.own)}
-        encoded = format2.encode({"metadata": held, "zarr_consolidated_format": 1})
-        bytestore.set(format2.CONSOLIDATED, encoded)
+        document = consolidated_document(held, is_apart=examined.keeps_apart)
+        bytestore.set(format2.CONSOLIDATED, format2.encode(document))
         return len(held)
     nodes = {
         key.removesuffix("/" + DOCUMENT): examined.own[key]
