@@ -18,6 +18,7 @@ from hdmf_zarr.checking.other_readers import check_other_readers
 from hdmf_zarr.checking.repair import locked, writable
 from hdmf_zarr.checking.repair import repair as repair_store
 from hdmf_zarr.checking.report import Finding, Report, in_order
+from hdmf_zarr.checking.validator import validate
 from hdmf_zarr.errors import OptionError
 from hdmf_zarr.stores import Location, locate
 
@@ -76,6 +77,7 @@ CHECKS_OF_CHUNKS: tuple[Callable[[Checking], Iterator[Finding]], ...] = (
 
 CHECKS_OF_ARCHIVE: tuple[Callable[[Checking], Iterator[Finding]], ...] = (
     lambda checking: archive.check_files(checking.examined),
+    lambda checking: archive.check_apart(checking.examined),
     lambda checking: archive.check_external(checking.links),
     lambda checking: check_other_readers(checking.examined),
     lambda checking: archive.check_nwb(checking.examined),
@@ -192,8 +194,9 @@ def _with_archive(report: Report, checking: Checking) -> Report:
     findings = list(report.findings)
     for one in CHECKS_OF_ARCHIVE:
         findings += one(checking)
-    findings = archive.as_the_archive_sees(findings)
-    facts = archive.archive_facts(checking.examined)
+    verdict = validate(checking.examined)
+    findings = archive.as_the_archive_sees([*findings, *verdict.findings])
+    facts = {**archive.archive_facts(checking.examined), "validated_by": verdict.by}
     return replace(report, findings=in_order(findings), archive=facts)
 
 
