@@ -206,7 +206,8 @@ def _is_empty(group: zarr.Group) -> bool:
 def _rules_of_format3(examined: Examined) -> Iterator[Finding]:
     """TensorStore opens every array, and every document says what it is."""
     for found in examined.findings:
-        if found.code == kinds.BROKEN_DOCUMENT.code and found.key is not None:
+        is_parsed = found.key is None or found.key in examined.own
+        if found.code == kinds.BROKEN_DOCUMENT.code and not is_parsed:
             message = f"{found.key}: {found.message}"
             yield _rule(kinds.DANDI_ZARR_JSON, found.path, "zarr.invalid_zarr_json", message)
     for key, document in sorted(examined.own.items()):
