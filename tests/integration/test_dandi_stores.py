@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import http.server
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -186,6 +187,36 @@ def test_xarray_opens_the_root(rich: Path) -> None:
     with xarray.open_zarr(rich) as found:
         assert found["identifier"].values.tolist() == ["rich"]
         assert found["session_start_time"].dims == ("_scalar",)
+
+
+ZARRITA = """
+import * as zarr from "zarrita";
+import { FileSystemStore } from "@zarrita/storage";
+const store = await zarr.withConsolidatedMetadata(new FileSystemStore(process.argv[1]));
+const root = await zarr.open.v2(store, { kind: "group" });
+const failed = [];
+for (const { path, kind } of store.contents()) {
+  try { await zarr.open.v2(root.resolve(path), { kind }); } catch (error) { failed.push(path); }
+}
+const data = await zarr.get(await zarr.open.v2(root.resolve("/acquisition/data/data"), { kind: "array" }));
+const name = await zarr.get(await zarr.open.v2(root.resolve("/identifier"), { kind: "array" }));
+const length = store.contents().length;
+console.log(JSON.stringify([failed, length, Array.from(data.data), Array.from(name.data)]));
+"""
+
+
+def test_zarrita_opens_everything_that_it_sees(made: Path) -> None:
+    folder = os.environ.get("HDMF_ZARR_ZARRITA")
+    if folder is None:
+        pytest.skip("HDMF_ZARR_ZARRITA names no folder with zarrita")
+    command = ["node", "--input-type=module", "-e", ZARRITA, str(made)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    failed, count, data, name = json.loads(done.stdout)
+    assert failed == []
+    assert count == len({key.rpartition("/")[0] for key in held_by(made)["metadata"]})
+    assert data == list(range(9))
+    assert name == ["i"]
 
 
 def test_scalars_keep_no_name_of_a_dimension(made: Path, tmp_path: Path) -> None:
