@@ -451,6 +451,27 @@ def test_a_lost_entry_is_found_and_rebuilt(copied: Path) -> None:
     assert held_by(path) == right
 
 
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_a_repair_makes_a_store_for_the_archive(is_lost: bool, made: Path, tmp_path: Path) -> None:  # noqa: FBT001
+    pytest.importorskip("nwbinspector")
+    pytest.importorskip("zarr_checksum")
+    path = tmp_path / "a.nwb.zarr"
+    with NWBZarrIO(path, "w", zarr_format=2) as io:
+        io.write(small())
+    if is_lost:
+        (path / ".zmetadata").unlink()
+    before = documents_of(path, consolidated=False)
+    report = check(path, repair=True, dandi=True)
+    assert report.is_clean
+    assert [done.partition(" from ")[0] for done in report.repaired] == [
+        "rebuilt the consolidated metadata"
+    ]
+    assert apart_of(path) == apart_of(made)
+    assert_plain(path)
+    assert documents_of(path, consolidated=True) == before
+    assert check(path, repair=True, dandi=True).repaired == ()
+
+
 @pytest.mark.parametrize("broken", [None, [], 0, "text", [1], {"../../evil/.zgroup": {}}, 7])
 def test_a_broken_key_harms_nothing(broken: Any, made: Path, copied: Path) -> None:
     path = copied

@@ -236,8 +236,8 @@ DANDI_NO_DANDISET = Kind(
 DANDI_CANNOT_OPEN = Kind(
     "dandi-cannot-open",
     "error",
-    "The archive's readers open no part of it: write it with 'hdmf-zarr convert --dandi', or with "
-    "dandi=True.",
+    "The archive's readers open no part of it: 'hdmf-zarr check --dandi --repair' keeps apart what they "
+    "cannot open, as 'hdmf-zarr convert --dandi' and dandi=True do.",
 )
 DANDI_EMPTY = Kind("dandi-empty-group", "error", "The archive takes no store in which nothing is.")
 DANDI_ZARR_JSON = Kind(

@@ -26,7 +26,7 @@ from hdmf_zarr.stores import (
     open_bytestore,
 )
 from hdmf_zarr.stores.claims import recover_for_writing
-from hdmf_zarr.stores.consolidated import consolidated_document
+from hdmf_zarr.stores.consolidated import consolidated_document, unreadable_arrays
 from hdmf_zarr.stores.lock import WriterLock, lock_path, remove_beside
 from hdmf_zarr.stores.lock import leftovers_beside as beside
 
@@ -71,7 +71,9 @@ _WORSE = frozenset(
 """What readers that see the consolidated metadata, which are not the node's own, may not have to bear."""
 
 
-def repair(examined: Examined, report: Report) -> tuple[list[str], list[Finding]]:
+def repair(
+    examined: Examined, report: Report, *, for_archive: bool = False
+) -> tuple[list[str], list[Finding]]:
     """Rebuild the consolidated metadata and remove leftovers, where that loses nothing.
 
     Parameters
@@ -80,6 +82,8 @@ def repair(examined: Examined, report: Report) -> tuple[list[str], list[Finding]
         The store.
     report : Report
         What was found in it.
+    for_archive : bool
+        Keep entries apart in the consolidated metadata of format 2 that zarr-python 3 cannot parse.
 
     Returns
     -------
@@ -101,7 +105,9 @@ def repair(examined: Examined, report: Report) -> tuple[list[str], list[Finding]
             f"undid an append that was stopped: removed {len(recovery.removed)} objects, put "
             f"{len(recovery.restored)} documents back"
         )
-    if any(found.code in _OF_CONSOLIDATED for found in report.findings):
+    is_moved = for_archive and not examined.keeps_apart and _has_unreadable(examined)
+    examined.keeps_apart |= for_archive
+    if is_moved or any(found.code in _OF_CONSOLIDATED for found in report.findings):
         reason = _why_not_rebuilt(examined, report)
         if reason is None:
             count = _rebuild(examined, bytestore)
@@ -210,6 +216,10 @@ def _only_there(examined: Examined, key: str) -> str | None:
         return None
     lost = sorted(held.keys() - (own if isinstance(own, dict) else {}))
     return f"the attribute {lost[0]!r:.80} of /{key}" if lost else None
+
+
+def _has_unreadable(examined: Examined) -> bool:
+    return examined.zarr_format == 2 and bool(unreadable_arrays(examined.held or {}))
 
 
 def _rebuild(examined: Examined, bytestore: ByteStore) -> int:

@@ -112,8 +112,9 @@ def check(
         for its answers most of the time.
     repair : bool
         Rebuild the consolidated metadata, cut tables to the rows that all columns have, and remove what
-        stopped writes left behind and chunks that nobody uses; nothing else. What was done is in the
-        report, which is of the store afterwards.
+        stopped writes left behind and chunks that nobody uses; nothing else. With ``dandi`` the consolidated
+        metadata of Zarr format 2 are rebuilt so that the archive's readers open the store. What was done is
+        in the report, which is of the store afterwards.
     dandi : bool
         Check also what an upload to the DANDI archive needs, and what readers outside of Python cannot
         open; needs the packages of ``hdmf-zarr[dandi]``.
@@ -150,7 +151,7 @@ def check(
         archive.needed_packages()
     location = locate(path, storage_options)
     accepted = (accept_missing,) if isinstance(accept_missing, str) else tuple(accept_missing)
-    done, kept = _repair(location, jobs) if repair else ([], [])
+    done, kept = _repair(location, jobs, for_archive=dandi) if repair else ([], [])
     if accepted:
         bytestore = writable(location)
         with locked(location):
@@ -166,7 +167,7 @@ def check(
     return _with_archive(report, checking) if dandi else report
 
 
-def _repair(location: Location, jobs: int) -> tuple[list[str], list[Finding]]:
+def _repair(location: Location, jobs: int, *, for_archive: bool) -> tuple[list[str], list[Finding]]:
     """Return what was done, and what was not for its risk."""
     writable(location)
     with locked(location) as removed:
@@ -174,7 +175,7 @@ def _repair(location: Location, jobs: int) -> tuple[list[str], list[Finding]]:
         checking = prepare(examined, fast=True, jobs=jobs)
         before = run(checking, fast=True)
         before = replace(before, findings=(*before.findings, *_of_changed(checking, before)))
-        done, kept = repair_store(examined, before)
+        done, kept = repair_store(examined, before, for_archive=for_archive)
     return [*done, *removed], kept
 
 
