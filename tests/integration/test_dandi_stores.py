@@ -38,6 +38,7 @@ from hdmf_zarr.stores.consolidated import (
     unreadable_arrays,
     with_entries,
 )
+from hdmf_zarr.stores.rewriting import Rewrites
 from hdmf_zarr.transfer.upgrade import upgrade
 from tests.compare import assert_builders_equal
 from tests.rich import START, rich_manager, rich_nwbfile, rich_type_map
@@ -180,6 +181,25 @@ def test_a_store_that_is_no_folder() -> None:
     write(store)  # in place of another one
     assert_plain(store)
     assert_whole(store)
+
+
+def test_it_is_plain_while_its_chunks_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody reads these arrays meanwhile: what marks them is kept apart, as plain zarr cannot parse it."""
+    store = MemoryStore()
+    write(store)
+    seen: list[dict[str, Any]] = []
+    rename = Rewrites._name_chunks_of
+
+    def look(self: Rewrites, path: str, keys: dict[str, Any]) -> None:
+        encoded = open_bytestore(locate(store), read_only=True).get(".zmetadata")
+        assert encoded is not None
+        seen.append(json.loads(encoded))
+        rename(self, path, keys)
+
+    monkeypatch.setattr(Rewrites, "_name_chunks_of", look)
+    write(store)
+    assert "acquisition/data/data/.zarray" in seen[0][APART]
+    assert all(unreadable_arrays(held["metadata"]) == {} for held in seen)
 
 
 def test_xarray_opens_the_root(rich: Path) -> None:
