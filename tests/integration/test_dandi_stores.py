@@ -27,6 +27,7 @@ from zarr.storage import MemoryStore
 
 from hdmf_zarr import NWBZarrIO, check
 from hdmf_zarr.checking.validator import why_not_for_tensorstore
+from hdmf_zarr.cli import main
 from hdmf_zarr.convert import convert
 from hdmf_zarr.errors import HDMFZarrError, OptionError
 from hdmf_zarr.stores import Hierarchy, locate, open_bytestore
@@ -200,6 +201,11 @@ def test_it_is_plain_while_its_chunks_are_replaced(monkeypatch: pytest.MonkeyPat
     write(store)
     assert "acquisition/data/data/.zarray" in seen[0][APART]
     assert all(unreadable_arrays(held["metadata"]) == {} for held in seen)
+
+
+def test_info_says_which_format_it_is(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", str(made)]) == 0
+    assert "Zarr format 2, NWBFile, consolidated metadata" in capsys.readouterr().out
 
 
 def test_xarray_opens_the_root(rich: Path) -> None:
