@@ -834,6 +834,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             layout = self._layout_for_archive(
                 layout, consolidate=consolidate_metadata, links_out=links_out
             )
+        self._decide_format(dandi=dandi)
         context = replace(
             self._plan_context(existing, link_data, export_source, src_io, manager),
             options=layout,
@@ -877,7 +878,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         consolidate: bool,
         links_out: bool,
     ) -> LayoutOptions:
-        """Return the layout of a store for the DANDI archive; a new one is of its Zarr format."""
+        """Return the layout of a store for the DANDI archive; refuse what contradicts it."""
         check_archive_options(
             zarr_format=self._asked_format,
             existing=self._hierarchy,
@@ -885,9 +886,13 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             consolidate_metadata=consolidate,
             links_out=links_out,
         )
-        if self._hierarchy is None:
-            self._convention = convention_for_format(ZARR_FORMAT)
         return for_archive(layout)
+
+    def _decide_format(self, *, dandi: bool) -> None:
+        """Decide the Zarr format of a new store: that of the archive, or what was asked for."""
+        if self._hierarchy is None:
+            asked = 3 if self._asked_format is None else self._asked_format
+            self._convention = convention_for_format(ZARR_FORMAT if dandi else asked)
 
     def _carry_out(
         self,

@@ -407,6 +407,16 @@ def test_another_zarr_format_is_refused(mode: str, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_refused_write_does_not_decide_the_next_one(tmp_path: Path) -> None:
+    with NWBZarrIO(tmp_path / "a.nwb.zarr", "w") as io:
+        bad = small()
+        bad.add_acquisition(TimeSeries(name="bad", data=[[1], [1, 2]], unit="V", rate=1.0))
+        with pytest.raises(HDMFZarrError):
+            io.write(bad, dandi=True)
+        io.write(small())
+    assert (tmp_path / "a.nwb.zarr" / "zarr.json").exists()
+
+
 def test_an_append_to_a_store_of_format_3_is_refused(tmp_path: Path) -> None:
     with NWBZarrIO(tmp_path / "a.nwb.zarr", "w") as io:
         io.write(small())
