@@ -91,6 +91,12 @@ from hdmf_zarr.stores.lock import check_not_locked
 from hdmf_zarr.stores.system import can_sync_at_once
 from hdmf_zarr.stores.together import stored_together
 from hdmf_zarr.write.addresses import identified
+from hdmf_zarr.write.archive import (
+    ZARR_FORMAT,
+    check_archive_options,
+    check_kept_for_archive,
+    for_archive,
+)
 from hdmf_zarr.write.context import ExternalLinks, PlanContext
 from hdmf_zarr.write.edits import Edit, Edits, build_to_export
 from hdmf_zarr.write.options import LayoutOptions, require_bool
@@ -156,8 +162,8 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         Options for fsspec, with a URL.
     force_overwrite : bool
         Let mode ``w`` replace what is no Zarr store: an HDF5 file, another folder.
-    zarr_format : int
-        Zarr format of a new store.
+    zarr_format : int, optional
+        Zarr format of a new store; by default 3, or 2 where it is written with ``dandi=True``.
     synchronizer, object_codec_class
         Had a meaning with zarr-python 2 and have none now.
     driver, aws_region
@@ -189,7 +195,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         manager: BuildManager | TypeMap | None = None,
         storage_options: dict[str, Any] | None = None,
         force_overwrite: bool = False,  # noqa: FBT001, FBT002 - positional since 0.4
-        zarr_format: int = 3,
+        zarr_format: int | None = None,
         *,
         synchronizer: Any = None,
         object_codec_class: Any = None,
@@ -209,7 +215,8 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         self._given_path = path
         self._location = locate(path, storage_options)
         self._force_overwrite = force_overwrite
-        self._convention = convention_for_format(zarr_format)
+        self._asked_format = zarr_format
+        self._convention = convention_for_format(3 if zarr_format is None else zarr_format)
         self._hierarchy: Hierarchy | None = None
         self._new_store: NewStore | None = None
         self._reader: StoreReader | None = None
@@ -417,6 +424,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         executor: Executor | None = None,
         checksum: bool = False,
         strict_json: bool = False,
+        dandi: bool = False,
         durable: bool | None = None,
         progress: Progress | None = None,
     ) -> None:
@@ -446,6 +454,10 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         strict_json : bool
             Spell NaN and infinities in attributes as text, which other readers than Python's want; what is
             read is the same.
+        dandi : bool
+            Write what the DANDI archive takes: a store of Zarr format 2 that ``dandi validate`` finds valid
+            and that plain zarr-python opens, with NaN and infinities in attributes as text (``strict_json``).
+            Data that are arrays of other stores are copied. See the page on DANDI in ``docs``.
         durable : bool, optional
             Return when everything of a local store is on the disk, so that a power failure does not
             undo or damage it. None does so where one call of the system is enough (Linux).
@@ -471,6 +483,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             consolidate_metadata=consolidate_metadata,
             checksum=checksum,
             strict_json=strict_json,
+            dandi=dandi,
             durable=durable is not None and durable,
         )
         self._settle_rows()
@@ -480,7 +493,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
                 builder = self.manager.build(container, source=self.source, root=True)
             self._write_tree(
                 builder,
-                link_data=link_data,
+                link_data=link_data and not dandi,
                 exhaust_dci=exhaust_dci,
                 consolidate_metadata=consolidate_metadata,
                 specifications=self._specifications_of_manager if cache_spec else dict,
@@ -489,6 +502,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
                 ),
                 checksum=checksum,
                 strict_json=strict_json,
+                dandi=dandi,
                 durable=durable,
                 progress=progress,
             )
@@ -575,6 +589,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         external_links: ExternalLinks = "follow",
         checksum: bool = False,
         strict_json: bool = False,
+        dandi: bool = False,
         durable: bool = False,
         on_plan: Callable[[Planned], None] | None = None,
         progress: Progress | None = None,
@@ -625,6 +640,9 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             End each encoded chunk with its CRC-32C; those of HDF5 get it as they are moved.
         strict_json : bool
             As for `write`.
+        dandi : bool
+            As for `write`. Codecs are kept that every reader of Zarr format 2 knows; datasets with others are
+            encoded anew with the default one, in chunks of about 16 MB.
         durable : bool
             Return when everything of a local store is on the disk. An export does so only when asked to:
             its source is there still, and a large one would wait for the disk.
@@ -653,6 +671,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             checksum=checksum,
             durable=durable,
             strict_json=strict_json,
+            dandi=dandi,
         )
         self._check_exportable(src_io, link_data=link_data)
         if self.herd_path is not None:
@@ -679,6 +698,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             external_links=external_links,
             checksum=checksum,
             strict_json=strict_json,
+            dandi=dandi,
             durable=durable,
             on_plan=on_plan,
             progress=progress,
@@ -794,6 +814,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         external_links: ExternalLinks = "follow",
         checksum: bool = False,
         strict_json: bool = False,
+        dandi: bool = False,
         durable: bool | None = None,
         on_plan: Callable[[Planned], None] | None = None,
         progress: Progress | None = None,
@@ -804,12 +825,19 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         layout = layout or LayoutOptions()
         self._refuse_other_root(builder)
         existing = None if self._new_store is not None else self._hierarchy
+        check_kept_for_archive(self._hierarchy, consolidate_metadata=consolidate_metadata)
+        if dandi:
+            links_out = link_data or external_links == "keep"
+            layout = self._layout_for_archive(
+                layout, consolidate=consolidate_metadata, links_out=links_out
+            )
+        self._decide_format(dandi=dandi)
         context = replace(
             self._plan_context(existing, link_data, export_source, src_io, manager),
             options=layout,
             external_links=external_links,
             checksum=checksum,
-            strict_json=strict_json,
+            strict_json=strict_json or dandi,
         )
         unchanged = UnchangedFiles(src_io._file) if isinstance(src_io, HDF5IO) else None
         if isinstance(src_io, HDF5IO) and manager is src_io.manager:
@@ -827,6 +855,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             if self._hierarchy is None:
                 self._start_new_store()
             assert self._hierarchy is not None
+            self._hierarchy.keeps_apart |= dandi
             execution = Execution(
                 hierarchy=self._hierarchy,
                 queue=queue,
@@ -838,6 +867,29 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             self._carry_out(
                 execution, plan, to_cache, consolidate=consolidate_metadata, durable=durable
             )
+
+    def _layout_for_archive(
+        self,
+        layout: LayoutOptions,
+        *,
+        consolidate: bool,
+        links_out: bool,
+    ) -> LayoutOptions:
+        """Return the layout of a store for the DANDI archive; refuse what contradicts it."""
+        check_archive_options(
+            zarr_format=self._asked_format,
+            existing=self._hierarchy,
+            layout=layout,
+            consolidate_metadata=consolidate,
+            links_out=links_out,
+        )
+        return for_archive(layout)
+
+    def _decide_format(self, *, dandi: bool) -> None:
+        """Decide the Zarr format of a new store: that of the archive, or what was asked for."""
+        if self._hierarchy is None:
+            asked = 3 if self._asked_format is None else self._asked_format
+            self._convention = convention_for_format(ZARR_FORMAT if dandi else asked)
 
     def _carry_out(
         self,

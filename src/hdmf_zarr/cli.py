@@ -46,8 +46,8 @@ LAYOUT_SWITCHES = {
     "--verify": "decode every chunk once, to see that it can be",
     "--checksum": "end each chunk with its checksum, so that a damaged byte is an error",
     "--strict-json": "spell NaN and infinities in attributes as text, for readers other than Python's",
-    "--dandi": "write what the DANDI archive takes: Zarr format 2, codecs and JSON that every reader knows, "
-    "few files",
+    "--dandi": "write what the DANDI archive takes ('dandi validate'): Zarr format 2 that plain zarr-python "
+    "opens, codecs and JSON that every reader knows, few files",
 }
 """Options of a new Zarr store that are on or off."""
 
@@ -279,7 +279,8 @@ def _add_check(commands: Any, common: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--dandi",
         action="store_true",
-        help="check also what an upload to the DANDI archive needs (hdmf-zarr[dandi])",
+        help="check also what an upload to the DANDI archive needs (hdmf-zarr[dandi]), with 'dandi validate' "
+        "where that program is on the PATH",
     )
     command.add_argument("--quiet", action="store_true", help="show no progress bar")
     command.set_defaults(run=_check, status_of_errors=NOT_CHECKED)

@@ -18,7 +18,6 @@ from hdmf.common import get_manager as get_common_manager
 from pynwb import NWBHDF5IO
 
 from hdmf_zarr.backend import ZarrIO
-from hdmf_zarr.codecs import to_zarr_codec
 from hdmf_zarr.convention import convention_for_format, one_text
 from hdmf_zarr.convention.unified import SPECIFICATION_LOCATION
 from hdmf_zarr.errors import (
@@ -29,10 +28,9 @@ from hdmf_zarr.errors import (
     StoreExistsError,
     StoreNotFoundError,
 )
-from hdmf_zarr.hdf5 import is_h5py_dataset, is_hdf5_file, write_specifications
+from hdmf_zarr.hdf5 import is_hdf5_file, write_specifications
 from hdmf_zarr.hdf5 import read_specifications as read_hdf5_specifications
 from hdmf_zarr.hdf5.names import lost_names
-from hdmf_zarr.hdf5.raw import filter_chain
 from hdmf_zarr.hdf5.reading import reading, root_attribute, version_in_root
 from hdmf_zarr.hdf5.unreadable import unreadable_objects
 from hdmf_zarr.hdf5.writer import HDF5TreeWriter
@@ -43,7 +41,6 @@ from hdmf_zarr.stores.identity import refuse_overlap
 from hdmf_zarr.transfer.to_hdf5 import move_chunks
 from hdmf_zarr.write.addresses import Addresses
 from hdmf_zarr.write.context import ExternalLinks, PlanContext
-from hdmf_zarr.write.layout import default_chunks
 from hdmf_zarr.write.links import LinkDecisions
 from hdmf_zarr.write.options import require_bool
 from hdmf_zarr.write.plan import Planned
@@ -55,12 +52,6 @@ Kind = Literal["hdf5", "zarr"]
 Progress = Callable[[int], None]
 
 DANDI_SUFFIX = ".nwb.zarr"
-
-DANDI_CODECS = frozenset({"bytes", "blosc", "zstd", "gzip", "numcodecs.zlib", "crc32c"})
-"""What every reader of Zarr format 2 knows; see `hdmf_zarr.checking.other_readers`."""
-
-DANDI_CHUNK_BYTES = 16 * 1024**2
-"""Bytes before compression of the chunks of what is encoded anew: few files, and still small requests."""
 
 SUFFIXES: dict[str, Kind] = {".zarr": "zarr", ".nwb": "hdf5", ".h5": "hdf5", ".hdf5": "hdf5"}
 """The kind of file that a suffix stands for."""
@@ -129,8 +120,8 @@ def convert(
     strict_json : bool
         Spell NaN and infinities in attributes as text, as for `ZarrIO.write`.
     dandi : bool
-        Write what the DANDI archive takes: Zarr format 2, codecs and JSON that every reader knows, few
-        files.
+        Write what the DANDI archive takes, as for `ZarrIO.export`; the name of the destination must end
+        with ``.nwb.zarr``.
     durable : bool
         Return when a new Zarr store is on the disk, as for `ZarrIO.export`.
     on_plan : callable, optional
@@ -192,10 +183,9 @@ def _refuse_zarr_options(given: dict[str, Any], destination: str) -> None:
 
 def _zarr_options(given: dict[str, Any], destination: str) -> dict[str, Any]:
     """Return what a new Zarr store and its export are given; what is left out has their defaults."""
-    options = dict(given)
-    if options.pop("dandi"):
-        options["zarr_format"] = _for_dandi(options, destination, options["zarr_format"])
-    return {name: value for name, value in options.items() if value is not None}
+    if given["dandi"]:
+        _check_name_for_dandi(destination)
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _to_zarr(
@@ -211,7 +201,7 @@ def _to_zarr(
         "w" if overwrite else "w-",
         src_io.manager,
         force_overwrite=overwrite,
-        zarr_format=options.pop("zarr_format", 3),
+        zarr_format=options.pop("zarr_format", None),
     ) as io:
         io.export(src_io, on_plan=reporter.start, progress=reporter.advance, **options)
     return _measure(destination, reporter.planned)
@@ -228,46 +218,11 @@ def _to_hdf5(
     return _measure(destination, None)
 
 
-def _for_dandi(given: dict[str, Any], destination: str, zarr_format: int | None) -> int:
-    """Choose what the DANDI archive takes where nothing else was asked for; return the Zarr format."""
-    if kind_of_destination(destination) != "zarr" or not destination.rstrip("/").endswith(
-        DANDI_SUFFIX
-    ):
+def _check_name_for_dandi(destination: str) -> None:
+    if not destination.rstrip("/").endswith(DANDI_SUFFIX):
         raise OptionError(
             f"the DANDI archive takes stores whose names end with {DANDI_SUFFIX!r}, found {destination!r}"
         )
-    if zarr_format in (None, 2) and given["shards"] is None:
-        given["codecs"] = dandi_codecs if given["codecs"] is None else given["codecs"]
-        given["chunks"] = dandi_chunks if given["chunks"] is None else given["chunks"]
-        given["strict_json"] = True
-        return 2
-    raise OptionError("the DANDI archive takes Zarr format 2, which has no shards")
-
-
-def dandi_codecs(_path: str, dataset: Any) -> str:
-    """Keep the codecs that every reader knows and encode anew what has others."""
-    if is_h5py_dataset(dataset):
-        chain = filter_chain(dataset)
-        names = [to_zarr_codec(codec, 1).to_dict()["name"] for codec in chain.codecs]
-        is_missing = chain.missing is not None
-    else:
-        document = dataset.hierarchy.documents[dataset.node_path] if _is_ours(dataset) else {}
-        names = [codec["name"] for codec in document.get("codecs") or ()]
-        is_missing = False
-    return "keep" if not is_missing and set(names) <= DANDI_CODECS else "default"
-
-
-def dandi_chunks(path: str, dataset: Any) -> tuple[int, ...] | None:
-    """Keep the chunks of what is small or moves as it is; make fewer and larger ones of the rest."""
-    shape, itemsize = tuple(dataset.shape), getattr(np.dtype(dataset.dtype), "itemsize", 8)
-    chunks = getattr(dataset, "chunks", None)
-    if chunks is None or not shape or dandi_codecs(path, dataset) == "keep":
-        return None
-    return default_chunks(shape, itemsize, DANDI_CHUNK_BYTES)
-
-
-def _is_ours(dataset: Any) -> bool:
-    return hasattr(dataset, "hierarchy") and hasattr(dataset, "node_path")
 
 
 class _Reporter:

@@ -120,7 +120,7 @@ def describe(path: str | os.PathLike[str]) -> StoreInfo:
         nodes.append(node)
     return StoreInfo(
         path=hierarchy.uri,
-        zarr_format=hierarchy.documents[""].get("zarr_format", 3),
+        zarr_format=hierarchy.zarr_format,
         is_consolidated=hierarchy.was_consolidated,
         namespaces=latest_versions(hierarchy),
         n_objects=None if sizes is None else len(sizes),

@@ -44,7 +44,7 @@ def nwbfile(**more: Any) -> NWBFile:
 def write(path: Any, file: NWBFile | None = None) -> Any:
     subject = Subject(subject_id="s", species="Mus musculus", sex="F", age="P90D")
     with NWBZarrIO(path, "w") as io:
-        io.write(file if file is not None else nwbfile(subject=subject))
+        io.write(file if file is not None else nwbfile(subject=subject), dandi=True)
     return path
 
 
@@ -78,7 +78,7 @@ def test_the_name_and_the_depth_of_files(tmp_path: Path) -> None:
 
 def test_symbolic_links_and_stores_that_are_not_local(tmp_path: Path) -> None:
     path = write(tmp_path / "file.nwb.zarr")
-    data = path / "acquisition" / "data" / "data" / "c.0"
+    data = path / "acquisition" / "data" / "data" / "0"
     data.rename(tmp_path / "elsewhere")
     data.symlink_to(tmp_path / "elsewhere")
     assert files_of(path) == {"dandi-symbolic-link"}
@@ -103,7 +103,7 @@ def test_a_file_for_the_archive_has_no_errors_and_the_checksum_of_the_archive(
     path = write(tmp_path / "file.nwb.zarr")
     report = check(path, dandi=True)
     assert report.is_clean
-    assert codes_of(report.findings) == {"other-readers"}
+    assert codes_of(report.findings) == {"other-readers", "dandi-no-dandiset"}
     n_files = sum(file.is_file() for file in path.rglob("*"))
     assert report.archive["files"] == n_files
     assert report.archive["zarr_checksum"] == str(compute_zarr_checksum(yield_files_local(path)))
@@ -131,7 +131,8 @@ def test_what_leads_to_another_store_is_an_error(tmp_path: Path) -> None:
     with NWBZarrIO(source, "r") as io:
         data = io.read().acquisition["data"].data
         file.add_acquisition(TimeSeries(name="linked", data=data, unit="V", rate=1.0))
-        write(tmp_path / "file.nwb.zarr", file)
+        with NWBZarrIO(tmp_path / "file.nwb.zarr", "w", zarr_format=2) as destination:
+            destination.write(file)
     report = check(tmp_path / "file.nwb.zarr", dandi=True)
     (finding,) = report.errors
     assert finding.code == "dandi-external-link"
@@ -150,7 +151,7 @@ def test_names_that_are_not_portable_are_errors_for_the_archive(tmp_path: Path) 
 
 @pytest.mark.usefixtures("packages")
 def test_a_store_that_is_no_nwb_file_is_an_error(tmp_path: Path) -> None:
-    zarr.create_group(tmp_path / "file.nwb.zarr").create_group("group")
+    zarr.create_group(tmp_path / "file.nwb.zarr", zarr_format=2).create_group("group")
     zarr.consolidate_metadata(tmp_path / "file.nwb.zarr")
     assert {f.code for f in check(tmp_path / "file.nwb.zarr", dandi=True).errors} == {
         "nwbinspector"

@@ -148,6 +148,17 @@ def test_it_gives_the_containers_of_our_file(peer: Peer, ours: Path) -> None:
     assert found["start"] == "2024-03-05T09:30:15.250000-05:00"
 
 
+def test_it_reads_what_is_written_for_the_archive(peer: Peer, tmp_path: Path) -> None:
+    """In the mode that goes by the nodes: the consolidated metadata keep references apart."""
+    path = tmp_path / "archive.nwb.zarr"
+    with NWBZarrIO(path, "w") as io:
+        io.write(write_format2.make_file(), dandi=True)
+    assert json.loads((path / ".zmetadata").read_text())["hdmf_zarr_metadata"]
+    # NaN is text in JSON that every reader takes, which the release gives as it is.
+    not_a_number = {"/acquisition/first/data@resolution": ("NaN", "nan")}
+    assert differing(peer.describe(path, "r-", tmp_path), described(path)) == not_a_number
+
+
 def test_it_follows_our_links_to_another_store(peer: Peer, tmp_path: Path) -> None:
     source = tmp_path / "source.nwb.zarr"
     with NWBZarrIO(source, "w", zarr_format=2) as io:

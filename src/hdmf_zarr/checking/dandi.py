@@ -17,6 +17,7 @@ from hdmf_zarr.checking.links import LinkCheck
 from hdmf_zarr.checking.report import Finding
 from hdmf_zarr.errors import MissingExtraError
 from hdmf_zarr.stores import LocalByteStore
+from hdmf_zarr.stores.consolidated import unreadable_arrays
 from hdmf_zarr.stores.contained import open_regular
 
 MANY_FILES = 100_000
@@ -74,6 +75,14 @@ def check_files(examined: Examined) -> Iterator[Finding]:
             yield Finding.of(kinds.DANDI_DEPTH, "", message, key=key)
     for key in symbolic_links(examined):
         yield Finding.of(kinds.DANDI_SYMLINK, "", "the file is a symbolic link", key=key)
+
+
+def check_apart(examined: Examined) -> Iterator[Finding]:
+    """Say what only this package reads, since the consolidated metadata keep it apart from others."""
+    if not examined.keeps_apart or examined.held is None:
+        return
+    for path, reason in unreadable_arrays(examined.held).items():
+        yield Finding.of(kinds.DANDI_HIDDEN, path, f"other readers do not see it: {reason}")
 
 
 def check_external(links: LinkCheck) -> Iterator[Finding]:

@@ -26,6 +26,7 @@ from hdmf_zarr.stores import (
     names,
     open_bytestore,
 )
+from hdmf_zarr.stores.consolidated import entries_of, keeps_apart
 from hdmf_zarr.stores.journal import JOURNAL, Recovery, documents_in, plan_recovery
 from hdmf_zarr.stores.loading import refuse_missing, refuse_store_below
 from hdmf_zarr.stores.lock import writer_of
@@ -51,6 +52,8 @@ class Examined:
         The metadata documents of the nodes, each from its own object, by key.
     held : dict of str to JSON, or None
         The same from the consolidated metadata; None where there are none.
+    keeps_apart : bool
+        Whether the consolidated metadata of format 2 keep apart what zarr-python 3 cannot parse.
     hierarchy : Hierarchy
         Of the documents that make sense: those of the nodes, then the consolidated ones.
     findings : list of Finding
@@ -65,6 +68,7 @@ class Examined:
     sizes: dict[str, int] | None
     own: dict[str, JSON] = field(default_factory=dict)
     held: dict[str, JSON] | None = None
+    keeps_apart: bool = False
     hierarchy: Hierarchy = field(init=False)
     findings: list[Finding] = field(default_factory=list)
     folder: HeldFolder | None = None
@@ -241,6 +245,7 @@ def _read_documents(examined: Examined) -> None:
         held = _read(examined, [format2.CONSOLIDATED], kinds.BROKEN_CONSOLIDATED)
         if format2.CONSOLIDATED in held:
             examined.held = _entries(examined, held[format2.CONSOLIDATED])
+            examined.keeps_apart = keeps_apart(held[format2.CONSOLIDATED])
     if examined.sizes is not None:
         keys = [key for key in examined.sizes if key.rpartition("/")[2] in document_names]
     else:
@@ -263,7 +268,7 @@ def _held_in_root(examined: Examined, root: dict[str, JSON]) -> dict[str, JSON] 
 
 
 def _entries(examined: Examined, held: JSON) -> dict[str, JSON] | None:
-    entries = held.get("metadata") if isinstance(held, dict) else held
+    entries = entries_of(held) if isinstance(held, dict) else held
     if isinstance(entries, dict):
         return entries
     if entries is not None:

@@ -228,6 +228,40 @@ DANDI_NOT_LOCAL = Kind(
 DANDI_SYMLINK = Kind(
     "dandi-symbolic-link", "error", "Put the file itself in the place of the symbolic link."
 )
+DANDI_NO_DANDISET = Kind(
+    "dandi-no-dandiset",
+    "warning",
+    "Move the store into the folder of its dandiset (dandi download --download dandiset.yaml).",
+)
+DANDI_CANNOT_OPEN = Kind(
+    "dandi-cannot-open",
+    "error",
+    "The archive's readers open no part of it: 'hdmf-zarr check --dandi --repair' keeps apart what they "
+    "cannot open, as 'hdmf-zarr convert --dandi' and dandi=True do.",
+)
+DANDI_EMPTY = Kind("dandi-empty-group", "error", "The archive takes no store in which nothing is.")
+DANDI_ZARR_JSON = Kind(
+    "dandi-zarr-json",
+    "error",
+    "Write the document anew, or bring it back from a copy of the store.",
+)
+DANDI_TENSORSTORE = Kind(
+    "dandi-tensorstore",
+    "error",
+    "The archive opens every array of Zarr format 3 with TensorStore: write NWB in format 2, with "
+    "'hdmf-zarr convert --dandi' or dandi=True.",
+)
+DANDI_VALIDATE = Kind("dandi-validate", "error", "Do as 'dandi validate' says.")
+DANDI_PROGRAM = Kind(
+    "dandi-program",
+    "warning",
+    "Run 'dandi validate' on the store yourself; here its rules have been applied without it.",
+)
+DANDI_HIDDEN = Kind(
+    "dandi-apart",
+    "note",
+    "hdmf-zarr reads them. Other readers see the rest of the store, as the archive wants it.",
+)
 DANDI_INSPECTOR = Kind(
     "nwbinspector",
     "error",

@@ -26,6 +26,7 @@ from hdmf_zarr.stores import (
     open_bytestore,
 )
 from hdmf_zarr.stores.claims import recover_for_writing
+from hdmf_zarr.stores.consolidated import consolidated_document, unreadable_arrays
 from hdmf_zarr.stores.lock import WriterLock, lock_path, remove_beside
 from hdmf_zarr.stores.lock import leftovers_beside as beside
 
@@ -71,7 +72,11 @@ _WORSE = frozenset(
 
 
 def repair(
-    examined: Examined, report: Report, lock: WriterLock | None = None
+    examined: Examined,
+    report: Report,
+    lock: WriterLock | None = None,
+    *,
+    for_archive: bool = False,
 ) -> tuple[list[str], list[Finding]]:
     """Rebuild the consolidated metadata and remove leftovers, where that loses nothing.
 
@@ -83,6 +88,8 @@ def repair(
         What was found in it.
     lock : WriterLock, optional
         Of a local store, which the caller has.
+    for_archive : bool
+        Keep entries apart in the consolidated metadata of format 2 that zarr-python 3 cannot parse.
 
     Returns
     -------
@@ -104,7 +111,9 @@ def repair(
             f"undid an append that was stopped: removed {len(recovery.removed)} objects, put "
             f"{len(recovery.restored)} documents back"
         )
-    if any(found.code in _OF_CONSOLIDATED for found in report.findings):
+    is_moved = for_archive and not examined.keeps_apart and _has_unreadable(examined)
+    examined.keeps_apart |= for_archive
+    if is_moved or any(found.code in _OF_CONSOLIDATED for found in report.findings):
         reason = _why_not_rebuilt(examined, report)
         if reason is None:
             count = _rebuild(examined, bytestore)
@@ -222,12 +231,16 @@ def _only_there(examined: Examined, key: str) -> str | None:
     return f"the attribute {lost[0]!r:.80} of /{key}" if lost else None
 
 
+def _has_unreadable(examined: Examined) -> bool:
+    return examined.zarr_format == 2 and bool(unreadable_arrays(examined.held or {}))
+
+
 def _rebuild(examined: Examined, bytestore: ByteStore) -> int:
     """Write the documents of the nodes, as they are, into the consolidated ones; in one operation."""
     if examined.zarr_format == 2:
         held = {key: examined.own[key] for key in sorted(examined.own)}
-        encoded = format2.encode({"metadata": held, "zarr_consolidated_format": 1})
-        bytestore.set(format2.CONSOLIDATED, encoded)
+        document = consolidated_document(held, is_apart=examined.keeps_apart)
+        bytestore.set(format2.CONSOLIDATED, format2.encode(document))
         return len(held)
     nodes = {
         key.removesuffix("/" + DOCUMENT): examined.own[key]

@@ -106,8 +106,8 @@ class Report:
     repaired : tuple of str
         What was repaired, in sentences.
     archive : dict
-        What an upload to the DANDI archive needs to know (files, bytes, checksum); empty unless asked
-        for.
+        What an upload to the DANDI archive needs to know (files, bytes, checksum), and who has validated
+        it (``validated_by``); empty unless asked for.
     """
 
     uri: str

@@ -18,6 +18,7 @@ from hdmf_zarr.checking.other_readers import check_other_readers
 from hdmf_zarr.checking.repair import locked, writable
 from hdmf_zarr.checking.repair import repair as repair_store
 from hdmf_zarr.checking.report import Finding, Report, in_order
+from hdmf_zarr.checking.validator import validate
 from hdmf_zarr.errors import OptionError
 from hdmf_zarr.stores import Location, locate
 
@@ -76,6 +77,7 @@ CHECKS_OF_CHUNKS: tuple[Callable[[Checking], Iterator[Finding]], ...] = (
 
 CHECKS_OF_ARCHIVE: tuple[Callable[[Checking], Iterator[Finding]], ...] = (
     lambda checking: archive.check_files(checking.examined),
+    lambda checking: archive.check_apart(checking.examined),
     lambda checking: archive.check_external(checking.links),
     lambda checking: check_other_readers(checking.examined),
     lambda checking: archive.check_nwb(checking.examined),
@@ -110,8 +112,9 @@ def check(
         for its answers most of the time.
     repair : bool
         Rebuild the consolidated metadata, cut tables to the rows that all columns have, and remove what
-        stopped writes left behind and chunks that nobody uses; nothing else. What was done is in the
-        report, which is of the store afterwards.
+        stopped writes left behind and chunks that nobody uses; nothing else. With ``dandi`` the consolidated
+        metadata of Zarr format 2 are rebuilt so that the archive's readers open the store. What was done is
+        in the report, which is of the store afterwards.
     dandi : bool
         Check also what an upload to the DANDI archive needs, and what readers outside of Python cannot
         open; needs the packages of ``hdmf-zarr[dandi]``.
@@ -148,7 +151,7 @@ def check(
         archive.needed_packages()
     location = locate(path, storage_options)
     accepted = (accept_missing,) if isinstance(accept_missing, str) else tuple(accept_missing)
-    done, kept = _repair(location, jobs) if repair else ([], [])
+    done, kept = _repair(location, jobs, for_archive=dandi) if repair else ([], [])
     if accepted:
         bytestore = writable(location)
         with locked(location) as (lock, _removed):
@@ -164,7 +167,7 @@ def check(
     return _with_archive(report, checking) if dandi else report
 
 
-def _repair(location: Location, jobs: int) -> tuple[list[str], list[Finding]]:
+def _repair(location: Location, jobs: int, *, for_archive: bool) -> tuple[list[str], list[Finding]]:
     """Return what was done, and what was not for its risk."""
     writable(location)
     with locked(location) as (lock, removed):
@@ -172,7 +175,7 @@ def _repair(location: Location, jobs: int) -> tuple[list[str], list[Finding]]:
         checking = prepare(examined, fast=True, jobs=jobs)
         before = run(checking, fast=True)
         before = replace(before, findings=(*before.findings, *_of_changed(checking, before)))
-        done, kept = repair_store(examined, before, lock)
+        done, kept = repair_store(examined, before, lock, for_archive=for_archive)
     return [*done, *removed], kept
 
 
@@ -192,8 +195,9 @@ def _with_archive(report: Report, checking: Checking) -> Report:
     findings = list(report.findings)
     for one in CHECKS_OF_ARCHIVE:
         findings += one(checking)
-    findings = archive.as_the_archive_sees(findings)
-    facts = archive.archive_facts(checking.examined)
+    verdict = validate(checking.examined)
+    findings = archive.as_the_archive_sees([*findings, *verdict.findings])
+    facts = {**archive.archive_facts(checking.examined), "validated_by": verdict.by}
     return replace(report, findings=in_order(findings), archive=facts)
 
 

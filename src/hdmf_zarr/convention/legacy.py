@@ -33,6 +33,8 @@ BYTES = "bytes"
 ASCII = "ascii"
 SCALAR = "scalar"
 VALUE = "value"
+SCALAR_DIMENSION = "_scalar"
+"""Name of the one dimension of a scalar; xarray opens no group in which an array has no such names."""
 RECORD = "_SCALAR"
 """Of one record that holds text or references: earlier releases need its fields, and see one row."""
 BYTES_TYPE = "_DTYPE"
@@ -111,6 +113,8 @@ class LegacyConvention(CommonConvention):
             attributes[ENUM_NAMES] = dict(header.enum_names)
         if header.dimension_names is not None:
             attributes[ARRAY_DIMENSIONS] = list(header.dimension_names)
+        elif header.scalar:
+            attributes[ARRAY_DIMENSIONS] = [SCALAR_DIMENSION]
         return attributes
 
     def decode_header(self, attributes: Mapping[str, JSON]) -> ArrayHeader:
@@ -146,13 +150,18 @@ class LegacyConvention(CommonConvention):
             element_type=element_type,
             fields=fields,
             reference_fields=tuple(name for name, dtype in fields or () if dtype == OBJECT),
-            dimension_names=dimension_names(attributes),
+            dimension_names=_dimension_names(attributes),
             field_types=field_types(attributes),
             bytes_type=ASCII,
             scalar=spelled == SCALAR or (fields is not None and attributes.get(RECORD) is True),
             are_chunks_given=attributes.get(CHUNKS_GIVEN) is True,
             enum_names=enum_names(attributes),
         )
+
+
+def _dimension_names(attributes: Mapping[str, JSON]) -> tuple[str | None, ...] | None:
+    names = dimension_names(attributes)
+    return None if names == (SCALAR_DIMENSION,) else names
 
 
 def _object(reference: Reference) -> dict[str, JSON]:

@@ -14,6 +14,7 @@ Checked with zarr 3.1.3, 3.1.6 and 3.4.2; ``tests/unit/test_compat.py`` fails wh
   configuration of the whole process, which belongs to the user.
 * ``zarr.core.metadata.v3.ArrayV3Metadata``: makes and checks the document of an array without a
   round trip to the store.
+* ``zarr.core.metadata.v2.ArrayV2Metadata``: tells whether zarr-python can parse a ``.zarray``, likewise.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from zarr.abc.store import Store
 from zarr.codecs import ShardingCodec
 from zarr.core.array_spec import ArrayConfig, ArraySpec
 from zarr.core.buffer import Buffer, default_buffer_prototype
+from zarr.core.metadata.v2 import ArrayV2Metadata
 from zarr.core.metadata.v3 import ArrayV3Metadata
 from zarr.core.sync import sync
 from zarr.errors import UnstableSpecificationWarning
@@ -299,6 +301,16 @@ def most_threads(at_most: int) -> int:
     """Threads that may decode: as the user has told zarr-python, or one a core."""
     told = zarr.config.get("threading.max_workers", None)
     return max(1, min(at_most, told if isinstance(told, int) else n_cores()))
+
+
+def why_not_parsed_as_format2(metadata: dict[str, Any]) -> str | None:
+    """Return why zarr-python cannot parse a ``.zarray``, or None; it raises errors of any kind."""
+    try:
+        with without_specification_warnings():
+            ArrayV2Metadata.from_dict(metadata)
+    except Exception as error:
+        return f"zarr-python cannot parse its metadata: {error!s:.200}"
+    return None
 
 
 def fill_value(document: dict[str, Any]) -> Any:

@@ -37,6 +37,7 @@ from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore, ZarrByteStore
 from hdmf_zarr.stores.cache import ChunkCache
 from hdmf_zarr.stores.chunk_keys import chunk_key, is_staged
 from hdmf_zarr.stores.claims import recover_for_writing
+from hdmf_zarr.stores.consolidated import consolidated_document
 from hdmf_zarr.stores.contained import ContainedStore, most_bytes_of
 from hdmf_zarr.stores.documents import (
     encode_document,
@@ -102,6 +103,8 @@ class Hierarchy:
         Whether the documents came from (or are also in) the root's consolidated metadata.
     was_consolidated : bool
         Whether the root had consolidated metadata when it was read, used or not.
+    keeps_apart : bool
+        Whether the consolidated metadata of format 2 keep apart what zarr-python 3 cannot parse.
     is_changed : bool
         Whether documents were changed since the last commit.
     is_live : bool
@@ -130,6 +133,7 @@ class Hierarchy:
         self.documents = documents
         self.is_consolidated = False
         self.was_consolidated = True
+        self.keeps_apart = False
         self.is_changed = False
         self.is_live = False
         self.n_changes = 0
@@ -169,6 +173,7 @@ class Hierarchy:
         hierarchy = cls(bytestore, found.documents, zarr_format=found.zarr_format)
         hierarchy.is_consolidated = found.is_consolidated
         hierarchy.was_consolidated = found.was_consolidated
+        hierarchy.keeps_apart = found.keeps_apart
         hierarchy._is_consolidated_true = found.is_consolidated_true
         hierarchy._stamp, hierarchy._folder = found.stamp, found.folder
         hierarchy._watch.begin(found.root)
@@ -1035,7 +1040,7 @@ class Hierarchy:
 
     def consolidated_format2(self) -> dict[str, JSON]:
         """Return the consolidated metadata of a store of format 2."""
-        return {"metadata": self._consolidated(), "zarr_consolidated_format": 1}
+        return consolidated_document(self._consolidated(), is_apart=self.keeps_apart)
 
     def _commit_format2(self, root: dict[str, JSON], *, consolidate: bool) -> None:
         encoded = format2.encode(self.consolidated_format2())

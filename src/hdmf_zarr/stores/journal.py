@@ -25,6 +25,7 @@ from hdmf_zarr.convention import JSON
 from hdmf_zarr.stores import format2
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore
 from hdmf_zarr.stores.chunk_keys import coordinates_of
+from hdmf_zarr.stores.consolidated import entries_of
 from hdmf_zarr.stores.names import DOCUMENT, METADATA_KEYS, is_node_path
 
 logger = logging.getLogger(__name__)
@@ -298,7 +299,7 @@ def _consolidated(found: Mapping[str, JSON]) -> dict[str, JSON] | None:
         inside = {key: document for key, document in nodes.items() if _is_document_key(key)}
         return {DOCUMENT: root, **inside}
     held = found.get(format2.CONSOLIDATED)
-    entries = None if held is None else held.get("metadata")
+    entries = entries_of(held)
     if not isinstance(entries, dict):
         return None
     inside = {key: document for key, document in entries.items() if _is_document_key(key)}

@@ -17,6 +17,7 @@ from hdmf_zarr.errors import (
 )
 from hdmf_zarr.stores import format2
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore, ZarrByteStore
+from hdmf_zarr.stores.consolidated import entries_of, keeps_apart
 from hdmf_zarr.stores.documents import (
     check_document,
     check_node,
@@ -55,6 +56,8 @@ class Loaded:
         Whether the root had consolidated metadata, used or not.
     is_consolidated_true : bool
         Whether these say what the nodes do, where both were read.
+    keeps_apart : bool
+        Whether the consolidated metadata keep entries apart, see `hdmf_zarr.stores.consolidated`.
     root : bytes or None
         The document of the root that was read last by who changes the store, as it is.
     """
@@ -66,6 +69,7 @@ class Loaded:
     is_consolidated: bool = False
     was_consolidated: bool = True
     is_consolidated_true: bool = True
+    keeps_apart: bool = False
     root: bytes | None = None
 
 
@@ -245,10 +249,11 @@ def _load_format2(bytestore: ByteStore, *, consolidated: bool) -> Loaded:
         return _load_unfinished(bytestore, is_wanted=not consolidated)
     if format2.ARRAY in found:
         raise NotAStoreError(f"{uri} holds a Zarr array at its root, not a group")
-    held = found.get(format2.CONSOLIDATED, b"{}")
+    encoded = found.get(format2.CONSOLIDATED, b"{}")
     with collection_paused():
-        entries = parse_or_empty(held, f"{uri}:/{format2.CONSOLIDATED}").get("metadata")
-    loaded = Loaded(documents={}, zarr_format=2)
+        held = parse_or_empty(encoded, f"{uri}:/{format2.CONSOLIDATED}")
+        entries = entries_of(held)
+    loaded = Loaded(documents={}, zarr_format=2, keeps_apart=keeps_apart(held))
     loaded.was_consolidated = format2.CONSOLIDATED in found
     loaded.root = found.get(format2.CONSOLIDATED)
     loaded.is_consolidated = consolidated and isinstance(entries, dict)

@@ -19,6 +19,7 @@ from hdmf_zarr.stores import format2
 from hdmf_zarr.stores.bytestore import ZarrByteStore
 from hdmf_zarr.stores.chunk_keys import chunk_key, unused_form, unused_format2_form
 from hdmf_zarr.stores.claims import recover_for_writing
+from hdmf_zarr.stores.consolidated import entries_of
 from hdmf_zarr.stores.journal import (
     JOURNAL,
     Named,
@@ -153,7 +154,7 @@ class Replacement:
         covered, self._bytestore.covered = self._bytestore.covered, frozenset()
         try:
             held = documents_in(self._bytestore, [format2.CONSOLIDATED]).get(format2.CONSOLIDATED)
-            found = (held or {}).get("metadata")
+            found = entries_of(held)
             if isinstance(found, dict):
                 return found
             arrays = [key for key in self.keys if key.rpartition("/")[2] == format2.ARRAY]

@@ -23,6 +23,7 @@ from hdmf_zarr.stores.chunk_keys import (
     other_format2_form,
     toggled,
 )
+from hdmf_zarr.stores.consolidated import entries_of, with_entries
 from hdmf_zarr.stores.journal import (
     JOURNAL,
     SAVED,
@@ -194,8 +195,8 @@ class Rewrites:
         keys = [f"{path}/{format2.ARRAY}" for path in paths]
         marked = {key: format2.being_replaced(before[key]) for key in keys if key in before}
         if (held := before.get(format2.CONSOLIDATED)) is not None:
-            entries = {key: marked.get(key, entry) for key, entry in held["metadata"].items()}
-            bytestore.set(format2.CONSOLIDATED, format2.encode({**held, "metadata": entries}))
+            entries = {key: marked.get(key, entry) for key, entry in entries_of(held).items()}
+            bytestore.set(format2.CONSOLIDATED, format2.encode(with_entries(held, entries)))
         for key, metadata in marked.items():
             bytestore.set(key, format2.encode(metadata))
         if held is None and (attributes := bytestore.get(format2.ATTRIBUTES)) is not None:

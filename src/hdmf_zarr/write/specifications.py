@@ -12,7 +12,6 @@ from hdmf.backends.utils import NamespaceToBuilderHelper
 from hdmf.spec import NamespaceCatalog, SpecWriter
 
 from hdmf_zarr.codecs import CodecRequest
-from hdmf_zarr.codecs.objects import JSONObjectsCodec
 from hdmf_zarr.convention import JSON, ArrayHeader, convention_for_format
 from hdmf_zarr.convention.unified import SPECIFICATION_GROUP, SPECIFICATION_LOCATION
 from hdmf_zarr.dtypes import TEXT, stored_dtype
@@ -95,21 +94,18 @@ def _ensure_group(hierarchy: Hierarchy, path: str) -> None:
 
 @cache
 def _text_document(zarr_format: int) -> dict[str, JSON]:
-    """Of a scalar text; in format 2 as the JSON of hdmf-zarr 0.13, which is not compressed."""
-    is_format2 = zarr_format == 2
+    """Of a scalar text; every reader of either format knows the type."""
     storage = storage_of_format(zarr_format)
     layout = decide_layout(
-        LayoutRequest(codecs=CodecRequest(compressors=not is_format2)),
+        LayoutRequest(codecs=CodecRequest(compressors=True)),
         element=TEXT,
         stored_dtype=None,
         shape=storage.scalar_shape,
         itemsize=1,
         fill_value="",
     )
-    header = ArrayHeader()
-    if is_format2:
-        layout = layout.with_codecs((JSONObjectsCodec(is_text=True),))
-        header = storage.header(TEXT, is_scalar=True, names=None)
+    # In format 3 the data type says it.
+    header = ArrayHeader() if zarr_format == 3 else storage.header(TEXT, is_scalar=True, names=None)
     document = compat.array_document(
         shape=storage.scalar_shape,
         data_type=stored_dtype(TEXT),

@@ -1,0 +1,259 @@
+"""What ``dandi validate`` finds in a store: by that program where it is there, or else by the same rules.
+
+The archive's program is not imported, and no extra installs it: it pins zarr-python, and has an
+environment of its own. Its rules are those of dandi 0.81: of a store of Zarr format 2 plain zarr-python
+opens the root, with the consolidated metadata; of format 3 TensorStore opens each array.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import zarr
+
+from hdmf_zarr.checking import kinds
+from hdmf_zarr.checking.examined import Examined
+from hdmf_zarr.checking.report import Finding, Kind, Severity
+from hdmf_zarr.convention import JSON
+from hdmf_zarr.convention.attributes import holds_no_unicode, holds_not_finite
+from hdmf_zarr.stores import DOCUMENT, LocalByteStore, format2
+from hdmf_zarr.stores.bounded import bounded
+from hdmf_zarr.stores.consolidated import unreadable_arrays
+from hdmf_zarr.stores.documents import parse_or_empty, why_not_read
+
+PROGRAM = "dandi"
+
+OFFLINE = {"DANDI_NO_ET": "1"}
+"""The program asks a server for its newest version otherwise."""
+
+SUFFIXES = (".zarr", ".ngff")
+"""Of folders that the program takes for Zarr stores; others it passes over in silence."""
+
+MARK_OF_DANDISET = "dandiset.yaml"
+
+KINDS: dict[str, Kind] = {
+    "DANDI.NO_DANDISET_FOUND": kinds.DANDI_NO_DANDISET,
+    "dandi_zarr.empty_group": kinds.DANDI_EMPTY,
+    "dandi_zarr.tree_depth_exceeded": kinds.DANDI_DEPTH,
+    "zarr.cannot_open": kinds.DANDI_CANNOT_OPEN,
+    "zarr.invalid_zarr_json": kinds.DANDI_ZARR_JSON,
+    "zarr.missing_zarr_json": kinds.DANDI_ZARR_JSON,
+    "zarr.tensorstore_cannot_open": kinds.DANDI_TENSORSTORE,
+}
+"""Identifier of what the program finds -> the kind of finding that it is here."""
+
+SEVERITIES: dict[str, Severity] = {"CRITICAL": "error", "ERROR": "error", "WARNING": "warning"}
+"""Severity of the program -> that of a finding; all others are notes."""
+
+TENSORSTORE_TYPES = frozenset(
+    (
+        *("bool", "int4", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+        *("bfloat16", "float16", "float32", "float64", "complex64", "complex128"),
+    )
+)
+"""Data types of Zarr format 3 that TensorStore 0.1.86 opens."""
+
+TENSORSTORE_CODECS = frozenset(
+    ("blosc", "bytes", "crc32c", "gzip", "sharding_indexed", "transpose", "zstd")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the archive's validator finds.
+
+    Attributes
+    ----------
+    by : str
+        Who has found it, in words.
+    findings : tuple of Finding
+    """
+
+    by: str
+    findings: tuple[Finding, ...]
+
+
+def validate(examined: Examined) -> Verdict:
+    """Return what ``dandi validate`` finds in a store, but for the depth of files, see `check_files`."""
+    program = shutil.which(PROGRAM)
+    is_taken = isinstance(examined.bytestore, LocalByteStore) and examined.uri.endswith(SUFFIXES)
+    if program is None:
+        return _by_rules(examined, f"no program {PROGRAM!r} is on the PATH")
+    if not is_taken:
+        return _by_rules(examined, f"{PROGRAM!r} takes folders of this machine named *.zarr alone")
+    return _by_program(examined, program)
+
+
+# -- the program -----------------------------------------------------------------------------------
+
+
+def _by_program(examined: Examined, program: str) -> Verdict:
+    path = os.path.realpath(examined.uri)  # it passes over symbolic links
+    done = subprocess.run(
+        [program, "validate", "--format", "json_lines", path],
+        env={**os.environ, **OFFLINE},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    results = _results(done.stdout)
+    if results is None or (done.returncode and not results):
+        said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
+        verdict = _by_rules(examined, f"{program} has failed")
+        failed = Finding.of(kinds.DANDI_PROGRAM, "", f"{program} validate has failed: {said}")
+        return Verdict(verdict.by, (failed, *verdict.findings))
+    versions = {_of(result, "origin", "validator_version") for result in results}
+    findings = tuple(_finding(result, path) for result in results)
+    return Verdict(f"{program} validate" + _listed(versions), findings)
+
+
+def _results(output: str) -> list[dict[str, Any]] | None:
+    """Parse what the program prints, an object a line; None where it is something else."""
+    try:
+        results = [json.loads(line) for line in output.splitlines() if line.strip()]
+    except ValueError:
+        return None
+    return results if all(isinstance(one, dict) and "id" in one for one in results) else None
+
+
+def _of(result: dict[str, Any], *names: str) -> str:
+    value: Any = result
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return str(value or "")
+
+
+def _listed(versions: set[str]) -> str:
+    known = sorted(versions - {""})
+    return f" ({', '.join(known)})" if known else ""
+
+
+def _finding(result: dict[str, Any], path: str) -> Finding:
+    """Return what the program has found as a finding."""
+    identifier = _of(result, "id")
+    kind = KINDS.get(identifier, kinds.DANDI_VALIDATE)
+    severity = SEVERITIES.get(_of(result, "severity").upper(), "note")
+    known = kinds.DANDI_NO_DANDISET.severity if kind is kinds.DANDI_NO_DANDISET else severity
+    where = os.path.relpath(_of(result, "path") or path, path)
+    node = "" if where.startswith(".") else where.replace(os.sep, "/").removesuffix("/" + DOCUMENT)
+    return Finding.of(kind, node, f"[{identifier}] {_of(result, 'message')}", severity=known)
+
+
+# -- its rules -------------------------------------------------------------------------------------
+
+
+def _by_rules(examined: Examined, reason: str) -> Verdict:
+    rules = (_rule_of_place, *RULES[examined.zarr_format])
+    findings = tuple(found for rule in rules for found in rule(examined))
+    return Verdict(f"the rules of {PROGRAM} 0.81 ({reason})", findings)
+
+
+def _rule(kind: Kind, path: str, identifier: str, message: object) -> Finding:
+    return Finding.of(kind, path, f"[{identifier}] {message}")
+
+
+def _rule_of_place(examined: Examined) -> Iterator[Finding]:
+    """The store is in the folder of a dandiset."""
+    if not isinstance(examined.bytestore, LocalByteStore):
+        return
+    parents = Path(os.path.abspath(examined.uri)).parents
+    if not any((folder / MARK_OF_DANDISET).exists() for folder in parents):
+        message = f"no folder above the store has a {MARK_OF_DANDISET!r}"
+        yield _rule(kinds.DANDI_NO_DANDISET, "", "DANDI.NO_DANDISET_FOUND", message)
+
+
+def _rules_of_format2(examined: Examined) -> Iterator[Finding]:
+    """Plain zarr-python opens the root, and sees something in it."""
+    encoded = examined.bytestore.get(format2.CONSOLIDATED) or b"{}"
+    visible = parse_or_empty(encoded, examined.uri).get("metadata")
+    unreadable = unreadable_arrays(visible) if isinstance(visible, dict) else {}
+    for path, reason in unreadable.items():
+        yield _rule(kinds.DANDI_CANNOT_OPEN, path, "zarr.cannot_open", reason)
+    if unreadable:
+        return
+    try:
+        group = zarr.open_group(_store_of(examined), mode="r")
+    except Exception as error:  # as many kinds as zarr-python has
+        yield _rule(kinds.DANDI_CANNOT_OPEN, "", "zarr.cannot_open", error)
+        return
+    if _is_empty(group):
+        message = "the group is empty for plain zarr-python"
+        yield _rule(kinds.DANDI_EMPTY, "", "dandi_zarr.empty_group", message)
+
+
+def _store_of(examined: Examined) -> Any:
+    bytestore = examined.bytestore
+    if isinstance(bytestore, LocalByteStore):
+        return bytestore.contained_store()
+    return bounded(bytestore.zarr_store, examined.uri)
+
+
+def _is_empty(group: zarr.Group) -> bool:
+    try:
+        return len(group) == 0
+    except Exception:  # something is there, which zarr-python cannot open: that is no error here
+        return False
+
+
+def _rules_of_format3(examined: Examined) -> Iterator[Finding]:
+    """TensorStore opens every array, and every document says what it is."""
+    for found in examined.findings:
+        is_parsed = found.key is None or found.key in examined.own
+        if found.code == kinds.BROKEN_DOCUMENT.code and not is_parsed:
+            message = f"{found.key}: {found.message}"
+            yield _rule(kinds.DANDI_ZARR_JSON, found.path, "zarr.invalid_zarr_json", message)
+    for key, document in sorted(examined.own.items()):
+        path = key.rpartition("/")[0]
+        node_type = document.get("node_type") if isinstance(document, dict) else None
+        if not isinstance(node_type, str):
+            message = f"{key} has no node type"
+            yield _rule(kinds.DANDI_ZARR_JSON, path, "zarr.invalid_zarr_json", message)
+        elif node_type == "array" and (reason := why_not_for_tensorstore(document)) is not None:
+            yield _rule(kinds.DANDI_TENSORSTORE, path, "zarr.tensorstore_cannot_open", reason)
+
+
+RULES: dict[int, tuple[Callable[[Examined], Iterator[Finding]], ...]] = {
+    2: (_rules_of_format2,),
+    3: (_rules_of_format3,),
+}
+
+
+def why_not_for_tensorstore(document: dict[str, JSON]) -> str | None:
+    """Return why TensorStore cannot open an array of Zarr format 3, or None.
+
+    Parameters
+    ----------
+    document : dict
+        The ``zarr.json`` of the array.
+    """
+    missing = [name for name in _WANTED if name not in document]
+    if missing or document.get("zarr_format") != 3:
+        return f"its metadata have no {(missing or ['zarr_format 3'])[0]!r}"
+    if not isinstance(name := document["data_type"], str) or name not in TENSORSTORE_TYPES:
+        return f"TensorStore has no data type {name!r:.100}"
+    unknown = sorted(set(_codec_names(document["codecs"])) - TENSORSTORE_CODECS)
+    if unknown:
+        return f"TensorStore has no codec {unknown[0]!r}"
+    attributes = document.get("attributes") or {}
+    if holds_not_finite(attributes) or holds_no_unicode(attributes):
+        return "its attributes have NaN, infinity or text that is not Unicode, which JSON has not"
+    return why_not_read(document)
+
+
+_WANTED = ("shape", "data_type", "chunk_grid", "chunk_key_encoding", "fill_value", "codecs")
+
+
+def _codec_names(codecs: JSON) -> Iterator[str]:
+    for codec in codecs if isinstance(codecs, list) else ():
+        name = codec.get("name") if isinstance(codec, dict) else codec
+        yield str(name)
+        configuration = codec.get("configuration") if isinstance(codec, dict) else None
+        yield from _codec_names((configuration or {}).get("codecs"))
