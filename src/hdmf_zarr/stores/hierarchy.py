@@ -26,7 +26,7 @@ from hdmf_zarr.convention import (
     convention_for_format,
     specification_path,
 )
-from hdmf_zarr.errors import HDMFZarrError, LockedError, LostWriteError, MetadataError
+from hdmf_zarr.errors import HDMFZarrError, LockedError, LostWriteError, MetadataError, ModeError
 from hdmf_zarr.stores import compat, format2
 from hdmf_zarr.stores.appending import OpenAppend
 from hdmf_zarr.stores.bounded import BoundedStore, bounded
@@ -101,6 +101,8 @@ class Hierarchy:
         Whether documents were changed since the last commit.
     is_live : bool
         Whether readers may see the store: what changes it says so in its journal first.
+    is_closed : bool
+        Whether its writer is done, so that arrays that it handed out take no more elements.
     n_changes : int
         How often it was found that somebody else has changed the store.
     cache : ChunkCache
@@ -127,6 +129,7 @@ class Hierarchy:
         self.was_consolidated = True
         self.is_changed = False
         self.is_live = False
+        self.is_closed = False
         self.n_changes = 0
         self._is_consolidated_true = True
         self._stamp: Stamp | None = None
@@ -557,7 +560,15 @@ class Hierarchy:
     # -- changing --------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Say, in a journal in the store, that changes follow; nothing where they have begun."""
+        """Say, in a journal in the store, that changes follow; nothing where they have begun.
+
+        Raises
+        ------
+        ModeError
+            If the file is closed.
+        """
+        if self.is_closed:
+            raise ModeError(f"{self.uri} is closed; open it with mode 'r+' to change what it holds")
         self.is_committed = False
         if self._shortened:
             self._changed_paths |= self._shortened
