@@ -1,9 +1,9 @@
-"""A numcodecs codec -> the Zarr codec that does the same; Zarr codecs pass through."""
+"""A numcodecs codec <-> the Zarr codec that does the same; Zarr codecs pass through."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numcodecs
@@ -12,6 +12,7 @@ from zarr.codecs import BloscCodec, Crc32cCodec, GzipCodec, ZstdCodec
 from zarr.errors import ZarrUserWarning
 from zarr.registry import get_codec_class
 
+from hdmf_zarr.codecs.contiguous import NUMCODECS
 from hdmf_zarr.codecs.hdf5_codecs import PREFIX
 from hdmf_zarr.errors import LayoutError, OptionError
 
@@ -58,7 +59,7 @@ def to_zarr_codec(codec: Any, itemsize: int) -> ZarrCodec:
     configuration = {key: value for key, value in codec.get_config().items() if key != "id"}
     if codec.codec_id.startswith(PREFIX):
         return _from_name(codec.codec_id, configuration)
-    return _from_name(f"numcodecs.{codec.codec_id}", configuration)
+    return _from_name(NUMCODECS + codec.codec_id, configuration)
 
 
 def _from_name(name: str, configuration: dict[str, Any]) -> ZarrCodec:
@@ -107,3 +108,59 @@ _OWN_CODECS: dict[str, Callable[[Any, int], ZarrCodec]] = {
     "gzip": _gzip,
     "crc32c": _crc32c,
 }
+
+
+# -- and back --------------------------------------------------------------------------------------
+
+_SHUFFLES = {name: number for number, name in _BLOSC_SHUFFLE.items()}
+
+
+def to_numcodecs(codec: Any) -> Any:
+    """Return the codec of numcodecs that does what a codec of zarr does, or the codec itself where none does.
+
+    Parameters
+    ----------
+    codec : zarr.abc.codec.Codec
+
+    Examples
+    --------
+    >>> to_numcodecs(GzipCodec(level=1)) == numcodecs.GZip(level=1)
+    True
+    """
+    document = codec.to_dict()
+    try:
+        configuration = numcodecs_configuration(
+            document["name"], document.get("configuration") or {}
+        )
+        return numcodecs.get_codec(configuration)
+    except (LayoutError, ValueError, TypeError):  # unknown to numcodecs, or not installed
+        return codec
+
+
+def numcodecs_configuration(name: str, configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON of the codec of numcodecs for that of a codec of zarr; inverse of `to_zarr_codec`.
+
+    Raises
+    ------
+    LayoutError
+        If numcodecs has none, so that Zarr format 2 cannot name it.
+    """
+    if name == "blosc":
+        return {
+            "id": "blosc",
+            "cname": configuration["cname"],
+            "clevel": configuration["clevel"],
+            "shuffle": _SHUFFLES[configuration["shuffle"]],
+            "blocksize": configuration.get("blocksize", 0),
+        }
+    if name == "zstd":
+        # numcodecs before 0.13 knows no checksum.
+        checksum = {"checksum": True} if configuration.get("checksum") else {}
+        return {"id": "zstd", "level": configuration["level"], **checksum}
+    if name in ("gzip", "crc32c"):
+        return {"id": name, **configuration}
+    if name.startswith(NUMCODECS):
+        return {"id": name.removeprefix(NUMCODECS), **configuration}
+    if name.startswith(PREFIX):
+        return {"id": name, **configuration}  # the codec of numcodecs has the same name
+    raise LayoutError(f"the codec {name!r} has no representation in Zarr format 2")
