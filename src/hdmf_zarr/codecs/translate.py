@@ -12,9 +12,9 @@ from zarr.codecs import BloscCodec, Crc32cCodec, GzipCodec, ZstdCodec
 from zarr.errors import ZarrUserWarning
 from zarr.registry import get_codec_class
 
-from hdmf_zarr.codecs.contiguous import NUMCODECS
 from hdmf_zarr.codecs.hdf5_codecs import PREFIX
-from hdmf_zarr.errors import LayoutError, OptionError
+from hdmf_zarr.codecs.registered import NUMCODECS, missing_codec, registered_codec
+from hdmf_zarr.errors import LayoutError, MissingExtraError, OptionError
 
 ZarrCodec = ArrayArrayCodec | ArrayBytesCodec | BytesBytesCodec
 
@@ -38,6 +38,8 @@ def to_zarr_codec(codec: Any, itemsize: int) -> ZarrCodec:
         If it is no codec.
     LayoutError
         If Zarr has no codec for it.
+    MissingExtraError
+        If a JSON names a codec of numcodecs that is not installed.
     """
     if isinstance(codec, (ArrayArrayCodec, ArrayBytesCodec, BytesBytesCodec)):
         return codec
@@ -47,7 +49,8 @@ def to_zarr_codec(codec: Any, itemsize: int) -> ZarrCodec:
         try:
             codec = numcodecs.get_codec(dict(codec))
         except ValueError as error:
-            raise LayoutError(f"there is no codec {codec['id']!r}: {error}") from error
+            reason = missing_codec(codec["id"])
+            raise LayoutError(f"there is no codec {codec['id']!r} ({error}): {reason}") from error
     if not isinstance(codec, numcodecs.abc.Codec):
         raise OptionError(
             f"expected a codec of numcodecs or of zarr.codecs, found {codec!r:.100} of type "
@@ -57,12 +60,32 @@ def to_zarr_codec(codec: Any, itemsize: int) -> ZarrCodec:
     if own is not None:
         return own(codec, itemsize)
     configuration = {key: value for key, value in codec.get_config().items() if key != "id"}
-    if codec.codec_id.startswith(PREFIX):
-        return _from_name(codec.codec_id, configuration)
-    return _from_name(NUMCODECS + codec.codec_id, configuration)
+    prefix = "" if codec.codec_id.startswith(PREFIX) else NUMCODECS
+    try:
+        return _from_name(prefix + codec.codec_id, configuration)
+    except MissingExtraError as error:
+        raise LayoutError(f"no reader can make {codec!r:.200}: {error}") from error
+    except TypeError as error:
+        raise LayoutError(
+            f"no reader can make {codec!r:.200}: its settings do not make it again ({error})"
+        ) from error
+
+
+def makes_bytes(document: Mapping[str, Any]) -> bool:
+    """Whether a codec of numcodecs makes bytes of an array, by its JSON as one of Zarr format 3.
+
+    In format 2 it is a compressor.
+    """
+    if not document["name"].startswith(NUMCODECS):
+        return False
+    codec = _from_name(document["name"], document.get("configuration") or {})
+    return isinstance(codec, ArrayBytesCodec)
 
 
 def _from_name(name: str, configuration: dict[str, Any]) -> ZarrCodec:
+    registered: Any = registered_codec({"name": name, "configuration": configuration})
+    if registered is not None:
+        return registered  # type: ignore[no-any-return]
     try:
         codec_class = get_codec_class(name)
     except (KeyError, ValueError):  # by the version of zarr-python

@@ -19,7 +19,8 @@ from zarr.abc.codec import ArrayArrayCodec, BytesBytesCodec
 
 from hdmf_zarr.codecs.chain import misfit
 from hdmf_zarr.codecs.pickles import read_pickled_scalar
-from hdmf_zarr.codecs.translate import numcodecs_configuration, to_zarr_codec
+from hdmf_zarr.codecs.registered import is_registered
+from hdmf_zarr.codecs.translate import makes_bytes, numcodecs_configuration, to_zarr_codec
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.convention.legacy import ELEMENT_TYPE
 from hdmf_zarr.dtypes import is_number
@@ -278,6 +279,10 @@ def _translated(
     after: list[JSON] = []
     for configuration in [*filters, *([compressor] if compressor else [])]:
         codec = to_zarr_codec(dict(configuration), itemsize)
+        if is_registered(codec):
+            raise LayoutError(
+                f"zarr-python reads the codec {configuration!r:.200} as format 2 has it"
+            )
         if isinstance(codec, ArrayArrayCodec) and not after:
             before.append(codec.to_dict())
         elif isinstance(codec, BytesBytesCodec):
@@ -359,6 +364,9 @@ def array_metadata(document: Mapping[str, JSON]) -> dict[str, JSON]:
             order = _order_of_transpose(codec, document)
         elif name == "bytes" or name in _OBJECT_FILTERS:
             serializer = codec  # of two, the one after vlen-utf8 makes the bytes of the chunk
+        elif serializer is None and makes_bytes(codec):
+            serializer = codec
+            compressors.append(numcodecs_configuration(name, configuration))
         else:
             target = filters if serializer is None else compressors
             target.append(numcodecs_configuration(name, configuration))

@@ -18,6 +18,7 @@ from zarr.storage import StorePath
 
 from hdmf_zarr.codecs.direct import DECODING_ERRORS
 from hdmf_zarr.codecs.objects import OBJECT_CODECS
+from hdmf_zarr.codecs.registered import numcodec
 from hdmf_zarr.codecs.translate import to_numcodecs
 from hdmf_zarr.convention.common import CHUNKS_GIVEN, enum_names
 from hdmf_zarr.dtypes import ElementType
@@ -40,14 +41,14 @@ def _written_layout(
     document: Mapping[str, Any],
 ) -> tuple[tuple[int, ...], tuple[int, ...] | None] | None:
     """Shapes of chunks and shards as a document says them; None for zarr to say, or to refuse."""
-    if format2.BROKEN in document or document.get(format2.NATIVE):
+    if format2.BROKEN in document:
         return None
     try:
         grid, codecs = document["chunk_grid"], document["codecs"]
         if grid["name"] != "regular":
             return None
         outer = tuple(map(int, grid["configuration"]["chunk_shape"]))
-        if codecs[0]["name"] != "sharding_indexed":
+        if document.get(format2.NATIVE) or codecs[0]["name"] != "sharding_indexed":
             return outer, None
         return tuple(map(int, codecs[0]["configuration"]["chunk_shape"])), outer
     except (KeyError, IndexError, TypeError, ValueError):
@@ -193,10 +194,11 @@ class ReadableArray(zarr.Array):  # type: ignore[type-arg]
     def _codecs_of_numcodecs(self) -> tuple[tuple[Any, ...], Any]:
         """Filters and compressor, as clients of zarr-python 2 know them."""
         if self._document.get(format2.NATIVE):
-            native: Any = self.metadata
-            given = [*(native.filters or ()), *([native.compressor] if native.compressor else [])]
-            steps = [codec for codec in given if codec.codec_id not in CHECKSUMS]
-            is_compressed = bool(native.compressor and steps)
+            native = self._document[format2.ORIGINAL]
+            compressor = native.get("compressor")
+            given = [*(native.get("filters") or ()), *([compressor] if compressor else [])]
+            steps = [numcodec(codec) for codec in given if codec["id"] not in CHECKSUMS]
+            is_compressed = bool(compressor and steps)
         else:
             encoding = [codec for codec in self._inner_codecs if _name(codec) not in UNNAMED]
             steps = [to_numcodecs(codec) for codec in encoding]
