@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import h5py
 import numcodecs
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from zarr.storage import MemoryStore
 
 from hdmf_zarr import NWBZarrIO, ZarrDataIO
 from hdmf_zarr.checking.run import check
+from hdmf_zarr.cli import main
 from hdmf_zarr.codecs.registered import (
     RegisteredCompressor,
     RegisteredFilter,
@@ -218,6 +220,17 @@ def test_rows_are_appended_and_the_file_exported(codec: Any, zarr_format: Format
 
 
 @pytest.mark.parametrize("zarr_format", [2, 3])
+def test_the_command_converts_a_registered_codec(zarr_format: Format, tmp_path: Path) -> None:
+    source = str(tmp_path / "a.nwb.zarr")
+    write(ZarrDataIO(VALUES, chunks=(64, 3), compressor=Sound()), source, zarr_format)
+    for name, options in (("b.nwb", []), ("b.nwb.zarr", ["--codecs", "default"])):
+        target = str(tmp_path / name)
+        assert main(["convert", source, target, "--quiet", *options]) == 0
+        opened: Any = h5py.File(target) if name == "b.nwb" else zarr.open_group(target, mode="r")
+        assert opened[PATH][...].tolist() == VALUES.tolist()
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
 def test_workers_have_a_registered_codec(zarr_format: Format, tmp_path: Path) -> None:
     values = np.tile(VALUES, (50, 1))
     iterator = ArrayIterator(values, buffer_shape=(2000, 3), chunk_shape=(1000, 3))
@@ -268,6 +281,8 @@ def test_a_reader_without_the_codec_names_it(
         assert (array.shape, array.dtype, array.chunks) == ((200, 3), np.dtype("i4"), (64, 3))
         with pytest.raises(MissingExtraError, match=f"{PATH}.*'{codec_id}' is not known"):
             array[:]
+        with pytest.raises(MissingExtraError, match=f"{PATH}.*'{codec_id}' is not known"):
+            array.hierarchy.async_array(PATH)
         with pytest.raises(MissingExtraError, match=f"'{codec_id}' is not known"):
             _ = array.compressor, array.filters
     assert any(codec_id in finding.message for finding in check(store).findings)

@@ -26,7 +26,14 @@ from hdmf_zarr.convention import (
     convention_for_format,
     specification_path,
 )
-from hdmf_zarr.errors import HDMFZarrError, LockedError, LostWriteError, MetadataError, ModeError
+from hdmf_zarr.errors import (
+    HDMFZarrError,
+    LockedError,
+    LostWriteError,
+    MetadataError,
+    MissingExtraError,
+    ModeError,
+)
 from hdmf_zarr.stores import compat, format2
 from hdmf_zarr.stores.appending import OpenAppend
 from hdmf_zarr.stores.bounded import BoundedStore, bounded
@@ -498,6 +505,8 @@ class Hierarchy:
                 array: zarr.AsyncArray[Any] = zarr.AsyncArray(
                     document, StorePath(store, path), config
                 )
+        except MissingExtraError as error:
+            raise MissingExtraError(f"{self.uri}:/{path}: {error}") from error
         except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise MetadataError(
                 f"{self.uri}:/{path} has metadata that zarr cannot read: {error}"
