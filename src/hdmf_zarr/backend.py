@@ -98,11 +98,13 @@ from hdmf_zarr.write.archive import (
     for_archive,
 )
 from hdmf_zarr.write.context import ExternalLinks, PlanContext
+from hdmf_zarr.write.dataio import give_to_wrapper
 from hdmf_zarr.write.edits import Edit, Edits, build_to_export
 from hdmf_zarr.write.options import LayoutOptions, require_bool
 from hdmf_zarr.write.plan import Planned, TreePlan, summarize
 from hdmf_zarr.write.planner import attributes_with, plan_piece, plan_tree, refuse_name_twice
 from hdmf_zarr.write.queue import Context, ZarrIODataChunkIteratorQueue
+from hdmf_zarr.write.sources import EmptySource
 from hdmf_zarr.write.specifications import (
     Specifications,
     specifications_of_catalog,
@@ -349,6 +351,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
                 guard.forget_written()
             for hierarchy in self._open_hierarchies():
                 hierarchy.open_append.abandon()  # where something has failed
+                hierarchy.is_closed = True
             self._hierarchy = None
 
     def _is_to_be_committed(self, hierarchy: Hierarchy) -> bool:
@@ -867,6 +870,15 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             self._carry_out(
                 execution, plan, to_cache, consolidate=consolidate_metadata, durable=durable
             )
+            self._hand_out_empty_arrays(plan)
+
+    def _hand_out_empty_arrays(self, plan: TreePlan) -> None:
+        """Let each wrapper without data have the array to fill."""
+        assert self._hierarchy is not None
+        for node in plan.nodes:
+            source = getattr(node, "source", None)
+            if isinstance(source, EmptySource):
+                give_to_wrapper(source.wrapper, open_array(self._hierarchy, node.path))
 
     def _layout_for_archive(
         self,
@@ -1075,6 +1087,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             raise
         for written in plan.builders:
             self._written_builders.set_written(written)
+        self._hand_out_empty_arrays(plan)
         return f"{_node_path(parent)}/{builder.name}".strip("/")
 
     def _ensure_hierarchy(self) -> Hierarchy:

@@ -162,8 +162,8 @@ def data_io(place: Place) -> bool:
         with NWBZarrIO(place.new("d.nwb.zarr"), "w") as io:
             io.write(nwbfile(wrapped))
         wrapped.get_io_params()
-    known = [wrapped.link_data, wrapped.layout_request, wrapped.io_settings]
-    return is_it and filters == [] and len(known) == 3 and is_kept(place.new("d.nwb.zarr"))
+    known = [wrapped.link_data, wrapped.layout_request, wrapped.io_settings, wrapped.dataset]
+    return is_it and filters == [] and len(known) == 4 and is_kept(place.new("d.nwb.zarr"))
 
 
 def report(place: Place) -> bool:

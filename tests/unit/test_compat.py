@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -46,6 +46,21 @@ def test_a_coroutine_runs_on_the_event_loop_of_zarr() -> None:
         return 42
 
     assert compat.run(answer()) == 42
+
+
+def test_zarr_is_told_from_its_clients() -> None:
+    class Told(zarr.Array):  # type: ignore[type-arg]
+        answers: ClassVar[list[bool]] = []
+
+        @property
+        def filters(self) -> Any:
+            self.answers.append(compat.is_asked_by_zarr())
+            return super().filters
+
+    array = Told(zarr.create_array(MemoryStore(), data=np.arange(3)).async_array)
+    assert array.filters == ()
+    zarr.from_array(MemoryStore(), data=array)
+    assert Told.answers == [False, True]
 
 
 def test_a_wrapper_and_a_mapping_lead_to_what_is_behind_them() -> None:

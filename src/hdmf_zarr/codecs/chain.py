@@ -17,6 +17,7 @@ from zarr.codecs import (
     ZstdCodec,
 )
 
+from hdmf_zarr.codecs.registered import is_registered
 from hdmf_zarr.codecs.translate import ZarrCodec, to_zarr_codec
 from hdmf_zarr.dtypes import ElementType, is_number
 from hdmf_zarr.errors import LayoutError, OptionError
@@ -155,7 +156,7 @@ def misfit(dtype: np.dtype[Any], filters: Iterable[Mapping[str, Any]]) -> str | 
 def _check_filters(
     filters: Sequence[ArrayArrayCodec], serializer: ArrayBytesCodec, dtype: np.dtype[Any]
 ) -> None:
-    documents: list[Any] = [codec.to_dict() for codec in filters]
+    documents: list[Any] = [codec.to_dict() for codec in filters if not is_registered(codec)]
     of_numcodecs = [document for document in documents if document["name"].startswith("numcodecs.")]
     reason = misfit(dtype, [document.get("configuration") or {} for document in of_numcodecs])
     document: Any = serializer.to_dict()

@@ -25,6 +25,7 @@ from zarr.registry import get_codec_class
 from hdmf_zarr import limits
 from hdmf_zarr.codecs.contiguous import in_c_order
 from hdmf_zarr.codecs.inflate import streams
+from hdmf_zarr.codecs.registered import numcodec
 from hdmf_zarr.errors import ChunkError
 from hdmf_zarr.limits import (
     check_decoded_size,
@@ -361,7 +362,10 @@ def checked_format2(metadata: Mapping[str, Any]) -> dict[str, Any]:
     expected = count * np.dtype(fields_).itemsize
 
     def checked(codec: Any) -> Any:
-        if codec is None or codec.get("id") not in {*_DECODED_SIZES, *_STREAMS}:
+        if codec is None:
+            return codec
+        if codec.get("id") not in {*_DECODED_SIZES, *_STREAMS}:
+            numcodec(codec)  # which is an error where it is not installed
             return codec
         plain = numcodecs.get_codec(dict(codec))
         return _checked_numcodec(plain.codec_id)(plain, expected, count)

@@ -17,8 +17,7 @@ import zarr.codecs
 from zarr.abc.codec import ArrayArrayCodec, ArrayBytesCodec
 from zarr.registry import get_codec_class
 
-NUMCODECS = "numcodecs."
-"""What the names of the codecs of numcodecs begin with."""
+from hdmf_zarr.codecs.registered import NUMCODECS, registered_codec
 
 
 def in_c_order(codec: Mapping[str, Any]) -> Any:
@@ -28,12 +27,19 @@ def in_c_order(codec: Mapping[str, Any]) -> Any:
     ----------
     codec : mapping
         The codec's JSON.
+
+    Raises
+    ------
+    MissingExtraError
+        If it is one of numcodecs that is not installed.
     """
     name = codec["name"]
     if name == "transpose":
         return TransposeCodec.from_dict(dict(codec))
     if not name.startswith(NUMCODECS):
         return None
+    if (registered := registered_codec(codec)) is not None:
+        return registered
     try:
         plain: Any = get_codec_class(name)
     except (KeyError, ValueError):  # by the version of zarr-python

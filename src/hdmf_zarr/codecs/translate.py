@@ -1,9 +1,9 @@
-"""A numcodecs codec -> the Zarr codec that does the same; Zarr codecs pass through."""
+"""A numcodecs codec <-> the Zarr codec that does the same; Zarr codecs pass through."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numcodecs
@@ -13,7 +13,8 @@ from zarr.errors import ZarrUserWarning
 from zarr.registry import get_codec_class
 
 from hdmf_zarr.codecs.hdf5_codecs import PREFIX
-from hdmf_zarr.errors import LayoutError, OptionError
+from hdmf_zarr.codecs.registered import NUMCODECS, missing_codec, registered_codec
+from hdmf_zarr.errors import LayoutError, MissingExtraError, OptionError
 
 ZarrCodec = ArrayArrayCodec | ArrayBytesCodec | BytesBytesCodec
 
@@ -37,6 +38,8 @@ def to_zarr_codec(codec: Any, itemsize: int) -> ZarrCodec:
         If it is no codec.
     LayoutError
         If Zarr has no codec for it.
+    MissingExtraError
+        If a JSON names a codec of numcodecs that is not installed.
     """
     if isinstance(codec, (ArrayArrayCodec, ArrayBytesCodec, BytesBytesCodec)):
         return codec
@@ -46,7 +49,8 @@ def to_zarr_codec(codec: Any, itemsize: int) -> ZarrCodec:
         try:
             codec = numcodecs.get_codec(dict(codec))
         except ValueError as error:
-            raise LayoutError(f"there is no codec {codec['id']!r}: {error}") from error
+            reason = missing_codec(codec["id"])
+            raise LayoutError(f"there is no codec {codec['id']!r} ({error}): {reason}") from error
     if not isinstance(codec, numcodecs.abc.Codec):
         raise OptionError(
             f"expected a codec of numcodecs or of zarr.codecs, found {codec!r:.100} of type "
@@ -56,12 +60,32 @@ def to_zarr_codec(codec: Any, itemsize: int) -> ZarrCodec:
     if own is not None:
         return own(codec, itemsize)
     configuration = {key: value for key, value in codec.get_config().items() if key != "id"}
-    if codec.codec_id.startswith(PREFIX):
-        return _from_name(codec.codec_id, configuration)
-    return _from_name(f"numcodecs.{codec.codec_id}", configuration)
+    prefix = "" if codec.codec_id.startswith(PREFIX) else NUMCODECS
+    try:
+        return _from_name(prefix + codec.codec_id, configuration)
+    except MissingExtraError as error:
+        raise LayoutError(f"no reader can make {codec!r:.200}: {error}") from error
+    except TypeError as error:
+        raise LayoutError(
+            f"no reader can make {codec!r:.200}: its settings do not make it again ({error})"
+        ) from error
+
+
+def makes_bytes(document: Mapping[str, Any]) -> bool:
+    """Whether a codec of numcodecs makes bytes of an array, by its JSON as one of Zarr format 3.
+
+    In format 2 it is a compressor.
+    """
+    if not document["name"].startswith(NUMCODECS):
+        return False
+    codec = _from_name(document["name"], document.get("configuration") or {})
+    return isinstance(codec, ArrayBytesCodec)
 
 
 def _from_name(name: str, configuration: dict[str, Any]) -> ZarrCodec:
+    registered: Any = registered_codec({"name": name, "configuration": configuration})
+    if registered is not None:
+        return registered  # type: ignore[no-any-return]
     try:
         codec_class = get_codec_class(name)
     except (KeyError, ValueError):  # by the version of zarr-python
@@ -107,3 +131,59 @@ _OWN_CODECS: dict[str, Callable[[Any, int], ZarrCodec]] = {
     "gzip": _gzip,
     "crc32c": _crc32c,
 }
+
+
+# -- and back --------------------------------------------------------------------------------------
+
+_SHUFFLES = {name: number for number, name in _BLOSC_SHUFFLE.items()}
+
+
+def to_numcodecs(codec: Any) -> Any:
+    """Return the codec of numcodecs that does what a codec of zarr does, or the codec itself where none does.
+
+    Parameters
+    ----------
+    codec : zarr.abc.codec.Codec
+
+    Examples
+    --------
+    >>> to_numcodecs(GzipCodec(level=1)) == numcodecs.GZip(level=1)
+    True
+    """
+    document = codec.to_dict()
+    try:
+        configuration = numcodecs_configuration(
+            document["name"], document.get("configuration") or {}
+        )
+        return numcodecs.get_codec(configuration)
+    except (LayoutError, ValueError, TypeError):  # unknown to numcodecs, or not installed
+        return codec
+
+
+def numcodecs_configuration(name: str, configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON of the codec of numcodecs for that of a codec of zarr; inverse of `to_zarr_codec`.
+
+    Raises
+    ------
+    LayoutError
+        If numcodecs has none, so that Zarr format 2 cannot name it.
+    """
+    if name == "blosc":
+        return {
+            "id": "blosc",
+            "cname": configuration["cname"],
+            "clevel": configuration["clevel"],
+            "shuffle": _SHUFFLES[configuration["shuffle"]],
+            "blocksize": configuration.get("blocksize", 0),
+        }
+    if name == "zstd":
+        # numcodecs before 0.13 knows no checksum.
+        checksum = {"checksum": True} if configuration.get("checksum") else {}
+        return {"id": "zstd", "level": configuration["level"], **checksum}
+    if name in ("gzip", "crc32c"):
+        return {"id": name, **configuration}
+    if name.startswith(NUMCODECS):
+        return {"id": name.removeprefix(NUMCODECS), **configuration}
+    if name.startswith(PREFIX):
+        return {"id": name, **configuration}  # the codec of numcodecs has the same name
+    raise LayoutError(f"the codec {name!r} has no representation in Zarr format 2")

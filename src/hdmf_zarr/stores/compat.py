@@ -12,6 +12,8 @@ Checked with zarr 3.1.3, 3.1.6 and 3.4.2; ``tests/unit/test_compat.py`` fails wh
 * ``AsyncArray.codec_pipeline``, ``zarr.core.codec_pipeline.FusedCodecPipeline`` (3.4),
   ``zarr.core.array_spec.ArraySpec``, ``ArrayConfig``: the pipeline is otherwise taken from the
   configuration of the whole process, which belongs to the user.
+* The modules of zarr-python, by which `zarr.from_array` is told from clients: it asks its source for the
+  filters of the new array.
 * ``zarr.core.metadata.v3.ArrayV3Metadata``: makes and checks the document of an array without a
   round trip to the store.
 * ``zarr.core.metadata.v2.ArrayV2Metadata``: tells whether zarr-python can parse a ``.zarray``, likewise.
@@ -22,6 +24,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import sys
 import warnings
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -170,6 +173,11 @@ def _template_key(
 
 
 _DEFAULT_PIPELINE = "zarr.core.codec_pipeline.BatchedCodecPipeline"
+
+
+def is_asked_by_zarr() -> bool:
+    """Whether zarr-python itself has called the function that calls this one."""
+    return str(sys._getframe(2).f_globals.get("__name__", "")).startswith("zarr.")
 
 
 def has_default_pipeline() -> bool:

@@ -18,9 +18,9 @@ import zarr.dtype
 from zarr.abc.codec import ArrayArrayCodec, BytesBytesCodec
 
 from hdmf_zarr.codecs.chain import misfit
-from hdmf_zarr.codecs.hdf5_codecs import PREFIX
 from hdmf_zarr.codecs.pickles import read_pickled_scalar
-from hdmf_zarr.codecs.translate import to_zarr_codec
+from hdmf_zarr.codecs.registered import is_registered
+from hdmf_zarr.codecs.translate import makes_bytes, numcodecs_configuration, to_zarr_codec
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.convention.legacy import ELEMENT_TYPE
 from hdmf_zarr.dtypes import is_number
@@ -279,6 +279,10 @@ def _translated(
     after: list[JSON] = []
     for configuration in [*filters, *([compressor] if compressor else [])]:
         codec = to_zarr_codec(dict(configuration), itemsize)
+        if is_registered(codec):
+            raise LayoutError(
+                f"zarr-python reads the codec {configuration!r:.200} as format 2 has it"
+            )
         if isinstance(codec, ArrayArrayCodec) and not after:
             before.append(codec.to_dict())
         elif isinstance(codec, BytesBytesCodec):
@@ -291,8 +295,6 @@ def _translated(
 
 
 # -- format 3 -> format 2 --------------------------------------------------------------------------
-
-_BLOSC_SHUFFLE = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
 
 _JSON2 = {
     "id": "json2",
@@ -362,9 +364,12 @@ def array_metadata(document: Mapping[str, JSON]) -> dict[str, JSON]:
             order = _order_of_transpose(codec, document)
         elif name == "bytes" or name in _OBJECT_FILTERS:
             serializer = codec  # of two, the one after vlen-utf8 makes the bytes of the chunk
+        elif serializer is None and makes_bytes(codec):
+            serializer = codec
+            compressors.append(numcodecs_configuration(name, configuration))
         else:
             target = filters if serializer is None else compressors
-            target.append(_numcodecs_configuration(name, configuration))
+            target.append(numcodecs_configuration(name, configuration))
     if serializer is None:
         raise LayoutError("a sharded array has no representation in Zarr format 2")
     compressor = compressors.pop() if compressors else None
@@ -427,26 +432,6 @@ def _format2_dtype(
         raw = np.array(fill_value, dtype=dtype).tobytes()
         return spelled, base64.b64encode(raw).decode("ascii")
     return spelled, document["fill_value"]
-
-
-def _numcodecs_configuration(name: str, configuration: Mapping[str, JSON]) -> dict[str, JSON]:
-    if name == "blosc":
-        return {
-            "id": "blosc",
-            "cname": configuration["cname"],
-            "clevel": configuration["clevel"],
-            "shuffle": _BLOSC_SHUFFLE[configuration["shuffle"]],
-            "blocksize": configuration.get("blocksize", 0),
-        }
-    if name == "zstd":
-        return {"id": "zstd", "level": configuration["level"]}
-    if name in ("gzip", "crc32c"):
-        return {"id": name, **configuration}
-    if name.startswith("numcodecs."):
-        return {"id": name.removeprefix("numcodecs."), **configuration}
-    if name.startswith(PREFIX):
-        return {"id": name, **configuration}  # the codec of numcodecs has the same name
-    raise LayoutError(f"the codec {name!r} has no representation in Zarr format 2")
 
 
 def encode(document: Mapping[str, JSON]) -> bytes:

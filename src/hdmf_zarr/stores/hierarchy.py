@@ -29,7 +29,14 @@ from hdmf_zarr.convention import (
     convention_for_format,
     specification_path,
 )
-from hdmf_zarr.errors import HDMFZarrError, LockedError, LostWriteError, MetadataError
+from hdmf_zarr.errors import (
+    HDMFZarrError,
+    LockedError,
+    LostWriteError,
+    MetadataError,
+    MissingExtraError,
+    ModeError,
+)
 from hdmf_zarr.stores import compat, format2
 from hdmf_zarr.stores.appending import OpenAppend
 from hdmf_zarr.stores.bounded import BoundedStore, bounded
@@ -109,6 +116,8 @@ class Hierarchy:
         Whether documents were changed since the last commit.
     is_live : bool
         Whether readers may see the store: what changes it says so in its journal first.
+    is_closed : bool
+        Whether its writer is done, so that arrays that it handed out take no more elements.
     n_changes : int
         How often it was found that somebody else has changed the store.
     cache : ChunkCache
@@ -136,6 +145,7 @@ class Hierarchy:
         self.keeps_apart = False
         self.is_changed = False
         self.is_live = False
+        self.is_closed = False
         self.n_changes = 0
         self._is_consolidated_true = True
         self._stamp: Stamp | None = None
@@ -549,6 +559,8 @@ class Hierarchy:
                 array: zarr.AsyncArray[Any] = zarr.AsyncArray(
                     document, StorePath(store, path), config
                 )
+        except MissingExtraError as error:
+            raise MissingExtraError(f"{self.uri}:/{path}: {error}") from error
         except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise MetadataError(
                 f"{self.uri}:/{path} has metadata that zarr cannot read: {error}"
@@ -616,7 +628,17 @@ class Hierarchy:
     # -- changing --------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Say, in a journal in the store, that changes follow; nothing where they have begun."""
+        """Say, in a journal in the store, that changes follow; nothing where they have begun.
+
+        Raises
+        ------
+        ModeError
+            If the file is closed.
+        LockedError
+            If another writer is at work, or has committed something since the store was read.
+        """
+        if self.is_closed:
+            raise ModeError(f"{self.uri} is closed; open it with mode 'r+' to change what it holds")
         self.open_append.refuse_taken()
         if self.is_live:
             self._begin_live()

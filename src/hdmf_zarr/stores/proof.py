@@ -23,10 +23,10 @@ from zarr.abc.codec import ArrayArrayCodec
 from zarr.registry import get_codec_class
 from zarr.storage import MemoryStore
 
-from hdmf_zarr.codecs.contiguous import NUMCODECS
 from hdmf_zarr.codecs.direct import DirectChain
 from hdmf_zarr.codecs.hdf5_codecs import ZARR_CODECS, Blosc2Codec, SzipCodec, ZFPCodec
 from hdmf_zarr.codecs.objects import OBJECT_CODECS
+from hdmf_zarr.codecs.registered import NUMCODECS, registered_codec
 from hdmf_zarr.codecs.typed_filters import round_trip, rounding_filters
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.dtypes import BYTES_TYPE
@@ -157,6 +157,9 @@ def _inner(document: Mapping[str, JSON]) -> tuple[list[JSON], Sequence[int]]:
 
 def _class_of(codec: Mapping[str, JSON]) -> type[Any] | None:
     """The class that does what a codec's JSON says: a user may register another one."""
+    registered = registered_codec(codec)
+    if registered is not None:
+        return type(registered.codec)
     try:
         return get_codec_class(codec["name"])
     except (KeyError, ValueError):

@@ -11,12 +11,15 @@ from typing import Any, Self, cast
 import numpy as np
 import numpy.typing as npt
 import zarr
-from zarr.abc.codec import BytesBytesCodec
+from zarr.abc.codec import ArrayArrayCodec, BytesBytesCodec
 from zarr.abc.store import Store
 from zarr.codecs import ShardingCodec
 from zarr.storage import StorePath
 
 from hdmf_zarr.codecs.direct import DECODING_ERRORS
+from hdmf_zarr.codecs.objects import OBJECT_CODECS
+from hdmf_zarr.codecs.registered import numcodec
+from hdmf_zarr.codecs.translate import to_numcodecs
 from hdmf_zarr.convention.common import CHUNKS_GIVEN, enum_names
 from hdmf_zarr.dtypes import ElementType
 from hdmf_zarr.elements import decode_elements
@@ -38,14 +41,14 @@ def _written_layout(
     document: Mapping[str, Any],
 ) -> tuple[tuple[int, ...], tuple[int, ...] | None] | None:
     """Shapes of chunks and shards as a document says them; None for zarr to say, or to refuse."""
-    if format2.BROKEN in document or document.get(format2.NATIVE):
+    if format2.BROKEN in document:
         return None
     try:
         grid, codecs = document["chunk_grid"], document["codecs"]
         if grid["name"] != "regular":
             return None
         outer = tuple(map(int, grid["configuration"]["chunk_shape"]))
-        if codecs[0]["name"] != "sharding_indexed":
+        if document.get(format2.NATIVE) or codecs[0]["name"] != "sharding_indexed":
             return outer, None
         return tuple(map(int, codecs[0]["configuration"]["chunk_shape"])), outer
     except (KeyError, IndexError, TypeError, ValueError):
@@ -54,11 +57,11 @@ def _written_layout(
 
 _Made = tuple[Mapping[str, Any] | None, zarr.AsyncArray[Any] | None]
 
-CHECKSUMS = frozenset(
-    {"crc32c", "numcodecs.crc32", "numcodecs.crc32c", "numcodecs.adler32", "numcodecs.fletcher32"}
-    | {"numcodecs.jenkins_lookup3"}
-)
-SHUFFLE = "numcodecs.shuffle"
+CHECKSUMS = frozenset({"crc32c", "numcodecs.crc32c"})
+"""What ends each chunk of an array that was asked for with a checksum."""
+
+UNNAMED = CHECKSUMS | OBJECT_CODECS | {"bytes", "vlen-utf8", "vlen-bytes"}
+"""Codecs that are neither filters nor compressors: checksums, and what makes bytes of elements."""
 
 MOST_LOOKED_INTO = 10_000
 """Chunks that are decoded one by one to find the damaged one, after a selection could not be read."""
@@ -173,15 +176,34 @@ class ReadableArray(zarr.Array):  # type: ignore[type-arg]
         return super().shards if layout is None else layout[1]
 
     @property
-    def compressor(self) -> BytesBytesCodec | None:  # type: ignore[override]
-        """The codec that compresses the chunks, or None; checksums do not, and a shuffle only prepares it."""
-        found = [
-            codec
-            for codec in self._inner_codecs
-            if isinstance(codec, BytesBytesCodec) and codec.to_dict()["name"] not in CHECKSUMS
-        ]
-        found.sort(key=lambda codec: codec.to_dict()["name"] == SHUFFLE)
-        return found[0] if found else None
+    def compressor(self) -> Any:
+        """The last codec that gives bytes, as that of numcodecs which does the same; None without one.
+
+        A CRC-32C and the serializer of zarr-python are none; these are among `compressors` and `serializer`.
+        """
+        return self._codecs_of_numcodecs[1]
+
+    @property
+    def filters(self) -> Any:
+        """The codecs before the compressor, as those of numcodecs where it has them; None without any."""
+        if compat.is_asked_by_zarr():
+            return super().filters  # which goes into the codecs of another array
+        return list(self._codecs_of_numcodecs[0]) or None
+
+    @property
+    def _codecs_of_numcodecs(self) -> tuple[tuple[Any, ...], Any]:
+        """Filters and compressor, as clients of zarr-python 2 know them."""
+        if self._document.get(format2.NATIVE):
+            native = self._document[format2.ORIGINAL]
+            compressor = native.get("compressor")
+            given = [*(native.get("filters") or ()), *([compressor] if compressor else [])]
+            steps = [numcodec(codec) for codec in given if codec["id"] not in CHECKSUMS]
+            is_compressed = bool(compressor and steps)
+        else:
+            encoding = [codec for codec in self._inner_codecs if _name(codec) not in UNNAMED]
+            steps = [to_numcodecs(codec) for codec in encoding]
+            is_compressed = bool(encoding) and not isinstance(encoding[-1], ArrayArrayCodec)
+        return (tuple(steps[:-1]), steps[-1]) if is_compressed else (tuple(steps), None)
 
     @property
     def _inner_codecs(self) -> tuple[Any, ...]:
@@ -418,6 +440,10 @@ class ReadableArray(zarr.Array):  # type: ignore[type-arg]
     @property
     def _where(self) -> str:
         return f"{self._hierarchy.uri}:/{self._node_path}"
+
+
+def _name(codec: Any) -> str:
+    return str(codec.to_dict()["name"])
 
 
 def _own(values: Any) -> Any:

@@ -10,17 +10,19 @@ import zarr
 from hdmf.build import DatasetBuilder
 from hdmf.query import HDMFDataset
 
-from hdmf_zarr.convention import Link
+from hdmf_zarr.convention import SELF, Link
 from hdmf_zarr.convention.unified import ATTRIBUTE_TYPES
-from hdmf_zarr.errors import OptionError
-from hdmf_zarr.stores import Location, locate, relative_source
+from hdmf_zarr.errors import HDMFZarrError, OptionError
+from hdmf_zarr.stores import Hierarchy, Location, locate, relative_source
 from hdmf_zarr.stores.array import HDMFZarrArray
+from hdmf_zarr.stores.bytestore import open_bytestore
 from hdmf_zarr.stores.identity import refuse_overlap
 from hdmf_zarr.stores.location import can_link
 from hdmf_zarr.write.addresses import Addresses
 from hdmf_zarr.write.attributes import AttributeEncoder
 from hdmf_zarr.write.context import PlanContext
 from hdmf_zarr.write.dataio import unwrap
+from hdmf_zarr.write.link_specs import DATA_TYPE_ATTRIBUTES
 
 
 class ArrayLinks:
@@ -56,10 +58,11 @@ class ArrayLinks:
             What the wrapper asks for; a link that was asked for and cannot be is a warning.
         """
         link = self._link_to_array(data, path, link_data=link_data)
-        if link is not None and self._says_the_same(builder, data):
+        reason = None if link is None else self._why_not(link, builder, data)
+        if link is not None and reason is None:
             return link
         if link_data:
-            reason = "the attributes there are others" if link else self._why_no_link(data)
+            reason = reason or self._why_no_link(data)
             asked_for = f"a link to {link.source}:{link.path}" if link else "a link"
             warnings.warn(
                 f"{self.context.destination.uri}:/{path}: {asked_for} was asked for, but {reason}; the data "
@@ -98,6 +101,14 @@ class ArrayLinks:
             source=relative_source(location, self.context.destination),
             path="/" + array_path,
         )
+
+    def _why_not(self, link: Link, builder: DatasetBuilder, array: zarr.Array[Any]) -> str | None:
+        """What would be lost with a link, or None where nothing is."""
+        if not self._says_the_same(builder, array):
+            return "the attributes there are others"
+        if link.source != SELF and not _is_found_by_readers(array):
+            return "readers of links find only arrays that objects of HDMF hold"
+        return None
 
     def _why_no_link(self, data: Any) -> str:
         if not isinstance(data, zarr.Array):
@@ -163,6 +174,26 @@ class ArrayLinks:
         if _whereabouts(data) != (self.context.export_source, array_path):
             return None
         return Link(name=path.rpartition("/")[2], path="/" + array_path)
+
+
+def _is_found_by_readers(array: zarr.Array[Any]) -> bool:
+    """Whether readers of links find an array: the metadata of its store lead to it, and to an object of HDMF.
+
+    pynwb constructs the object that holds an array to which a link leads.
+    """
+    if isinstance(array, HDMFZarrArray):
+        return True
+    location, path = _whereabouts(array)
+    assert location is not None
+    try:
+        bytestore = open_bytestore(location, read_only=True)
+        hierarchy = Hierarchy.load(bytestore, consolidated=True)
+    except (HDMFZarrError, OSError):
+        return False
+    if not path or path not in hierarchy:
+        return False
+    attributes = hierarchy.attributes(path.rpartition("/")[0])
+    return any(name in attributes for name in DATA_TYPE_ATTRIBUTES)
 
 
 def _whereabouts(array: zarr.Array[Any]) -> tuple[Location | None, str]:

@@ -203,8 +203,8 @@ class LayoutChooser:
     def _kept_codecs(self, array: HDMFZarrArray, decoded: str | None) -> CodecRequest:
         """The request for the codecs that an array has, in shards or not."""
         codecs = _inner(_codecs_of(array))
-        if array.element_type.kind != "number" or array.is_restored:
-            return CodecRequest()
+        if array.element_type.kind != "number" or array.is_restored or not codecs:
+            return CodecRequest()  # without codecs that format 3 has, too
         if decoded is not None and not LOSSY_CODECS.isdisjoint(codec["name"] for codec in codecs):
             where = f"{array.hierarchy.uri}:/{array.node_path}"
             self._give_up_codecs(where, f"{decoded}, and its codec would lose precision once more")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,8 @@ from hdmf_zarr.hdf5 import filter_pipeline, is_h5py_dataset, stored_dataset
 from hdmf_zarr.hdf5.source import given_fill_value
 from hdmf_zarr.write.layout import LayoutRequest
 from hdmf_zarr.write.options import require_bool
+
+COMPRESSOR_NAMES = ("compressor", "compressors")
 
 LOSSLESS_FILTERS = frozenset(
     {"transpose", "numcodecs.delta", "numcodecs.shuffle", "numcodecs.packbits"}
@@ -91,6 +93,7 @@ class ZarrDataIO(DataIO):  # type: ignore[misc]
             # Not through the constructor, which knows neither dask nor other lazy arrays.
             self.data = _supported(data)
         self.__link_data = bool(link_data)
+        self.__dataset: zarr.Array[Any] | None = None
         sizes = _sizes(chunks, "chunks")
         self.__request = LayoutRequest(
             chunks=sizes,
@@ -111,6 +114,20 @@ class ZarrDataIO(DataIO):  # type: ignore[misc]
     def link_data(self) -> bool:
         """Whether the array is to be linked rather than copied."""
         return self.__link_data
+
+    @property
+    def dataset(self) -> zarr.Array[Any] | None:
+        """The array to fill that was written of a `shape` and a `dtype`; None before, and of other data.
+
+        It is the one of the last write, and takes elements for as long as the file is open.
+
+        Examples
+        --------
+        >>> wrapped = ZarrDataIO(shape=(5,), dtype=np.dtype("int64"))
+        >>> wrapped.dataset is None
+        True
+        """
+        return self.__dataset
 
     @property
     def layout_request(self) -> LayoutRequest:
@@ -139,6 +156,16 @@ class ZarrDataIO(DataIO):  # type: ignore[misc]
             settings["fillvalue"] = settings.pop("fill_value")
         return {**super().get_io_params(), **settings, "link_data": self.link_data}
 
+    def __iter__(self) -> Iterator[Any]:
+        # Arrays of zarr-python have no `__iter__`, which HDMF's wrapper calls.
+        is_plain = isinstance(self.data, zarr.Array) and not hasattr(self.data, "__iter__")
+        rows: Iterator[Any] = _rows(self.data) if is_plain else super().__iter__()
+        return rows
+
+    def _was_written(self, array: zarr.Array[Any]) -> None:
+        """Take the array that a write has made, see `dataset`."""
+        self.__dataset = array
+
     def __copy__(self) -> ZarrDataIO:
         return ZarrDataIO(self.data, **self.get_io_params())
 
@@ -157,14 +184,17 @@ class ZarrDataIO(DataIO):  # type: ignore[misc]
         ----------
         h5dataset : h5py.Dataset
         **kwargs
-            Arguments of `ZarrDataIO` that replace those of the dataset.
+            Arguments of `ZarrDataIO` that replace those of the dataset. A compressor replaces all of its
+            filters, except for a checksum.
         """
         if not is_h5py_dataset(h5dataset):
             raise OptionError(f"expected an h5py.Dataset, found {type(h5dataset).__name__}")
         stored = stored_dataset(h5dataset)
         settings: dict[str, Any] = {"chunks": stored.chunks}
-        filters = ZarrDataIO.hdf5_to_zarr_filters(stored)
-        if filters:
+        is_compressed_anew = any(kwargs.get(name) is not None for name in COMPRESSOR_NAMES)
+        if is_compressed_anew:
+            settings["checksum"] = bool(stored.fletcher32)
+        elif filters := ZarrDataIO.hdf5_to_zarr_filters(stored):
             # What compresses the HDF5 dataset is among the filters: once is enough.
             settings |= {"filters": filters, "compressor": False}
         fill_value = given_fill_value(stored)
@@ -183,6 +213,14 @@ class ZarrDataIO(DataIO):  # type: ignore[misc]
     def is_h5py_dataset(obj: Any) -> bool:
         """Whether an object is a dataset of an HDF5 file."""
         return is_h5py_dataset(obj)
+
+
+def give_to_wrapper(wrapper: Any, array: zarr.Array[Any]) -> None:
+    """Let wrappers without data have the array that was written in their place, see `ZarrDataIO.dataset`."""
+    while isinstance(wrapper, DataIO):
+        if isinstance(wrapper, ZarrDataIO):
+            wrapper._was_written(array)
+        wrapper = wrapper.data
 
 
 def unwrap(data: Any) -> tuple[Any, LayoutRequest, bool | None]:
@@ -269,6 +307,13 @@ def _request_of_hdf5_wrapper(data: H5DataIO) -> LayoutRequest:
         codecs=CodecRequest(compressors=compressors),
         checksum=bool(settings.get("fletcher32")),
     )
+
+
+def _rows(array: zarr.Array[Any]) -> Iterator[Any]:
+    """The rows of an array, of which each chunk is decoded once."""
+    step = max(1, array.chunks[0])
+    for start in range(0, array.shape[0], step):
+        yield from array[start : start + step]  # type: ignore[misc]
 
 
 def _is_linkable(data: Any) -> bool:

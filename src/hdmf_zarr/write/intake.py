@@ -85,7 +85,7 @@ class Intake:
         declared = _declared(builder, data)
         if data is None:
             element = declared or element_type_from_numpy(_empty_dtype(builder))
-            return EmptySource(_empty_shape(builder), element)
+            return EmptySource(_empty_shape(builder), element, wrapper=builder.data)
         if isinstance(data, AbstractDataChunkIterator):
             self._check_fresh(data, builder)
             return _iterator_source(data, declared)

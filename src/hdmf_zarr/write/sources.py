@@ -124,10 +124,19 @@ class MemorySource:
 
 @dataclass(frozen=True, slots=True)
 class EmptySource:
-    """An array of which nothing is written: it reads as its fill value."""
+    """An array of which nothing is written: it reads as its fill value.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    element : ElementType
+    wrapper : object
+        What stands for the data; a `ZarrDataIO` gets the array to fill.
+    """
 
     shape: tuple[int, ...]
     element: ElementType
+    wrapper: Any = None
 
     def read(self, region: Region) -> npt.NDArray[Any]:
         """Raise: there is nothing to read."""

@@ -232,14 +232,14 @@ SHUFFLE = to_zarr_codec(numcodecs.Shuffle(2), 2)
 @pytest.mark.parametrize(
     ("request_", "name"),
     [
-        ({}, "BloscCodec"),
+        ({}, "Blosc"),
         ({"compressors": False}, None),
-        ({"compressors": GzipCodec(level=2)}, "GzipCodec"),
-        ({"compressors": GzipCodec(level=2), "chunks": (5, 3), "shards": (10, 3)}, "GzipCodec"),
+        ({"compressors": GzipCodec(level=2)}, "GZip"),
+        ({"compressors": GzipCodec(level=2), "chunks": (5, 3), "shards": (10, 3)}, "GZip"),
         ({"compressors": False, "chunks": (5, 3), "shards": (10, 3)}, None),
-        ({"compressors": [SHUFFLE, GzipCodec(level=2)]}, "GzipCodec"),
+        ({"compressors": [SHUFFLE, GzipCodec(level=2)]}, "GZip"),
         ({"compressors": SHUFFLE}, "Shuffle"),
-        ({"compressors": [GzipCodec(level=2), Crc32cCodec()]}, "GzipCodec"),
+        ({"compressors": [GzipCodec(level=2), Crc32cCodec()]}, "GZip"),
         ({"compressors": Crc32cCodec()}, None),
     ],
 )

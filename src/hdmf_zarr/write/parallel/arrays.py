@@ -10,6 +10,7 @@ from typing import Any
 
 import zarr
 
+from hdmf_zarr.codecs.registered import classes_in
 from hdmf_zarr.dtypes import ElementType
 from hdmf_zarr.hdf5 import HDF5Source
 from hdmf_zarr.stores import ByteStore
@@ -144,14 +145,16 @@ def target_maker(
     location, token = place
 
     def make() -> Target:
+        made = document()
         return ArrayTarget(
             key=uuid.uuid4().hex,
             where=f"{bytestore.location.uri}:/{path}",
             location=location,
             path=path,
-            document=document(),
+            document=made,
             element=element,
             token=token,
+            codec_classes=classes_in(made["codecs"]),
         )
 
     return make

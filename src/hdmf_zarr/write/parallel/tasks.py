@@ -22,6 +22,7 @@ import numpy.typing as npt
 import zarr
 from hdmf.data_utils import GenericDataChunkIterator
 
+from hdmf_zarr.codecs.registered import register_classes
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.dtypes import ElementType
 from hdmf_zarr.elements import to_memory
@@ -84,6 +85,8 @@ class ArrayTarget:
     element : ElementType
     token : str or None
         A key of the store: another one that only has the same name has none.
+    codec_classes : tuple of type
+        Codecs that a user has registered with numcodecs, sent by name.
     """
 
     key: str
@@ -93,6 +96,7 @@ class ArrayTarget:
     document: dict[str, JSON]
     element: ElementType
     token: str | None = None
+    codec_classes: tuple[type[Any], ...] = ()
 
     def open(self) -> ArrayWriter:
         """Return what writes the array in this process.
@@ -102,6 +106,7 @@ class ArrayTarget:
         OptionError
             If this process does not reach the same store.
         """
+        register_classes(self.codec_classes)
         bytestore = open_bytestore(self.location, read_only=False)
         if self.token is not None and bytestore.get(self.token) is None:
             raise OptionError(

@@ -1,0 +1,363 @@
+"""Codecs that are registered with numcodecs and that zarr-python does not know, as codecs of format 3.
+
+Format 2 takes whatever is registered, by a package such as flac-numcodecs or by a user. In format 3 such a
+codec has the name ``numcodecs.<id>``. Its place in a chain is found by a trial: what gives an array for an
+array is a filter, what encodes plain bytes compresses them, and anything else makes bytes of an array.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
+from typing import Any, ClassVar, Self
+
+import numcodecs
+import numpy as np
+import numpy.typing as npt
+import zarr.dtype
+from numcodecs.compat import ensure_bytes, ensure_ndarray
+from numcodecs.registry import codec_registry
+from zarr.abc.codec import ArrayArrayCodec, ArrayBytesCodec, BytesBytesCodec
+from zarr.registry import get_codec_class, register_codec
+
+from hdmf_zarr.errors import EncodingError, LayoutError, MissingExtraError
+
+NUMCODECS = "numcodecs."
+"""What the names of the codecs of numcodecs begin with."""
+
+OF_OBJECTS = frozenset(
+    {"pickle", "json", "json2", "msgpack", "msgpack2", "categorize"}
+    | {"vlen-utf8", "vlen-bytes", "vlen-array"}
+)
+"""Codecs for arrays of objects, which format 3 has not; a pickle could run code."""
+
+PACKAGES = {
+    "flac": "flac-numcodecs",
+    "wavpack": "wavpack-numcodecs",
+    "zfpy": "zfpy",
+    "pcodec": "pcodec",
+}
+"""Id of a codec -> the package to install for it."""
+
+_IMAGES, _IMAGECODECS = "imagecodecs_", "imagecodecs"
+
+_KEPT_TRIALS = 1000
+
+_TRIAL_DTYPES = ("<f8", "<f4", "<i2", "<i4", "<i8", "<u2", "<u4", "|u1", "|i1")
+"""Of arrays that are tried one after the other, since a codec may take elements of one type alone."""
+
+
+def registered_codec(document: Mapping[str, Any]) -> Face | None:
+    """Return the codec of a document of format 3 that numcodecs has and zarr-python has not.
+
+    From then on zarr-python finds it, too.
+
+    Parameters
+    ----------
+    document : mapping
+        The codec's JSON, with a ``name``.
+
+    Returns
+    -------
+    Face or None
+        None where zarr-python has the codec, or nobody can have it.
+
+    Raises
+    ------
+    MissingExtraError
+        If it is not installed.
+    """
+    name = document["name"]
+    codec_id = name.removeprefix(NUMCODECS)
+    if not name.startswith(NUMCODECS) or codec_id in OF_OBJECTS:
+        return None
+    configuration = document.get("configuration") or {}
+    if _is_known_to_zarr(name):
+        if codec_id in PACKAGES:
+            numcodec({**configuration, "id": codec_id})
+        return None
+    face = as_zarr_codec(numcodec({**configuration, "id": codec_id}))
+    register_codec(name, _named_class(codec_id))
+    return face
+
+
+def numcodec(configuration: Mapping[str, Any]) -> Any:
+    """Return the codec of numcodecs for its JSON.
+
+    Raises
+    ------
+    MissingExtraError
+        If it is not installed.
+    """
+    codec_id = str(configuration["id"])
+    try:
+        return numcodecs.get_codec(dict(configuration))
+    except (ValueError, ImportError) as error:
+        if codec_id in codec_registry:
+            raise
+        raise MissingExtraError(missing_codec(codec_id)) from error
+
+
+def missing_codec(codec_id: str) -> str:
+    """Return what to say where no codec of an id is registered with numcodecs."""
+    package = _IMAGECODECS if codec_id.startswith(_IMAGES) else PACKAGES.get(codec_id)
+    install = (
+        f"install the package {package} (pip install {package})"
+        if package is not None
+        else "install and import the package that registers it with numcodecs (numcodecs.register_codec)"
+    )
+    return (
+        f"the codec {codec_id!r} is not known to numcodecs {numcodecs.__version__} here: {install}"
+    )
+
+
+def as_zarr_codec(codec: Any) -> Face:
+    """Return a codec of numcodecs, which zarr-python has not, as one of Zarr format 3.
+
+    Raises
+    ------
+    LayoutError
+        If its settings are no JSON.
+    """
+    of_class: Any = type(codec)
+    return _kind_of(of_class, _as_json(codec))(codec)
+
+
+def is_registered(codec: Any) -> bool:
+    """Whether a codec of zarr is one of these."""
+    return isinstance(codec, Face)
+
+
+def _is_known_to_zarr(name: str) -> bool:
+    try:
+        found: Any = get_codec_class(name)
+    except (KeyError, ValueError):  # by the version of zarr-python
+        return False
+    return not issubclass(found, _Named)
+
+
+class _Named:
+    """What zarr-python finds under the name of such a codec."""
+
+    codec_id: ClassVar[str]
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Face:
+        """Make the codec of its JSON."""
+        configuration = data.get("configuration") or {}
+        return as_zarr_codec(numcodec({**configuration, "id": cls.codec_id}))
+
+
+@cache
+def _named_class(codec_id: str) -> Any:
+    return type(f"Registered_{codec_id}", (_Named,), {"codec_id": codec_id})
+
+
+# -- in other processes ----------------------------------------------------------------------------
+
+
+def classes_in(codecs: Iterable[Mapping[str, Any]]) -> tuple[type[Any], ...]:
+    """Return the classes of codecs of a document that another process may not have registered.
+
+    Parameters
+    ----------
+    codecs : iterable of mapping
+        The codecs' JSON; those in shards count, too.
+    """
+    found: list[type[Any]] = []
+    for document in codecs:
+        inner = (document.get("configuration") or {}).get("codecs") or ()
+        found += classes_in(inner)
+        registered = registered_codec(document)
+        # A process of multiprocessing runs the main module again, where that is a file.
+        if registered is not None and type(registered.codec).__module__ != "__main__":
+            found.append(type(registered.codec))
+    return tuple(found)
+
+
+def register_classes(classes: Iterable[type[Any]]) -> None:
+    """Register classes of numcodecs in this process."""
+    for of_codec in classes:
+        numcodecs.register_codec(of_codec)
+
+
+# -- the three places in a chain -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Face:
+    """A codec of numcodecs as zarr-python uses one.
+
+    Attributes
+    ----------
+    codec : numcodecs.abc.Codec
+    """
+
+    codec: Any
+    is_fixed_size: ClassVar[bool] = False
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.codec.codec_id!r}, {_as_json(self.codec)})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Face) and repr(self) == repr(other)
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """Make the codec of its JSON."""
+        codec_id = data["name"].removeprefix(NUMCODECS)
+        return cls(numcodec({**(data.get("configuration") or {}), "id": codec_id}))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the codec's JSON."""
+        configuration = json.loads(_as_json(self.codec))
+        return {"name": NUMCODECS + configuration.pop("id"), "configuration": configuration}
+
+    def evolve_from_array_spec(self, array_spec: Any) -> Self:
+        """Return the codec itself: nothing depends on the array."""
+        return self
+
+    def compute_encoded_size(self, input_byte_length: int, _chunk_spec: Any) -> int:
+        """Raise: what is encoded differs in size."""
+        raise NotImplementedError(f"{self!r} has no fixed size ({input_byte_length})")
+
+    async def _encode_single(self, chunk: Any, chunk_spec: Any) -> Any:
+        return await asyncio.to_thread(self._encode_sync, chunk, chunk_spec)
+
+    async def _decode_single(self, chunk: Any, chunk_spec: Any) -> Any:
+        return await asyncio.to_thread(self._decode_sync, chunk, chunk_spec)
+
+    def _encode_sync(self, chunk: Any, chunk_spec: Any) -> Any:
+        raise NotImplementedError
+
+    def _decode_sync(self, chunk: Any, chunk_spec: Any) -> Any:
+        raise NotImplementedError
+
+
+class RegisteredCompressor(Face, BytesBytesCodec):
+    """One from bytes to bytes."""
+
+    def _encode_sync(self, chunk: Any, chunk_spec: Any) -> Any:
+        encoded = self.codec.encode(chunk.as_numpy_array())
+        return chunk_spec.prototype.buffer.from_bytes(ensure_bytes(encoded))
+
+    def _decode_sync(self, chunk: Any, chunk_spec: Any) -> Any:
+        decoded = self.codec.decode(chunk.as_numpy_array())
+        return chunk_spec.prototype.buffer.from_bytes(ensure_bytes(decoded))
+
+
+class RegisteredSerializer(Face, ArrayBytesCodec):
+    """One from an array to bytes."""
+
+    def _encode_sync(self, chunk: Any, chunk_spec: Any) -> Any:
+        encoded = self.codec.encode(_little_endian(chunk.as_numpy_array()))
+        return chunk_spec.prototype.buffer.from_bytes(ensure_bytes(encoded))
+
+    def _decode_sync(self, chunk: Any, chunk_spec: Any) -> Any:
+        decoded = self.codec.decode(chunk.as_numpy_array())
+        return _elements(decoded, chunk_spec)
+
+
+class RegisteredFilter(Face, ArrayArrayCodec):
+    """One from an array to an array."""
+
+    def resolve_metadata(self, chunk_spec: Any) -> Any:
+        """Return what the codec makes of chunks, found by a trial."""
+        given: np.dtype[Any] = chunk_spec.dtype.to_native_dtype()
+        encoded = np.asarray(self.codec.encode(np.ones((2,) * len(chunk_spec.shape), dtype=given)))
+        if encoded.dtype == given:
+            return chunk_spec
+        return replace(chunk_spec, dtype=zarr.dtype.parse_dtype(encoded.dtype, zarr_format=3))
+
+    def _encode_sync(self, chunk: Any, chunk_spec: Any) -> Any:
+        given = _little_endian(chunk.as_numpy_array())
+        encoded = np.asarray(self.codec.encode(given))
+        expected = self.resolve_metadata(chunk_spec).dtype.to_native_dtype()
+        if encoded.size != given.size or encoded.dtype != expected:
+            raise EncodingError(
+                f"the filter {self.codec.codec_id!r} gives {encoded.size} elements of {encoded.dtype} for "
+                f"{given.size} of {given.dtype}; in Zarr format 3 it gives as many, of {expected}"
+            )
+        return chunk_spec.prototype.nd_buffer.from_ndarray_like(encoded.reshape(given.shape))
+
+    def _decode_sync(self, chunk: Any, chunk_spec: Any) -> Any:
+        decoded = self.codec.decode(np.ascontiguousarray(chunk.as_numpy_array()))
+        return _elements(decoded, chunk_spec)
+
+
+def _little_endian(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False))
+
+
+def _elements(decoded: Any, chunk_spec: Any) -> Any:
+    """The elements of a chunk, of which a codec may give the bytes alone."""
+    dtype: np.dtype[Any] = chunk_spec.dtype.to_native_dtype()
+    flat = np.ascontiguousarray(ensure_ndarray(decoded)).reshape(-1)
+    elements = flat.view(dtype.newbyteorder("<")).reshape(chunk_spec.shape)
+    return chunk_spec.prototype.nd_buffer.from_ndarray_like(elements.astype(dtype, copy=False))
+
+
+# -- which place it is -----------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=_KEPT_TRIALS)
+def _kind_of(_class: Hashable, said: str) -> Callable[[Any], Face]:
+    """Return the place of a codec of a class with some settings."""
+    codec = numcodecs.get_codec(json.loads(said))
+    if any(_is_filter(codec, np.dtype(dtype)) for dtype in _TRIAL_DTYPES):
+        return RegisteredFilter
+    return RegisteredCompressor if _keeps_bytes(codec) else RegisteredSerializer
+
+
+def _is_filter(codec: Any, dtype: np.dtype[Any]) -> bool:
+    """Whether a codec gives an array, and not its bytes, for an array."""
+    given = np.arange(30).reshape(6, 5).astype(dtype)
+    found = _tried(codec.encode, given)
+    if not isinstance(found, np.ndarray) or found.size != given.size:
+        return False
+    is_same = found.dtype == dtype and found.shape == given.shape
+    return bool(found.dtype != np.uint8 or is_same)
+
+
+def _keeps_bytes(codec: Any) -> bool:
+    """Whether a codec gives back the bytes that it is given."""
+    given = np.random.default_rng(0).integers(0, 256, 600, dtype=np.uint8)
+    encoded = _tried(codec.encode, given)
+    if encoded is None:
+        return False
+    decoded = _tried(codec.decode, np.frombuffer(ensure_bytes(encoded), dtype=np.uint8))
+    return decoded is not None and bytes(ensure_bytes(decoded)) == given.tobytes()
+
+
+def _tried(function: Callable[[Any], Any], given: npt.NDArray[Any]) -> Any:
+    """What a codec makes of an array; None where it refuses it."""
+    try:
+        with np.errstate(all="ignore"):
+            return function(given.copy())
+    except Exception:
+        return None
+
+
+def _as_json(codec: Any) -> str:
+    try:
+        return json.dumps(codec.get_config(), default=_plain)
+    except (TypeError, ValueError) as error:
+        raise LayoutError(
+            f"the settings of the codec {codec.codec_id!r} are no JSON ({error}), which the metadata of an "
+            "array are"
+        ) from error
+
+
+def _plain(value: Any) -> Any:
+    """A value of numpy as JSON has it."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    if isinstance(value, np.dtype):
+        return value.str
+    raise TypeError(f"{type(value).__name__} {value!r:.100}")
