@@ -10,12 +10,14 @@ from hdmf_zarr.convention.common import (
     CHUNKS_GIVEN,
     ENUM_NAMES,
     FIELD_TYPES,
+    NESTED_FIELDS,
     STORED_CHUNKS,
     CommonConvention,
     absolute,
     dimension_names,
     enum_names,
     field_types,
+    nested_fields,
     reference_from_object,
 )
 from hdmf_zarr.convention.model import JSON, ArrayHeader, Reference
@@ -51,6 +53,7 @@ RESERVED_ATTRIBUTES = frozenset(
         STORED_CHUNKS,
         CHUNKS_GIVEN,
         ENUM_NAMES,
+        NESTED_FIELDS,
     }
 )
 
@@ -109,6 +112,8 @@ class LegacyConvention(CommonConvention):
             attributes[CHUNKS_GIVEN] = True
         if header.enum_names:
             attributes[ENUM_NAMES] = dict(header.enum_names)
+        if header.nesting is not None:
+            attributes[NESTED_FIELDS] = header.nesting
         if header.dimension_names is not None:
             attributes[ARRAY_DIMENSIONS] = list(header.dimension_names)
         return attributes
@@ -152,6 +157,7 @@ class LegacyConvention(CommonConvention):
             scalar=spelled == SCALAR or (fields is not None and attributes.get(RECORD) is True),
             are_chunks_given=attributes.get(CHUNKS_GIVEN) is True,
             enum_names=enum_names(attributes),
+            nesting=nested_fields(attributes),
         )
 
 

@@ -71,6 +71,8 @@ class ArrayHeader:
         Whether a user asked for the shape of the chunks, and it could grow otherwise.
     enum_names : mapping, or None
         Names of the values of an HDF5 enumeration; of a compound, those of each field that is one.
+    nesting : list, or None
+        Of a compound whose fields hold compounds or arrays: how its fields in the store belong together.
     """
 
     element_type: str | None = None
@@ -82,6 +84,7 @@ class ArrayHeader:
     bytes_type: str = "bytes"
     are_chunks_given: bool = False
     enum_names: Mapping[str, JSON] | None = None
+    nesting: list[JSON] | None = None
 
 
 class Convention(Protocol):

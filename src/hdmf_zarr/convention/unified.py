@@ -10,12 +10,14 @@ from hdmf_zarr.convention.common import (
     CHUNKS_GIVEN,
     ENUM_NAMES,
     FIELD_TYPES,
+    NESTED_FIELDS,
     STORED_CHUNKS,
     CommonConvention,
     absolute,
     dimension_names,
     enum_names,
     field_types,
+    nested_fields,
     reference_from_object,
 )
 from hdmf_zarr.convention.model import JSON, SELF, ArrayHeader, Reference
@@ -48,6 +50,7 @@ RESERVED_ATTRIBUTES = frozenset(
         STORED_CHUNKS,
         CHUNKS_GIVEN,
         ENUM_NAMES,
+        NESTED_FIELDS,
     }
 )
 
@@ -98,6 +101,8 @@ class UnifiedConvention(CommonConvention):
             attributes[CHUNKS_GIVEN] = True
         if header.enum_names:
             attributes[ENUM_NAMES] = dict(header.enum_names)
+        if header.nesting is not None:
+            attributes[NESTED_FIELDS] = header.nesting
         return attributes
 
     def decode_header(self, attributes: Mapping[str, JSON]) -> ArrayHeader:
@@ -125,6 +130,7 @@ class UnifiedConvention(CommonConvention):
             scalar=bool(attributes.get(SCALAR, False)),
             are_chunks_given=attributes.get(CHUNKS_GIVEN) is True,
             enum_names=enum_names(attributes),
+            nesting=nested_fields(attributes),
         )
 
 

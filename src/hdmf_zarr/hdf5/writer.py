@@ -35,6 +35,7 @@ from hdmf_zarr.elements import plain_text
 from hdmf_zarr.enumerations import kept_names
 from hdmf_zarr.errors import BrokenLinkError, EncodingError, HDMFZarrError
 from hdmf_zarr.hdf5.scales import make_scale, stored_list
+from hdmf_zarr.nesting import at_leaf, leaf_dtype, leaves_of, nested
 from hdmf_zarr.stores.array import HDMFZarrArray
 from hdmf_zarr.stores.format2 import NATIVE
 
@@ -179,13 +180,13 @@ class HDF5TreeWriter:
         if element.kind != "compound":
             return np.asarray(values)
         records = np.empty(np.shape(values), dtype=dtype)
-        for name, field in element.fields:
-            column = values[name]
+        for leaf, (_, field) in zip(leaves_of(dtype), element.flat.fields, strict=True):
+            column = at_leaf(np.asarray(values), leaf)
             if field.kind == "reference":
                 column = self._reference_array(column)
             elif field.kind in ("ascii", "isodatetime", "bytes"):
                 column = _as_bytes(column)
-            records[name] = column
+            at_leaf(records, leaf)[...] = column
         return records
 
     def _reference_array(self, targets: Any) -> npt.NDArray[Any]:
@@ -209,8 +210,9 @@ class HDF5TreeWriter:
             return self._reference(data)
         if isinstance(data, np.ndarray) and data.dtype.names is not None:
             record = np.empty((), dtype=dtype)
-            for name in data.dtype.names:
-                record[name] = self._field(data[name][()], dtype[name])
+            for leaf in leaves_of(dtype):
+                value = at_leaf(data, leaf)[()]
+                at_leaf(record, leaf)[()] = self._field(value, leaf_dtype(dtype, leaf))
             return record
         return data
 
@@ -280,6 +282,8 @@ def regions(
 
 def hdf5_dtype(element: ElementType) -> np.dtype[Any]:
     """Return h5py's dtype for an element type."""
+    if element.shape:
+        return np.dtype((hdf5_dtype(element.entry), element.shape))
     if element.kind == "compound":
         return np.dtype([(name, hdf5_dtype(field)) for name, field in element.fields])
     if element.kind == "reference":
@@ -343,9 +347,12 @@ def _fill_value(array: HDMFZarrArray) -> dict[str, Any]:
         return {}
     if element.kind in TEXT_KINDS:
         return {"fillvalue": _stored_text(fill)} if fill else {}
-    if any(field.is_variable for _, field in element.fields):
+    if element.holds_variable:
         return {}
-    value = np.asarray(fill).astype(with_enum_names(hdf5_dtype(element), array.enum_names))
+    value = np.asarray(fill)
+    if element.is_nested:
+        value = nested(value, element.memory_dtype)
+    value = value.astype(with_enum_names(hdf5_dtype(element), array.enum_names))
     return {"fillvalue": value[()]} if any(value.tobytes()) else {}
 
 
@@ -367,7 +374,7 @@ def _write_unit(array: HDMFZarrArray) -> tuple[int, ...]:
 
 def _itemsize(element: ElementType) -> int:
     if element.kind == "compound":
-        return sum(_itemsize(field) for _, field in element.fields)
+        return sum(math.prod(field.shape) * _itemsize(field) for _, field in element.fields)
     return TEXT_BYTES if element.numpy is None else max(1, element.numpy.itemsize)
 
 

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+import numpy.typing as npt
 from hdmf.backends.warnings import BrokenLinkWarning
 from hdmf.build import (
     Builder,
@@ -24,10 +25,11 @@ from hdmf_zarr.convention.attributes import ENUM, decode_attribute, recorded_enu
 from hdmf_zarr.convention.scales import SCALE_LISTS, is_scale_list, with_targets
 from hdmf_zarr.convention.unified import ATTRIBUTE_TYPES
 from hdmf_zarr.dtypes import TEXT, ElementType, builder_dtype, with_enum_names
-from hdmf_zarr.elements import decode_elements
+from hdmf_zarr.elements import decode_elements, reference_columns
 from hdmf_zarr.enumerations import keep_names
 from hdmf_zarr.errors import BrokenLinkError, HDMFZarrError, MetadataError
 from hdmf_zarr.hdf5 import empty_attribute
+from hdmf_zarr.hdf5.source import marked_dtype
 from hdmf_zarr.read.builders import make_dataset, make_group, set_attribute
 from hdmf_zarr.read.lazy import BuilderZarrReferenceDataset, BuilderZarrTableDataset, ZarrDataset
 from hdmf_zarr.read.tables import see_whole_rows
@@ -176,7 +178,7 @@ class TreeReader:
         self._scalars: dict[str, Any] = {}
         self._links: dict[str, tuple[Link, ...]] = {}
         self._references: list[tuple[BaseBuilder, str, Any]] = []
-        self._scalar_references: list[tuple[str, str | None, str]] = []
+        self._scalar_references: list[tuple[str, npt.NDArray[Any] | None, str]] = []
 
     def build(self) -> None:
         """Make the builders of every node."""
@@ -350,12 +352,14 @@ class TreeReader:
             self._scalar_references.append((path, None, value))
             return None
         if element.kind == "compound":
-            record = np.empty((), dtype=with_enum_names(element.memory_dtype, names))
+            # A builder has no names for the types of the fields of a field: the data have to tell.
+            dtype = marked_dtype(element) if element.is_nested else element.memory_dtype
+            record = np.empty((), dtype=with_enum_names(dtype, names))
             record[()] = value
-            for name, field in element.fields:
-                target: Any = record[name][()]
-                if field.kind == "reference" and target:
-                    self._scalar_references.append((path, name, target))
+            for place in reference_columns(record, element):
+                target: Any = place[()]
+                if target:
+                    self._scalar_references.append((path, place, target))
             return record
         if isinstance(value, bytes):
             # As HDF5IO: one text is always str.
@@ -365,7 +369,9 @@ class TreeReader:
                 return value
         return value
 
-    def _set_scalar_reference(self, path: str, field: str | None, element: str) -> None:
+    def _set_scalar_reference(
+        self, path: str, place: npt.NDArray[Any] | None, element: str
+    ) -> None:
         builder = cast("DatasetBuilder", self.builders[path])
         reference = self.hierarchy.convention.decode_element(element)
         if reference is None:
@@ -375,8 +381,8 @@ class TreeReader:
         except BrokenLinkError as error:
             self._warn(f"reference {self.hierarchy.uri}:/{path}", error)
             return
-        if field is not None:
-            builder.data[field][()] = target
+        if place is not None:
+            place[()] = target
         else:
             builder.data = ReferenceBuilder(target)
 
