@@ -42,6 +42,14 @@ NESTED_FIELDS = "_NESTED_FIELDS"
 ``p.y``, ``w[0]``, ``w[1]`` in the store, in this order.
 """
 
+FILL_SETTINGS = "_HDF5_FILL_VALUE"
+"""What HDF5 says of a fill value besides the value: ``{"value": "undefined", "time": "never"}``.
+
+``value`` may be ``given`` for a zero that was set, and ``time`` may be ``alloc``.
+"""
+
+_FILL_WORDS = {"value": ("undefined", "given"), "time": ("alloc", "never")}
+
 
 class CommonConvention:
     """Links and reserved attributes, under the words of a convention.
@@ -154,6 +162,25 @@ def enum_names(attributes: Mapping[str, JSON]) -> Mapping[str, JSON] | None:
     if recorded is not None and not _is_enum(recorded) and not _is_object_of_enums(recorded):
         raise MetadataError(
             f"attribute {ENUM_NAMES!r} must be an object of integers, found {recorded!r:.200}"
+        )
+    return recorded
+
+
+def fill_settings(attributes: Mapping[str, JSON]) -> Mapping[str, str] | None:
+    """Return what is recorded of a fill value, or None where it is as any other.
+
+    Raises
+    ------
+    MetadataError
+        If it is in other words than those of HDF5.
+    """
+    recorded = attributes.get(FILL_SETTINGS)
+    if recorded is not None and not (
+        isinstance(recorded, Mapping)
+        and all(value in _FILL_WORDS.get(name, ()) for name, value in recorded.items())
+    ):
+        raise MetadataError(
+            f"attribute {FILL_SETTINGS!r} must have values out of {_FILL_WORDS}, found {recorded!r:.200}"
         )
     return recorded
 

@@ -10,6 +10,7 @@ from hdmf_zarr.convention.common import (
     CHUNKS_GIVEN,
     ENUM_NAMES,
     FIELD_TYPES,
+    FILL_SETTINGS,
     NESTED_FIELDS,
     STORED_CHUNKS,
     CommonConvention,
@@ -17,6 +18,7 @@ from hdmf_zarr.convention.common import (
     dimension_names,
     enum_names,
     field_types,
+    fill_settings,
     nested_fields,
     reference_from_object,
 )
@@ -54,6 +56,7 @@ RESERVED_ATTRIBUTES = frozenset(
         CHUNKS_GIVEN,
         ENUM_NAMES,
         NESTED_FIELDS,
+        FILL_SETTINGS,
     }
 )
 
@@ -114,6 +117,8 @@ class LegacyConvention(CommonConvention):
             attributes[ENUM_NAMES] = dict(header.enum_names)
         if header.nesting is not None:
             attributes[NESTED_FIELDS] = header.nesting
+        if header.fill_settings:
+            attributes[FILL_SETTINGS] = dict(header.fill_settings)
         if header.dimension_names is not None:
             attributes[ARRAY_DIMENSIONS] = list(header.dimension_names)
         return attributes
@@ -158,6 +163,7 @@ class LegacyConvention(CommonConvention):
             are_chunks_given=attributes.get(CHUNKS_GIVEN) is True,
             enum_names=enum_names(attributes),
             nesting=nested_fields(attributes),
+            fill_settings=fill_settings(attributes),
         )
 
 

@@ -10,6 +10,7 @@ from hdmf_zarr.convention.common import (
     CHUNKS_GIVEN,
     ENUM_NAMES,
     FIELD_TYPES,
+    FILL_SETTINGS,
     NESTED_FIELDS,
     STORED_CHUNKS,
     CommonConvention,
@@ -17,6 +18,7 @@ from hdmf_zarr.convention.common import (
     dimension_names,
     enum_names,
     field_types,
+    fill_settings,
     nested_fields,
     reference_from_object,
 )
@@ -51,6 +53,7 @@ RESERVED_ATTRIBUTES = frozenset(
         CHUNKS_GIVEN,
         ENUM_NAMES,
         NESTED_FIELDS,
+        FILL_SETTINGS,
     }
 )
 
@@ -103,6 +106,8 @@ class UnifiedConvention(CommonConvention):
             attributes[ENUM_NAMES] = dict(header.enum_names)
         if header.nesting is not None:
             attributes[NESTED_FIELDS] = header.nesting
+        if header.fill_settings:
+            attributes[FILL_SETTINGS] = dict(header.fill_settings)
         return attributes
 
     def decode_header(self, attributes: Mapping[str, JSON]) -> ArrayHeader:
@@ -131,6 +136,7 @@ class UnifiedConvention(CommonConvention):
             are_chunks_given=attributes.get(CHUNKS_GIVEN) is True,
             enum_names=enum_names(attributes),
             nesting=nested_fields(attributes),
+            fill_settings=fill_settings(attributes),
         )
 
 

@@ -34,6 +34,7 @@ from hdmf_zarr.dtypes import (
 from hdmf_zarr.elements import plain_text
 from hdmf_zarr.enumerations import kept_names
 from hdmf_zarr.errors import BrokenLinkError, EncodingError, HDMFZarrError
+from hdmf_zarr.hdf5.fill import creation_options
 from hdmf_zarr.hdf5.scales import make_scale, stored_list
 from hdmf_zarr.nesting import at_leaf, leaf_dtype, leaves_of, nested
 from hdmf_zarr.stores.array import HDMFZarrArray
@@ -302,17 +303,16 @@ def _create_dataset(file: h5py.File, path: str, builder: DatasetBuilder) -> None
         file.create_dataset(path, shape=(), dtype=dtype)
         return
     array = _stored_array(builder.data)
-    options = _layout(
-        array, is_growable=any(name in builder.attributes for name in _TYPE_ATTRIBUTES)
-    )
     dtype = with_enum_names(hdf5_dtype(array.element_type), array.enum_names)
+    is_growable = any(name in builder.attributes for name in _TYPE_ATTRIBUTES)
+    options = _layout(array, dtype, is_growable=is_growable)
     file.create_dataset(path, shape=array.shape, dtype=dtype, **options)
 
 
-def _layout(array: HDMFZarrArray, *, is_growable: bool) -> dict[str, Any]:
+def _layout(array: HDMFZarrArray, dtype: np.dtype[Any], *, is_growable: bool) -> dict[str, Any]:
     """Chunks as in the source, filters where HDF5 has them; columns of tables can grow, as in HDF5IO."""
     is_large = array.element_type.numpy is not None and array.nbytes > COMPRESSED_BYTES
-    options = _fill_value(array)
+    options = {**creation_options(array.fill_settings, dtype), **_fill_value(array)}
     own = _filters(array)
     filters: Mapping[str, Any] = own if own is not None else COMPRESSED if is_large else {}
     if not is_growable and not is_large and not filters:
@@ -341,19 +341,20 @@ def _filters(array: HDMFZarrArray) -> dict[str, Any] | None:
 
 
 def _fill_value(array: HDMFZarrArray) -> dict[str, Any]:
-    """What elements are that are not written yet, where it has other bits than zero."""
+    """What elements are that are not written yet, where it has other bits than zero or was given."""
     fill, element = array.fill_value, array.element_type
+    is_given = array.fill_settings.get("value") == "given"
     if fill is None or element.kind in ("reference", "bytes"):
         return {}
     if element.kind in TEXT_KINDS:
-        return {"fillvalue": _stored_text(fill)} if fill else {}
+        return {"fillvalue": _stored_text(fill)} if fill or is_given else {}
     if element.holds_variable:
         return {}
     value = np.asarray(fill)
     if element.is_nested:
         value = nested(value, element.memory_dtype)
     value = value.astype(with_enum_names(hdf5_dtype(element), array.enum_names))
-    return {"fillvalue": value[()]} if any(value.tobytes()) else {}
+    return {"fillvalue": value[()]} if is_given or any(value.tobytes()) else {}
 
 
 def _is_array(data: Any) -> bool:

@@ -462,7 +462,12 @@ class _Upgrader:
     ) -> dict[str, JSON]:
         header = self._storage.header(element, is_scalar=not shape, names=None)
         return self._convention.encode_header(
-            replace(header, are_chunks_given=old.are_chunks_given, enum_names=old.enum_names)
+            replace(
+                header,
+                are_chunks_given=old.are_chunks_given,
+                enum_names=old.enum_names,
+                fill_settings=old.fill_settings,
+            )
         )
 
     # -- attributes, links and references --------------------------------------------------------
