@@ -262,6 +262,15 @@ def reference_columns(values: npt.NDArray[Any], element: ElementType) -> Iterato
     return (at_leaf(values, leaf) for leaf, (_, field) in leaves if field.kind == "reference")
 
 
+def give_nested_text_as_bytes(values: npt.NDArray[Any], element: ElementType) -> None:
+    """Turn the text below the fields of compounds into ``bytes``: HDF5IO decodes that of the fields alone."""
+    leaves = zip(leaves_of(values.dtype), element.flat.fields, strict=True)
+    for leaf, (_, field) in leaves:
+        if field.kind == "text" and len(leaf.path) > 1:
+            column = at_leaf(values, leaf)
+            column[...] = as_bytes_elements(column)
+
+
 def undecodable(values: npt.NDArray[Any]) -> bool:
     """Whether an object array holds ``bytes`` that are not UTF-8."""
     for entry in values.ravel():

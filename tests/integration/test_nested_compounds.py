@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import numpy as np
 import pytest
 import zarr
 from hdmf.backends.hdf5 import HDF5IO
+from hdmf.backends.warnings import BrokenLinkWarning
 from hdmf.build import DatasetBuilder, GroupBuilder
 
 from hdmf_zarr import ZarrIO
@@ -141,7 +145,7 @@ def test_readers_see_what_hdf5io_gives_them(tmp_path: Path, zarr_format: int) ->
         assert found["one"].data.tobytes() == expected["one"].data.tobytes()
         row, single = found["objects"].data[1], found["object"].data
         for record in (row, single[()]):
-            assert record["p"]["t"] == "é7"
+            assert record["p"]["t"] == "é7".encode()
             assert record["p"]["a"] == b"a8"
             assert record["p"]["s"] == b"xxxx"
             assert record["p"]["r"] is found["numbers"]
@@ -227,6 +231,162 @@ def test_the_command_line_and_a_store_in_memory(tmp_path: Path) -> None:
     assert facts(back) == facts(source)
     assert "b: {c: float64, d: int16}[3]" in str(describe(store))
 
+
+# -- attributes ----------------------------------------------------------------------------------
+
+ATTRIBUTE = np.dtype(
+    [
+        ("x", "f4"),
+        ("t", TEXT),
+        ("r", h5py.ref_dtype),
+        ("p", [("a", ASCII), ("s", "S4"), ("c", COLOUR), ("u", TEXT, (2,)), ("z", "c8")], (2,)),
+        ("q", [("r", h5py.ref_dtype, (2,)), ("flag", "?"), ("c", COLOUR, (1, 2))]),
+        ("i", "u8"),
+    ]
+)
+
+
+def make_attributes(path: Path) -> Path:
+    with h5py.File(path, "w") as file:
+        file.attrs.update(data_type="Container", namespace="hdmf-common", object_id="a")
+        file.create_group("target")
+        for node in (file.create_group("g"), file.create_dataset("numbers", data=[1.0])):
+            rows = filled(file, ATTRIBUTE)
+            rows["x"][:2] = np.nan, np.inf
+            rows["i"][0] = 2**64 - 1
+            rows["r"][1] = h5py.Reference()
+            node.attrs["rows"] = rows
+            node.attrs["row"] = rows[0]
+            node.attrs["grid"] = rows.reshape(2, 2)
+            node.attrs.create("nothing", rows[:0], dtype=ATTRIBUTE)
+            node.attrs["flat"] = np.array((1, -0.5), [("a", "i4"), ("b", "f8")])[()]
+    return path
+
+
+def attributes_of(path: Path) -> dict[Any, Any]:
+    found = {}
+    with h5py.File(path) as file:
+        for name, node in file.items():
+            for attribute, value in node.attrs.items():
+                held = node.attrs.get_id(attribute)
+                found[name, attribute] = (
+                    held.shape,
+                    str(held.dtype),
+                    held.get_type().get_size(),
+                    {
+                        leaf.path: _leaf(file, held.dtype, np.asarray(value), leaf)
+                        for leaf in leaves_of(held.dtype)
+                    },
+                )
+    return found
+
+
+def _leaf(file: h5py.File, dtype: np.dtype[Any], values: Any, leaf: Any) -> Any:
+    held, column = leaf_dtype(dtype, leaf), at_leaf(values, leaf)
+    marks = held.str, h5py.check_enum_dtype(held), h5py.check_string_dtype(held)
+    if h5py.check_ref_dtype(held):
+        return marks, [file[one].name if one else None for one in column.ravel()]
+    return marks, str(column.tolist())
+
+
+@pytest.mark.parametrize("options", [{}, {"strict_json": True}], ids=["plain", "strict"])
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_attributes_come_back_to_hdf5(
+    tmp_path: Path, zarr_format: int, options: dict[str, Any]
+) -> None:
+    source = make_attributes(tmp_path / "source.h5")
+    store, other, back = (tmp_path / name for name in ("a.zarr", "b.zarr", "back.h5"))
+    convert(source, store, zarr_format=zarr_format, **options)
+    convert(store, other, zarr_format=5 - zarr_format)
+    stores = [store, other]
+    if zarr_format == 2:
+        upgrade(store, tmp_path / "upgraded.zarr")
+        stores.append(tmp_path / "upgraded.zarr")
+    for each in stores:
+        convert(each, back, overwrite=True)
+        assert attributes_of(back) == attributes_of(source)
+        assert check(each).findings == ()
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_readers_see_attributes_as_hdf5io_gives_them(tmp_path: Path, zarr_format: int) -> None:
+    source = make_attributes(tmp_path / "source.h5")
+    convert(source, tmp_path / "a.zarr", zarr_format=zarr_format)
+    with ZarrIO(tmp_path / "a.zarr", "r") as io, HDF5IO(source, "r") as hdf5:
+        root = io.read_builder()
+        found, expected = root["g"].attributes, hdf5.read_builder()["g"].attributes
+        assert set(found) == set(expected)
+        for name, value in expected.items():
+            assert type(found[name]) is type(value)
+            assert found[name].dtype == value.dtype
+            assert found[name].shape == value.shape
+            for leaf in leaves_of(value.dtype):
+                if not h5py.check_ref_dtype(leaf_dtype(value.dtype, leaf)):
+                    ours, theirs = (at_leaf(np.asarray(one), leaf) for one in (found[name], value))
+                    assert str(ours.tolist()) == str(theirs.tolist())
+        assert found["row"]["r"] is root["numbers"]
+        assert found["rows"]["r"].tolist()[1] is None
+        assert found["rows"]["q"]["r"][0].tolist() == [root["target"], root["numbers"]]
+
+
+def test_a_reference_in_an_attribute_that_leads_to_nothing_is_found(tmp_path: Path) -> None:
+    convert(make_attributes(tmp_path / "source.h5"), tmp_path / "a.zarr")
+    shutil.rmtree(tmp_path / "a.zarr" / "target")
+    consolidated = json.loads((tmp_path / "a.zarr" / "zarr.json").read_text())
+    del consolidated["consolidated_metadata"]["metadata"]["target"]
+    (tmp_path / "a.zarr" / "zarr.json").write_text(json.dumps(consolidated))
+    findings = {finding.code for finding in check(tmp_path / "a.zarr").findings}
+    assert "broken-reference" in findings
+    with (
+        ZarrIO(tmp_path / "a.zarr", "r") as io,
+        warnings.catch_warnings(record=True) as caught,
+    ):
+        warnings.simplefilter("always")
+        root = io.read_builder()
+        assert {one.category for one in caught} == {BrokenLinkWarning}
+        assert "attribute 'rows' of" in str([str(one.message) for one in caught])
+        assert None in root["g"].attributes["rows"]["q"]["r"].ravel().tolist()
+
+
+@pytest.mark.parametrize(
+    "recorded",
+    [
+        "compound {",
+        "compound []",
+        'compound {"shape": [], "fields": []}',
+        'compound {"shape": [], "fields": [["x", "float64"], ["y", "int32"]]}',
+        'compound {"shape": [], "fields": [["y", "float64"]]}',
+        'compound {"shape": [3], "fields": [["x", "float64"]]}',
+        'compound {"shape": [], "fields": [["x", "object"]]}',
+        'compound {"shape": [], "fields": [["x", "S999999999"]]}',
+        'compound {"shape": [], "fields": [["x", "float64", [1000000000]]]}',
+        'compound {"shape": [], "fields": [["x", "str"]]}',
+    ],
+)
+def test_an_attribute_that_is_not_what_is_recorded_is_an_error(
+    tmp_path: Path, recorded: str
+) -> None:
+    group = zarr.create_group(tmp_path / "a.zarr")
+    group.attrs.update({"bad": {"x": 1.5}, "_ATTRIBUTE_DTYPES": {"bad": recorded}})
+    with (
+        ZarrIO(tmp_path / "a.zarr", "r") as io,
+        pytest.raises(MetadataError, match="attribute 'bad'"),
+    ):
+        io.read_builder()
+
+
+def test_a_list_in_an_attribute_is_refused(tmp_path: Path) -> None:
+    with h5py.File(make(tmp_path / "source.h5"), "a") as file:
+        dtype = np.dtype([("p", [("v", h5py.vlen_dtype("i4"))]), ("n", "i4")])
+        rows = np.empty(1, dtype)
+        rows["p"]["v"][0], rows["n"] = np.arange(2, dtype="i4"), 1
+        file["target"].attrs.create("bad", rows, dtype=dtype)
+    with pytest.raises(DtypeError, match="'bad': field 'p' .*field 'v' .*store it as a dataset"):
+        convert(tmp_path / "source.h5", tmp_path / "a.zarr")
+    assert not (tmp_path / "a.zarr").exists()
+
+
+# -- metadata that make no sense -----------------------------------------------------------------
 
 WRONG = {
     "no list": {"name": "x"},

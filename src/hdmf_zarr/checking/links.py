@@ -10,7 +10,9 @@ from hdmf_zarr.checking import kinds
 from hdmf_zarr.checking.examined import Examined
 from hdmf_zarr.checking.report import Finding, Kind
 from hdmf_zarr.convention import JSON, Reference
+from hdmf_zarr.convention.records import COMPOUND, entries_in
 from hdmf_zarr.convention.scales import is_scale_list, targets_in
+from hdmf_zarr.convention.unified import ATTRIBUTE_TYPES
 from hdmf_zarr.dtypes import ElementType
 from hdmf_zarr.elements import reference_columns
 from hdmf_zarr.errors import BrokenLinkError, HDMFZarrError, MetadataError
@@ -162,6 +164,9 @@ class LinkCheck:
         for path in self._examined.nodes():
             attributes = self._hierarchy.attributes(path)
             for name, value in self._hierarchy.convention.user_attributes(attributes).items():
+                recorded = (attributes.get(ATTRIBUTE_TYPES) or {}).get(name)
+                if str(recorded).startswith(COMPOUND):
+                    value = list(entries_in(value))
                 try:
                     references = self._decoded(name, value)
                 except MetadataError as error:

@@ -22,6 +22,7 @@ from hdmf.query import HDMFDataset
 
 from hdmf_zarr.codecs.to_hdf5 import filters_of_codecs
 from hdmf_zarr.convention.attributes import holds_no_unicode, is_variable
+from hdmf_zarr.convention.records import is_compound, reference_leaves, with_references
 from hdmf_zarr.convention.scales import is_scale_list
 from hdmf_zarr.dtypes import (
     TEXT_KINDS,
@@ -220,6 +221,9 @@ class HDF5TreeWriter:
     def _field(self, value: Any, dtype: np.dtype[Any]) -> Any:
         if h5py.check_ref_dtype(dtype) is None:
             return value
+        return self._reference_or_none(value)
+
+    def _reference_or_none(self, value: Any) -> h5py.Reference | None:
         return (
             self._reference(value) if isinstance(value, (BaseBuilder, ReferenceBuilder)) else None
         )
@@ -250,6 +254,8 @@ class HDF5TreeWriter:
             return self._reference(value)
         if isinstance(value, (list, tuple)) and value and isinstance(value[0], BaseBuilder):
             return self._reference_array(value)
+        if is_compound(value) and reference_leaves(value.dtype):
+            return with_references(value, self._reference_or_none, h5py.ref_dtype)
         if is_variable(value):
             return value  # h5py knows the type by its mark
         if isinstance(value, np.ndarray) and value.dtype.kind in "OU":
@@ -390,6 +396,9 @@ def _scalar_type(builder: DatasetBuilder) -> ElementType:
 
 def _dtype_of(value: Any, stored: Any, names: Mapping[str, int] | None) -> np.dtype[Any] | None:
     """Return the dtype of an attribute where h5py would choose another one."""
+    if is_compound(stored):
+        own: np.dtype[Any] = stored.dtype
+        return own
     if isinstance(stored, np.integer):
         return with_enum_names(stored.dtype, names)
     # Bytes alone would become a text of another type.

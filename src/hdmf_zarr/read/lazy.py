@@ -14,7 +14,12 @@ from hdmf.container import AbstractContainer
 from hdmf.query import BuilderResolver, ContainerResolver, HDMFDataset, ReferenceResolver
 
 from hdmf_zarr.dtypes import ElementType, field_dtype_name
-from hdmf_zarr.elements import REFERENCE_TYPES, reference_columns, to_memory
+from hdmf_zarr.elements import (
+    REFERENCE_TYPES,
+    give_nested_text_as_bytes,
+    reference_columns,
+    to_memory,
+)
 from hdmf_zarr.errors import EncodingError, OptionError
 from hdmf_zarr.stores.array import HDMFZarrArray
 from hdmf_zarr.stores.selections import split_fields
@@ -245,6 +250,8 @@ class AbstractZarrTableDataset(DatasetOfReferences):
             targets = np.empty(column.size, dtype=object)
             targets[:] = [self._resolve(entry) for entry in column.ravel()]
             column[...] = targets.reshape(column.shape)
+        if self.dataset.element_type.is_nested:
+            give_nested_text_as_bytes(resolved, self.dataset.element_type)
         return resolved[()] if isinstance(rows, np.void) else resolved
 
     def resolve(self, manager: Any) -> Any:

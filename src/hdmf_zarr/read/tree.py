@@ -22,10 +22,11 @@ from hdmf.build.builders import BaseBuilder
 
 from hdmf_zarr.convention import JSON, SELF, ArrayHeader, Link, Reference, data_type_of
 from hdmf_zarr.convention.attributes import ENUM, decode_attribute, recorded_enum_names
+from hdmf_zarr.convention.records import is_compound, reference_leaves, with_references
 from hdmf_zarr.convention.scales import SCALE_LISTS, is_scale_list, with_targets
 from hdmf_zarr.convention.unified import ATTRIBUTE_TYPES
 from hdmf_zarr.dtypes import TEXT, ElementType, builder_dtype, with_enum_names
-from hdmf_zarr.elements import decode_elements, reference_columns
+from hdmf_zarr.elements import decode_elements, give_nested_text_as_bytes, reference_columns
 from hdmf_zarr.enumerations import keep_names
 from hdmf_zarr.errors import BrokenLinkError, HDMFZarrError, MetadataError
 from hdmf_zarr.hdf5 import empty_attribute
@@ -261,7 +262,7 @@ class TreeReader:
         builder.location = "/" + path.rpartition("/")[0]
         self.builders[path] = builder
         for name, value in self._decoded_attributes(path).items():
-            if _is_reference(self.hierarchy, value) or self._is_scale_list(name, value):
+            if self._leads_to_others(name, value):
                 self._references.append((builder, name, value))
             else:
                 self._set(builder, name, value)
@@ -356,6 +357,8 @@ class TreeReader:
             dtype = marked_dtype(element) if element.is_nested else element.memory_dtype
             record = np.empty((), dtype=with_enum_names(dtype, names))
             record[()] = value
+            if element.is_nested:
+                give_nested_text_as_bytes(record, element)
             for place in reference_columns(record, element):
                 target: Any = place[()]
                 if target:
@@ -418,31 +421,36 @@ class TreeReader:
                 decoded[name] = float(value)
         return decoded
 
+    def _leads_to_others(self, name: str, value: Any) -> bool:
+        if is_compound(value):
+            return bool(reference_leaves(value.dtype))
+        return _is_reference(self.hierarchy, value) or self._is_scale_list(name, value)
+
     def _is_scale_list(self, name: str, value: Any) -> bool:
         return name in SCALE_LISTS and is_scale_list(
             name, value, is_target=partial(_is_reference, self.hierarchy)
         )
 
-    def _scale_targets(self, builder: BaseBuilder, name: str, value: list[Any]) -> list[Any]:
-        """Return an attribute of dimension scales with builders; a broken reference is left out."""
-
-        def target_of(entry: JSON) -> BaseBuilder | None:
-            reference = cast("Reference", self.hierarchy.convention.decode_reference(entry))
-            try:
-                return self._stores.builder(self.hierarchy, reference)
-            except BrokenLinkError as error:
-                self._warn(self._name_of_attribute(builder, name), error)
-                return None
-
-        return with_targets(value, target_of)
+    def _target_of(self, entry: JSON, *, builder: BaseBuilder, name: str) -> BaseBuilder | None:
+        """Return the builder to which a reference in an attribute leads; None, with a warning, for none."""
+        try:
+            reference = self.hierarchy.convention.decode_reference(entry)
+            return None if reference is None else self._stores.builder(self.hierarchy, reference)
+        except (BrokenLinkError, MetadataError) as error:
+            self._warn(self._name_of_attribute(builder, name), error)
+            return None
 
     def _name_of_attribute(self, builder: BaseBuilder, name: str) -> str:
         where = f"{builder.location}/{builder.name}".replace("//", "/")
         return f"attribute {name!r} of {self.hierarchy.uri}:{where}"
 
     def _set_reference(self, builder: BaseBuilder, name: str, value: Any) -> None:
+        target_of = partial(self._target_of, builder=builder, name=name)
+        if is_compound(value):
+            self._set(builder, name, with_references(value, target_of))
+            return
         if self._is_scale_list(name, value):
-            self._set(builder, name, self._scale_targets(builder, name, value))
+            self._set(builder, name, with_targets(value, target_of))
             return
         values = value if isinstance(value, list) else [value]
         try:
