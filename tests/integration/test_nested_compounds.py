@@ -81,6 +81,8 @@ def make(path: Path) -> Path:
         file.create_dataset("objects", data=filled(file, OBJECTS))
         file.create_dataset("object", data=filled(file, OBJECTS)[1])
         file.create_dataset("nothing", (0,), OBJECTS, maxshape=(None,))
+        file.create_dataset("unset", (), OBJECTS)
+        file.create_dataset("flat", (), [("r", h5py.ref_dtype), ("t", TEXT), ("s", "S3")])
     return path
 
 

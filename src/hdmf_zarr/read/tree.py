@@ -361,6 +361,7 @@ class TreeReader:
                 give_nested_text_as_bytes(record, element)
             for place in reference_columns(record, element):
                 target: Any = place[()]
+                place[()] = None  # until its builder is there
                 if target:
                     self._scalar_references.append((path, place, target))
             return record
