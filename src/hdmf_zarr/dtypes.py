@@ -6,9 +6,10 @@ says (text, ASCII text, dates and references are all "object" to numpy) and less
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache, lru_cache
 from typing import Any, Literal
@@ -19,6 +20,7 @@ import zarr.dtype
 from zarr.errors import UnstableSpecificationWarning
 
 from hdmf_zarr.errors import DtypeError, EncodingError
+from hdmf_zarr.nesting import leaf_dtype, leaves_of
 
 Kind = Literal[
     "number", "fixed_bytes", "text", "ascii", "isodatetime", "bytes", "reference", "compound"
@@ -52,11 +54,39 @@ class ElementType:
         The dtype of numbers and fixed bytes.
     fields : tuple of (str, ElementType)
         Names and types of the fields of a compound.
+    shape : tuple of int
+        Of a field that is an array: how many elements of this type are in it. No dataset has one.
     """
 
     kind: Kind
     numpy: np.dtype[Any] | None = None
     fields: tuple[tuple[str, ElementType], ...] = ()
+    shape: tuple[int, ...] = ()
+
+    @property
+    def is_nested(self) -> bool:
+        """Whether a field of a compound is a compound, or an array, for which Zarr has no type."""
+        return any(field.kind == "compound" or field.shape for _, field in self.fields)
+
+    @property
+    def flat(self) -> ElementType:
+        """The type as it is stored: a compound has a field for each leaf (see `hdmf_zarr.nesting`)."""
+        return _flat(self) if self.is_nested else self
+
+    @property
+    def entry(self) -> ElementType:
+        """The type of each element of a field that is an array; else the type itself."""
+        return replace(self, shape=()) if self.shape else self
+
+    @property
+    def kinds(self) -> frozenset[Kind]:
+        """The kinds of the elements; of a compound, also those of all that it holds."""
+        return frozenset({self.kind}).union(*(field.kinds for _, field in self.fields))
+
+    @property
+    def holds_variable(self) -> bool:
+        """Whether a compound holds elements that differ in size."""
+        return any(field.is_variable or field.holds_variable for _, field in self.fields)
 
     @property
     def is_variable(self) -> bool:
@@ -66,6 +96,8 @@ class ElementType:
     @property
     def memory_bytes(self) -> int:
         """Bytes that an element takes inside the package; of text, a guess."""
+        if self.shape:
+            return math.prod(self.shape) * self.entry.memory_bytes
         if self.kind == "compound":
             return sum(field.memory_bytes for _, field in self.fields)
         return OBJECT_BYTES if self.memory_dtype.hasobject else self.memory_dtype.itemsize
@@ -73,9 +105,26 @@ class ElementType:
     @property
     def memory_dtype(self) -> np.dtype[Any]:
         """Dtype of the arrays in which these elements travel inside the package."""
+        if self.shape:
+            return np.dtype((self.entry.memory_dtype, self.shape))
         if self.kind == "compound":
             return np.dtype([(name, field.memory_dtype) for name, field in self.fields])
         return np.dtype(object) if self.numpy is None else self.numpy
+
+
+@lru_cache(maxsize=128)
+def _flat(element: ElementType) -> ElementType:
+    """Return a compound with a field for each of its leaves."""
+    leaves = leaves_of(element.memory_dtype)
+    return ElementType(
+        "compound", fields=tuple((leaf.name, _at(element, leaf.path)) for leaf in leaves)
+    )
+
+
+def _at(element: ElementType, path: Sequence[str | tuple[int, ...]]) -> ElementType:
+    for step in path:
+        element = dict(element.fields)[step] if isinstance(step, str) else element.entry
+    return element
 
 
 TEXT = ElementType("text")
@@ -189,9 +238,13 @@ def element_type_from_numpy(dtype: np.dtype[Any]) -> ElementType:
 
 def _type_of_field(name: str, dtype: np.dtype[Any]) -> ElementType:
     try:
-        return element_type_from_numpy(dtype)
+        return _held_in_field(dtype)
     except DtypeError as error:
         raise DtypeError(f"field {name!r} of the compound: {error}") from error
+
+
+def _held_in_field(dtype: np.dtype[Any]) -> ElementType:
+    return replace(element_type_from_numpy(dtype.base), shape=dtype.shape)
 
 
 def _advice(dtype: np.dtype[Any]) -> str:
@@ -221,14 +274,14 @@ def _description(dtype: np.dtype[Any]) -> str:
 
 
 def enum_names_of(dtype: Any) -> dict[str, Any]:
-    """Return the names of an enumeration with their values; of a compound, those of each such field.
+    """Return the names of an enumeration with their values; of a compound, those of each such leaf.
 
-    h5py marks a dtype with them. Of any other type there are none.
+    h5py marks a dtype with them. Of any other type there are none. Leaves have the names of `leaves_of`.
     """
     if not isinstance(dtype, np.dtype):
         return {}
     if dtype.names is not None:
-        fields = {name: enum_names_of(dtype[name]) for name in dtype.names}
+        fields = {leaf.name: enum_names_of(leaf_dtype(dtype, leaf)) for leaf in leaves_of(dtype)}
         return {name: names for name, names in fields.items() if names}
     special: Mapping[str, Any] = dtype.metadata or {}
     return {name: int(value) for name, value in (special.get("enum") or {}).items()}
@@ -239,9 +292,21 @@ def with_enum_names(dtype: np.dtype[Any], names: Mapping[str, Any] | None) -> np
     if not names:
         return dtype
     if dtype.names is not None:
-        fields = {name: with_enum_names(dtype[name], names.get(name)) for name in dtype.names}
-        return np.dtype(list(fields.items()))
+        by_path = {leaf.path: names.get(leaf.name) for leaf in leaves_of(dtype)}
+        return _with_names_at(dtype, (), by_path)
     return np.dtype(dtype.str, metadata={"enum": dict(names)}) if dtype.kind in "iu" else dtype
+
+
+def _with_names_at(
+    dtype: np.dtype[Any], path: tuple[Any, ...], names: Mapping[Any, Any]
+) -> np.dtype[Any]:
+    if dtype.subdtype is not None:
+        first = (0,) * len(dtype.shape)  # all elements of an array are of one type
+        return np.dtype((_with_names_at(dtype.base, (*path, first), names), dtype.shape))
+    if dtype.names is not None:
+        fields = [(name, _with_names_at(dtype[name], (*path, name), names)) for name in dtype.names]
+        return np.dtype(fields)
+    return with_enum_names(dtype, names[path])
 
 
 def is_number(dtype: np.dtype[Any]) -> bool:
@@ -284,17 +349,19 @@ def _field_type(
     if names is not None and data_dtype is not None:
         held = data_dtype[name] if name in names else data_dtype[position]
         if held.kind != "O" or held.metadata:
-            from_data = element_type_from_numpy(held)
+            from_data = _held_in_field(held)
     declared = declared_element_type(spec)
     if declared is None:
         if from_data is None:
             raise DtypeError(f"dtype {spec!r} leaves the type to data that have none")
         return from_data
-    if from_data is not None and from_data.kind == "fixed_bytes" and declared.numpy is None:
+    if from_data is None:
+        return declared
+    if from_data.kind == "fixed_bytes" and declared.numpy is None:
         return from_data
-    if from_data is not None and declared.kind == "fixed_bytes":
+    if declared.kind == "fixed_bytes":
         return from_data
-    return declared
+    return replace(declared, shape=from_data.shape)
 
 
 def declared_element_type(dtype: Any) -> ElementType | None:
@@ -365,19 +432,11 @@ def _parsed_dtype(dtype: np.dtype[Any]) -> Any:
         return zarr.dtype.parse_dtype(dtype, zarr_format=3)
 
 
-NO_COMPOUND_FIELD = (
-    "is a compound itself, which cannot be stored; make each of its fields a field of the outer one"
-)
-"""What is wrong with a field, and what to do."""
-
-
 def stored_numpy_dtype(element: ElementType, widths: Mapping[str, int]) -> np.dtype[Any]:
     """Return the numpy dtype of encoded numbers, fixed bytes and compounds."""
     if element.kind == "compound":
         fields: list[Any] = []
-        for name, field in element.fields:
-            if field.kind == "compound":
-                raise DtypeError(f"field {name!r} {NO_COMPOUND_FIELD}")
+        for name, field in element.flat.fields:
             if field.kind == "bytes":
                 fields.append((name, f"S{max(widths.get(name, 1), 1)}"))
             elif field.is_variable:
@@ -416,6 +475,8 @@ def builder_dtype(element: ElementType) -> Any:
 
 def field_dtype_name(field: ElementType) -> str:
     """Return HDMF's name of a compound field's type, as HDF5IO gives it."""
+    if field.kind == "compound" or field.shape:
+        return "void"
     if field.kind == "reference":
         return "object"
     if field.kind == "text":

@@ -8,7 +8,8 @@ element on disk), compounds as records of these.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from numbers import Real
@@ -25,7 +26,6 @@ from hdmf_zarr.dtypes import (
     BYTES,
     BYTES_ELEMENT_KINDS,
     ISODATETIME,
-    NO_COMPOUND_FIELD,
     REFERENCE,
     TEXT,
     TEXT_KINDS,
@@ -37,6 +37,7 @@ from hdmf_zarr.dtypes import (
 )
 from hdmf_zarr.errors import DtypeError, EncodingError, MetadataError
 from hdmf_zarr.limits import check_text_length
+from hdmf_zarr.nesting import at_leaf, flattened, leaves_of, nested, number_of_leaves
 
 REFERENCE_TYPES = (ReferenceBuilder, Builder, AbstractContainer)
 
@@ -151,6 +152,8 @@ def encode_elements(
         return _map_objects(values, _checked_text)
     if element.kind != "compound":
         return values
+    if element.is_nested:
+        return encode_elements(flattened(values, element.flat.memory_dtype), element.flat, dtype)
     if dtype is None:
         return _texts_of_records(values, element)
     encoded = np.zeros(values.shape, dtype=dtype)
@@ -171,6 +174,8 @@ def decode_elements(stored: npt.NDArray[Any], element: ElementType) -> npt.NDArr
         return as_bytes_elements(stored.astype(object))
     if element.kind != "compound":
         return stored
+    if element.is_nested:
+        return nested(decode_elements(stored, element.flat), element.memory_dtype)
     if stored.dtype.names is None:
         return _records_of_texts(stored, element)
     decoded = np.empty(stored.shape, dtype=element.memory_dtype)
@@ -233,7 +238,7 @@ def _records_of_texts(texts: npt.NDArray[Any], element: ElementType) -> npt.NDAr
 def _cell(value: Any, field: ElementType) -> Any:
     if field.kind == "reference":
         return json.dumps(value) if isinstance(value, dict) else value or ""
-    if field.kind in BYTES_ELEMENT_KINDS:
+    if field.kind in BYTES_ELEMENT_KINDS or field.kind == "fixed_bytes":
         return ("" if value is None else value).encode("utf-8")
     if field.kind == "text":
         return "" if value is None else value
@@ -241,12 +246,29 @@ def _cell(value: Any, field: ElementType) -> Any:
 
 
 def field_widths(values: npt.NDArray[Any], element: ElementType) -> dict[str, int]:
-    """Return how many characters each variable field of a compound needs, at least one."""
+    """Return how many characters each variable leaf of a compound needs, at least one."""
+    if element.is_nested:
+        return field_widths(flattened(values, element.flat.memory_dtype), element.flat)
     return {
         name: max((len(entry) for entry in _entries(values[name], field)), default=0) or 1
         for name, field in element.fields
         if field.is_variable
     }
+
+
+def reference_columns(values: npt.NDArray[Any], element: ElementType) -> Iterator[npt.NDArray[Any]]:
+    """Yield the references in compounds, those of one leaf after the other, as views of the compounds."""
+    leaves = zip(leaves_of(values.dtype), element.flat.fields, strict=True)
+    return (at_leaf(values, leaf) for leaf, (_, field) in leaves if field.kind == "reference")
+
+
+def give_nested_text_as_bytes(values: npt.NDArray[Any], element: ElementType) -> None:
+    """Turn the text below the fields of compounds into ``bytes``: HDF5IO decodes that of the fields alone."""
+    leaves = zip(leaves_of(values.dtype), element.flat.fields, strict=True)
+    for leaf, (_, field) in leaves:
+        if field.kind == "text" and len(leaf.path) > 1:
+            column = at_leaf(values, leaf)
+            column[...] = as_bytes_elements(column)
 
 
 def undecodable(values: npt.NDArray[Any]) -> bool:
@@ -263,14 +285,12 @@ def undecodable(values: npt.NDArray[Any]) -> bool:
 def bytes_where_not_text(element: ElementType, values: npt.NDArray[Any]) -> ElementType:
     """Return the element type with ASCII text that is not UTF-8 turned into plain bytes."""
     if element.kind in ("ascii", "isodatetime") and undecodable(values):
-        return BYTES
+        return replace(BYTES, shape=element.shape) if element.shape else BYTES
     if element.kind == "compound":
-        return ElementType(
-            "compound",
-            fields=tuple(
-                (name, bytes_where_not_text(field, values[name])) for name, field in element.fields
-            ),
+        fields = tuple(
+            (name, bytes_where_not_text(field, values[name])) for name, field in element.fields
         )
+        return replace(element, fields=fields)
     return element
 
 
@@ -462,36 +482,69 @@ def _fixed_bytes(data: Any, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
 def _records(data: Any, element: ElementType, reference_text: ReferenceText) -> npt.NDArray[Any]:
     if not isinstance(data, np.ndarray):
         data = np.asarray(data) if hasattr(data, "dtype") else data
-    shape = data.shape if isinstance(data, np.ndarray) else _record_shape(data)
+    shape = data.shape if isinstance(data, np.ndarray) else _record_shape(data, element)
     records = np.empty(shape, dtype=element.memory_dtype)
+    columns = _columns_of(data, shape, element)
+    for (name, field), column in zip(element.fields, columns, strict=True):
+        try:
+            values = _field_values(column, field, reference_text)
+        except EncodingError as error:
+            raise EncodingError(f"field {name!r}: {error}") from error
+        dtype = records.dtype[name].base
+        if values.dtype.kind not in "OS" and values.dtype != dtype:
+            raise EncodingError(
+                f"field {name!r}: {values.dtype.name} values do not fit {dtype.name}"
+            )
+        check_width(values, dtype, f"field {name!r}")
+        if values.size != records[name].size:
+            raise EncodingError(f"field {name!r}: found arrays in place of one value")
+        records[name] = values.reshape((*shape, *field.shape))
+    return records
+
+
+def _columns_of(
+    data: Any, shape: tuple[int, ...], element: ElementType
+) -> Sequence[npt.NDArray[Any] | list[Any]]:
+    """Return what is in each field of all rows; of rows that are sequences, as objects."""
+    columns: Sequence[npt.NDArray[Any] | list[Any]]
     if isinstance(data, np.ndarray) and data.dtype.names is not None:
         columns = [data[name] for name in _names_in_order(data.dtype.names, element)]
     else:
         rows = [data] if shape == () else list(data)
-        columns = [np.array([], dtype=object)] * len(element.fields)
-        if rows:
-            columns = [_column(entries) for entries in _transposed(rows, element)]
+        columns = [list(entries) for entries in _transposed(rows, element)]
+        columns = columns if rows else [[] for _ in element.fields]
     if len(columns) != len(element.fields):
         raise EncodingError(
             f"a row has {len(columns)} values, the compound {len(element.fields)} fields"
         )
-    for (name, field), column in zip(element.fields, columns, strict=True):
-        try:
-            values = to_memory(column, field, reference_text)
-        except EncodingError as error:
-            raise EncodingError(f"field {name!r}: {error}") from error
-        if values.shape != column.shape:
-            raise EncodingError(
-                f"field {name!r}: found a list in place of one value, such as {first_leaf(column)!r:.100}"
-            )
-        values = values.reshape(shape)
-        if values.dtype.kind not in "OS" and values.dtype != records.dtype[name]:
-            raise EncodingError(
-                f"field {name!r}: {values.dtype.name} values do not fit {records.dtype[name].name}"
-            )
-        check_width(values, records.dtype[name], f"field {name!r}")
-        records[name] = values
-    return records
+    return columns
+
+
+def _field_values(
+    column: npt.NDArray[Any] | list[Any], field: ElementType, reference_text: ReferenceText
+) -> npt.NDArray[Any]:
+    """Return the values of a field; of one that is an array, those of its elements."""
+    if isinstance(column, list):
+        column = _column([one for entry in column for one in _elements_in(entry, field.shape)])
+    elif column.size and column.shape[column.ndim - len(field.shape) :] != field.shape:
+        raise EncodingError(f"expected arrays of the shape {field.shape}, found {column.shape}")
+    values = to_memory(column, field.entry, reference_text)
+    if values.shape != column.shape:
+        raise EncodingError(
+            f"found a list in place of one value, such as {first_leaf(column)!r:.100}"
+        )
+    return values
+
+
+def _elements_in(entry: Any, shape: tuple[int, ...]) -> Iterable[Any]:
+    """Yield the elements of an array in a field, which is given as sequences."""
+    if not shape:
+        yield entry
+        return
+    if not isinstance(entry, (list, tuple, np.ndarray)) or len(entry) != shape[0]:
+        raise EncodingError(f"expected an array of the shape {shape}, found {entry!r:.100}")
+    for part in entry:
+        yield from _elements_in(part, shape[1:])
 
 
 def _names_in_order(given: tuple[str, ...], element: ElementType) -> tuple[str, ...]:
@@ -523,14 +576,28 @@ def check_width(values: npt.NDArray[Any], dtype: np.dtype[Any], what: str) -> No
         raise EncodingError(f"{what} holds {dtype.itemsize} bytes, and was given {longest}")
 
 
-def _record_shape(data: Any) -> tuple[int, ...]:
+def _record_shape(data: Any, element: ElementType) -> tuple[int, ...]:
     """No dimension for one row; a tuple is one, unless it is one of rows."""
     if isinstance(data, np.void):
         return ()
     if not isinstance(data, (list, tuple)):
         raise EncodingError(f"expected rows of a compound, found {data!r:.100}")
-    is_row = isinstance(data, tuple) and len(data) and not isinstance(data[0], _ROW_TYPES)
+    is_row = isinstance(data, tuple) and len(data) and _depth_given(data) <= _depth(element)
     return () if is_row else (len(data),)
+
+
+def _depth_given(data: Any) -> int:
+    """How many sequences are around the first element of data."""
+    if not isinstance(data, _ROW_TYPES) or (isinstance(data, np.ndarray) and not data.ndim):
+        return 0
+    entries: Any = data
+    return 1 + (_depth_given(entries[0]) if len(entries) else 0)
+
+
+def _depth(element: ElementType) -> int:
+    """How many sequences are around the first number or text of one element."""
+    inside = 1 + _depth(element.fields[0][1]) if element.fields else 0
+    return len(element.shape) + inside
 
 
 def _transposed(rows: list[Any], element: ElementType) -> Iterable[tuple[Any, ...]]:
@@ -553,9 +620,12 @@ def _values_in_order(row: Any, element: ElementType) -> tuple[Any, ...]:
     return tuple(row[name] for name in _names_in_order(names, element))
 
 
-def _column(entries: tuple[Any, ...]) -> npt.NDArray[Any]:
+def _column(entries: Sequence[Any]) -> npt.NDArray[Any]:
     column = np.empty(len(entries), dtype=object)
-    column[:] = [entry.item() if isinstance(entry, np.generic) else entry for entry in entries]
+    column[:] = [
+        entry.item() if isinstance(entry, np.generic) and not entry.dtype.names else entry
+        for entry in entries
+    ]
     return column
 
 
@@ -585,8 +655,15 @@ def _length(data: Any) -> int:
         return 1
 
 
+MOST_LEAVES = 4096
+"""Plain fields that a compound may have: zarr-python takes a second to make a data type of so many."""
+
+
 def check_storable(element: ElementType) -> None:
-    """Raise `DtypeError` if a compound has a field that no compound can hold."""
-    for name, field in element.fields:
-        if field.kind == "compound":
-            raise DtypeError(f"field {name!r} {NO_COMPOUND_FIELD}")
+    """Raise `DtypeError` if a compound has more leaves than a data type of Zarr may have fields, or none."""
+    n_leaves = number_of_leaves(element.memory_dtype) if element.is_nested else 1
+    if not 0 < n_leaves <= MOST_LEAVES:
+        raise DtypeError(
+            f"with what is in its fields a compound has {n_leaves} numbers and texts, and at least 1 and at "
+            f"most {MOST_LEAVES} can be stored; store what is in its arrays as datasets of their own"
+        )

@@ -191,6 +191,8 @@ def _dtype_name(hierarchy: Hierarchy, path: str) -> str:
 
 
 def _element_name(element: ElementType) -> str:
+    if element.shape:
+        return f"{_element_name(element.entry)}{list(element.shape)}"
     if element.kind == "compound":
         return (
             "{" + ", ".join(f"{name}: {_element_name(kind)}" for name, kind in element.fields) + "}"

@@ -261,27 +261,25 @@ REFUSED: dict[str, tuple[Callable[[h5py.Group], None], type[HDMFZarrError], str]
     "array": (dataset(shape=(2,), dtype=np.dtype(("i4", (3,)))), MetadataError, "is an array"),
     "null reference": (dataset(shape=(), dtype=h5py.ref_dtype), MetadataError, "to nothing"),
     "no text behind": (dataset(shape=(2, 0), dtype=TEXT), MetadataError, "length 0"),
-    "nested": (
-        dataset(data=np.zeros(2, [("p", PAIR), ("n", "i4")])),
+    "array of many": (
+        dataset(data=np.zeros(2, [("v", "i4", (5000,)), ("n", "i4")])),
         DtypeError,
-        "field 'p' is a compound itself.* outer one",
+        "5001 numbers and texts.*at most 4096",
     ),
-    "nested scalar": (
-        dataset(
-            shape=(), dtype=np.dtype([("p", [("t", TEXT), ("r", h5py.ref_dtype)]), ("n", "i4")])
-        ),
+    "region in a record in a record": (
+        dataset(shape=(1,), dtype=np.dtype([("p", [("r", h5py.regionref_dtype)]), ("n", "i4")])),
         DtypeError,
-        "field 'p' is a compound itself.* outer one",
+        "field 'p' .*field 'r' .*region references",
     ),
-    "subarray": (
-        dataset(data=np.zeros(2, [("v", "i4", (3,)), ("n", "i4")])),
+    "list in a record in a record": (
+        dataset(shape=(1,), dtype=np.dtype([("p", [("v", LIST)], (2,)), ("n", "i4")])),
         DtypeError,
-        r"field 'v' .*arrays of the shape \(3,\)",
+        "field 'p' .*field 'v' .*variable length.*ragged",
     ),
-    "subarray of text": (
-        dataset(shape=(2,), dtype=np.dtype([("v", TEXT, (2,)), ("n", "i4")])),
+    "extended in a record in a record": (
+        dataset(shape=(), dtype=np.dtype([("p", [("x", np.longdouble)]), ("n", "i4")])),
         DtypeError,
-        r"field 'v' .*arrays of the shape \(2,\)",
+        "field 'p' .*field 'x' .*f16.*convert",
     ),
     "region in a record": (
         dataset(shape=(1,), dtype=np.dtype([("r", h5py.regionref_dtype), ("n", "i4")])),

@@ -20,6 +20,7 @@ LEVELS = {
     "limits": 1,
     "dtypes": 1,
     "elements": 1,
+    "nesting": 1,
     "enumerations": 1,
     "hdf5": 2,
     "stores": 2,

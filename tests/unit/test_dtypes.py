@@ -192,7 +192,7 @@ def test_the_names_of_an_enumeration_do_not_travel_along() -> None:
         h5py.vlen_dtype(np.dtype("i4")),
         h5py.regionref_dtype,
         np.dtype([("a", "m8[s]")]),
-        np.dtype([("a", "i4", (2,))]),
+        np.dtype([("a", "m8[s]", (2,))]),
     ],
     ids=repr,
 )
@@ -289,10 +289,17 @@ def test_the_refusal_of_a_compound_names_the_field(entries: Any) -> None:
         element_type_from_compound(entries, None)
 
 
-def test_a_compound_in_a_compound_is_refused() -> None:
-    inner = ElementType("compound", fields=(("x", number("int8")),))
-    with pytest.raises(DtypeError, match="field 'inner' is a compound itself"):
-        stored_numpy_dtype(ElementType("compound", fields=(("inner", inner),)), {})
+def test_a_compound_in_a_compound_is_stored_by_its_leaves() -> None:
+    inner = ElementType("compound", fields=(("x", number("int8")), ("t", TEXT)), shape=(2,))
+    outer = ElementType("compound", fields=(("inner", inner),))
+    assert stored_numpy_dtype(outer, {"inner[1].t": 3}) == np.dtype(
+        [("inner[0].x", "i1"), ("inner[0].t", "U1"), ("inner[1].x", "i1"), ("inner[1].t", "U3")]
+    )
+    assert outer.flat.fields[1] == ("inner[0].t", TEXT)
+    assert outer.kinds == {"compound", "number", "text"}
+    assert outer.holds_variable
+    assert outer.memory_bytes == 2 * (1 + TEXT.memory_bytes)
+    assert field_dtype_name(inner) == "void"
 
 
 # -- in the store, in memory, in a builder ---------------------------------------------------------

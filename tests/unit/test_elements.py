@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -354,7 +356,11 @@ def test_the_size_of_elements() -> None:
     assert encoded_size(np.array(["abc", ""], object)) == 11
 
 
-def test_a_compound_in_a_compound_is_refused() -> None:
-    with pytest.raises(DtypeError, match="field 'inner'"):
-        check_storable(ElementType("compound", fields=(("inner", COMPOUND),)))
+def test_a_compound_with_too_many_leaves_is_refused() -> None:
+    for count, is_storable in ((1, True), (2048, True), (2049, False), (10**7, False)):
+        inner = replace(COMPOUND, shape=(count,))
+        with (
+            contextlib.nullcontext() if is_storable else pytest.raises(DtypeError, match="at most")
+        ):
+            check_storable(ElementType("compound", fields=(("inner", inner),)))
     check_storable(COMPOUND)

@@ -10,8 +10,11 @@ from hdmf_zarr.checking import kinds
 from hdmf_zarr.checking.examined import Examined
 from hdmf_zarr.checking.report import Finding, Kind
 from hdmf_zarr.convention import JSON, Reference
+from hdmf_zarr.convention.records import COMPOUND, entries_in
 from hdmf_zarr.convention.scales import is_scale_list, targets_in
+from hdmf_zarr.convention.unified import ATTRIBUTE_TYPES
 from hdmf_zarr.dtypes import ElementType
+from hdmf_zarr.elements import reference_columns
 from hdmf_zarr.errors import BrokenLinkError, HDMFZarrError, MetadataError
 from hdmf_zarr.limits import parsed_json
 from hdmf_zarr.read.tree import LINKS_FOLLOWED, open_array, open_linked_hierarchy
@@ -161,6 +164,9 @@ class LinkCheck:
         for path in self._examined.nodes():
             attributes = self._hierarchy.attributes(path)
             for name, value in self._hierarchy.convention.user_attributes(attributes).items():
+                recorded = (attributes.get(ATTRIBUTE_TYPES) or {}).get(name)
+                if str(recorded).startswith(COMPOUND):
+                    value = list(entries_in(value))
                 try:
                     references = self._decoded(name, value)
                 except MetadataError as error:
@@ -248,21 +254,21 @@ class LinkCheck:
 
 def holds_references(element: ElementType) -> bool:
     """Whether elements are, or hold, references."""
-    return element.kind == "reference" or any(
-        holds_references(field) for _, field in element.fields
-    )
+    return "reference" in element.kinds
 
 
 def _elements(array: HDMFZarrArray) -> Iterator[tuple[int, str, str]]:
     """Yield position, field and text of each reference of an array, a block of rows at a time."""
-    fields = [name for name, field in array.element_type.fields if field.kind == "reference"]
+    flat = array.element_type.flat
+    fields = [name for name, field in flat.fields if field.kind == "reference"]
     rows = 1 if not array.shape else min(READ_ROWS, max(1, array.chunks[0]))
     starts = range(0, array.shape[0], rows) if array.shape else range(1)
     for start in starts:
         block = np.asarray(array[start : start + rows] if array.shape else array[()], dtype=object)
         if fields:
-            values = array[start : start + rows] if array.shape else array[()]
-            columns = {name: np.ravel(values[name]) for name in fields}
+            values = np.asarray(array[start : start + rows] if array.shape else array[()])
+            found = reference_columns(values, array.element_type)
+            columns = {name: np.ravel(column) for name, column in zip(fields, found, strict=True)}
         else:
             columns = {"": np.ravel(block)}
         for field, column in columns.items():

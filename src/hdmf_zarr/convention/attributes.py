@@ -21,6 +21,13 @@ import numpy as np
 import numpy.typing as npt
 
 from hdmf_zarr.convention.model import JSON
+from hdmf_zarr.convention.records import (
+    COMPOUND,
+    decode_compound,
+    encode_compound,
+    is_compound,
+    is_reference,
+)
 from hdmf_zarr.dtypes import (
     check_not_masked,
     enum_names_of,
@@ -67,6 +74,9 @@ def encode_attribute(value: Any) -> tuple[JSON, str | None]:
         return {_key(key): _encode_entry(entry) for key, entry in value.items()}, None
     if _is_empty_with_type(value):
         return None, recorded_enum(EMPTY + _name_of_empty(value.dtype), enum_names_of(value.dtype))
+    if is_compound(value):
+        check_not_masked(value)
+        return encode_compound(value, _encode_leaf)
     if is_variable(value):
         encoded, dtype = _encode_variable(value)
         return encoded, recorded_enum(dtype, enum_names_of(_marked(value.dtype)))
@@ -79,6 +89,36 @@ def encode_attribute(value: Any) -> tuple[JSON, str | None]:
     if _is_like_array(value):
         return encode_attribute(np.asarray(value))
     return _encode_scalar(value)
+
+
+def _encode_leaf(values: npt.NDArray[Any]) -> JSON:
+    if values.dtype.kind == "S":
+        values = values.astype(object)
+    if values.dtype.kind in "OUT":
+        flat = np.empty(values.size, dtype=object)
+        is_text = not is_reference(values.dtype)
+        flat[:] = [_text_in_compound(one) if is_text else one for one in values.ravel()]
+        return flat.reshape(values.shape).tolist()
+    return _parts(values) if values.dtype.kind == "c" else values.tolist()
+
+
+def _text_in_compound(entry: Any) -> str:
+    if isinstance(entry, bytes):
+        return _text_of_bytes(entry)
+    if isinstance(entry, str):
+        return str.__str__(entry)
+    raise EncodingError(f"{entry!r:.100} is no text")
+
+
+def _decode_leaf(value: JSON, dtype: np.dtype[Any]) -> Any:
+    if dtype.kind not in "OS":
+        return np.asarray(_of_dtype(value, np.dtype(dtype.str)))
+    texts = np.array(value, dtype=object)
+    if is_reference(dtype):
+        return texts
+    encoded = np.empty(texts.size, dtype=object)
+    encoded[:] = [text.encode("utf-8", "surrogateescape") for text in texts.ravel()]
+    return encoded.reshape(texts.shape)
 
 
 def is_variable(value: Any) -> bool:
@@ -242,6 +282,8 @@ def spell_out(value: JSON, dtype: str | None) -> tuple[JSON, str | None]:
         )
     if not holds_not_finite(value):
         return value, dtype
+    if dtype is not None and dtype.startswith(COMPOUND):
+        return {name: _spelled(column) for name, column in value.items()}, dtype
     if not _is_numeric(value):
         raise EncodingError(
             f"{value!r:.200} has NaN or infinity in an object or beside text, which strict JSON cannot tell "
@@ -308,6 +350,8 @@ def decode_attribute(
             return _natural_array(value) if isinstance(value, list) else value
         if dtype.startswith(ENUM):
             return _decode_enum(value, dtype, empty)
+        if dtype.startswith(COMPOUND):
+            return decode_compound(value, dtype, _decode_leaf)
         if dtype == BINARY:
             return base64.b64decode(value)
         if dtype.startswith(EMPTY):
@@ -326,7 +370,7 @@ def decode_attribute(
             encoded = np.char.encode(np.array(value, dtype=np.str_), "utf-8", "surrogateescape")
             return encoded.astype(target)
         return _of_dtype(value, target)
-    except (AttributeError, TypeError, ValueError, OverflowError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise MetadataError(
             f"value {value!r:.200} is not of the recorded dtype {dtype!r}"
         ) from error

@@ -35,6 +35,21 @@ FIELD_TYPES = "_FIELD_DTYPES"
 ENUM_NAMES = "_ENUM_NAMES"
 """Names of the values of an HDF5 enumeration, ``{"RED": 0}``; of a compound, those of each such field."""
 
+NESTED_FIELDS = "_NESTED_FIELDS"
+"""Of a compound with compounds or arrays in its fields: how its fields in the store belong together.
+
+``["n", {"name": "p", "fields": ["x", "y"]}, {"name": "w", "shape": [2]}]`` has the fields ``n``, ``p.x``,
+``p.y``, ``w[0]``, ``w[1]`` in the store, in this order.
+"""
+
+FILL_SETTINGS = "_HDF5_FILL_VALUE"
+"""What HDF5 says of a fill value besides the value: ``{"value": "undefined", "time": "never"}``.
+
+``value`` may be ``given`` for a zero that was set, and ``time`` may be ``alloc``.
+"""
+
+_FILL_WORDS = {"value": ("undefined", "given"), "time": ("alloc", "never")}
+
 
 class CommonConvention:
     """Links and reserved attributes, under the words of a convention.
@@ -149,6 +164,65 @@ def enum_names(attributes: Mapping[str, JSON]) -> Mapping[str, JSON] | None:
             f"attribute {ENUM_NAMES!r} must be an object of integers, found {recorded!r:.200}"
         )
     return recorded
+
+
+def fill_settings(attributes: Mapping[str, JSON]) -> Mapping[str, str] | None:
+    """Return what is recorded of a fill value, or None where it is as any other.
+
+    Raises
+    ------
+    MetadataError
+        If it is in other words than those of HDF5.
+    """
+    recorded = attributes.get(FILL_SETTINGS)
+    if recorded is not None and not (
+        isinstance(recorded, Mapping)
+        and all(value in _FILL_WORDS.get(name, ()) for name, value in recorded.items())
+    ):
+        raise MetadataError(
+            f"attribute {FILL_SETTINGS!r} must have values out of {_FILL_WORDS}, found {recorded!r:.200}"
+        )
+    return recorded
+
+
+def nested_fields(attributes: Mapping[str, JSON]) -> list[JSON] | None:
+    """Return how the fields of a compound belong together, or None where all of them are plain.
+
+    Raises
+    ------
+    MetadataError
+        If it is not a list of names and objects.
+    """
+    recorded = attributes.get(NESTED_FIELDS)
+    if recorded is None:
+        return None
+    _check_nesting(recorded)
+    checked: list[JSON] = recorded
+    return checked
+
+
+def _check_nesting(fields: JSON) -> None:
+    names = [entry.get("name") if isinstance(entry, Mapping) else entry for entry in fields or ()]
+    is_list = isinstance(fields, list) and all(isinstance(name, str) for name in names)
+    if not is_list or len(set(names)) != len(names) or not names:
+        raise MetadataError(
+            f"attribute {NESTED_FIELDS!r} must be a list of fields, each with a name of its own, found "
+            f"{fields!r:.200}"
+        )
+    for entry in fields:
+        if isinstance(entry, Mapping):
+            _check_nested_entry(entry)
+
+
+def _check_nested_entry(entry: Mapping[str, JSON]) -> None:
+    shape = entry.get("shape", [])
+    sizes = shape if isinstance(shape, list) else [None]
+    if not all(type(size) is int and size > 0 for size in sizes):
+        raise MetadataError(
+            f"attribute {NESTED_FIELDS!r}: a shape is a list of positive integers, found {shape!r:.200}"
+        )
+    if "fields" in entry:
+        _check_nesting(entry["fields"])
 
 
 def _is_enum(value: JSON) -> bool:

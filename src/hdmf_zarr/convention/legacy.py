@@ -10,12 +10,16 @@ from hdmf_zarr.convention.common import (
     CHUNKS_GIVEN,
     ENUM_NAMES,
     FIELD_TYPES,
+    FILL_SETTINGS,
+    NESTED_FIELDS,
     STORED_CHUNKS,
     CommonConvention,
     absolute,
     dimension_names,
     enum_names,
     field_types,
+    fill_settings,
+    nested_fields,
     reference_from_object,
 )
 from hdmf_zarr.convention.model import JSON, ArrayHeader, Reference
@@ -53,6 +57,8 @@ RESERVED_ATTRIBUTES = frozenset(
         STORED_CHUNKS,
         CHUNKS_GIVEN,
         ENUM_NAMES,
+        NESTED_FIELDS,
+        FILL_SETTINGS,
     }
 )
 
@@ -111,6 +117,10 @@ class LegacyConvention(CommonConvention):
             attributes[CHUNKS_GIVEN] = True
         if header.enum_names:
             attributes[ENUM_NAMES] = dict(header.enum_names)
+        if header.nesting is not None:
+            attributes[NESTED_FIELDS] = header.nesting
+        if header.fill_settings:
+            attributes[FILL_SETTINGS] = dict(header.fill_settings)
         if header.dimension_names is not None:
             attributes[ARRAY_DIMENSIONS] = list(header.dimension_names)
         elif header.scalar:
@@ -156,6 +166,8 @@ class LegacyConvention(CommonConvention):
             scalar=spelled == SCALAR or (fields is not None and attributes.get(RECORD) is True),
             are_chunks_given=attributes.get(CHUNKS_GIVEN) is True,
             enum_names=enum_names(attributes),
+            nesting=nested_fields(attributes),
+            fill_settings=fill_settings(attributes),
         )
 
 

@@ -71,6 +71,10 @@ class ArrayHeader:
         Whether a user asked for the shape of the chunks, and it could grow otherwise.
     enum_names : mapping, or None
         Names of the values of an HDF5 enumeration; of a compound, those of each field that is one.
+    nesting : list, or None
+        Of a compound whose fields hold compounds or arrays: how its fields in the store belong together.
+    fill_settings : mapping of str to str, or None
+        What HDF5 says of the fill value besides the value: that it is undefined, say.
     """
 
     element_type: str | None = None
@@ -82,6 +86,8 @@ class ArrayHeader:
     bytes_type: str = "bytes"
     are_chunks_given: bool = False
     enum_names: Mapping[str, JSON] | None = None
+    nesting: list[JSON] | None = None
+    fill_settings: Mapping[str, str] | None = None
 
 
 class Convention(Protocol):

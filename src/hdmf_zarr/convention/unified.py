@@ -10,12 +10,16 @@ from hdmf_zarr.convention.common import (
     CHUNKS_GIVEN,
     ENUM_NAMES,
     FIELD_TYPES,
+    FILL_SETTINGS,
+    NESTED_FIELDS,
     STORED_CHUNKS,
     CommonConvention,
     absolute,
     dimension_names,
     enum_names,
     field_types,
+    fill_settings,
+    nested_fields,
     reference_from_object,
 )
 from hdmf_zarr.convention.model import JSON, SELF, ArrayHeader, Reference
@@ -48,6 +52,8 @@ RESERVED_ATTRIBUTES = frozenset(
         STORED_CHUNKS,
         CHUNKS_GIVEN,
         ENUM_NAMES,
+        NESTED_FIELDS,
+        FILL_SETTINGS,
     }
 )
 
@@ -98,6 +104,10 @@ class UnifiedConvention(CommonConvention):
             attributes[CHUNKS_GIVEN] = True
         if header.enum_names:
             attributes[ENUM_NAMES] = dict(header.enum_names)
+        if header.nesting is not None:
+            attributes[NESTED_FIELDS] = header.nesting
+        if header.fill_settings:
+            attributes[FILL_SETTINGS] = dict(header.fill_settings)
         return attributes
 
     def decode_header(self, attributes: Mapping[str, JSON]) -> ArrayHeader:
@@ -125,6 +135,8 @@ class UnifiedConvention(CommonConvention):
             scalar=bool(attributes.get(SCALAR, False)),
             are_chunks_given=attributes.get(CHUNKS_GIVEN) is True,
             enum_names=enum_names(attributes),
+            nesting=nested_fields(attributes),
+            fill_settings=fill_settings(attributes),
         )
 
 

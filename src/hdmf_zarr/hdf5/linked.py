@@ -22,6 +22,7 @@ from hdmf.utils import StrDataset
 
 from hdmf_zarr.hdf5.names import ChildNames, lost_names
 from hdmf_zarr.hdf5.reading import reading
+from hdmf_zarr.nesting import Leaf, at_leaf, leaf_dtype, leaves_of
 
 READ_ROWS = 65536
 """Rows of references that are held at once."""
@@ -93,25 +94,25 @@ class LinkedFiles:
 def referred_objects(dataset: Any) -> Iterator[h5py.Group | h5py.Dataset]:
     """Yield the objects of a file to which the elements of a dataset refer, each once."""
     dataset = dataset.dset if isinstance(dataset, StrDataset) else dataset
-    fields = _reference_fields(dataset.dtype)
-    if not fields:
+    leaves = _reference_leaves(dataset.dtype)
+    if not leaves:
         return
     seen: set[bytes] = set()
     rows = dataset.shape[0] if dataset.shape else 1
     for start in range(0, rows, READ_ROWS):
         block = dataset[start : start + READ_ROWS] if dataset.shape else np.asarray(dataset[()])
-        for field in fields:
-            references = np.ravel(block[field] if field else block)
-            for reference in references:
+        for leaf in leaves:
+            for reference in np.ravel(at_leaf(block, leaf)):
                 name = h5py.h5r.get_name(reference, dataset.file.id) if reference else None
                 if name and name not in seen:
                     seen.add(name)
                     yield dataset.file[reference]
 
 
-def _reference_fields(dtype: np.dtype[Any]) -> list[str]:
-    """Names of the fields that are references; an empty name for a dataset of references."""
-    if h5py.check_ref_dtype(dtype) is h5py.Reference:
-        return [""]
-    fields: Any = dtype.fields or {}
-    return [name for name in fields if h5py.check_ref_dtype(dtype[name]) is h5py.Reference]
+def _reference_leaves(dtype: np.dtype[Any]) -> list[Leaf]:
+    """Return the elements of a dataset that are references, and those in its compounds."""
+    return [
+        leaf
+        for leaf in leaves_of(dtype)
+        if h5py.check_ref_dtype(leaf_dtype(dtype, leaf)) is h5py.Reference
+    ]

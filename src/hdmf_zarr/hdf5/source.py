@@ -13,7 +13,7 @@ import numpy.typing as npt
 from hdmf.backends.warnings import BrokenLinkWarning
 from hdmf.utils import StrDataset
 
-from hdmf_zarr.dtypes import BYTES, REFERENCE, ElementType, element_type_from_numpy
+from hdmf_zarr.dtypes import BYTES, ElementType, builder_dtype, element_type_from_numpy
 from hdmf_zarr.errors import DtypeError, EncodingError, MetadataError
 from hdmf_zarr.hdf5.by_chunk import has_every_chunk, is_filled_text, read_by_chunk
 from hdmf_zarr.hdf5.bytes import FileState, is_plain, state_of
@@ -94,6 +94,16 @@ def attribute_dtype(file: h5py.File | None, path: str, name: str) -> np.dtype[An
     return dtype
 
 
+def marked_dtype(element: ElementType) -> np.dtype[Any]:
+    """Return the dtype of elements in memory, with h5py's marks of what is an object to numpy."""
+    if element.shape:
+        return np.dtype((marked_dtype(element.entry), element.shape))
+    if element.kind == "compound":
+        return np.dtype([(name, marked_dtype(field)) for name, field in element.fields])
+    dtype: np.dtype[Any] = h5py.ref_dtype if element.kind == "reference" else builder_dtype(element)
+    return dtype
+
+
 NO_REGIONS = (
     "it holds region references, which cannot be stored; remove it from a copy of the file, or refer to the "
     "whole dataset"
@@ -161,8 +171,7 @@ class HDF5Source:
         object reads, cannot be opened again.
         """
         file = self.dataset.file
-        kinds = [self.element.kind, *(field.kind for _, field in self.element.fields)]
-        if not is_plain(file) or "reference" in kinds:
+        if not is_plain(file) or "reference" in self.element.kinds:
             return None
         state = state_of(file.id.get_vfd_handle())
         return HDF5Regions(os.path.abspath(file.filename), self.dataset.name, self.element, state)
@@ -201,11 +210,11 @@ class HDF5Source:
             records = np.empty(values.shape, dtype=element.memory_dtype)
             for name, field in element.fields:
                 try:
-                    records[name] = self._to_memory(values[name], field)
+                    records[name] = self._to_memory(values[name], field.entry)
                 except EncodingError as error:
                     raise EncodingError(f"field {name!r}: {error}") from error
             return records
-        if element is REFERENCE:
+        if element.kind == "reference":
             return _map(values, self._reference_text)
         if element.kind == "text":
             return _map(values, _decoded)

@@ -22,6 +22,7 @@ from hdmf.query import HDMFDataset
 
 from hdmf_zarr.codecs.to_hdf5 import filters_of_codecs
 from hdmf_zarr.convention.attributes import holds_no_unicode, is_variable
+from hdmf_zarr.convention.records import is_compound, reference_leaves, with_references
 from hdmf_zarr.convention.scales import is_scale_list
 from hdmf_zarr.dtypes import (
     TEXT_KINDS,
@@ -34,7 +35,9 @@ from hdmf_zarr.dtypes import (
 from hdmf_zarr.elements import plain_text
 from hdmf_zarr.enumerations import kept_names
 from hdmf_zarr.errors import BrokenLinkError, EncodingError, HDMFZarrError
+from hdmf_zarr.hdf5.fill import creation_options
 from hdmf_zarr.hdf5.scales import make_scale, stored_list
+from hdmf_zarr.nesting import at_leaf, leaf_dtype, leaves_of, nested
 from hdmf_zarr.stores.array import HDMFZarrArray
 from hdmf_zarr.stores.format2 import NATIVE
 
@@ -179,13 +182,13 @@ class HDF5TreeWriter:
         if element.kind != "compound":
             return np.asarray(values)
         records = np.empty(np.shape(values), dtype=dtype)
-        for name, field in element.fields:
-            column = values[name]
+        for leaf, (_, field) in zip(leaves_of(dtype), element.flat.fields, strict=True):
+            column = at_leaf(np.asarray(values), leaf)
             if field.kind == "reference":
                 column = self._reference_array(column)
             elif field.kind in ("ascii", "isodatetime", "bytes"):
                 column = _as_bytes(column)
-            records[name] = column
+            at_leaf(records, leaf)[...] = column
         return records
 
     def _reference_array(self, targets: Any) -> npt.NDArray[Any]:
@@ -209,14 +212,18 @@ class HDF5TreeWriter:
             return self._reference(data)
         if isinstance(data, np.ndarray) and data.dtype.names is not None:
             record = np.empty((), dtype=dtype)
-            for name in data.dtype.names:
-                record[name] = self._field(data[name][()], dtype[name])
+            for leaf in leaves_of(dtype):
+                value = at_leaf(data, leaf)[()]
+                at_leaf(record, leaf)[()] = self._field(value, leaf_dtype(dtype, leaf))
             return record
         return data
 
     def _field(self, value: Any, dtype: np.dtype[Any]) -> Any:
         if h5py.check_ref_dtype(dtype) is None:
             return value
+        return self._reference_or_none(value)
+
+    def _reference_or_none(self, value: Any) -> h5py.Reference | None:
         return (
             self._reference(value) if isinstance(value, (BaseBuilder, ReferenceBuilder)) else None
         )
@@ -247,6 +254,8 @@ class HDF5TreeWriter:
             return self._reference(value)
         if isinstance(value, (list, tuple)) and value and isinstance(value[0], BaseBuilder):
             return self._reference_array(value)
+        if is_compound(value) and reference_leaves(value.dtype):
+            return with_references(value, self._reference_or_none, h5py.ref_dtype)
         if is_variable(value):
             return value  # h5py knows the type by its mark
         if isinstance(value, np.ndarray) and value.dtype.kind in "OU":
@@ -280,6 +289,8 @@ def regions(
 
 def hdf5_dtype(element: ElementType) -> np.dtype[Any]:
     """Return h5py's dtype for an element type."""
+    if element.shape:
+        return np.dtype((hdf5_dtype(element.entry), element.shape))
     if element.kind == "compound":
         return np.dtype([(name, hdf5_dtype(field)) for name, field in element.fields])
     if element.kind == "reference":
@@ -298,17 +309,16 @@ def _create_dataset(file: h5py.File, path: str, builder: DatasetBuilder) -> None
         file.create_dataset(path, shape=(), dtype=dtype)
         return
     array = _stored_array(builder.data)
-    options = _layout(
-        array, is_growable=any(name in builder.attributes for name in _TYPE_ATTRIBUTES)
-    )
     dtype = with_enum_names(hdf5_dtype(array.element_type), array.enum_names)
+    is_growable = any(name in builder.attributes for name in _TYPE_ATTRIBUTES)
+    options = _layout(array, dtype, is_growable=is_growable)
     file.create_dataset(path, shape=array.shape, dtype=dtype, **options)
 
 
-def _layout(array: HDMFZarrArray, *, is_growable: bool) -> dict[str, Any]:
+def _layout(array: HDMFZarrArray, dtype: np.dtype[Any], *, is_growable: bool) -> dict[str, Any]:
     """Chunks as in the source, filters where HDF5 has them; columns of tables can grow, as in HDF5IO."""
     is_large = array.element_type.numpy is not None and array.nbytes > COMPRESSED_BYTES
-    options = _fill_value(array)
+    options = {**creation_options(array.fill_settings, dtype), **_fill_value(array)}
     own = _filters(array)
     filters: Mapping[str, Any] = own if own is not None else COMPRESSED if is_large else {}
     if not is_growable and not is_large and not filters:
@@ -337,16 +347,20 @@ def _filters(array: HDMFZarrArray) -> dict[str, Any] | None:
 
 
 def _fill_value(array: HDMFZarrArray) -> dict[str, Any]:
-    """What elements are that are not written yet, where it has other bits than zero."""
+    """What elements are that are not written yet, where it has other bits than zero or was given."""
     fill, element = array.fill_value, array.element_type
+    is_given = array.fill_settings.get("value") == "given"
     if fill is None or element.kind in ("reference", "bytes"):
         return {}
     if element.kind in TEXT_KINDS:
-        return {"fillvalue": _stored_text(fill)} if fill else {}
-    if any(field.is_variable for _, field in element.fields):
+        return {"fillvalue": _stored_text(fill)} if fill or is_given else {}
+    if element.holds_variable:
         return {}
-    value = np.asarray(fill).astype(with_enum_names(hdf5_dtype(element), array.enum_names))
-    return {"fillvalue": value[()]} if any(value.tobytes()) else {}
+    value = np.asarray(fill)
+    if element.is_nested:
+        value = nested(value, element.memory_dtype)
+    value = value.astype(with_enum_names(hdf5_dtype(element), array.enum_names))
+    return {"fillvalue": value[()]} if is_given or any(value.tobytes()) else {}
 
 
 def _is_array(data: Any) -> bool:
@@ -367,7 +381,7 @@ def _write_unit(array: HDMFZarrArray) -> tuple[int, ...]:
 
 def _itemsize(element: ElementType) -> int:
     if element.kind == "compound":
-        return sum(_itemsize(field) for _, field in element.fields)
+        return sum(math.prod(field.shape) * _itemsize(field) for _, field in element.fields)
     return TEXT_BYTES if element.numpy is None else max(1, element.numpy.itemsize)
 
 
@@ -382,6 +396,9 @@ def _scalar_type(builder: DatasetBuilder) -> ElementType:
 
 def _dtype_of(value: Any, stored: Any, names: Mapping[str, int] | None) -> np.dtype[Any] | None:
     """Return the dtype of an attribute where h5py would choose another one."""
+    if is_compound(stored):
+        own: np.dtype[Any] = stored.dtype
+        return own
     if isinstance(stored, np.integer):
         return with_enum_names(stored.dtype, names)
     # Bytes alone would become a text of another type.

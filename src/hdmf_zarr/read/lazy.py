@@ -13,8 +13,13 @@ from hdmf.build import ReferenceBuilder
 from hdmf.container import AbstractContainer
 from hdmf.query import BuilderResolver, ContainerResolver, HDMFDataset, ReferenceResolver
 
-from hdmf_zarr.dtypes import REFERENCE, field_dtype_name
-from hdmf_zarr.elements import REFERENCE_TYPES
+from hdmf_zarr.dtypes import ElementType, field_dtype_name
+from hdmf_zarr.elements import (
+    REFERENCE_TYPES,
+    give_nested_text_as_bytes,
+    reference_columns,
+    to_memory,
+)
 from hdmf_zarr.errors import EncodingError, OptionError
 from hdmf_zarr.stores.array import HDMFZarrArray
 from hdmf_zarr.stores.selections import split_fields
@@ -226,24 +231,12 @@ class AbstractZarrTableDataset(DatasetOfReferences):
     @property
     def types(self) -> list[Any]:
         """Type of each field: `ReferenceBuilder`, ``str`` or a numpy scalar type."""
-        return [
-            ReferenceBuilder
-            if field is REFERENCE
-            else str
-            if field.numpy is None
-            else field.numpy.type
-            for _, field in self.dataset.element_type.fields
-        ]
+        return [_type_of_field(field) for _, field in self.dataset.element_type.fields]
 
     @property
     def dtype(self) -> list[str]:
         """HDMF's name of the type of each field."""
         return [field_dtype_name(field) for _, field in self.dataset.element_type.fields]
-
-    @property
-    def _reference_fields(self) -> list[str]:
-        fields = self.dataset.element_type.fields
-        return [name for name, field in fields if field.kind == "reference"]
 
     def __getitem__(self, key: Any) -> Any:
         fields, key = split_fields(key)
@@ -252,14 +245,14 @@ class AbstractZarrTableDataset(DatasetOfReferences):
 
     def _rows(self, key: Any) -> Any:
         rows = self._values(key)
-        for name in self._reference_fields:
-            if isinstance(rows, np.void):
-                rows[name] = self._resolve(rows[name])
-            else:
-                column = np.empty(rows.size, dtype=object)
-                column[:] = [self._resolve(entry) for entry in rows[name].ravel()]
-                rows[name] = column.reshape(rows.shape)
-        return rows
+        resolved = np.asarray(rows)
+        for column in reference_columns(resolved, self.dataset.element_type):
+            targets = np.empty(column.size, dtype=object)
+            targets[:] = [self._resolve(entry) for entry in column.ravel()]
+            column[...] = targets.reshape(column.shape)
+        if self.dataset.element_type.is_nested:
+            give_nested_text_as_bytes(resolved, self.dataset.element_type)
+        return resolved[()] if isinstance(rows, np.void) else resolved
 
     def resolve(self, manager: Any) -> Any:
         """Return all rows with their references resolved."""
@@ -269,20 +262,32 @@ class AbstractZarrTableDataset(DatasetOfReferences):
         yield from self[...]
 
     def _encoded_row(self, arg: Any) -> tuple[Any, bool]:
-        fields = self.dataset.element_type.fields
+        element = self.dataset.element_type
         values = list(arg)
-        if len(values) != len(fields):
+        if len(values) != len(element.fields):
             raise OptionError(
                 f"{self.dataset.hierarchy.uri}:{self.name}: a row has {len(values)} values, the "
-                f"compound {len(fields)} fields"
+                f"compound {len(element.fields)} fields"
             )
+        if element.is_nested and "reference" in element.kinds:
+            return self._encoded_nested_row(tuple(values))
         is_complete = True
-        for position, (_, field) in enumerate(fields):
+        for position, (_, field) in enumerate(element.fields):
             if field.kind == "reference":
                 text = self._encoded_target(values[position])
                 values[position] = text or ""
                 is_complete &= text is not None
         return tuple(values), is_complete
+
+    def _encoded_nested_row(self, row: tuple[Any, ...]) -> tuple[Any, bool]:
+        texts: list[str | None] = []
+
+        def encoded(target: Any) -> str:
+            texts.append(self._encoded_target(target))
+            return texts[-1] or ""
+
+        values = to_memory(row, self.dataset.element_type, encoded)
+        return values[()], None not in texts
 
     def _pending_row(self, arg: Any) -> Any:
         return tuple(arg)
@@ -322,6 +327,14 @@ class ContainerZarrTableDataset(ContainerResolverMixin, AbstractZarrTableDataset
     def get_inverse_class(cls) -> type[DatasetOfReferences]:
         """The class that resolves to builders."""
         return BuilderZarrTableDataset
+
+
+def _type_of_field(field: ElementType) -> Any:
+    if field.kind == "compound" or field.shape:
+        return np.void
+    if field.kind == "reference":
+        return ReferenceBuilder
+    return str if field.numpy is None else field.numpy.type
 
 
 def _nested(values: npt.NDArray[Any], resolve: Any) -> list[Any]:

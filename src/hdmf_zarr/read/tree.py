@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+import numpy.typing as npt
 from hdmf.backends.warnings import BrokenLinkWarning
 from hdmf.build import (
     Builder,
@@ -21,13 +22,15 @@ from hdmf.build.builders import BaseBuilder
 
 from hdmf_zarr.convention import JSON, SELF, ArrayHeader, Link, Reference, data_type_of
 from hdmf_zarr.convention.attributes import ENUM, decode_attribute, recorded_enum_names
+from hdmf_zarr.convention.records import is_compound, reference_leaves, with_references
 from hdmf_zarr.convention.scales import SCALE_LISTS, is_scale_list, with_targets
 from hdmf_zarr.convention.unified import ATTRIBUTE_TYPES
 from hdmf_zarr.dtypes import TEXT, ElementType, builder_dtype, with_enum_names
-from hdmf_zarr.elements import decode_elements
+from hdmf_zarr.elements import decode_elements, give_nested_text_as_bytes, reference_columns
 from hdmf_zarr.enumerations import keep_names
 from hdmf_zarr.errors import BrokenLinkError, HDMFZarrError, MetadataError
 from hdmf_zarr.hdf5 import empty_attribute
+from hdmf_zarr.hdf5.source import marked_dtype
 from hdmf_zarr.read.builders import make_dataset, make_group, set_attribute
 from hdmf_zarr.read.lazy import BuilderZarrReferenceDataset, BuilderZarrTableDataset, ZarrDataset
 from hdmf_zarr.read.tables import see_whole_rows
@@ -176,7 +179,7 @@ class TreeReader:
         self._scalars: dict[str, Any] = {}
         self._links: dict[str, tuple[Link, ...]] = {}
         self._references: list[tuple[BaseBuilder, str, Any]] = []
-        self._scalar_references: list[tuple[str, str | None, str]] = []
+        self._scalar_references: list[tuple[str, npt.NDArray[Any] | None, str]] = []
 
     def build(self) -> None:
         """Make the builders of every node."""
@@ -259,7 +262,7 @@ class TreeReader:
         builder.location = "/" + path.rpartition("/")[0]
         self.builders[path] = builder
         for name, value in self._decoded_attributes(path).items():
-            if _is_reference(self.hierarchy, value) or self._is_scale_list(name, value):
+            if self._leads_to_others(name, value):
                 self._references.append((builder, name, value))
             else:
                 self._set(builder, name, value)
@@ -350,12 +353,17 @@ class TreeReader:
             self._scalar_references.append((path, None, value))
             return None
         if element.kind == "compound":
-            record = np.empty((), dtype=with_enum_names(element.memory_dtype, names))
+            # A builder has no names for the types of the fields of a field: the data have to tell.
+            dtype = marked_dtype(element) if element.is_nested else element.memory_dtype
+            record = np.empty((), dtype=with_enum_names(dtype, names))
             record[()] = value
-            for name, field in element.fields:
-                target: Any = record[name][()]
-                if field.kind == "reference" and target:
-                    self._scalar_references.append((path, name, target))
+            if element.is_nested:
+                give_nested_text_as_bytes(record, element)
+            for place in reference_columns(record, element):
+                target: Any = place[()]
+                place[()] = None  # until its builder is there
+                if target:
+                    self._scalar_references.append((path, place, target))
             return record
         if isinstance(value, bytes):
             # As HDF5IO: one text is always str.
@@ -365,7 +373,9 @@ class TreeReader:
                 return value
         return value
 
-    def _set_scalar_reference(self, path: str, field: str | None, element: str) -> None:
+    def _set_scalar_reference(
+        self, path: str, place: npt.NDArray[Any] | None, element: str
+    ) -> None:
         builder = cast("DatasetBuilder", self.builders[path])
         reference = self.hierarchy.convention.decode_element(element)
         if reference is None:
@@ -375,8 +385,8 @@ class TreeReader:
         except BrokenLinkError as error:
             self._warn(f"reference {self.hierarchy.uri}:/{path}", error)
             return
-        if field is not None:
-            builder.data[field][()] = target
+        if place is not None:
+            place[()] = target
         else:
             builder.data = ReferenceBuilder(target)
 
@@ -412,31 +422,36 @@ class TreeReader:
                 decoded[name] = float(value)
         return decoded
 
+    def _leads_to_others(self, name: str, value: Any) -> bool:
+        if is_compound(value):
+            return bool(reference_leaves(value.dtype))
+        return _is_reference(self.hierarchy, value) or self._is_scale_list(name, value)
+
     def _is_scale_list(self, name: str, value: Any) -> bool:
         return name in SCALE_LISTS and is_scale_list(
             name, value, is_target=partial(_is_reference, self.hierarchy)
         )
 
-    def _scale_targets(self, builder: BaseBuilder, name: str, value: list[Any]) -> list[Any]:
-        """Return an attribute of dimension scales with builders; a broken reference is left out."""
-
-        def target_of(entry: JSON) -> BaseBuilder | None:
-            reference = cast("Reference", self.hierarchy.convention.decode_reference(entry))
-            try:
-                return self._stores.builder(self.hierarchy, reference)
-            except BrokenLinkError as error:
-                self._warn(self._name_of_attribute(builder, name), error)
-                return None
-
-        return with_targets(value, target_of)
+    def _target_of(self, entry: JSON, *, builder: BaseBuilder, name: str) -> BaseBuilder | None:
+        """Return the builder to which a reference in an attribute leads; None, with a warning, for none."""
+        try:
+            reference = self.hierarchy.convention.decode_reference(entry)
+            return None if reference is None else self._stores.builder(self.hierarchy, reference)
+        except (BrokenLinkError, MetadataError) as error:
+            self._warn(self._name_of_attribute(builder, name), error)
+            return None
 
     def _name_of_attribute(self, builder: BaseBuilder, name: str) -> str:
         where = f"{builder.location}/{builder.name}".replace("//", "/")
         return f"attribute {name!r} of {self.hierarchy.uri}:{where}"
 
     def _set_reference(self, builder: BaseBuilder, name: str, value: Any) -> None:
+        target_of = partial(self._target_of, builder=builder, name=name)
+        if is_compound(value):
+            self._set(builder, name, with_references(value, target_of))
+            return
         if self._is_scale_list(name, value):
-            self._set(builder, name, self._scale_targets(builder, name, value))
+            self._set(builder, name, with_targets(value, target_of))
             return
         values = value if isinstance(value, list) else [value]
         try:

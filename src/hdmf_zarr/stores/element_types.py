@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
+import re
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, cast
 
@@ -44,8 +47,13 @@ def element_type_of_array(document: dict[str, Any], header: ArrayHeader) -> Elem
     Raises
     ------
     MetadataError
-        If zarr does not know the data type.
+        If zarr does not know the data type, or what is recorded is of another one.
     """
+    stored = _stored_element_type(document, header)
+    return stored if header.nesting is None else nested_type(stored, header.nesting)
+
+
+def _stored_element_type(document: dict[str, Any], header: ArrayHeader) -> ElementType:
     if format2.BROKEN in document:
         return TEXT
     name = document["data_type"]
@@ -89,19 +97,76 @@ def _element_of_data_type(spelled: str) -> ElementType:
     return element_type_from_numpy(cast("np.dtype[Any]", dtype))
 
 
+def nested_type(flat: ElementType, nesting: list[Any]) -> ElementType:
+    """Return the type of a compound whose leaves are the fields of another one.
+
+    Parameters
+    ----------
+    flat : ElementType
+        As it is stored.
+    nesting : list
+        How its fields belong together (see `hdmf_zarr.nesting.nesting_of`).
+
+    Raises
+    ------
+    MetadataError
+        If it has fewer or more fields, or other ones in the elements of one array.
+    """
+    try:
+        types = [field for _, field in flat.fields]
+        element = _compound(nesting, types)
+        if types:
+            raise ValueError(f"{len(types)} fields are left over")
+    except (IndexError, ValueError) as error:
+        raise MetadataError(
+            f"the fields {[name for name, _ in flat.fields]!r:.200} are none of a compound of "
+            f"{nesting!r:.200}: {error}"
+        ) from error
+    return element
+
+
+def _compound(nesting: list[Any], types: list[ElementType]) -> ElementType:
+    """Return the compound to which the first of some types belong, which are taken from their list."""
+    fields = []
+    for entry in nesting:
+        record = entry if isinstance(entry, dict) else {"name": entry}
+        fields.append((record["name"], _nested_field(record, types)))
+    return ElementType("compound", fields=tuple(fields))
+
+
+def _nested_field(record: dict[str, Any], types: list[ElementType]) -> ElementType:
+    shape = tuple(record.get("shape", ()))
+    count = math.prod(shape)
+    if count > len(types):
+        raise IndexError(
+            f"the field {record['name']!r:.100} has more elements than there are fields"
+        )
+    inside = record.get("fields")
+    found = {types.pop(0) if inside is None else _compound(inside, types) for _ in range(count)}
+    if len(found) != 1:
+        raise ValueError(f"the elements of the array {record['name']!r:.100} are of several types")
+    return replace(found.pop(), shape=shape)
+
+
 def _recorded_fields(header: ArrayHeader) -> ElementType:
     """The type of compounds whose rows are stored as objects, by what the store records of them."""
     types = []
     for name, spelled in header.fields or ():
         element = element_type_from_name(spelled) if spelled != "bytes_" else ASCII
         if element is ASCII:
-            element = _TYPES_IN_BYTES.get((header.field_types or {}).get(name, "ascii"), ASCII)
+            element = _bytes_in_rows((header.field_types or {}).get(name, "ascii"))
         if element is None:
             raise MetadataError(
                 f"field {name!r} has the dtype {spelled!r}, which does not say its type"
             )
         types.append((name, element))
     return ElementType("compound", fields=tuple(types))
+
+
+def _bytes_in_rows(recorded: str) -> ElementType:
+    if re.fullmatch("S[1-9][0-9]{0,5}", recorded):
+        return ElementType("fixed_bytes", np.dtype(recorded))
+    return _TYPES_IN_BYTES.get(recorded, ASCII)
 
 
 def _check_recorded_type(document: dict[str, Any], name: str, header: ArrayHeader) -> None:

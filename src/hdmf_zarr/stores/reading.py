@@ -20,7 +20,7 @@ from hdmf_zarr.codecs.direct import DECODING_ERRORS
 from hdmf_zarr.codecs.objects import OBJECT_CODECS
 from hdmf_zarr.codecs.registered import numcodec
 from hdmf_zarr.codecs.translate import to_numcodecs
-from hdmf_zarr.convention.common import CHUNKS_GIVEN, enum_names
+from hdmf_zarr.convention.common import CHUNKS_GIVEN, enum_names, fill_settings
 from hdmf_zarr.dtypes import ElementType
 from hdmf_zarr.elements import decode_elements
 from hdmf_zarr.errors import ChunkError, HDMFZarrError, MetadataError, OptionError
@@ -163,6 +163,11 @@ class ReadableArray(zarr.Array):  # type: ignore[type-arg]
     def enum_names(self) -> Mapping[str, Any] | None:
         """Names of the values of an HDF5 enumeration; None where the array is none."""
         return enum_names(self._document.get("attributes") or {})
+
+    @property
+    def fill_settings(self) -> Mapping[str, str]:
+        """What HDF5 says of the fill value besides the value; nothing for what it has by default."""
+        return fill_settings(self._document.get("attributes") or {}) or {}
 
     @property
     def are_chunks_given(self) -> bool:

@@ -21,6 +21,7 @@ from typing import Any
 from hdmf_zarr.codecs.objects import OBJECT_CODECS
 from hdmf_zarr.convention import JSON, SELF, ArrayHeader, Link, Reference, convention_for_format
 from hdmf_zarr.convention.attributes import decode_attribute
+from hdmf_zarr.convention.records import COMPOUND
 from hdmf_zarr.convention.scales import is_scale_list, with_targets
 from hdmf_zarr.convention.unified import (
     ATTRIBUTE_TYPES,
@@ -460,7 +461,12 @@ class _Upgrader:
     ) -> dict[str, JSON]:
         header = self._storage.header(element, is_scalar=not shape, names=None)
         return self._convention.encode_header(
-            replace(header, are_chunks_given=old.are_chunks_given, enum_names=old.enum_names)
+            replace(
+                header,
+                are_chunks_given=old.are_chunks_given,
+                enum_names=old.enum_names,
+                fill_settings=old.fill_settings,
+            )
         )
 
     # -- attributes, links and references --------------------------------------------------------
@@ -469,7 +475,8 @@ class _Upgrader:
         old = self.old.attributes(path)
         attributes = {}
         for name, value in self.old.convention.user_attributes(old).items():
-            attributes[name] = self._attribute(name, value)
+            recorded = (old.get(ATTRIBUTE_TYPES) or {}).get(name, "")
+            attributes[name] = self._attribute(name, value, recorded)
             if attributes[name] == value:  # no reference
                 self._check_attribute(path, name, value, old.get(ATTRIBUTE_TYPES) or {})
         links = [
@@ -493,7 +500,9 @@ class _Upgrader:
         except HDMFZarrError as error:
             raise type(error)(f"{self.old.uri}:/{path}: attribute {name!r}: {error}") from error
 
-    def _attribute(self, name: str, value: JSON) -> JSON:
+    def _attribute(self, name: str, value: JSON, recorded: str) -> JSON:
+        if recorded.startswith(COMPOUND) and isinstance(value, dict):
+            return {leaf: self._reference(column) for leaf, column in value.items()}
         if is_scale_list(name, value, is_target=self._is_reference):
             return with_targets(value, self._reference)
         return self._reference(value)

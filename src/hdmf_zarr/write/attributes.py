@@ -20,13 +20,14 @@ from hdmf_zarr.convention.attributes import (
     refuse_mixed,
     spell_out,
 )
+from hdmf_zarr.convention.records import is_compound, reference_leaves, with_references
 from hdmf_zarr.convention.scales import SCALE_LISTS, is_scale_list, with_targets
 from hdmf_zarr.convention.unified import ATTRIBUTE_TYPES
 from hdmf_zarr.dtypes import enum_names_of
 from hdmf_zarr.elements import REFERENCE_TYPES
 from hdmf_zarr.enumerations import kept_names
 from hdmf_zarr.errors import BrokenLinkError, DtypeError, EncodingError, MetadataError
-from hdmf_zarr.hdf5 import convert_attribute, empty_attribute
+from hdmf_zarr.hdf5 import convert_attribute, empty_attribute, is_h5py_reference
 from hdmf_zarr.hdf5.scales import scale_list, target_of
 from hdmf_zarr.hdf5.source import NO_REGIONS, attribute_dtype, is_region
 from hdmf_zarr.write.addresses import Addresses
@@ -154,6 +155,8 @@ class AttributeEncoder:
         if texts is not value:
             references = [convention.decode_element(text) for text in texts.ravel()]
             return [r and convention.encode_reference(r) for r in references], None
+        if is_compound(value) and reference_leaves(value.dtype):
+            value = with_references(value, partial(self._compound_reference, builder=builder))
         if _holds_references(value):
             return [self._encode_reference(entry) for entry in value], None
         encoded, dtype = encode_attribute(value)
@@ -161,6 +164,17 @@ class AttributeEncoder:
             refuse_mixed(encoded)
         refuse_like_reference(encoded, convention)
         return encoded, dtype
+
+    def _compound_reference(self, entry: Any, *, builder: BaseBuilder) -> JSON:
+        """Return the JSON of a reference in a compound, of HDF5 or to a builder; None for one to nothing."""
+        if not is_h5py_reference(entry):
+            return None if entry is None else self._encode_reference(entry)
+        file = self.addresses.hdf5_file_of(builder)
+        if not entry or file is None:
+            return None
+        convention = self.context.convention
+        found = convention.decode_element(self.addresses.hdf5_target_text(file[entry]))
+        return None if found is None else convention.encode_reference(found)
 
     def _encode_reference(self, entry: Any) -> JSON:
         if not isinstance(entry, REFERENCE_TYPES):

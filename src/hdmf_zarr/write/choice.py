@@ -183,8 +183,7 @@ class LayoutChooser:
         element = array.element_type
         if array.is_restored:
             return "a compound that was stored expanded"
-        kinds = [element.kind, *(field.kind for _, field in element.fields)]
-        if "reference" in kinds:
+        if "reference" in element.kinds:
             return "references"
         document = array.hierarchy.documents[array.node_path]
         if self.storage.can_hold(document, element):

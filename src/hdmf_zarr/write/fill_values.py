@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hdmf_zarr.dtypes import TEXT_KINDS, ElementType
 from hdmf_zarr.hdf5 import HDF5Source
 from hdmf_zarr.hdf5.source import fill_value_of, given_fill_value
+from hdmf_zarr.nesting import flattened, is_nested
 from hdmf_zarr.stores import compat
 from hdmf_zarr.write.sources import RawSource, ZarrSource
 from hdmf_zarr.write.storage import StoredType
@@ -46,13 +48,18 @@ def _converted(found: Any, stored: StoredType, own: ElementType | None) -> Any:
     if own.kind == "number":
         return found
     if own.kind == "compound":
-        is_plain = not any(field.is_variable for _, field in own.fields)
-        return np.asarray(found).astype(stored.numpy)[()] if is_plain else None
+        return None if own.holds_variable else _record(np.asarray(found), stored, own)
     if stored.numpy is not None:
         return found
     if own.kind not in TEXT_KINDS:
         return None
     return _text(found) if stored.element.kind in TEXT_KINDS else _text(found).encode("utf-8")
+
+
+def _record(found: npt.NDArray[Any], stored: StoredType, own: ElementType) -> Any:
+    if is_nested(found.dtype):
+        found = flattened(found.astype(own.memory_dtype), own.flat.memory_dtype)
+    return found.astype(stored.numpy)[()]
 
 
 def _text(found: Any) -> str:

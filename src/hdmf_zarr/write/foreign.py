@@ -15,6 +15,7 @@ from hdmf.container import AbstractContainer
 from hdmf.query import HDMFDataset
 
 from hdmf_zarr.convention import full_type_of
+from hdmf_zarr.convention.records import is_compound
 from hdmf_zarr.hdf5 import is_h5py_dataset
 from hdmf_zarr.hdf5.linked import referred_objects
 from hdmf_zarr.hdf5.source import row_blocks
@@ -169,7 +170,7 @@ class ForeignObjects:
             value = self._context.manager.get_builder(value)
         if isinstance(value, BaseBuilder):
             yield value
-        elif isinstance(value, np.ndarray) and value.dtype.names:
+        elif is_compound(value):
             for name in value.dtype.names:
                 yield from self._targets_in(value[name])
         elif isinstance(value, (list, tuple)) or _holds_objects(value):

@@ -82,6 +82,8 @@ class Intake:
         DtypeError, EncodingError
             If the data are none that a store holds.
         """
+        if isinstance(data, HDMFZarrArray):
+            return self._zarr_source(data, choice)
         declared = _declared(builder, data)
         if data is None:
             element = declared or element_type_from_numpy(_empty_dtype(builder))
@@ -89,8 +91,6 @@ class Intake:
         if isinstance(data, AbstractDataChunkIterator):
             self._check_fresh(data, builder)
             return _iterator_source(data, declared)
-        if isinstance(data, HDMFZarrArray):
-            return self._zarr_source(data, choice)
         if is_h5py_dataset(data) and choice.decoded is None:
             return RawSource(RawChunks(data), element_type_from_numpy(data.dtype))
         if is_h5py_dataset(data):

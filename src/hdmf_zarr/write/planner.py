@@ -20,9 +20,10 @@ from hdmf_zarr.dtypes import ElementType, enum_names_of
 from hdmf_zarr.elements import check_storable, encode_elements, encoded_size
 from hdmf_zarr.errors import BrokenLinkError, EncodingError, LayoutError, ObjectExistsError
 from hdmf_zarr.hdf5 import is_h5py_dataset
+from hdmf_zarr.hdf5.fill import fill_settings
 from hdmf_zarr.hdf5.source import row_blocks
 from hdmf_zarr.stores import Hierarchy, compat
-from hdmf_zarr.stores.array import may_grow
+from hdmf_zarr.stores.array import HDMFZarrArray, may_grow
 from hdmf_zarr.stores.proof import prove_chain, rounding_filters_of
 from hdmf_zarr.write.addresses import Addresses, PendingLink, join
 from hdmf_zarr.write.array_links import ArrayLinks
@@ -297,6 +298,7 @@ class _Planner:
                 header.dimension_names,
                 are_chunks_given=source.array.are_chunks_given,
                 enum_names=header.enum_names,
+                fill_settings=header.fill_settings,
             ),
         }
         names = document.get("dimension_names") or header.dimension_names
@@ -360,6 +362,7 @@ class _Planner:
                 names if source.shape else None,
                 are_chunks_given=_are_chunks_given(source, request, layout, numpy_dtype),
                 enum_names=_enum_names(source, builder),
+                fill_settings=_fill_settings(source),
             ),
         }
         has_names = self.storage.has_dimension_names
@@ -418,11 +421,17 @@ class _Planner:
         *,
         are_chunks_given: bool,
         enum_names: Mapping[str, JSON] | None,
+        fill_settings: Mapping[str, str] | None,
     ) -> dict[str, JSON]:
         names = names or self.dimension_names.of(builder, len(shape))
         header = self.storage.header(element, is_scalar=not shape, names=names)
         return self.context.convention.encode_header(
-            replace(header, are_chunks_given=are_chunks_given, enum_names=enum_names)
+            replace(
+                header,
+                are_chunks_given=are_chunks_given,
+                enum_names=enum_names,
+                fill_settings=fill_settings,
+            )
         )
 
 
@@ -449,13 +458,27 @@ def _enum_names(source: Any, builder: DatasetBuilder) -> Mapping[str, JSON] | No
     if isinstance(source, MemorySource):
         given = getattr(builder.data, "dtype", None)
         return enum_names_of(given) or enum_names_of(builder.dtype)
+    array, dataset = _held_by(source)
+    if array is not None:
+        return array.enum_names
+    return None if dataset is None else enum_names_of(dataset.dtype)
+
+
+def _fill_settings(source: Any) -> Mapping[str, str] | None:
+    """What HDF5 says of the fill value of the source, or a store that has kept it."""
+    array, dataset = _held_by(source)
+    if array is not None:
+        return array.fill_settings
+    return None if dataset is None else fill_settings(dataset)
+
+
+def _held_by(source: Any) -> tuple[HDMFZarrArray | None, Any]:
+    """The array of a store, or the dataset of HDF5, that a source reads; None for the one that it is not."""
     held = source.chunks if isinstance(source, RawSource) else source
     if isinstance(held, (ZarrSource, ZarrChunks)):
-        hierarchy = held.array.hierarchy
-        attributes = hierarchy.documents[held.array.node_path].get("attributes") or {}
-        return hierarchy.convention.decode_header(attributes).enum_names
-    dataset: Any = getattr(held, "dataset", None)
-    return enum_names_of(dataset.dtype) if is_h5py_dataset(dataset) else None
+        return held.array, None
+    dataset = getattr(held, "dataset", None)
+    return None, dataset if is_h5py_dataset(dataset) else None
 
 
 def _types_in(attributes: dict[str, JSON]) -> dict[str, JSON]:

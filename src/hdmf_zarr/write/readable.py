@@ -65,4 +65,4 @@ def _spelled(data_type: Any) -> Any:
 def _kinds(element: ElementType) -> Any:
     if element.kind != "compound":
         return element.kind
-    return [(name, field.kind) for name, field in element.fields]
+    return [(name, field.shape, _kinds(field)) for name, field in element.fields]

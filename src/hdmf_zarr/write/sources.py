@@ -21,7 +21,7 @@ from hdmf_zarr.dtypes import (
     ElementType,
     element_type_from_numpy,
 )
-from hdmf_zarr.elements import field_widths, undecodable
+from hdmf_zarr.elements import field_widths, reference_columns, undecodable
 from hdmf_zarr.errors import EncodingError
 from hdmf_zarr.hdf5.raw import ChunkTable
 from hdmf_zarr.hdf5.source import row_blocks
@@ -204,11 +204,10 @@ class ZarrSource:
         )
         if self.element.kind == "reference":
             return self._retargeted(values)
-        fields = [name for name, field in self.element.fields if field.kind == "reference"]
-        if fields:
+        if "reference" in self.element.kinds:
             values = values.copy()
-            for name in fields:
-                values[name] = self._retargeted(values[name])
+            for column in reference_columns(values, self.element):
+                column[...] = self._retargeted(column)
         return values
 
     def _retargeted(self, texts: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -300,7 +299,7 @@ def widths_of(source: ArraySource) -> dict[str, int]:
     widths: dict[str, int] = {}
     if source.element.kind != "compound" or isinstance(source, EmptySource):
         return widths
-    if not any(field.is_variable for _, field in source.element.fields):
+    if not source.element.holds_variable:
         return widths
     for region in row_blocks(source.shape, MEASURED_ROWS):
         for name, width in field_widths(source.read(region), source.element).items():

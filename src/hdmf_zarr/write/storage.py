@@ -15,7 +15,7 @@ import zarr.dtype
 from zarr.abc.codec import BytesBytesCodec
 
 from hdmf_zarr.codecs.objects import OBJECT_CODECS, PICKLE_CODEC, JSONObjectsCodec
-from hdmf_zarr.convention import ArrayHeader
+from hdmf_zarr.convention import JSON, ArrayHeader
 from hdmf_zarr.dtypes import (
     BYTES,
     BYTES_ELEMENT_KINDS,
@@ -28,6 +28,7 @@ from hdmf_zarr.dtypes import (
     stored_numpy_dtype,
 )
 from hdmf_zarr.errors import LayoutError, UnsupportedFormatError
+from hdmf_zarr.nesting import nesting_of
 from hdmf_zarr.stores import format2
 from hdmf_zarr.stores.chunk_keys import CHUNK_KEYS, FORMAT2_CHUNK_KEYS
 
@@ -109,9 +110,11 @@ class Format3Storage:
         """What the reserved attributes of an array say."""
         if element.kind != "compound":
             return ArrayHeader(element_type=header_name(element))
+        flat = element.flat
         return ArrayHeader(
-            reference_fields=tuple(n for n, field in element.fields if field.kind == "reference"),
-            field_types=_types_of_text_fields(element),
+            reference_fields=tuple(n for n, field in flat.fields if field.kind == "reference"),
+            field_types=_types_of_text_fields(flat),
+            nesting=_nesting(element),
         )
 
     def check_shards(self, shards: Any) -> None:
@@ -136,8 +139,7 @@ class Format2Storage:
         """How elements of a type are stored; ``widths`` are not needed."""
         if element.kind in ("ascii", "isodatetime"):
             element = BYTES  # what they are more than that, the header says
-        has_objects = any(field.is_variable for _, field in element.fields)
-        if element.kind == "reference" or has_objects:
+        if element.kind == "reference" or element.holds_variable:
             return StoredType(
                 element=element,
                 data_type=zarr.dtype.VariableLengthUTF8(),
@@ -156,9 +158,11 @@ class Format2Storage:
     ) -> ArrayHeader:
         """What the reserved attributes of an array say."""
         if element.kind == "compound":
-            types = _types_of_text_fields(element)
+            flat = element.flat
+            types = _types_of_text_fields(flat) | _widths_in_rows(flat)
             return ArrayHeader(
-                fields=tuple((name, field_dtype_name(field)) for name, field in element.fields),
+                fields=tuple((name, field_dtype_name(field)) for name, field in flat.fields),
+                nesting=_nesting(element),
                 # The convention has a word for ASCII.
                 field_types={name: kind for name, kind in types.items() if kind != "ascii"},
                 scalar=is_scalar,
@@ -182,7 +186,7 @@ class Format2Storage:
         if not document.get("shape") or (is_text and document.get("data_type") != BYTES_TYPE):
             return False
         names = [codec.get("name", "") for codec in document.get("codecs", ())]
-        if any(field.is_variable for _, field in element.fields) or PICKLE_CODEC in names:
+        if element.holds_variable or PICKLE_CODEC in names:
             return False
         try:
             format2.array_metadata({**document, "chunk_key_encoding": self.chunk_keys})
@@ -191,9 +195,24 @@ class Format2Storage:
         return True
 
 
+def _nesting(element: ElementType) -> list[JSON] | None:
+    return nesting_of(element.memory_dtype) if element.is_nested else None
+
+
 def _types_of_text_fields(element: ElementType) -> dict[str, str]:
     """The fields of a compound whose type is not that of their storage."""
     return {name: field.kind for name, field in element.fields if field.kind in BYTES_ELEMENT_KINDS}
+
+
+def _widths_in_rows(element: ElementType) -> dict[str, str]:
+    """The fields of fixed bytes in rows that are JSON, where they are text of any length."""
+    if not element.holds_variable:
+        return {}
+    return {
+        name: field.numpy.str.lstrip("|")
+        for name, field in element.fields
+        if field.kind == "fixed_bytes" and field.numpy is not None
+    }
 
 
 _STORAGES: dict[int, Storage] = {3: Format3Storage(), 2: Format2Storage()}

@@ -233,7 +233,8 @@ def test_a_value_without_json_is_refused(value: Any) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        np.zeros(2, [("a", "i4")]),
+        np.zeros(2, [("a", "m8[s]")]),
+        np.zeros(2, [("a", [("b", "V4", (2,))])]),
         np.datetime64("2024-01-01"),
         np.zeros(2, "m8[s]"),
         np.zeros(2, "V4"),

@@ -99,12 +99,15 @@ def regions_source(source: ArraySource, workers: Workers) -> RegionSource | None
         return _plain_regions(source, workers)
     if not isinstance(source, ZarrSource):
         return None
-    kinds = {source.element.kind, *(field.kind for _, field in source.element.fields)}
     location = source.array.hierarchy.location
     is_shared = workers.options.is_in_process or (
         not is_memory(location.uri) if location.store is None else is_reachable(location.store)
     )
-    return ArrayRegions(source.array) if is_shared and "reference" not in kinds else None
+    return (
+        ArrayRegions(source.array)
+        if is_shared and "reference" not in source.element.kinds
+        else None
+    )
 
 
 def _plain_regions(source: LazySource, workers: Workers) -> RegionSource | None:

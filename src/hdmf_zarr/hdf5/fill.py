@@ -1,0 +1,83 @@
+"""What HDF5 says of a fill value besides the value: read of a dataset, and set on a new one."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import h5py
+import numpy as np
+
+from hdmf_zarr.hdf5.source import fill_value_of
+
+_TIMES = {h5py.h5d.FILL_TIME_ALLOC: "alloc", h5py.h5d.FILL_TIME_NEVER: "never"}
+"""When HDF5 fills, as h5py names it, where that is not the default ("ifset")."""
+
+
+def fill_settings(dataset: h5py.Dataset) -> dict[str, str]:
+    """Return what the fill value of a dataset does not show: that it is undefined, or a zero that was given.
+
+    Returns
+    -------
+    dict of str to str
+        ``"value"`` is ``"undefined"`` or ``"given"``, ``"time"`` is ``"alloc"`` or ``"never"``; neither is
+        there for what HDF5 has by default.
+    """
+    creation = dataset.id.get_create_plist()
+    state, found = creation.fill_value_defined(), {}
+    if state == h5py.h5d.FILL_VALUE_UNDEFINED:
+        found["value"] = "undefined"
+    elif state == h5py.h5d.FILL_VALUE_USER_DEFINED and _is_read_as_zero(dataset):
+        found["value"] = "given"
+    if creation.get_fill_time() in _TIMES:
+        found["time"] = _TIMES[creation.get_fill_time()]
+    return found
+
+
+def creation_options(settings: Mapping[str, str], dtype: np.dtype[Any]) -> dict[str, Any]:
+    """Return the options of ``h5py.Group.create_dataset`` by which a new dataset has these settings.
+
+    Parameters
+    ----------
+    settings : mapping
+        What `fill_settings` has returned.
+    dtype : numpy.dtype
+        Of the new dataset. HDF5 has no text or references that it never fills.
+    """
+    is_undefined, time = settings.get("value") == "undefined", settings.get("time")
+    options: dict[str, Any] = {"dcpl": _without_fill_value().copy()} if is_undefined else {}
+    if time == "never" and not dtype.hasobject:
+        options["fill_time"] = time
+    if time == "alloc" and not is_undefined:
+        options["fill_time"] = time
+    return options
+
+
+def _is_read_as_zero(dataset: h5py.Dataset) -> bool:
+    """Whether the fill value has no bit that is set; that of references and records with text is not kept."""
+    is_text = h5py.check_string_dtype(dataset.dtype) is not None
+    if dataset.dtype.hasobject and not is_text:
+        return False
+    value = fill_value_of(dataset)
+    return not value if is_text else not any(np.asarray(value).tobytes())
+
+
+@cache
+def _without_fill_value() -> h5py.h5p.PropDCID:
+    """Return how a dataset was created whose fill value is undefined, for which h5py has no call."""
+    image = zlib.decompress(base64.b64decode(_FILE_WITHOUT_FILL_VALUE))
+    file = h5py.h5f.open_file_image(image)
+    try:
+        return h5py.h5d.open(file, b"x").get_create_plist()
+    finally:
+        file.close()
+
+
+_FILE_WITHOUT_FILL_VALUE = (
+    "eNrr9HBx4+WS4mLi4GCAgf9QcJ4RwjeAiidWN4r5e7gEMSmUzuDJRsYVTELIGmGAi4kBaAQbDwOQYqw4DDPfg4Fq4PWmdbvATgJa"
+    "wMjCwMAERMw8DIwCHCA7QYCDgRXoCmYpDqALmRlhLoMbcIJh2ICF6hkMAHK3NDY="
+)
+"""A file with the dataset "x", an int8 without elements, made with ``H5Pset_fill_value(..., NULL)``."""
