@@ -17,6 +17,7 @@ from pynwb import NWBHDF5IO
 from hdmf_zarr import NWBZarrIO, check
 from hdmf_zarr.cli import main
 from hdmf_zarr.convert import convert
+from hdmf_zarr.errors import ChunkError
 from hdmf_zarr.read.specifications import load_cached_namespaces, read_specifications
 from hdmf_zarr.stores import Hierarchy, locate, open_bytestore
 from hdmf_zarr.transfer.upgrade import upgrade
@@ -139,3 +140,24 @@ def test_a_namespace_without_its_own_sources_is_an_error(
     found = {one.code: one.message for one in check(tmp_path / "a.nwb.zarr").findings}
     assert found["broken-specification"] == "it has no sources ['table']"
     assert main(["check", "--quiet", str(tmp_path / "a.nwb.zarr")]) == 1
+
+
+def test_a_specification_that_was_edited_in_its_file_is_read(tmp_path: Path) -> None:
+    """The file is text, as that of earlier releases was; the length before it is another one then."""
+    path = tmp_path / "edited.nwb.zarr"
+    with NWBZarrIO(path, "w", zarr_format=2) as io:
+        io.write(make_file(t=np.arange(3.0)))
+    before = specifications_of(path)
+    (version,) = before["core"]
+    file = path / "specifications" / "core" / version / "namespace" / "0"
+    text = file.read_text(encoding="utf-8")
+    assert json.loads(text[8:]) == json.loads(before["core"][version]["namespace"])
+    file.write_text(text.replace("author", "written by"), encoding="utf-8")
+    found = specifications_of(path)["core"][version]["namespace"]
+    assert found.rstrip(" ") == before["core"][version]["namespace"].replace("author", "written by")
+    convert(path, tmp_path / "copy.nwb")
+    with h5py.File(tmp_path / "copy.nwb") as copy:
+        assert "written by" in copy[f"specifications/core/{version}/namespace"][()].decode()
+    file.write_text(text.rstrip(" ")[:-40], encoding="utf-8")
+    with pytest.raises(ChunkError, match="damaged"):
+        specifications_of(path)

@@ -171,6 +171,34 @@ class LegacyConvention(CommonConvention):
         )
 
 
+BYTES_BEFORE_TEXT = 8
+"""Before the one text of a cached specification: how many texts there are, and how long it is."""
+
+
+def padded(specification: str) -> str:
+    """Return a cached specification with as many spaces behind it that its file is UTF-8 text as a whole.
+
+    The file of a specification was plain JSON up to release 0.13, which people and scripts search and edit.
+    It is the JSON behind eight bytes now: the number of texts, and the length of this one. Up to 127 spaces
+    keep the bytes of the length below 128.
+
+    Examples
+    --------
+    >>> padded("{}"), len(padded("x" * 130))
+    ('{}', 256)
+    """
+    length = len(specification.encode("utf-8"))
+    wanted = (length | 0x7F) + 1 if length & 0x80 else length
+    is_text = all(byte < 0x80 for byte in wanted.to_bytes(8, "little"))
+    return specification + " " * (wanted - length if is_text else 0)
+
+
+def unpadded(specification: str) -> str:
+    """Return a cached specification as it was before `padded`."""
+    bare = specification.rstrip(" ")
+    return bare if padded(bare) == specification else specification
+
+
 def _dimension_names(attributes: Mapping[str, JSON]) -> tuple[str | None, ...] | None:
     names = dimension_names(attributes)
     return None if names == (SCALAR_DIMENSION,) else names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 from typing import Any
 
@@ -11,10 +12,14 @@ from hdmf.build import TypeMap
 from hdmf.spec import NamespaceCatalog, SpecReader
 from packaging.version import InvalidVersion, Version
 
-from hdmf_zarr.errors import MetadataError
+from hdmf_zarr.convention import legacy
+from hdmf_zarr.errors import ChunkError, MetadataError
 from hdmf_zarr.limits import parsed_json
 from hdmf_zarr.read.tree import open_array
 from hdmf_zarr.stores import Hierarchy
+from hdmf_zarr.stores.chunk_keys import chunk_key
+
+logger = logging.getLogger(__name__)
 
 UNVERSIONED = ("None", "unversioned")
 """Versions under which HDMF cached namespaces that have none; older than any other."""
@@ -148,12 +153,12 @@ def _texts(hierarchy: Hierarchy, paths: list[str]) -> dict[str, str]:
     """Every text, of one state of the store."""
     while True:
         hierarchy.cache.fetch(paths)
-        found = {}
-        for path in paths:
-            stored = hierarchy.cache.stored(path)
-            found[path] = _text(hierarchy, path) if stored is None else _as_text(stored)
+        found = {path: _text(hierarchy, path) for path in paths}
         if hierarchy.check_unchanged(*paths):
-            return found
+            break
+    if hierarchy.zarr_format == 3:
+        return found
+    return {path: legacy.unpadded(text) for path, text in found.items()}
 
 
 def _cached_versions(hierarchy: Hierarchy) -> dict[str, list[str]]:
@@ -181,7 +186,37 @@ def _version_order(version: str) -> tuple[int, Version, str]:
 def _text(hierarchy: Hierarchy, path: str) -> str:
     if path not in hierarchy:
         raise MetadataError(f"{hierarchy.uri} has no specification at /{path}")
-    return _as_text(np.asarray(open_array(hierarchy, path)[...], dtype=object))
+    try:
+        stored = hierarchy.cache.stored(path)
+        if stored is None:
+            stored = np.asarray(open_array(hierarchy, path)[...], dtype=object)
+    except ChunkError as error:
+        return _edited_text(hierarchy, path, error)
+    return _as_text(stored)
+
+
+def _edited_text(hierarchy: Hierarchy, path: str, error: ChunkError) -> str:
+    """Return a specification whose text was edited in its file, so that the length before it is another one.
+
+    Raises
+    ------
+    ChunkError
+        The one given, where what is there is no JSON.
+    """
+    document = hierarchy.documents[path]
+    if hierarchy.zarr_format == 3 or [codec["name"] for codec in document["codecs"]] != [
+        "vlen-utf8"
+    ]:
+        raise error
+    key = f"{path}/{chunk_key(document['chunk_key_encoding'], (0,) * len(document['shape']))}"
+    encoded = hierarchy.encoded_chunks(path, [key]).get(key, b"")
+    try:
+        text = encoded[legacy.BYTES_BEFORE_TEXT :].decode("utf-8")
+        parsed_json(text, key)
+    except ValueError:
+        raise error from None
+    logger.warning("%s:/%s was edited: its length is not the one before it", hierarchy.uri, path)
+    return text
 
 
 def _as_text(array: npt.NDArray[Any]) -> str:

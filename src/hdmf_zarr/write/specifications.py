@@ -12,7 +12,7 @@ from hdmf.backends.utils import NamespaceToBuilderHelper
 from hdmf.spec import NamespaceCatalog, SpecWriter
 
 from hdmf_zarr.codecs import CodecRequest
-from hdmf_zarr.convention import JSON, ArrayHeader, convention_for_format
+from hdmf_zarr.convention import JSON, ArrayHeader, convention_for_format, legacy
 from hdmf_zarr.convention.unified import SPECIFICATION_GROUP, SPECIFICATION_LOCATION
 from hdmf_zarr.dtypes import TEXT, stored_dtype
 from hdmf_zarr.elements import encode_elements
@@ -77,7 +77,8 @@ def write_specifications(
         keys = hierarchy.unused_keys(path, plain["chunk_key_encoding"], n_dimensions)
         document = {**plain, "chunk_key_encoding": keys}
         chunk = chunk_key(keys, (0,) * n_dimensions)
-        encoded = encode_elements(np.asarray(text, dtype=object), TEXT)
+        stored = text if hierarchy.zarr_format == 3 else legacy.padded(text)
+        encoded = encode_elements(np.asarray(stored, dtype=object), TEXT)
         hierarchy.bytestore.set(f"{path}/{chunk}", compat.encode_scalar(document, encoded))
         hierarchy.set_document(path, {**document, "attributes": dict(document["attributes"])})
     root = hierarchy.documents[""]
@@ -94,10 +95,10 @@ def _ensure_group(hierarchy: Hierarchy, path: str) -> None:
 
 @cache
 def _text_document(zarr_format: int) -> dict[str, JSON]:
-    """Of a scalar text; every reader of either format knows the type."""
+    """Of a scalar text; every reader of either format knows the type. In format 2 it is not compressed."""
     storage = storage_of_format(zarr_format)
     layout = decide_layout(
-        LayoutRequest(codecs=CodecRequest(compressors=True)),
+        LayoutRequest(codecs=CodecRequest(compressors=zarr_format == 3)),
         element=TEXT,
         stored_dtype=None,
         shape=storage.scalar_shape,
