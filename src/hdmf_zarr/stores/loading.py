@@ -242,9 +242,21 @@ def _checked_nodes(entries: JSON, uri: str) -> dict[str, dict[str, JSON]]:
 # -- format 2 --------------------------------------------------------------------------------------
 
 
+def _root_of_format2(bytestore: ByteStore) -> dict[str, bytes]:
+    """Return the consolidated document of a root, which is enough, or else the others that there are."""
+    try:
+        encoded = bytestore.get(format2.CONSOLIDATED)
+    except PermissionError as error:  # see `_of_root`, which is asked for the others
+        logger.debug("%s:/%s: %s", bytestore.location.uri, format2.CONSOLIDATED, error)
+        encoded = None
+    if encoded is not None:
+        return {format2.CONSOLIDATED: encoded}
+    return _of_root(bytestore, [format2.GROUP, format2.ARRAY])
+
+
 def _load_format2(bytestore: ByteStore, *, consolidated: bool) -> Loaded:
     uri = bytestore.location.uri
-    found = _of_root(bytestore, [format2.CONSOLIDATED, format2.GROUP, format2.ARRAY])
+    found = _root_of_format2(bytestore)
     if not found:
         return _load_unfinished(bytestore, is_wanted=not consolidated)
     if format2.ARRAY in found:
