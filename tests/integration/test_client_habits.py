@@ -342,6 +342,28 @@ def with_iterators(index: np.ndarray, times: np.ndarray, kind: str) -> NWBFile:
     return nwbfile
 
 
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("mode", ["r", "r+", "a"])
+def test_the_store_of_data_says_where_it_is(tmp_path: Path, mode: str, zarr_format: int) -> None:
+    """An append asks data whether they are of its own file, as in zarr-python 2 and with h5py."""
+    path = tmp_path / "said.nwb.zarr"
+    with NWBZarrIO(path, "w", zarr_format=zarr_format) as io:
+        io.write(small_file())
+    with NWBZarrIO(path, mode) as io:
+        nwbfile = io.read()
+        for data in (nwbfile.acquisition["ts"].data, nwbfile.units["quality"].data):
+            assert Path(data.store.path) == Path(io.source) == path
+            assert type(data.store) is LocalStore
+
+
+def test_a_store_object_of_the_caller_is_not_changed(store: Path) -> None:
+    given = LocalStore(store, read_only=True)
+    before = dict(vars(given))
+    with NWBZarrIO(given, "r") as io:
+        assert io.read().acquisition["ts"].data.store is given
+    assert vars(given).keys() == before.keys()
+
+
 @pytest.mark.filterwarnings("ignore::hdmf.build.warnings.DtypeConversionWarning")
 @pytest.mark.parametrize("kind", ["simple", "generic"])
 def test_iterators_have_the_dtype_of_the_specification(tmp_path: Path, kind: str) -> None:

@@ -121,6 +121,8 @@ class LocalByteStore:
     def zarr_store(self) -> Store:
         if self._zarr_store is None:
             self._zarr_store = LocalStore(self.root, read_only=self.read_only)
+            # zarr-python 2 names the root so: neuroconv tells by it what a file has already.
+            vars(self._zarr_store)["path"] = str(self.root)
         return self._zarr_store
 
     def moved_to(self, root: Path, *, unseen: bool = False) -> None:
