@@ -27,6 +27,7 @@ from hdmf_zarr.errors import (
     LayoutError,
     OptionError,
 )
+from hdmf_zarr.write import naming
 
 
 def write(data: Any, target: Any, zarr_format: int = 3, **options: Any) -> Any:
@@ -341,12 +342,22 @@ def test_a_reference_to_what_is_in_no_file_is_no_reference_to_the_root(tmp_path:
         write([ReferenceBuilder(alone)], tmp_path / "f.zarr")
 
 
-def test_names_that_differ_in_the_composition_of_letters_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("keeps_both", [True, False])
+def test_names_that_differ_in_the_composition_of_letters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, keeps_both: bool
+) -> None:
+    monkeypatch.setattr(naming, "keeps_case", lambda _folder: keeps_both)
     names = ["caf\u00e9", "cafe\u0301"]
     root = GroupBuilder("root", groups=[GroupBuilder(name) for name in names])
+    said = "how their letters are composed"
+    refused = pytest.raises(EncodingError, match=said)
+    told = pytest.warns(UserWarning, match=said) if keeps_both else refused
     with ZarrIO(tmp_path / "f.zarr", "w") as io:
-        with pytest.raises(EncodingError, match="how their letters are composed"):
+        with told:
             io.write_builder(root)
+    if keeps_both:
+        with ZarrIO(tmp_path / "f.zarr", "r") as io:
+            assert set(io.read_builder().groups) == set(names)
 
 
 # -- options ---------------------------------------------------------------------------------------
