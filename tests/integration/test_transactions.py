@@ -244,8 +244,10 @@ def test_a_writer_that_nobody_has_any_more_keeps_nobody_out(store: Path) -> None
         del io
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)  # HDMF's, for what was not closed
-            with ZarrIO(store, "r+", get_manager()) as io:
-                assert "new" in io.read_builder(), "it is closed, as any other one"
+            with pytest.warns(UserWarning, match=r"is undone \(/new\)"):
+                again = ZarrIO(store, "r+", get_manager())
+        with again as io:
+            assert "new" not in io.read_builder()
     finally:
         gc.enable()
 

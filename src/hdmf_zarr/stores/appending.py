@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-import warnings
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import cast
 
 from hdmf_zarr.convention import JSON
@@ -15,13 +14,10 @@ from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore, ZarrByteStore
 from hdmf_zarr.stores.claims import Claim
 from hdmf_zarr.stores.journal import documents_before, encode_journal, recover
 from hdmf_zarr.stores.lock import WriterLock
-from hdmf_zarr.stores.writers import FolderClaim, HandOver, changed_since
+from hdmf_zarr.stores.writers import DROPPED, FolderClaim, HandOver, changed_since, warn_undone
 
 SECONDS_UNTIL_OTHERS_ARE_WRITTEN = 0.02
 """What comes later is a leftover, which the next write removes."""
-
-MOST_NAMED = 5
-"""How many nodes a warning names."""
 
 
 class OpenAppend:
@@ -86,6 +82,9 @@ class OpenAppend:
         """
         self._claim.take(journal)
         self.has_begun = True
+        # Where nothing refers to this writer any more, the next one says what is undone.
+        self._dropped = weakref.finalize(self, DROPPED.__setitem__, self._claim.token, self.changed)
+        self._dropped.atexit = False
 
     def _rewrite(self, journal: bytes) -> None:
         self._claim.write(journal)
@@ -205,6 +204,7 @@ class OpenAppend:
         if not self.has_begun:
             return
         self._claim.release()
+        self._dropped.detach()
         self.has_begun = self.has_failed = False
 
     def undo(self) -> None:
@@ -216,6 +216,8 @@ class OpenAppend:
     def abandon(self) -> None:
         """Leave the journal, where it is there still, to the next writer."""
         self._claim.leave()
+        if self.has_begun:
+            self._dropped.detach()
         self.has_begun = self.has_failed = False
 
     def keep(self, keys: Iterable[str]) -> None:
@@ -258,25 +260,6 @@ def weak_call(method: Callable[[], None]) -> HandOver:
             found()
 
     return call
-
-
-def warn_undone(uri: str, paths: Sequence[str]) -> None:
-    """Warn that what a writer has not committed is undone, since another one has its store now.
-
-    Parameters
-    ----------
-    uri : str
-    paths : sequence of str
-        Of the nodes that had been changed.
-    """
-    named = ", ".join(f"/{path}" for path in paths[:MOST_NAMED])
-    more = f" and {len(paths) - MOST_NAMED} more" if len(paths) > MOST_NAMED else ""
-    warnings.warn(
-        f"{uri} has another writer in this process: what an earlier one has changed and not committed is "
-        f"undone ({named}{more}). Close a file, or write it, before it is opened again",
-        UserWarning,
-        stacklevel=2,
-    )
 
 
 class _Attempt:

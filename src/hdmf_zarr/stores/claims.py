@@ -32,6 +32,7 @@ from hdmf_zarr.stores.writers import (
     lives_here,
     recover_folder,
     this_writer,
+    warn_of_dropped,
     writer_in,
 )
 
@@ -69,7 +70,7 @@ class Claim:
     def __init__(self, bytestore: ZarrByteStore, hand_over: HandOver | None = None) -> None:
         self._bytestore = bytestore
         self.hand_over = hand_over
-        self._token = uuid.uuid4().hex
+        self.token = uuid.uuid4().hex
         self._content = b""
         self._renewed = 0.0
         self._lock = threading.Lock()
@@ -107,7 +108,7 @@ class Claim:
         if not self._bytestore.objects.is_exclusive:
             _warn_unconditional(self._bytestore.location.uri, "its kind of store has none")
         self._content, self.is_held, self._renewed = content, True, time.monotonic()
-        LIVING[self._token] = self
+        LIVING[self.token] = self
         self._stop = threading.Event()
         _renew_until(self._stop, weakref.ref(self))
 
@@ -145,7 +146,7 @@ class Claim:
         if time.monotonic() - self._renewed < BELIEVED_SECONDS / 2:
             return
         found = self._bytestore.get(JOURNAL)
-        if writer_in(found).get("token") != self._token:
+        if writer_in(found).get("token") != self.token:
             self.is_held, self.is_lost = False, True
             raise LockedError(
                 f"{self._bytestore.location.uri}: another writer has taken this one, of which nothing was "
@@ -185,10 +186,10 @@ class Claim:
         """Let the journal be that of a dead writer, which the next one undoes."""
         if self._stop is not None:
             self._stop.set()
-        LIVING.pop(self._token, None)
+        LIVING.pop(self.token, None)
 
     def _signed(self, content: bytes) -> bytes:
-        writer = {**this_writer(self._token), "renewed": time.time()}
+        writer = {**this_writer(self.token), "renewed": time.time()}
         return json.dumps({**_parsed(content), WRITER: writer}).encode("utf-8")
 
 
@@ -222,7 +223,9 @@ def recover_for_writing(bytestore: ByteStore, *, takes_over: bool = True) -> Rec
     claim = Claim(bytestore)
     claim.take(journal, instead_of=version)
     try:
-        return recover(bytestore)
+        recovery = recover(bytestore)
+        warn_of_dropped(bytestore.location.uri, writer_in(journal))
+        return recovery
     except OSError:
         claim.leave()
         if ENDED not in _parsed(journal):

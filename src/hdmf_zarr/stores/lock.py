@@ -275,26 +275,23 @@ class _Waiting:
             If the holder has it for more than opening the store, or refuses.
         """
         if not (holder.get("opening") and time.monotonic() < self._until):
+            refused = _ask(is_meant) if self._takes_over else None
             self._tries += 1
             if self._tries == TRIES:
-                raise LockedError(_message(self._store, holder)) from None
-            gc.collect()  # a writer to which nothing refers any more is closed then
-            if self._takes_over and self._tries > 1:
-                _ask(is_meant)
+                raise refused or LockedError(_message(self._store, holder)) from None
+            gc.collect()  # a writer to which nothing refers any more lets the lock go
         time.sleep(PAUSE_SECONDS)
 
 
-def _ask(is_meant: Callable[[WriterLock], bool]) -> None:
-    """Have writers of this process hand over their locks.
-
-    Raises
-    ------
-    LockedError
-        If one of them is at work.
-    """
-    for lock in list(_HELD):
-        if lock.hand_over is not None and is_meant(lock):
-            lock.hand_over()
+def _ask(is_meant: Callable[[WriterLock], bool]) -> LockedError | None:
+    """Have writers of this process hand over their locks; return why one of them does not."""
+    try:
+        for lock in list(_HELD):
+            if lock.hand_over is not None and is_meant(lock):
+                lock.hand_over()
+    except LockedError as error:
+        return error
+    return None
 
 
 def _give_up(

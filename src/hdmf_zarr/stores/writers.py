@@ -16,8 +16,9 @@ import json
 import os
 import socket
 import uuid
+import warnings
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
@@ -43,6 +44,12 @@ class LivingClaim(Protocol):
 
 LIVING: weakref.WeakValueDictionary[str, LivingClaim] = weakref.WeakValueDictionary()
 """The claims of this process, by the tokens of their writers."""
+
+DROPPED: dict[str, set[str]] = {}
+"""What writers of this process had changed that were never closed and are no more, by their tokens."""
+
+MOST_NAMED = 5
+"""How many nodes a warning names."""
 
 RootState = tuple[tuple[str, int, int], ...]
 
@@ -71,7 +78,7 @@ class FolderClaim:
         lock: WriterLock | None = None,
     ) -> None:
         self._bytestore = bytestore
-        self._token = uuid.uuid4().hex
+        self.token = uuid.uuid4().hex
         self._root: RootState | None = None
         self._lent = lock
         self._lock: WriterLock | None = None
@@ -102,7 +109,7 @@ class FolderClaim:
         except BaseException:
             self._unlock()
             raise
-        LIVING[self._token] = self
+        LIVING[self.token] = self
 
     def _unlock(self) -> None:
         if self._lock is not None:
@@ -123,7 +130,7 @@ class FolderClaim:
             Compare the root's documents, too, which this writer has not changed yet.
         """
         found = self._bytestore.get(JOURNAL)
-        is_own = found is not None and self._token.encode() in found
+        is_own = found is not None and self.token.encode() in found
         if is_own and (not with_root or self._is_root_known()):
             return
         self.is_lost = True
@@ -149,11 +156,11 @@ class FolderClaim:
 
     def forget(self) -> None:
         """Let the journal be that of a dead writer, which the next one undoes."""
-        LIVING.pop(self._token, None)
+        LIVING.pop(self.token, None)
         self._unlock()
 
     def _signed(self, content: bytes) -> bytes:
-        return json.dumps({**json.loads(content), WRITER: this_writer(self._token)}).encode("utf-8")
+        return json.dumps({**json.loads(content), WRITER: this_writer(self.token)}).encode("utf-8")
 
 
 def changed_since(uri: str, by: str = "") -> str:
@@ -168,6 +175,25 @@ def changed_since(uri: str, by: str = "") -> str:
     return (
         f"{uri} was changed{by} since it was read; open it again: nothing of this writer is committed, and "
         "what is missing has to be written again"
+    )
+
+
+def warn_undone(uri: str, paths: Sequence[str]) -> None:
+    """Warn that what a writer has not committed is undone, since another one has its store now.
+
+    Parameters
+    ----------
+    uri : str
+    paths : sequence of str
+        Of the nodes that had been changed.
+    """
+    named = ", ".join(f"/{path}" for path in paths[:MOST_NAMED])
+    more = f" and {len(paths) - MOST_NAMED} more" if len(paths) > MOST_NAMED else ""
+    warnings.warn(
+        f"{uri} has another writer in this process: what an earlier one has changed and not committed is "
+        f"undone ({named}{more}). Close a file, or write it, before it is opened again",
+        UserWarning,
+        stacklevel=2,
     )
 
 
@@ -212,15 +238,31 @@ def recover_folder(bytestore: ByteStore, *, takes_over: bool = True) -> Recovery
     LockedError
         If the writer may live.
     """
+    writer = writer_in(bytestore.get(JOURNAL))
     if isinstance(bytestore, LocalByteStore) and not holds_folder(bytestore.root):
-        writer = writer_in(bytestore.get(JOURNAL))
         is_free = takes_over and ask_to_hand_over(writer)
         if not is_free and lives_here(writer):
             raise LockedError(
                 f"{bytestore.location.uri} is being written to by {in_words(writer)}; close it there first "
                 "(reading is possible at any time)"
             )
-    return recover(bytestore)
+    recovery = recover(bytestore)
+    warn_of_dropped(bytestore.location.uri, writer)
+    return recovery
+
+
+def warn_of_dropped(uri: str, writer: Mapping[str, Any]) -> None:
+    """Warn where what is undone was changed by a writer of this process that was never closed.
+
+    Parameters
+    ----------
+    uri : str
+    writer : mapping
+        As `writer_in` returns it.
+    """
+    changed = DROPPED.pop(str(writer.get("token")), None)
+    if changed:
+        warn_undone(uri, sorted(changed))
 
 
 def this_writer(token: str) -> dict[str, Any]:

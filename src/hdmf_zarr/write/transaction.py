@@ -30,11 +30,7 @@ from hdmf_zarr.stores import (
     group_document,
     open_bytestore,
 )
-from hdmf_zarr.stores.appending import (
-    SECONDS_UNTIL_OTHERS_ARE_WRITTEN,
-    warn_undone,
-    weak_call,
-)
+from hdmf_zarr.stores.appending import SECONDS_UNTIL_OTHERS_ARE_WRITTEN, weak_call
 from hdmf_zarr.stores.bytestore import ZarrByteStore
 from hdmf_zarr.stores.journal import JOURNAL
 from hdmf_zarr.stores.location import is_bucket
@@ -49,6 +45,7 @@ from hdmf_zarr.stores.lock import (
 )
 from hdmf_zarr.stores.replacing import Replacement
 from hdmf_zarr.stores.system import exchange, make_durable, sync_folder
+from hdmf_zarr.stores.writers import warn_undone
 
 logger = logging.getLogger(__name__)
 
