@@ -47,6 +47,7 @@ from hdmf_zarr.errors import (
     BrokenLinkError,
     HDMFZarrError,
     LockedError,
+    MetadataError,
     ModeError,
     NoDataError,
     ObjectExistsError,
@@ -85,7 +86,8 @@ from hdmf_zarr.stores import (
     relative_source,
 )
 from hdmf_zarr.stores.array import HDMFZarrArray
-from hdmf_zarr.stores.identity import refuse_overlap
+from hdmf_zarr.stores.identity import Relation, refuse_overlap, relation_of
+from hdmf_zarr.stores.live_group import LiveGroup
 from hdmf_zarr.stores.location import location_of_uri
 from hdmf_zarr.stores.lock import check_not_locked
 from hdmf_zarr.stores.system import can_sync_at_once
@@ -273,7 +275,13 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         if self._hierarchy is None and self._is_open and self.__mode not in READING_MODES:
             self._start_new_store()
         hierarchy = self._hierarchy
-        return None if hierarchy is None else hierarchy.zarr_group()
+        return None if hierarchy is None else self._root_of(hierarchy)
+
+    def _root_of(self, hierarchy: Hierarchy) -> zarr.Group:
+        """Return the root as zarr's group: where it can be written to, one that shows what was written."""
+        if hierarchy.bytestore.zarr_store.read_only:
+            return hierarchy.zarr_group()
+        return LiveGroup.of_node(hierarchy, "", self)
 
     # See the comment in `__init__`.
     _ZarrIO__file = _file
@@ -329,11 +337,13 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         """Close the store; what was appended to its arrays becomes part of its metadata."""
         if not self.is_open():
             return
-        self._is_open = False
         if self._process != os.getpid() and self.__mode not in READING_MODES:
             # The child of a writer: the store is its parent's.
-            self._new_store = self._hierarchy = None
+            self._is_open, self._new_store, self._hierarchy = False, None, None
             return
+        for hierarchy in self._open_hierarchies():
+            hierarchy.open_append.begin_closing()
+        self._is_open = False
         try:
             if not self._is_taken_over:
                 self._settle_rows()
@@ -371,6 +381,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
     ) -> None:
         """Close the store; a new one that an error has kept from being complete is removed."""
         if error is not None and self._new_store is not None and self._process == os.getpid():
+            self._new_store.hierarchy.open_append.begin_closing()
             self._undo({})
         self.close()
 
@@ -714,12 +725,25 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             )
         self._require_writable()
         source = _location_of_io(src_io)
+        if isinstance(src_io, ZarrIO):
+            self._refuse_uncommitted(src_io)
         if source is not None:
             refuse_overlap(source, self._location, is_built_beside=True)
         if link_data and not isinstance(src_io, ZarrIO):
             raise ModeError(
                 f"a Zarr store cannot link to the data of {src_io.source} ("
                 f"{type(src_io).__name__}); export it with link_data=False"
+            )
+
+    def _refuse_uncommitted(self, src_io: ZarrIO) -> None:
+        """Raise `LockedError` if an export over its own source would undo what that has not committed."""
+        source = src_io._hierarchy
+        if source is None or not (source.open_append.has_begun and source.open_append.changed):
+            return
+        if relation_of(src_io._location, self._location) is Relation.SAME:
+            raise LockedError(
+                f"{self.source} is the source of the export, too, and has changes that are not committed: "
+                "write() or close the source before"
             )
 
     def _builder_to_export(
@@ -1007,7 +1031,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         """Write a group and all that is in it below a parent; the close commits it."""
         path = self._write_piece(parent, builder, link_data, exhaust_dci, export_source)
         assert self._hierarchy is not None
-        return cast("zarr.Group", self._hierarchy.zarr_group()[path])
+        return cast("zarr.Group", self._root_of(self._hierarchy)[path])
 
     def write_dataset(
         self,
@@ -1262,7 +1286,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         tree = self._reader.trees[location_of_uri(builder.source)]
         path = _builder_path(builder)
         if tree.hierarchy.node_type(path) == "group":
-            group = tree.hierarchy.zarr_group()
+            group = self._root_of(tree.hierarchy)
             return builder.name, group[path] if path else group
         return builder.name, open_array(tree.hierarchy, path)
 
@@ -1333,8 +1357,12 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
     def _settle_rows(self) -> None:
         """Remove what rows have left that were interrupted; write what waits in memory of the others."""
         for guard in self._row_guards:
-            guard.settle(warn=True)
-            guard.catch_up()
+            try:
+                guard.settle(warn=True)
+                guard.catch_up()
+            except MetadataError:
+                if self._hierarchy is None or not self._hierarchy.has_removed:
+                    raise  # else columns of the table were removed: it gets no more rows
 
     def _note_written_columns(self, container: Container) -> None:
         """Let the columns that an append has written from memory grow with the store, too."""

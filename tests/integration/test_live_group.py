@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -11,11 +12,20 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
+from hdmf.build import DatasetBuilder
 from pynwb import NWBFile, TimeSeries
 from zarr.storage import MemoryStore
 
 from hdmf_zarr import NWBZarrIO, check
-from hdmf_zarr.errors import LayoutError, LockedError, MetadataError, ObjectExistsError, OptionError
+from hdmf_zarr.errors import (
+    EncodingError,
+    HDMFZarrError,
+    LayoutError,
+    LockedError,
+    MetadataError,
+    ObjectExistsError,
+    OptionError,
+)
 from hdmf_zarr.stores.lock import writer_of
 
 OLD = np.arange(20)
@@ -154,8 +164,10 @@ def test_nodes_are_removed_by_the_commit(target: Any) -> None:
         with pytest.raises(KeyError):
             file["acquisition/raw/data"]
         assert NWBZarrIO(target, "r").read().acquisition["raw"].data[:].tolist() == OLD.tolist()
-        with pytest.raises(ObjectExistsError, match=r"removed.*write\(\) or close"):
+        with pytest.raises(ObjectExistsError, match=r"was removed.*write\(\) or close"):
             file.create_group("acquisition/raw/data")
+        assert file["acquisition/raw/data"][:].tolist() == OLD.tolist()
+        del file["acquisition/raw"]
 
     group = changed(target, change)
     assert "raw" not in group["acquisition"]
@@ -178,6 +190,59 @@ def test_a_removal_that_is_not_committed_is_undone(folder: Path) -> None:
     assert other.read().acquisition["raw"].data[:].tolist() == OLD.tolist()
     io.close()
     other.close()
+
+
+@pytest.mark.parametrize("make", ["create_array", "create_group", "open_group"])
+def test_what_is_not_overwritten_is_kept(folder: Path, make: str) -> None:
+    with NWBZarrIO(folder, "r+") as io:
+        file = io._file
+        assert file is not None
+        names = {"name": "v2", "separator": "."}
+        with pytest.raises(ObjectExistsError, match="was removed"):
+            if make == "create_array":
+                file.create_array(
+                    "acquisition/raw/data",
+                    shape=(2,),
+                    dtype="i4",
+                    overwrite=True,
+                    chunk_key_encoding=names,
+                )
+            elif make == "create_group":
+                file.create_group("acquisition", overwrite=True)
+            else:
+                zarr.open_group(file.store, path="acquisition", mode="w")
+    assert seen(folder)["acquisition/raw/data"][:].tolist() == OLD.tolist()
+
+
+def test_what_was_removed_is_not_written_in_other_ways(folder: Path) -> None:
+    with NWBZarrIO(folder, "r+") as io:
+        assert io._file is not None
+        del io._file["acquisition/raw/data"]
+        with pytest.raises(ObjectExistsError, match="was removed"):
+            io.write_dataset("acquisition/raw", DatasetBuilder("data", [1]))
+        io.write_dataset("acquisition/raw", DatasetBuilder("other", [1]))
+    assert sorted(seen(folder)["acquisition/raw"]) == ["other", "starting_time"]
+    with NWBZarrIO(folder, "r+") as io:
+        io.write_dataset("acquisition/raw", DatasetBuilder("data", [1]))
+    assert seen(folder)["acquisition/raw/data"][:].tolist() == [1]
+
+
+def test_the_rest_is_kept_where_a_table_is_removed(folder: Path) -> None:
+    with NWBZarrIO(folder, "r+") as io:
+        nwbfile = io.read()
+        nwbfile.add_trial(start_time=0.0, stop_time=1.0)
+        io.write(nwbfile)
+    with NWBZarrIO(folder, "r+") as io:
+        nwbfile = io.read()
+        nwbfile.add_trial(start_time=2.0, stop_time=3.0)
+        nwbfile.acquisition["raw"].data.append([7])
+        assert io._file is not None
+        del io._file["intervals"]
+        with pytest.raises(MetadataError, match="was removed"):
+            nwbfile.add_trial(start_time=4.0, stop_time=5.0)
+    with NWBZarrIO(folder, "r") as io:
+        assert io.read().trials is None
+        assert io.read().acquisition["raw"].data[:].tolist() == [*OLD, 7]
 
 
 # -- what it shows ---------------------------------------------------------------------------------
@@ -205,6 +270,50 @@ def test_it_shows_what_the_io_has_written_since(target: Any, mode: str) -> None:
     with NWBZarrIO(target, "r") as io:
         assert io.read().acquisition["more"].data[:].tolist() == [5, 2]
         assert io.read_builder().attributes["note"] == "root"
+
+
+def test_an_array_that_was_taken_before_has_what_is_written_since(target: Any) -> None:
+    with NWBZarrIO(target, "r+") as io:
+        nwbfile = io.read()
+        assert io._file is not None
+        live, group = io._file["acquisition/raw/data"], io._file["acquisition/raw"]
+        for value in range(20, 23):
+            nwbfile.acquisition["raw"].data.append([value])
+        io.write(nwbfile)
+        assert live[:].tolist() == [*range(23)]
+        live.attrs["unit"] = "mV"
+        live.append(np.array([23]))
+        io.write_attributes("acquisition/raw", {"comments": "written"})
+        group.attrs["note"] = 1
+        io._file.attrs["b"] = 2
+    with NWBZarrIO(target, "r") as io:
+        series = io.read().acquisition["raw"]
+        assert series.data[:].tolist() == [*range(24)]
+        assert (series.unit, series.comments) == ("mV", "written")
+
+
+def test_a_group_that_was_taken_before_the_commit_writes_into_the_store(target: Any) -> None:
+    with NWBZarrIO(target, "w") as io:
+        group = io._file
+        assert group is not None
+        group.attrs["mine"] = 1
+        io.write(made())
+        group.create_array("arr", data=np.array([1, 2, 3]))
+    found = seen(target)
+    assert found["arr"][:].tolist() == [1, 2, 3]
+    assert found.attrs["mine"] == 1
+    assert NWBZarrIO(target, "r").read().acquisition["raw"].data[:].tolist() == OLD.tolist()
+    if isinstance(target, Path):
+        assert [path.name for path in target.parent.iterdir()] == ["a.zarr"]
+
+
+def test_a_group_keeps_its_file_open(folder: Path) -> None:
+    group = NWBZarrIO(folder, "r+")._file
+    assert group is not None
+    gc.collect()
+    group.attrs["kept"] = 1
+    group._owner.close()  # type: ignore[attr-defined]
+    assert seen(folder).attrs["kept"] == 1
 
 
 def test_a_new_store_is_written_through_it_alone(tmp_path: Path) -> None:
@@ -273,6 +382,34 @@ def test_a_file_that_is_read_stays_as_it_is(folder: Path) -> None:
         assert io._file is not None
         with pytest.raises(ValueError, match="read-only"):
             io._file.attrs["a"] = 1
+
+
+@pytest.mark.parametrize(
+    "name", ["a" * 256, "zarr.json", ".append.partial", f"zarr.json.{'0' * 32}.partial"]
+)
+def test_names_that_break_the_store_are_refused(folder: Path, name: str) -> None:
+    with NWBZarrIO(folder, "r+") as io:
+        assert io._file is not None
+        with pytest.raises(EncodingError, match="cannot have this name"):
+            io._file.create_group(name)
+    assert name not in seen(folder)
+
+
+def test_what_hdmf_cannot_read_is_refused(folder: Path) -> None:
+    with NWBZarrIO(folder, "r+") as io:
+        assert io._file is not None
+        with pytest.raises(HDMFZarrError):
+            io._file.create_array(
+                "x",
+                shape=(2,),
+                dtype="datetime64[ns]",
+                chunk_key_encoding={"name": "v2", "separator": "."},
+            )
+        with pytest.raises(EncodingError, match="stored as JSON"):
+            io._file.attrs["x"] = np.float32(1)
+        with pytest.raises(EncodingError, match="stored as JSON"):
+            io._file["acquisition/raw/data"].attrs["x"] = np.arange(2)
+    assert "x" not in seen(folder)
 
 
 def test_a_key_of_no_array_is_refused(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import threading
 import warnings
 from collections.abc import Iterator
@@ -16,9 +17,10 @@ from pynwb import NWBHDF5IO, NWBFile, TimeSeries
 from zarr.storage import MemoryStore
 
 from hdmf_zarr import NWBZarrIO, check
-from hdmf_zarr.errors import LockedError, MetadataError
+from hdmf_zarr.errors import LockedError, MetadataError, ModeError
 from hdmf_zarr.stores.lock import leftovers_beside, writer_of
 from hdmf_zarr.transfer import upgrade
+from hdmf_zarr.write import transaction
 
 OLD = list(range(20))
 
@@ -350,6 +352,80 @@ def test_a_call_that_has_not_returned_is_not_taken_over(target: Any) -> None:
     assert len(seen) == 1
     assert "has not returned" in str(seen[0])
     assert content(target) == {**BEFORE, "raw": [7]}
+
+
+def test_a_close_waits_for_the_calls_of_other_threads(target: Any) -> None:
+    io = NWBZarrIO(target, "w")
+    started, go_on = threading.Event(), threading.Event()
+
+    def progress(_n_bytes: int) -> None:
+        started.set()
+        go_on.wait(20)
+
+    thread = threading.Thread(target=lambda: io.write(made("second", [7]), progress=progress))
+    thread.start()
+    assert started.wait(20)
+    closing = threading.Thread(target=io.close)
+    closing.start()
+    closing.join(0.2)
+    assert closing.is_alive()
+    go_on.set()
+    thread.join()
+    closing.join()
+    assert content(target) == {**BEFORE, "raw": [7]}
+
+
+def test_a_call_does_not_close_its_own_file(target: Any) -> None:
+    io = NWBZarrIO(target, "w")
+    with pytest.raises(ModeError, match="by what one of its own calls calls"):
+        io.write(made("second", [7]), progress=lambda _n_bytes: io.close())
+    io.close()
+    assert content(target) == BEFORE
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="it forks")
+def test_a_child_writes_nothing_of_its_parent(folder: Path) -> None:
+    io, nwbfile = opened(folder)
+    nwbfile.acquisition["raw"].data.append([-1])
+    child = os.fork()
+    if child == 0:  # pragma: no cover - another process
+        status = 1
+        try:
+            for work in (
+                lambda: nwbfile.acquisition["raw"].data.append([-2]),
+                lambda: nwbfile.add_trial(start_time=5.0, stop_time=6.0),
+                lambda: io.write(nwbfile),
+            ):
+                with pytest.raises(LockedError, match="of which this one is a child"):
+                    work()
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+    io.close()
+    assert content(folder) == {**BEFORE, "raw": [*OLD, -1]}
+
+
+def test_an_export_over_its_own_source_undoes_nothing(folder: Path) -> None:
+    io, nwbfile = opened(folder)
+    nwbfile.acquisition["raw"].data.append([-1])
+    with NWBZarrIO(folder, "w") as target, pytest.raises(LockedError, match="not committed"):
+        target.export(io)
+    io.close()
+    assert content(folder) == {**BEFORE, "raw": [*OLD, -1]}
+
+
+def test_a_new_store_that_cannot_take_its_place_is_removed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_paths: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(transaction, "put_in_place", fail)
+    with pytest.raises(KeyboardInterrupt), NWBZarrIO(folder, "w") as io:
+        io.write(made("second", [7]))
+    assert leftovers_beside(folder, lock=True) == []
+    assert content(folder) == BEFORE
 
 
 def test_threads_of_one_file_begin_together(target: Any) -> None:

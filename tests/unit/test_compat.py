@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import json
 from typing import Any, ClassVar
@@ -279,3 +280,32 @@ def test_s3fs_has_the_names_by_which_it_is_asked_itself() -> None:
     assert isinstance(system.retries, int)
     assert all(issubclass(error, BaseException) for error in S3_RETRYABLE_ERRORS)
     assert system._cat_file.__module__ == "s3fs.core"
+
+
+def test_groups_of_zarr_go_through_the_private_name_of_their_asynchronous_one() -> None:
+    """`LiveGroup` makes it anew each time that it is asked for."""
+    assert [field.name for field in dataclasses.fields(zarr.Group)] == ["_async_group"]
+
+    class Counting(zarr.Group):
+        asked = 0
+
+        @property
+        def _async_group(self) -> Any:
+            type(self).asked += 1
+            return zarr.open_group(store, mode="r+")._async_group
+
+    store = zarr.storage.MemoryStore()
+    zarr.create_group(store)
+    group = Counting.__new__(Counting)
+    for use in (
+        lambda: group.create_group("a"),
+        lambda: group.require_group("a"),
+        lambda: group.create_array("x", shape=(1,), dtype="i4"),
+        lambda: group.metadata,
+        lambda: group.store_path,
+        lambda: group.nmembers(),
+    ):
+        before = Counting.asked
+        use()
+        assert Counting.asked > before
+    assert sorted(zarr.open_group(store, mode="r")) == ["a", "x"]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import weakref
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import cast
 
 from hdmf_zarr.convention import JSON
-from hdmf_zarr.errors import LockedError
+from hdmf_zarr.errors import LockedError, ModeError
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore, ZarrByteStore
 from hdmf_zarr.stores.claims import Claim
 from hdmf_zarr.stores.journal import documents_before, encode_journal, recover
@@ -48,7 +50,10 @@ class OpenAppend:
         self.is_enough = self.has_failed = self.has_begun = self.is_taken = False
         self.changed: set[str] = set()
         self._kept: dict[str, bytes | None] = {}
-        self._guard, self._n_at_work = threading.Lock(), 0
+        self._idle = threading.Condition()
+        self._at_work: Counter[int] = Counter()
+        self._closing: int | None = None
+        self._process = os.getpid()
         self._claim = _claim_of(bytestore, weak_call(self.hand_over), lock)
 
     def begin(self, *, is_consolidated_true: bool) -> bool:
@@ -80,8 +85,13 @@ class OpenAppend:
         LockedError
             If another writer is writing to the store.
         """
-        self._claim.take(journal)
-        self.has_begun = True
+        try:
+            self._claim.take(journal)
+            self.has_begun, self._process = True, os.getpid()
+        except BaseException:
+            if not self.has_begun:
+                self._claim.give_back()
+            raise
         # Where nothing refers to this writer any more, the next one says what is undone.
         self._dropped = weakref.finalize(self, DROPPED.__setitem__, self._claim.token, self.changed)
         self._dropped.atexit = False
@@ -106,9 +116,26 @@ class OpenAppend:
     # -- another writer of this process ----------------------------------------------------------
 
     def refuse_taken(self) -> None:
-        """Raise `LockedError` if another writer of this process has the store now."""
+        """Raise if the store is another writer's now, or its file is being closed by another thread.
+
+        Raises
+        ------
+        LockedError
+            If another writer of this process has the store, or this is a child of the writer's process.
+        ModeError
+            If another thread closes the file.
+        """
+        uri = self.bytestore.location.uri
         if self.is_taken:
-            raise LockedError(changed_since(self.bytestore.location.uri, " by this process"))
+            raise LockedError(changed_since(uri, " by this process"))
+        if self.has_begun and self._process != os.getpid():
+            raise LockedError(
+                f"{uri} is being written to by process {self._process}, of which this one is a child: open "
+                "the store again here, when that one has closed it"
+            )
+        own = threading.get_ident()
+        if self._closing not in (None, own) and not self._at_work.get(own):
+            raise ModeError(f"{uri} is being closed by another thread; open it again to change it")
 
     def at_work(self) -> _Attempt:
         """Let no other writer of this process take the store over meanwhile."""
@@ -122,14 +149,33 @@ class OpenAppend:
         LockedError
             If another writer of this process has the store now.
         """
-        with self._guard:
+        with self._idle:
             self.refuse_taken()
-            self._n_at_work += 1
+            self._at_work[threading.get_ident()] += 1
 
     def leave(self) -> None:
         """End a call during which the store is not handed over."""
-        with self._guard:
-            self._n_at_work -= 1
+        with self._idle:
+            self._at_work[threading.get_ident()] -= 1
+            self._at_work += Counter()  # without those that are done
+            self._idle.notify_all()
+
+    def begin_closing(self) -> None:
+        """Wait until the calls of other threads have returned, and let none begin from then on.
+
+        Raises
+        ------
+        ModeError
+            If this thread is in a call that writes to the store.
+        """
+        own = threading.get_ident()
+        with self._idle:
+            if self._at_work.get(own):
+                raise ModeError(
+                    f"{self.bytestore.location.uri} cannot be closed by what one of its own calls calls"
+                )
+            self._closing = own
+            self._idle.wait_for(lambda: not +self._at_work)
 
     def be_taken(self) -> None:
         """Note that another writer of this process has the store from now on.
@@ -139,8 +185,8 @@ class OpenAppend:
         LockedError
             If a call is at work just now.
         """
-        with self._guard:
-            if self._n_at_work:
+        with self._idle:
+            if +self._at_work:
                 raise LockedError(
                     f"{self.bytestore.location.uri} is being written to by a call of this process that has "
                     "not returned: wait for it"
@@ -272,6 +318,8 @@ class _Attempt:
         self._append.enter()
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None and self._notes_failure:
-            self._append.has_failed = True
-        self._append.leave()
+        try:
+            if kind is not None and self._notes_failure:
+                self._append.has_failed = True
+        finally:
+            self._append.leave()

@@ -35,7 +35,7 @@ from hdmf_zarr.limits import parsed_json
 from hdmf_zarr.stores import compat, format2
 from hdmf_zarr.stores.bytestore import open_bytestore
 from hdmf_zarr.stores.chunk_keys import coordinates_of
-from hdmf_zarr.stores.documents import extensions_of
+from hdmf_zarr.stores.documents import encode_document, extensions_of
 from hdmf_zarr.stores.element_types import element_type_of_array
 from hdmf_zarr.stores.hierarchy import Hierarchy
 from hdmf_zarr.stores.location import Location
@@ -457,7 +457,12 @@ class HDMFZarrArray(ReadableArray):
     def update_attributes(self, new_attributes: dict[str, Any]) -> HDMFZarrArray:
         """Change attributes of the node."""
         self._refuse_read_only()
-        attributes = {**(self._document.get("attributes") or {}), **new_attributes}
+        # As zarr does, which empties them there before it replaces all.
+        attributes = {**self.metadata.attributes, **new_attributes}
+        try:
+            encode_document(attributes)
+        except (TypeError, ValueError) as error:
+            raise EncodingError(f"{self._where}: attributes are stored as JSON: {error}") from error
         self._take_document({**self._document, "attributes": attributes})
         return self
 

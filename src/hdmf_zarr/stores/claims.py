@@ -112,6 +112,10 @@ class Claim:
         self._stop = threading.Event()
         _renew_until(self._stop, weakref.ref(self))
 
+    def give_back(self) -> None:
+        """Let others write, after an interrupt: what is there is left to the next writer."""
+        self.leave()
+
     def _put(self, signed: bytes, instead_of: Version | None) -> bool:
         """Put the journal; where that of another writer of this process is there, ask for its place."""
         if self._bytestore.put_if(JOURNAL, signed, instead_of):

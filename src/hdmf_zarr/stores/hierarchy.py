@@ -7,7 +7,6 @@ import logging
 import math
 import threading
 import warnings
-import weakref
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from functools import cached_property
@@ -36,6 +35,7 @@ from hdmf_zarr.errors import (
     MetadataError,
     MissingExtraError,
     ModeError,
+    ObjectExistsError,
 )
 from hdmf_zarr.stores import compat, format2
 from hdmf_zarr.stores.appending import OpenAppend
@@ -55,7 +55,6 @@ from hdmf_zarr.stores.documents import (
 )
 from hdmf_zarr.stores.following import LinkTable
 from hdmf_zarr.stores.journal import JOURNAL
-from hdmf_zarr.stores.live import live_group
 from hdmf_zarr.stores.loading import (
     Loaded,
     load_documents,
@@ -165,8 +164,7 @@ class Hierarchy:
         self._root: RootVersions | None = None
         self._beginning = threading.Lock()
         self._uncounted: set[str] = set()
-        self._removed: dict[str, list[str]] = {}
-        self._when_root_changes: weakref.WeakMethod[Callable[[], None]] | None = None
+        self._removed: dict[str, dict[str, dict[str, JSON]]] = {}
         self._shortened: set[str] = set()
 
     # -- reading ---------------------------------------------------------------------------------
@@ -550,7 +548,9 @@ class Hierarchy:
                 document = checked_format2(format2.array_metadata(self.documents[path]))
             with compat.without_specification_warnings():
                 if document.get("zarr_format") == 3:
-                    document = {**document, "codecs": checked_codecs(document["codecs"])}
+                    # A copy of the attributes, which zarr empties where it is to replace them.
+                    own = {"attributes": dict(document.get("attributes") or {})}
+                    document = {**document, **own, "codecs": checked_codecs(document["codecs"])}
                 # A chunk that was written is there: a missing one can then be told from an empty one.
                 inner = _store_of_array(self.bytestore)
                 store = inner
@@ -602,12 +602,7 @@ class Hierarchy:
         return names_of_before(attributes, self.convention, self.attributes("").get("object_id"))
 
     def zarr_group(self) -> zarr.Group:
-        """Return zarr's group of the root; of a store that is written, changes through it are committed."""
-        if not self.bytestore.zarr_store.read_only:
-            return live_group(self, _store_of_array(self.bytestore))
-        return self._group_to_read()
-
-    def _group_to_read(self) -> zarr.Group:
+        """Return zarr's group of the root, to be read: changes made through it would miss the commit."""
         entries: dict[str, Any] = {
             path: compat.readable_document(document)
             for path, document in self.documents.items()
@@ -722,23 +717,6 @@ class Hierarchy:
                 self.write_document(path, document)
         self.documents[path] = document
         self.is_changed = True
-        if not path:
-            self._tell_root()
-
-    def when_root_changes(self, tell: Callable[[], None]) -> None:
-        """Have a method called, as long as its object is there, when the root has other attributes.
-
-        Parameters
-        ----------
-        tell : callable
-            A bound method.
-        """
-        self._when_root_changes = weakref.WeakMethod(tell)
-
-    def _tell_root(self) -> None:
-        tell = None if self._when_root_changes is None else self._when_root_changes()
-        if tell is not None:
-            tell()
 
     def remove_later(self, path: str) -> None:
         """Remove a node and what is below it; its documents and chunks go when that is committed.
@@ -749,17 +727,55 @@ class Hierarchy:
         """
         self.begin()
         below = [one for one in self.documents if one == path or one.startswith(f"{path}/")]
+        removed = {one: self.documents[one] for one in below}
         for one in below:
             self.cache.forget(one)
             self._uncounted.discard(one)
             self.open_append.changed.add(one)
             del self.documents[one]
-        self._removed[path] = below
+        self._removed[path] = removed
         self.is_changed = True
 
-    def is_removed(self, path: str) -> bool:
-        """Return whether a node was removed at a path, or below it, and that is not committed."""
-        return any(path == one or path.startswith(f"{one}/") for one in self._removed)
+    @property
+    def has_removed(self) -> bool:
+        """Whether nodes were removed since the last commit."""
+        return bool(self._removed)
+
+    def refuse_removed(self, path: str) -> None:
+        """Raise `ObjectExistsError` for a new node where one was removed.
+
+        What was removed is in the store until the commit, where the new one would take its place.
+        """
+        for above in self._removed_at(path):
+            raise ObjectExistsError(
+                f"{self.uri}:/{above} was removed, and is in the store until that is committed: nothing else "
+                "can be made there before; write() or close the file, and make the other one then"
+            )
+
+    def take_removal_back(self, path: str) -> None:
+        """Bring back what was removed at a path, or above it; nothing where nothing was."""
+        for above in self._removed_at(path):
+            self.documents.update(self._removed.pop(above))
+
+    def _removed_at(self, path: str) -> list[str]:
+        return [one for one in self._removed if path == one or path.startswith(f"{one}/")]
+
+    def document_of(self, path: str) -> dict[str, JSON]:
+        """Return the document of a node.
+
+        Raises
+        ------
+        MetadataError
+            If there is none: it was removed.
+        """
+        try:
+            return self.documents[path]
+        except KeyError:
+            raise MetadataError(f"{self.uri}:/{path} is not in the store; it was removed") from None
+
+    def store_of_chunks(self) -> Store:
+        """Return the store in which zarr-python reads and writes chunks."""
+        return _store_of_array(self.bytestore)
 
     def _remove_removed(self) -> None:
         """Remove what nodes that are not in the store any more have left there."""
@@ -921,7 +937,6 @@ class Hierarchy:
                 self.write_document(path, document)
         self.open_append.put_documents_back()
         self.documents = dict(before)
-        self._tell_root()
         self._rewrites.remove_failed()
         self._is_restored = True
 

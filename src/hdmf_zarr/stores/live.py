@@ -1,4 +1,4 @@
-"""The root of a store that is being written, as zarr's group: what is changed through it is committed, too.
+"""What zarr reads and writes where a store is being written: what it changes is committed, too.
 
 zarr's groups and arrays read and write objects of a store. The store here answers for the metadata documents
 from the hierarchy in memory, gives it what zarr writes of them, and has the journal begin before a chunk
@@ -14,9 +14,8 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import zarr
 from zarr.abc.store import ByteRequest, Store
-from zarr.storage import StorePath, WrapperStore
+from zarr.storage import WrapperStore
 
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.errors import (
@@ -30,7 +29,8 @@ from hdmf_zarr.stores import compat, format2
 from hdmf_zarr.stores.bytestore import ZarrByteStore
 from hdmf_zarr.stores.chunk_keys import is_staged
 from hdmf_zarr.stores.documents import encode_document
-from hdmf_zarr.stores.names import DOCUMENT, METADATA_KEYS, is_node_path
+from hdmf_zarr.stores.element_types import element_type_of_array
+from hdmf_zarr.stores.names import DOCUMENT, METADATA_KEYS, is_node_path, why_unsafe
 
 if TYPE_CHECKING:
     from hdmf_zarr.stores.hierarchy import Hierarchy
@@ -38,20 +38,8 @@ if TYPE_CHECKING:
 
 Keys = list[str]
 
-
-def live_group(hierarchy: Hierarchy, store: Store) -> zarr.Group:
-    """Return the root of a store that is being written, as zarr's group.
-
-    Parameters
-    ----------
-    hierarchy : Hierarchy
-    store : zarr.abc.store.Store
-        In which the chunks are.
-    """
-    live = LiveStore(hierarchy, store)
-    root = zarr.AsyncGroup.from_dict(StorePath(live, ""), live.document_of(""))
-    live.root_attributes = root.metadata.attributes
-    return zarr.Group(root)
+CHANGEABLE = frozenset({"attributes", "shape"})
+"""What zarr changes of a node that is there."""
 
 
 class LiveStore(WrapperStore[Any]):
@@ -68,16 +56,10 @@ class LiveStore(WrapperStore[Any]):
         super().__init__(store)
         self._hierarchy = hierarchy
         self._writing = threading.Lock()
-        self.root_attributes: dict[str, Any] = {}
-        hierarchy.when_root_changes(self._show_root)
+        self._refused: ObjectExistsError | None = None
 
     def _with_store(self, store: Any) -> LiveStore:
         return type(self)(self._hierarchy, store)
-
-    def _show_root(self) -> None:
-        """Let the group of the root, which zarr has made once, have the attributes of now."""
-        self.root_attributes.clear()
-        self.root_attributes.update(self.document_of("").get("attributes") or {})
 
     # -- documents -------------------------------------------------------------------------------
 
@@ -106,12 +88,17 @@ class LiveStore(WrapperStore[Any]):
             return None
         return prototype.buffer.from_bytes(encode_document(self.document_of(path)))
 
-    def _set_document(self, path: str, value: Any) -> None:
+    def _set_document(self, path: str, value: Any, *, is_only_new: bool = False) -> None:
         """Take over what zarr has written of a node."""
         given = json.loads(value.to_bytes())
-        self._check_new(path, given)
         with self._writing:  # zarr writes the documents of several nodes at the same time
-            self._merge_document(path, given)
+            if self._refused is not None:  # one of those that belong together
+                raise self._refused
+            is_new = path not in self._hierarchy.documents
+            if is_new:
+                self._check_new(path, given)
+            if is_new or not is_only_new:
+                self._merge_document(path, given)
 
     def _merge_document(self, path: str, given: dict[str, JSON]) -> None:
         hierarchy = self._hierarchy
@@ -121,27 +108,42 @@ class LiveStore(WrapperStore[Any]):
         else:
             shown = self.document_of(path)
             changed = {key: new for key, new in given.items() if shown.get(key) != new}
+            if stale := sorted(set(changed) - CHANGEABLE):
+                raise MetadataError(
+                    f"{hierarchy.uri}:/{path} has another {stale[0]} by now than the array that is used: "
+                    "take it from the group again"
+                )
             hierarchy.set_document(path, {**before, **changed})
         if before is None or before.get("shape") != hierarchy.documents[path].get("shape"):
             self._count_chunks(path)
 
     def _check_new(self, path: str, given: dict[str, JSON]) -> None:
-        """Raise for a node that cannot be where it is to be."""
+        """Raise for a node that cannot be where it is to be, or that nobody could read."""
         hierarchy = self._hierarchy
         where = f"{hierarchy.uri}:/{path}"
+        name = path.rpartition("/")[2]
+        if path and (reason := why_unsafe(name)) is not None:
+            raise EncodingError(f"{where}: an object cannot have this name: {reason}")
         if not is_node_path(path):
-            raise EncodingError(f"{where}: no object can have this name; choose another one")
-        if hierarchy.is_removed(path):
-            raise ObjectExistsError(
-                f"{where} was removed, and is there until that is committed: write() or close the file "
-                "before something else is made there"
+            raise EncodingError(
+                f"{where}: an object cannot have this name: it leads out of the store"
             )
+        try:
+            hierarchy.refuse_removed(path)
+        except ObjectExistsError as error:
+            # zarr removes what it overwrites: what cannot be written in its place stays.
+            hierarchy.take_removal_back(path)
+            self._refused = error
+            raise
         encoding = given.get("chunk_key_encoding")
         if hierarchy.zarr_format == 2 and encoding is not None and is_staged(encoding):
             raise LayoutError(
                 f"{where}: the store has Zarr format 2, whose chunks are called '0.0': make the array with "
                 "chunk_key_encoding={'name': 'v2', 'separator': '.'}, or with write_dataset()"
             )
+        if encoding is not None:
+            header = hierarchy.convention.decode_header(given.get("attributes") or {})
+            element_type_of_array(given, header)  # which raises for types that HDMF has not
 
     def _count_chunks(self, path: str) -> None:
         """Have the commit count the chunks of an array: zarr leaves those out that hold nothing else."""
@@ -250,7 +252,10 @@ class LiveStore(WrapperStore[Any]):
 
     async def set_if_not_exists(self, key: str, value: Any) -> None:
         """Store a value where there is none."""
-        if not await self.exists(key):
+        path = _node_of(key)
+        if path is not None:
+            await asyncio.to_thread(self._set_document, path, value, is_only_new=True)
+        elif not await self.exists(key):
             await self.set(key, value)
 
     async def delete(self, key: str) -> None:
@@ -302,7 +307,8 @@ class LiveStore(WrapperStore[Any]):
             key = f"{path}/{DOCUMENT}".lstrip("/")
             if key.startswith(prefix):
                 yield key
-        folder = prefix.rpartition("/")[0]
+        path = prefix.strip("/")
+        folder = path if path in self._hierarchy.documents else prefix.rpartition("/")[0]
         for key in await asyncio.to_thread(self._chunks_below, folder):
             if key.startswith(prefix):
                 yield key

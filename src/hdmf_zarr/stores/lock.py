@@ -176,20 +176,35 @@ class WriterLock:
             if descriptor is None:
                 return cls(path, None)
             try:
-                _lock(descriptor)
-            except OSError as error:
-                holder = _read_owner(descriptor)
+                lock = cls._locked(path, descriptor, waiting, is_opening=is_opening)
+            except BaseException:  # an interrupt: an open file keeps its lock
+                with contextlib.suppress(OSError):
+                    os.close(descriptor)
+                raise
+            if lock is not None:
+                return lock
+            os.close(descriptor)
+
+    @classmethod
+    def _locked(
+        cls, path: Path, descriptor: int, waiting: _Waiting, *, is_opening: bool
+    ) -> Self | None:
+        """Lock an open file; return None where that is to be tried again with another one."""
+        try:
+            _lock(descriptor)
+        except OSError as error:
+            if error.errno not in _REFUSED:
+                logger.warning("%s cannot be locked: %s", path, error)
                 os.close(descriptor)
-                if error.errno not in _REFUSED:
-                    logger.warning("%s cannot be locked: %s", path, error)
-                    return cls(path, None)
-                waiting.wait_for(holder, lambda lock: lock.path == path)
-                continue
-            if _is_at(descriptor, path):
-                _write_owner(descriptor, is_opening=is_opening)
-                return cls(path, descriptor)
-            os.close(descriptor)  # the file of a writer that has just removed it
-            waiting.wait_for({}, lambda _lock: False)
+                return cls(path, None)
+            waiting.wait_for(_read_owner(descriptor), lambda lock: lock.path == path)
+            return None
+        if _is_at(descriptor, path):
+            _write_owner(descriptor, is_opening=is_opening)
+            return cls(path, descriptor)
+        # The file of a writer that has just removed it.
+        waiting.wait_for({}, lambda _lock: False)
+        return None
 
     def hold(self, folder: Path, *, takes_over: bool = True) -> None:
         """Lock a folder itself, too, whatever path leads to it; nothing where there is none.

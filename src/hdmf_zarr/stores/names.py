@@ -27,6 +27,9 @@ KNOWN_KEYS = {
 METADATA_KEYS = frozenset({DOCUMENT, ".zgroup", ".zarray", ".zattrs", ".zmetadata"})
 """Names that both Zarr formats keep for metadata; an object of that name would replace them."""
 
+_KEPT_FOR_WRITERS = re.compile(r"\.append\.partial|\.replaced\.partial|.+\.[0-9a-f]{32}\.partial")
+"""The journal, saved chunks, and files before they are complete: recovery removes what has such a name."""
+
 LONGEST_NAME = 255
 """Bytes of a name that file systems allow."""
 
@@ -59,6 +62,8 @@ def why_unsafe(name: str) -> str | None:
         return "it holds a NUL"
     if name in METADATA_KEYS:
         return "Zarr keeps it for metadata"
+    if _KEPT_FOR_WRITERS.fullmatch(name):
+        return "this package keeps it for what a writer leaves"
     try:
         encoded = name.encode("utf-8")
     except UnicodeEncodeError:
@@ -76,6 +81,8 @@ def why_changed(name: str) -> str | None:
     >>> why_changed("com1.txt"), why_changed("good?")
     ('Windows keeps it for a device', None)
     """
+    if folded(name) in METADATA_KEYS:
+        return "it differs only in case from a name of Zarr's metadata"
     if "\\" in name:
         return "it holds a backslash, which Windows takes for a slash"
     if name[1:2] == ":":

@@ -440,7 +440,12 @@ class ReadableArray(zarr.Array):  # type: ignore[type-arg]
 
     @property
     def _document(self) -> dict[str, Any]:
-        return self._hierarchy.documents[self._node_path]
+        try:
+            return self._hierarchy.documents[self._node_path]
+        except KeyError:
+            return self._hierarchy.document_of(
+                self._node_path
+            )  # which raises an error of this package
 
     @property
     def _where(self) -> str:

@@ -93,7 +93,8 @@ class Rewrites:
     def check(self) -> None:
         """Raise `LostWriteError` unless the arrays have all of their new chunks."""
         for path in self._committed:
-            self._hierarchy.check_chunks(path)
+            if path in self._hierarchy:
+                self._hierarchy.check_chunks(path)
 
     # -- going back, and going on ----------------------------------------------------------------
 
@@ -118,7 +119,7 @@ class Rewrites:
         if self._replaced:
             self._hierarchy.bytestore.delete_prefix(SAVED)
             self._replaced = {}
-        for path in self._committed:
+        for path in self._committed.keys() & self._hierarchy.documents.keys():
             keys = self._hierarchy.documents[path]["chunk_key_encoding"]
             self._remove_chunks(path, lambda key, keys=keys: not has_form(keys, key))  # type: ignore[misc]
         self._committed.clear()
@@ -139,7 +140,7 @@ class Rewrites:
         staged = {
             path: documents[path]["chunk_key_encoding"]
             for path in self._committed
-            if self.is_staged(documents[path])
+            if path in documents and self.is_staged(documents[path])
         }
         for path in staged:
             final = toggled(self._committed[path])

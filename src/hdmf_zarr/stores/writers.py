@@ -111,6 +111,10 @@ class FolderClaim:
             raise
         LIVING[self.token] = self
 
+    def give_back(self) -> None:
+        """Let others write, after an interrupt: what is there is left to the next writer."""
+        self.forget()
+
     def _unlock(self) -> None:
         if self._lock is not None:
             self._lock.release()

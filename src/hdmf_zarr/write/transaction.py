@@ -81,6 +81,7 @@ class NewStore:
         self.location = location
         bytestore = open_bytestore(location, read_only=False)
         self.lock: WriterLock | None = None
+        self._is_in_place = False
         if isinstance(bytestore, LocalByteStore):
             target = bytestore.root
             _check_outside(target)
@@ -116,11 +117,12 @@ class NewStore:
                 self.lock.hold(target)  # another one may be there by now, and be written to
                 self.lock.hold(self._bytestore.root)
             put_in_place(self._bytestore.root, target)
+            self._is_in_place = True
             if durable:
                 sync_folder(target.parent)
             self._bytestore.moved_to(target)
             self.hierarchy.look_again()
-        self.hierarchy.is_live = True
+        self._is_in_place = self.hierarchy.is_live = True
         self._release()
 
     def _hand_over(self) -> None:
@@ -137,7 +139,8 @@ class NewStore:
 
     def abandon(self) -> None:
         """Remove what was written; what was there before was not touched."""
-        if self.hierarchy.is_committed:
+        is_folder = isinstance(self._bytestore, LocalByteStore)
+        if self._is_in_place or (self.hierarchy.is_committed and not is_folder):
             self._release()
             return
         self._remove()

@@ -93,6 +93,9 @@ class Execution:
 
     def carry_out(self, plan: TreePlan) -> None:
         """Write every node of a plan."""
+        for node in plan.nodes:
+            if node.path not in self.hierarchy:
+                self.hierarchy.refuse_removed(node.path)
         self.hierarchy.begin()
         with self.queue.workers() as workers:
             if any(self._is_for_workers(node, workers) for node in plan.nodes):
@@ -118,7 +121,9 @@ class Execution:
         self._ahead = ReadAhead(plan.nodes)
         for node in plan.nodes:
             if isinstance(node, GroupPlan):
-                self.hierarchy.set_document(node.path, group_document(node.attributes))
+                # Of a new store the root may have attributes already, which were set one by one.
+                there = {} if node.path else self.hierarchy.attributes("")
+                self.hierarchy.set_document(node.path, group_document({**there, **node.attributes}))
             elif isinstance(node, AttributesPlan):
                 self._write_attributes(node)
             elif isinstance(node.source, IteratorSource):
