@@ -58,7 +58,7 @@ def test_zarr_is_told_from_its_clients() -> None:
             self.answers.append(compat.is_asked_by_zarr())
             return super().filters
 
-    array = Told(zarr.create_array(MemoryStore(), data=np.arange(3)).async_array)
+    array = Told(zarr.create_array(MemoryStore(), data=np.arange(3))._async_array)
     assert array.filters == ()
     zarr.from_array(MemoryStore(), data=array)
     assert Told.answers == [False, True]
