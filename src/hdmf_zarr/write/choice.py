@@ -169,7 +169,7 @@ class LayoutChooser:
     def _copied_whole(self, array: HDMFZarrArray) -> Choice:
         """The choice for an array that is kept as it is, or as nearly so as the format allows."""
         decoded = self.why_not_copied(array)
-        document = array.hierarchy.documents[array.node_path]
+        document = array.hierarchy.document_of(array.node_path)
         inner = inner_document(document) if array.shards is not None else None
         if decoded is None or inner is None or not self.storage.can_hold(inner, array.element_type):
             return Choice(request=_given_chunks(array, decoded), decoded=decoded)
@@ -185,14 +185,14 @@ class LayoutChooser:
             return "a compound that was stored expanded"
         if "reference" in element.kinds:
             return "references"
-        document = array.hierarchy.documents[array.node_path]
+        document = array.hierarchy.document_of(array.node_path)
         if self.storage.can_hold(document, element):
             return None
         return f"what Zarr format {self.context.convention.zarr_format} stores otherwise"
 
     def _why_not_raw(self, array: HDMFZarrArray, reason: str) -> str | None:
         """Return a reason, or None where encoded chunks can be moved into another layout as they are."""
-        document = array.hierarchy.documents[array.node_path]
+        document = array.hierarchy.document_of(array.node_path)
         is_plain = array.element_type.kind == "number" and not array.is_restored
         can_hold = bool(document.get("codecs")) and array.shards is None
         if is_plain and can_hold and self.storage.can_hold(document, array.element_type):
