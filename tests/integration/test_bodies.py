@@ -75,7 +75,7 @@ def in_process(client: str, base: str, options: dict[str, Any], cases: Any) -> l
         [sys.executable, "-c", LIMITED, client, base, json.dumps(options), json.dumps(cases)],
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=600,
         env={**os.environ, "MALLOC_ARENA_MAX": "2"},
         check=False,
     )
