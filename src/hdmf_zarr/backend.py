@@ -317,6 +317,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
     def _open_for_appending(self) -> None:
         bytestore = open_bytestore(self._location, read_only=False)
         self._hierarchy = Hierarchy.load_for_writing(bytestore, when_locked=remove_leftovers)
+        self._hierarchy.open_append.tells_when_dropped = True
 
     def _check_creatable(self) -> None:
         if self._location.is_local:

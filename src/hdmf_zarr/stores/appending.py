@@ -8,7 +8,7 @@ import time
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from typing import cast
+from typing import Any, cast
 
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.errors import LockedError, ModeError
@@ -43,6 +43,8 @@ class OpenAppend:
         Whether changes follow, or have been made, that are not committed: no other writer is at work.
     is_taken : bool
         Whether another writer of this process has the store now. What was not committed is undone.
+    tells_when_dropped : bool
+        Whether the next writer warns of what is undone, where nobody has closed the file of this one.
     """
 
     def __init__(self, bytestore: ByteStore, lock: WriterLock | None = None) -> None:
@@ -53,6 +55,8 @@ class OpenAppend:
         self._idle = threading.Condition()
         self._at_work: Counter[int] = Counter()
         self._closing: int | None = None
+        self._dropped: weakref.finalize[..., Any] | None = None
+        self.tells_when_dropped = False
         self._process = os.getpid()
         self._claim = _claim_of(bytestore, weak_call(self.hand_over), lock)
 
@@ -92,9 +96,11 @@ class OpenAppend:
             if not self.has_begun:
                 self._claim.give_back()
             raise
-        # Where nothing refers to this writer any more, the next one says what is undone.
-        self._dropped = weakref.finalize(self, DROPPED.__setitem__, self._claim.token, self.changed)
-        self._dropped.atexit = False
+        if self.tells_when_dropped and self._closing is None:
+            # Where nothing refers to this writer any more, the next one says what is undone.
+            note = weakref.finalize(self, DROPPED.__setitem__, self._claim.token, self.changed)
+            note.atexit = False
+            self._dropped = note
 
     def _rewrite(self, journal: bytes) -> None:
         self._claim.write(journal)
@@ -160,6 +166,11 @@ class OpenAppend:
             self._at_work += Counter()  # without those that are done
             self._idle.notify_all()
 
+    def _forget_drop(self) -> None:
+        if self._dropped is not None:
+            self._dropped.detach()
+            self._dropped = None
+
     def begin_closing(self) -> None:
         """Wait until the calls of other threads have returned, and let none begin from then on.
 
@@ -175,6 +186,7 @@ class OpenAppend:
                     f"{self.bytestore.location.uri} cannot be closed by what one of its own calls calls"
                 )
             self._closing = own
+            self._forget_drop()
             self._idle.wait_for(lambda: not +self._at_work)
 
     def be_taken(self) -> None:
@@ -250,7 +262,7 @@ class OpenAppend:
         if not self.has_begun:
             return
         self._claim.release()
-        self._dropped.detach()
+        self._forget_drop()
         self.has_begun = self.has_failed = False
 
     def undo(self) -> None:
@@ -262,8 +274,7 @@ class OpenAppend:
     def abandon(self) -> None:
         """Leave the journal, where it is there still, to the next writer."""
         self._claim.leave()
-        if self.has_begun:
-            self._dropped.detach()
+        self._forget_drop()
         self.has_begun = self.has_failed = False
 
     def keep(self, keys: Iterable[str]) -> None:
