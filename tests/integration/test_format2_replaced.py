@@ -265,6 +265,7 @@ def test_an_old_chunk_that_has_stayed_is_removed_by_a_repair(*, consolidated: bo
     assert n_removed > 3
 
 
+@pytest.mark.filterwarnings("ignore:.*has another writer in this process:UserWarning")
 def test_an_append_to_a_full_disk_never_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
