@@ -281,7 +281,8 @@ def test_an_array_that_was_taken_before_has_what_is_written_since(target: Any) -
             nwbfile.acquisition["raw"].data.append([value])
         io.write(nwbfile)
         assert live[:].tolist() == [*range(23)]
-        live.attrs["unit"] = "mV"
+        live.update_attributes({"unit": "mV"})
+        assert live.attrs["conversion"] == 1.0, "the others stay"
         live.append(np.array([23]))
         io.write_attributes("acquisition/raw", {"comments": "written"})
         group.attrs["note"] = 1

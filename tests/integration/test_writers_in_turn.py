@@ -368,10 +368,11 @@ def test_a_close_waits_for_the_calls_of_other_threads(target: Any) -> None:
     closing = threading.Thread(target=io.close)
     closing.start()
     closing.join(0.2)
-    assert closing.is_alive()
+    has_waited = closing.is_alive()
     go_on.set()
     thread.join()
     closing.join()
+    assert has_waited
     assert content(target) == {**BEFORE, "raw": [7]}
 
 
