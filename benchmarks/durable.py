@@ -25,7 +25,7 @@ from hdmf.common import get_manager
 from pynwb import NWBFile, TimeSeries
 
 from hdmf_zarr import NWBZarrIO, ZarrIO
-from hdmf_zarr.stores import system
+from hdmf_zarr.core import system
 
 
 def builder(n_objects: int) -> GroupBuilder:

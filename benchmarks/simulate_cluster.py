@@ -116,14 +116,14 @@ def measure(n_tasks: int = 3000) -> float:
     """Return the seconds that a parent needs for a task that does nothing, with processes."""
     import numpy as np
 
-    from hdmf_zarr.dtypes import element_type_from_numpy
-    from hdmf_zarr.stores import Location
+    from hdmf_zarr.core.dtypes import element_type_from_numpy
+    from hdmf_zarr.core.regions import cut
+    from hdmf_zarr.stores.location import Location
     from hdmf_zarr.write.parallel.arrays import tasks_of
     from hdmf_zarr.write.parallel.feed import Feed
     from hdmf_zarr.write.parallel.options import WorkerOptions
     from hdmf_zarr.write.parallel.tasks import ArrayTarget
     from hdmf_zarr.write.parallel.workers import Source, Workers
-    from hdmf_zarr.write.regions import cut
 
     class Idle(ProcessPoolExecutor):
         def submit(self, _function, *arguments):

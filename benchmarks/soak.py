@@ -49,9 +49,9 @@ from hdmf.common import get_manager
 from zarr.errors import BaseZarrError
 
 from hdmf_zarr import ZarrDataIO, ZarrIO, check
-from hdmf_zarr.convert import convert
+from hdmf_zarr.conversion import convert
 from hdmf_zarr.errors import HDMFZarrError, LockedError
-from hdmf_zarr.stores.lock import leftovers_beside, remove_beside
+from hdmf_zarr.transactions.lock import leftovers_beside, remove_beside
 from hdmf_zarr.transfer.upgrade import upgrade
 
 ARRAYS, ROWS = 30, 64

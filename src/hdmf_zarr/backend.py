@@ -35,6 +35,8 @@ from hdmf.spec import NamespaceCatalog
 from hdmf.utils import generate_array_html_repr, get_basic_array_info
 from zarr.abc.store import Store
 
+from hdmf_zarr.arrays.array import HDMFZarrArray
+from hdmf_zarr.arrays.live_group import LiveGroup
 from hdmf_zarr.convention import (
     Reference,
     convention_for_format,
@@ -42,7 +44,8 @@ from hdmf_zarr.convention import (
     one_text,
 )
 from hdmf_zarr.convention.unified import SPECIFICATION_GROUP, SPECIFICATION_LOCATION
-from hdmf_zarr.elements import plain_text
+from hdmf_zarr.core.elements import plain_text
+from hdmf_zarr.core.system import can_sync_at_once
 from hdmf_zarr.errors import (
     BrokenLinkError,
     HDMFZarrError,
@@ -56,10 +59,17 @@ from hdmf_zarr.errors import (
     StoreNotFoundError,
 )
 from hdmf_zarr.hdf5 import read_specifications as read_hdf5_specifications
+from hdmf_zarr.hdf5.errors import reading
+from hdmf_zarr.hdf5.hard_links import lost_names
 from hdmf_zarr.hdf5.linked import LinkedFiles
-from hdmf_zarr.hdf5.names import lost_names
-from hdmf_zarr.hdf5.reading import reading
 from hdmf_zarr.hdf5.source import UnchangedFiles
+from hdmf_zarr.hierarchy.hierarchy import Hierarchy
+from hdmf_zarr.hierarchy.new_store import (
+    NewStore,
+    check_replaceable,
+    remove_leftovers,
+    store_exists,
+)
 from hdmf_zarr.read.appendable import make_appendable
 from hdmf_zarr.read.constructed import Constructed, Known
 from hdmf_zarr.read.lazy import ZarrDataset
@@ -77,48 +87,43 @@ from hdmf_zarr.read.tree import (
     open_array,
     open_linked_hierarchy,
 )
-from hdmf_zarr.stores import (
+from hdmf_zarr.stores.batching import stored_together
+from hdmf_zarr.stores.bytestore import open_bytestore
+from hdmf_zarr.stores.identity import Relation, refuse_overlap, relation_of
+from hdmf_zarr.stores.location import (
     SUPPORTED_ZARR_STORES,
-    Hierarchy,
     Location,
     locate,
-    open_bytestore,
+    location_of_uri,
     relative_source,
 )
-from hdmf_zarr.stores.array import HDMFZarrArray
-from hdmf_zarr.stores.identity import Relation, refuse_overlap, relation_of
-from hdmf_zarr.stores.live_group import LiveGroup
-from hdmf_zarr.stores.location import location_of_uri
-from hdmf_zarr.stores.lock import check_not_locked
-from hdmf_zarr.stores.system import can_sync_at_once
-from hdmf_zarr.stores.together import stored_together
-from hdmf_zarr.write.addresses import identified
-from hdmf_zarr.write.archive import (
+from hdmf_zarr.transactions.lock import check_not_locked
+from hdmf_zarr.write.chunks.sources import EmptySource
+from hdmf_zarr.write.execute import Execution, Progress, no_progress
+from hdmf_zarr.write.planning.addresses import identified
+from hdmf_zarr.write.planning.archive import (
     ZARR_FORMAT,
     check_archive_options,
     check_kept_for_archive,
     for_archive,
 )
-from hdmf_zarr.write.context import ExternalLinks, PlanContext
-from hdmf_zarr.write.dataio import give_to_wrapper
-from hdmf_zarr.write.edits import Edit, Edits, build_to_export
-from hdmf_zarr.write.options import LayoutOptions, require_bool
-from hdmf_zarr.write.plan import Planned, TreePlan, summarize
-from hdmf_zarr.write.planner import attributes_with, plan_piece, plan_tree, refuse_name_twice
+from hdmf_zarr.write.planning.context import ExternalLinks, PlanContext
+from hdmf_zarr.write.planning.dataio import give_to_wrapper
+from hdmf_zarr.write.planning.edits import Edit, Edits, build_to_export
+from hdmf_zarr.write.planning.export_options import LayoutOptions, require_bool
+from hdmf_zarr.write.planning.plan import Planned, TreePlan, summarize
+from hdmf_zarr.write.planning.planner import (
+    attributes_with,
+    plan_piece,
+    plan_tree,
+    refuse_name_twice,
+)
 from hdmf_zarr.write.queue import Context, ZarrIODataChunkIteratorQueue
-from hdmf_zarr.write.sources import EmptySource
 from hdmf_zarr.write.specifications import (
     Specifications,
     specifications_of_catalog,
     write_specifications,
 )
-from hdmf_zarr.write.transaction import (
-    NewStore,
-    check_replaceable,
-    remove_leftovers,
-    store_exists,
-)
-from hdmf_zarr.write.tree import Execution, Progress, no_progress
 
 __all__ = [
     "DEFAULT_SPEC_LOC_DIR",

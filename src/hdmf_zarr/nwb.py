@@ -23,9 +23,10 @@ from hdmf_zarr.backend import (
 )
 from hdmf_zarr.convention import one_text
 from hdmf_zarr.errors import HDMFZarrError, OptionError
+from hdmf_zarr.hierarchy.hierarchy import Hierarchy
+from hdmf_zarr.hierarchy.new_store import store_exists
 from hdmf_zarr.read.specifications import load_cached_namespaces
-from hdmf_zarr.stores import Hierarchy, locate
-from hdmf_zarr.write.transaction import store_exists
+from hdmf_zarr.stores.location import locate
 
 __all__ = ["NWBZarrIO"]
 

@@ -8,11 +8,11 @@ import zarr
 from hdmf.spec import SpecReader, SpecWriter
 from zarr.abc.store import Store
 
+from hdmf_zarr.arrays.array import HDMFZarrArray
+from hdmf_zarr.core.limits import parsed_json
 from hdmf_zarr.errors import MetadataError
-from hdmf_zarr.limits import parsed_json
-from hdmf_zarr.stores import locate
-from hdmf_zarr.stores.array import HDMFZarrArray
-from hdmf_zarr.write.dataio import ZarrDataIO
+from hdmf_zarr.stores.location import locate
+from hdmf_zarr.write.planning.dataio import ZarrDataIO
 from hdmf_zarr.write.queue import ZarrIODataChunkIteratorQueue
 from hdmf_zarr.write.specifications import stringify
 

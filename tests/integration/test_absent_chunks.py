@@ -12,7 +12,7 @@ from hdmf.build import DatasetBuilder, GroupBuilder
 
 from hdmf_zarr import ZarrIO, check
 from hdmf_zarr.cli import main
-from hdmf_zarr.convert import convert
+from hdmf_zarr.conversion import convert
 from hdmf_zarr.errors import HDMFZarrError
 
 ENCODINGS = [

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hdmf_zarr import check
-from hdmf_zarr.convert import convert
+from hdmf_zarr.conversion import convert
 from hdmf_zarr.errors import ChunkError, EncodingError
 
 DATA = (np.arange(300_000, dtype="<i2") // 70).reshape(15_000, 20)

@@ -31,8 +31,9 @@ from hdmf_zarr.errors import (
     StoreExistsError,
     StoreNotFoundError,
 )
-from hdmf_zarr.stores import claims, watching
-from hdmf_zarr.stores.journal import JOURNAL
+from hdmf_zarr.hierarchy import root_watch
+from hdmf_zarr.transactions import claims
+from hdmf_zarr.transactions.journal import JOURNAL
 from tests.integration.test_transactions import _dataset
 from tests.s3 import KEYS, Bucket, running_bucket
 
@@ -169,9 +170,9 @@ def test_other_stores_that_are_no_folder_have_the_same_rules(kind: str) -> None:
     if kind == "object":
         store = MemoryStore()
         target: Any = store
-        from hdmf_zarr.stores import compat
+        from hdmf_zarr.stores import event_loop
 
-        compat.run(store.set("video.mp4", compat.to_buffer(b"precious")))
+        event_loop.run(store.set("video.mp4", event_loop.to_buffer(b"precious")))
     else:
         target = "memory://lab-of-memory"
         fsspec.filesystem("memory").pipe("/lab-of-memory/video.mp4", b"precious")
@@ -554,7 +555,7 @@ def test_a_reader_of_a_store_that_was_replaced_gets_an_error(
     bucket: Bucket, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
     """Also where it was replaced twice, so that the chunks have the names of before."""
-    monkeypatch.setattr(watching, "SECONDS_BETWEEN_LOOKS", 0.0)
+    monkeypatch.setattr(root_watch, "SECONDS_BETWEEN_LOOKS", 0.0)
     url, options = bucket.url + "/a.zarr", bucket.options
     write(url, 1.0, options=options)
     with ZarrIO(url, "r", get_manager(), options) as io:
@@ -570,7 +571,7 @@ def test_a_reader_of_a_store_that_was_replaced_gets_an_error(
 def test_a_reader_keeps_its_view_while_rows_are_added(
     bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watching, "SECONDS_BETWEEN_LOOKS", 0.0)
+    monkeypatch.setattr(root_watch, "SECONDS_BETWEEN_LOOKS", 0.0)
     url, options = bucket.url + "/a.zarr", bucket.options
     root = tree(1.0)
     # In chunks that are large enough for it not to be written anew when rows come.

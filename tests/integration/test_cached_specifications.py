@@ -16,10 +16,12 @@ from pynwb import NWBHDF5IO
 
 from hdmf_zarr import NWBZarrIO, check
 from hdmf_zarr.cli import main
-from hdmf_zarr.convert import convert
+from hdmf_zarr.conversion import convert
 from hdmf_zarr.errors import ChunkError
+from hdmf_zarr.hierarchy.hierarchy import Hierarchy
 from hdmf_zarr.read.specifications import load_cached_namespaces, read_specifications
-from hdmf_zarr.stores import Hierarchy, locate, open_bytestore
+from hdmf_zarr.stores.bytestore import open_bytestore
+from hdmf_zarr.stores.location import locate
 from hdmf_zarr.transfer.upgrade import upgrade
 from tests.conftest import nwb_catalog
 from tests.integration.test_odd_input import make_file

@@ -16,8 +16,8 @@ import zarr
 from hdmf.build import DatasetBuilder, GroupBuilder
 
 from hdmf_zarr import ZarrDataIO, ZarrIO
-from hdmf_zarr.stores.array import HDMFZarrArray
-from hdmf_zarr.stores.opened import file_stamp, is_settled
+from hdmf_zarr.arrays.array import HDMFZarrArray
+from hdmf_zarr.stores.open_files import file_stamp, is_settled
 
 FORMATS = (2, 3)
 N = 12

@@ -20,7 +20,7 @@ from zarr.codecs import BytesCodec, Crc32cCodec, GzipCodec
 from zarr.storage import MemoryStore, ZipStore
 
 from hdmf_zarr import Report, ZarrDataIO, ZarrIO, check
-from hdmf_zarr.checking import chunks, kinds
+from hdmf_zarr.checking import chunks, rules
 from hdmf_zarr.checking.report import SEVERITIES, Finding, render
 from hdmf_zarr.cli import main
 from hdmf_zarr.errors import (
@@ -931,8 +931,8 @@ def test_a_store_that_changes_meanwhile_has_no_other_finding(
 
 
 def test_every_kind_has_a_name_a_severity_and_advice() -> None:
-    assert len(kinds.ALL) > 30
-    for code, kind in kinds.ALL.items():
+    assert len(rules.ALL) > 30
+    for code, kind in rules.ALL.items():
         assert code == kind.code == code.lower().replace("_", "-")
         assert kind.severity in SEVERITIES
         assert kind.advice.endswith(".")

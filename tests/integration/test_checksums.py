@@ -16,7 +16,7 @@ from hdmf.common import get_manager
 
 from hdmf_zarr import ZarrDataIO, ZarrIO, check
 from hdmf_zarr.cli import main
-from hdmf_zarr.convert import convert
+from hdmf_zarr.conversion import convert
 from hdmf_zarr.errors import OptionError
 from hdmf_zarr.hdf5.raw import RawChunks
 

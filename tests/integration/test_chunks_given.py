@@ -16,10 +16,10 @@ from pynwb import NWBHDF5IO, NWBFile, TimeSeries
 from zarr.storage import MemoryStore
 
 from hdmf_zarr import NWBZarrIO, ZarrDataIO, ZarrIO, check
+from hdmf_zarr.arrays.array import HDMFZarrArray
 from hdmf_zarr.cli import main
 from hdmf_zarr.convention.common import CHUNKS_GIVEN
-from hdmf_zarr.convert import convert
-from hdmf_zarr.stores.array import HDMFZarrArray
+from hdmf_zarr.conversion import convert
 from hdmf_zarr.transfer import upgrade
 from tests.integration.test_raw_zarr_export import export
 

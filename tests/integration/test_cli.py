@@ -22,11 +22,11 @@ from pynwb import NWBHDF5IO
 
 from hdmf_zarr import NWBZarrIO, ZarrDataIO, ZarrIO, __version__
 from hdmf_zarr.cli import main
-from hdmf_zarr.convert import convert, open_source
+from hdmf_zarr.conversion import convert, open_source
+from hdmf_zarr.description import describe, render
 from hdmf_zarr.errors import BrokenLinkError, OptionError
 from hdmf_zarr.hdf5 import read_specifications as read_hdf5_specifications
 from hdmf_zarr.hdf5 import writer
-from hdmf_zarr.info import describe, render
 from hdmf_zarr.read.specifications import read_specifications
 from tests.compare import assert_builders_equal
 

@@ -25,8 +25,8 @@ from zarr.storage import MemoryStore
 
 from hdmf_zarr import NWBZarrIO, ZarrDataIO, ZarrIO
 from hdmf_zarr.cli import main
-from hdmf_zarr.codecs.hdf5_codecs import LZFCodec
-from hdmf_zarr.convert import convert
+from hdmf_zarr.codecs.hdf5.codecs import LZFCodec
+from hdmf_zarr.conversion import convert
 from hdmf_zarr.errors import EncodingError, LayoutError
 
 pytestmark = pytest.mark.filterwarnings(

@@ -18,9 +18,10 @@ from pynwb import NWBFile, TimeSeries
 
 from hdmf_zarr import NWBZarrIO, ZarrDataIO, check
 from hdmf_zarr.errors import EscapeError, MetadataError
-from hdmf_zarr.stores import LocalByteStore, locate
+from hdmf_zarr.stores.bytestore import LocalByteStore
 from hdmf_zarr.stores.contained import ContainedStore
-from hdmf_zarr.stores.journal import JOURNAL, SAVED
+from hdmf_zarr.stores.location import locate
+from hdmf_zarr.transactions.journal import JOURNAL, SAVED
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="pipes and links of Unix")
 

@@ -16,7 +16,7 @@ from hdmf.testing import TestCase
 from pynwb import NWBHDF5IO, get_type_map, read_nwb, validate
 
 from hdmf_zarr import NWBZarrIO, ZarrIO, check
-from hdmf_zarr.convert import convert
+from hdmf_zarr.conversion import convert
 from hdmf_zarr.hdf5 import read_specifications as read_hdf5_specifications
 from hdmf_zarr.read.specifications import read_specifications
 from tests.compare import assert_builders_equal, differences

@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 import pytest
 
-from hdmf_zarr.convert import convert
+from hdmf_zarr.conversion import convert
 from hdmf_zarr.errors import LayoutError
 from tests.conftest import corpus_files
 

@@ -15,7 +15,7 @@ from hdmf.common import get_manager
 
 from hdmf_zarr import ZarrIO
 from hdmf_zarr.errors import ChunkError, MetadataError
-from hdmf_zarr.write.plan import Planned
+from hdmf_zarr.write.planning.plan import Planned
 
 BUILT_IN: dict[str, dict[str, Any]] = {
     "none": {},

@@ -18,7 +18,7 @@ from zarr.storage import MemoryStore
 from hdmf_zarr import NWBZarrIO, check
 from hdmf_zarr.checking import dandi
 from hdmf_zarr.checking.dandi import check_files
-from hdmf_zarr.checking.examined import examine
+from hdmf_zarr.checking.inventory import examine
 from hdmf_zarr.checking.other_readers import (
     CODECS,
     DATA_TYPES,
@@ -27,7 +27,7 @@ from hdmf_zarr.checking.other_readers import (
 )
 from hdmf_zarr.cli import main
 from hdmf_zarr.errors import MissingExtraError
-from hdmf_zarr.stores import locate
+from hdmf_zarr.stores.location import locate
 
 
 def nwbfile(**more: Any) -> NWBFile:

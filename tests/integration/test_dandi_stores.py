@@ -28,10 +28,11 @@ from zarr.storage import MemoryStore
 from hdmf_zarr import NWBZarrIO, check
 from hdmf_zarr.checking.validator import why_not_for_tensorstore
 from hdmf_zarr.cli import main
-from hdmf_zarr.convert import convert
+from hdmf_zarr.conversion import convert
 from hdmf_zarr.errors import HDMFZarrError, OptionError
-from hdmf_zarr.stores import Hierarchy, locate, open_bytestore
-from hdmf_zarr.stores.consolidated import (
+from hdmf_zarr.hierarchy.hierarchy import Hierarchy
+from hdmf_zarr.hierarchy.rewrites import Rewrites
+from hdmf_zarr.metadata.consolidated import (
     APART,
     consolidated_document,
     entries_of,
@@ -39,7 +40,8 @@ from hdmf_zarr.stores.consolidated import (
     unreadable_arrays,
     with_entries,
 )
-from hdmf_zarr.stores.rewriting import Rewrites
+from hdmf_zarr.stores.bytestore import open_bytestore
+from hdmf_zarr.stores.location import locate
 from hdmf_zarr.transfer.upgrade import upgrade
 from tests.compare import assert_builders_equal
 from tests.rich import START, rich_manager, rich_nwbfile, rich_type_map
@@ -365,7 +367,7 @@ def test_an_append_to_a_store_that_is_no_folder() -> None:
 
 KILLED = """
 import os, sys, numpy as np
-from hdmf_zarr.stores.hierarchy import Hierarchy
+from hdmf_zarr.hierarchy.hierarchy import Hierarchy
 from tests.integration.test_dandi_stores import append_table
 setattr(Hierarchy, sys.argv[2], lambda *args, **more: os._exit(7))
 append_table(sys.argv[1])

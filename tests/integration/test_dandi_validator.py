@@ -24,7 +24,7 @@ from pynwb import NWBHDF5IO
 from hdmf_zarr import NWBZarrIO, check
 from hdmf_zarr.checking.validator import KINDS, SEVERITIES
 from hdmf_zarr.cli import main
-from hdmf_zarr.convert import convert
+from hdmf_zarr.conversion import convert
 from tests.conftest import corpus_files
 from tests.integration.test_dandi_stores import append_table, held_by, rewrite, small
 from tests.rich import rich_nwbfile, rich_type_map

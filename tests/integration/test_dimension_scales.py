@@ -14,7 +14,7 @@ from hdmf.build import DatasetBuilder
 from pynwb import NWBHDF5IO
 
 from hdmf_zarr import NWBZarrIO, ZarrIO, check
-from hdmf_zarr.convert import convert
+from hdmf_zarr.conversion import convert
 from hdmf_zarr.transfer.upgrade import upgrade
 from tests.integration.test_odd_input import make_file
 

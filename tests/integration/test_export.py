@@ -23,7 +23,7 @@ from zarr.codecs import BytesCodec, GzipCodec
 from zarr.storage import LocalStore, MemoryStore
 
 from hdmf_zarr import NWBZarrIO, ZarrDataIO, ZarrIO, check
-from hdmf_zarr.convert import convert
+from hdmf_zarr.conversion import convert
 from hdmf_zarr.errors import EncodingError, MetadataError, OptionError, StoreExistsError
 from hdmf_zarr.read.specifications import read_specifications
 from tests.compare import assert_builders_equal, differences

@@ -17,7 +17,7 @@ import pytest
 from pynwb import NWBHDF5IO
 
 from hdmf_zarr import NWBZarrIO, check
-from hdmf_zarr.convert import convert
+from hdmf_zarr.conversion import convert
 from hdmf_zarr.transfer import upgrade
 from tests.compare import differences
 

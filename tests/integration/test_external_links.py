@@ -28,7 +28,7 @@ from pynwb.spec import NWBGroupSpec, NWBLinkSpec, NWBNamespaceBuilder
 from hdmf_zarr import NWBZarrIO, ZarrIO
 from hdmf_zarr.checking import check
 from hdmf_zarr.cli import main
-from hdmf_zarr.convert import convert
+from hdmf_zarr.conversion import convert
 from hdmf_zarr.errors import BrokenLinkError
 from hdmf_zarr.hdf5.linked import LinkedFiles
 from hdmf_zarr.transfer.upgrade import upgrade

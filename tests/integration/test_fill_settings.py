@@ -14,7 +14,7 @@ from hdmf.backends.hdf5 import HDF5IO
 
 from hdmf_zarr import ZarrIO
 from hdmf_zarr.checking import check
-from hdmf_zarr.convert import convert
+from hdmf_zarr.conversion import convert
 from hdmf_zarr.errors import MetadataError
 from hdmf_zarr.hdf5.fill import creation_options
 from hdmf_zarr.transfer.upgrade import upgrade

@@ -12,7 +12,7 @@ import pytest
 from hdmf.build import DatasetBuilder, GroupBuilder
 
 from hdmf_zarr import ZarrDataIO, ZarrIO
-from hdmf_zarr.stores.array import HDMFZarrArray
+from hdmf_zarr.arrays.array import HDMFZarrArray
 
 pytestmark = [
     pytest.mark.skipif(

@@ -21,7 +21,7 @@ from zarr.storage import LocalStore, MemoryStore, WrapperStore
 from hdmf_zarr import NWBZarrIO, ZarrIO, is_zarr_v2_file
 from hdmf_zarr.errors import BrokenLinkError, DtypeError
 from hdmf_zarr.read.tree import PATHS_READ_BY_CONSTRUCTORS, TYPES_READ_BY_CONSTRUCTORS
-from hdmf_zarr.stores import compat
+from hdmf_zarr.stores import event_loop
 from hdmf_zarr.transfer.upgrade import upgrade
 from tests.compare import differences, path_of
 from tests.format2 import (
@@ -80,7 +80,7 @@ def in_memory(store: Path) -> MemoryStore:
     """The files of a store in memory."""
     return MemoryStore(
         {
-            path.relative_to(store).as_posix(): compat.to_buffer(path.read_bytes())
+            path.relative_to(store).as_posix(): event_loop.to_buffer(path.read_bytes())
             for path in store.rglob("*")
             if path.is_file()
         }
@@ -355,7 +355,7 @@ def test_references_and_text_are_decoded_chunk_by_chunk() -> None:
     made.references("references", [reference("/target")] * 10, chunks=(2,))
     made.references("json", [reference("/target")] * 10, chunks=(2,), codec=JSON2)
     made.text("text", [str(n) for n in range(10)], chunks=(2,))
-    files = {key: compat.to_buffer(content) for key, content in made.files().items()}
+    files = {key: event_loop.to_buffer(content) for key, content in made.files().items()}
     store = CountingStore(MemoryStore(files))
     with ZarrIO(store, "r") as io:
         builder = io.read_builder()
@@ -383,7 +383,7 @@ def saved(request: pytest.FixtureRequest, made: Format2Store, tmp_path: Path) ->
 
     def save() -> Any:
         if request.param == "memory":
-            files = {key: compat.to_buffer(content) for key, content in made.files().items()}
+            files = {key: event_loop.to_buffer(content) for key, content in made.files().items()}
             return MemoryStore(files)
         return made.save(tmp_path / "made.zarr", consolidated=request.param == "consolidated")
 

@@ -20,7 +20,8 @@ import numpy as np
 import pytest
 from hdmf.backends.warnings import BrokenLinkWarning
 
-from hdmf_zarr import ZarrIO, limits
+from hdmf_zarr import ZarrIO
+from hdmf_zarr.core import limits
 from hdmf_zarr.errors import HDMFZarrError
 from tests.format2 import BLOSC, JSON2, PICKLE, VLEN_UTF8, Format2Store, objects, reference
 

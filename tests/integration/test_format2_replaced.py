@@ -25,7 +25,7 @@ from zarr.storage import LocalStore, MemoryStore
 from hdmf_zarr import ZarrDataIO, ZarrIO, check
 from hdmf_zarr.errors import HDMFZarrError, MetadataError
 from hdmf_zarr.stores.bytestore import LocalByteStore
-from hdmf_zarr.stores.journal import JOURNAL, SAVED
+from hdmf_zarr.transactions.journal import JOURNAL, SAVED
 from tests.faults import FAULTS, Fault, FaultyStore
 from tests.integration.test_transactions import open_until_stopped, stop_after
 

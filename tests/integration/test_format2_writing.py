@@ -19,11 +19,11 @@ from pynwb import NWBHDF5IO, TimeSeries, validate
 from zarr.storage import MemoryStore
 
 from hdmf_zarr import NWBZarrIO, ZarrDataIO, ZarrIO, is_zarr_v2_file
-from hdmf_zarr.convert import convert
-from hdmf_zarr.dtypes import element_type_from_numpy
+from hdmf_zarr.arrays.array import HDMFZarrArray
+from hdmf_zarr.conversion import convert
+from hdmf_zarr.core.dtypes import element_type_from_numpy
 from hdmf_zarr.errors import EncodingError, LayoutError
 from hdmf_zarr.hdf5.writer import HDF5TreeWriter
-from hdmf_zarr.stores.array import HDMFZarrArray
 from hdmf_zarr.transfer import upgrade
 from tests.compare import assert_builders_equal, path_of
 from tests.rich import rich_manager, rich_nwbfile, rich_type_map

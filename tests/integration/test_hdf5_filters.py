@@ -13,7 +13,7 @@ import zarr
 from hdmf.build import DatasetBuilder, GroupBuilder
 
 from hdmf_zarr import ZarrIO
-from hdmf_zarr.convert import convert
+from hdmf_zarr.conversion import convert
 from hdmf_zarr.transfer import upgrade
 from hdmf_zarr.utils import ZarrDataIO
 

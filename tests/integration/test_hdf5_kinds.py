@@ -14,7 +14,7 @@ from pynwb import NWBHDF5IO
 
 from hdmf_zarr import NWBZarrIO, ZarrIO, check
 from hdmf_zarr.convention.attributes import decode_attribute, encode_attribute
-from hdmf_zarr.convert import convert
+from hdmf_zarr.conversion import convert
 from hdmf_zarr.errors import DtypeError, HDMFZarrError, MetadataError
 from hdmf_zarr.transfer.upgrade import upgrade
 from tests.integration.test_corpus_options import described

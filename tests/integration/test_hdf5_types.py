@@ -13,7 +13,7 @@ import zarr
 from hdmf.build import DatasetBuilder, GroupBuilder
 
 from hdmf_zarr import ZarrDataIO, ZarrIO
-from hdmf_zarr.convert import convert
+from hdmf_zarr.conversion import convert
 from hdmf_zarr.errors import MetadataError
 from hdmf_zarr.transfer.upgrade import upgrade
 

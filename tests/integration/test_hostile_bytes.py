@@ -18,10 +18,11 @@ import numpy as np
 import pytest
 from pynwb import NWBFile, TimeSeries
 
-from hdmf_zarr import NWBZarrIO, ZarrDataIO, ZarrIO, check, limits
+from hdmf_zarr import NWBZarrIO, ZarrDataIO, ZarrIO, check
 from hdmf_zarr.codecs.checked import check_compressed
 from hdmf_zarr.codecs.direct import DirectChain
 from hdmf_zarr.codecs.inflate import inflater, streams
+from hdmf_zarr.core import limits
 from hdmf_zarr.errors import ChunkError, HDMFZarrError, MetadataError
 
 N = 500_000

@@ -23,7 +23,7 @@ import pytest
 from pynwb import NWBFile, TimeSeries
 
 from hdmf_zarr import NWBZarrIO, ZarrDataIO
-from hdmf_zarr.stores.journal import JOURNAL, SAVED
+from hdmf_zarr.transactions.journal import JOURNAL, SAVED
 from tests.misbehaving import serving
 
 pytestmark = pytest.mark.skipif(

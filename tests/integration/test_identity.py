@@ -25,10 +25,10 @@ from zarr.testing.store import LatencyStore
 
 from hdmf_zarr import NWBZarrIO
 from hdmf_zarr.cli import main
-from hdmf_zarr.convert import convert
+from hdmf_zarr.conversion import convert
 from hdmf_zarr.errors import OptionError, StoreExistsError
-from hdmf_zarr.stores import locate
 from hdmf_zarr.stores.identity import Relation, relation_of
+from hdmf_zarr.stores.location import locate
 from hdmf_zarr.transfer import upgrade
 
 pytest.importorskip("s3fs")

@@ -18,9 +18,10 @@ import pytest
 from hdmf.build import DatasetBuilder, GroupBuilder
 from pynwb import NWBFile, TimeSeries
 
-from hdmf_zarr import NWBZarrIO, ZarrIO, check, limits
+from hdmf_zarr import NWBZarrIO, ZarrIO, check
+from hdmf_zarr.core import limits
 from hdmf_zarr.errors import MetadataError
-from hdmf_zarr.stores import Hierarchy
+from hdmf_zarr.hierarchy.hierarchy import Hierarchy
 from tests.format2 import Format2Store
 
 SECONDS = 3.0
@@ -375,7 +376,7 @@ import contextlib, io, json, sys, time, warnings
 warnings.simplefilter("ignore")
 import numpy as np
 import pynwb
-import hdmf_zarr.convert
+import hdmf_zarr.conversion
 from hdmf_zarr import NWBZarrIO
 from hdmf_zarr.cli import main
 

@@ -17,7 +17,7 @@ from pynwb import NWBHDF5IO, NWBFile, TimeSeries, get_manager
 from zarr.storage import LocalStore, MemoryStore
 
 from hdmf_zarr import NWBZarrIO, ZarrDataIO, ZarrIO
-from hdmf_zarr.convert import convert
+from hdmf_zarr.conversion import convert
 
 
 def make_file(identifier: str = "raw") -> NWBFile:

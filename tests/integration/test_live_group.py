@@ -26,7 +26,7 @@ from hdmf_zarr.errors import (
     ObjectExistsError,
     OptionError,
 )
-from hdmf_zarr.stores.lock import writer_of
+from hdmf_zarr.transactions.lock import writer_of
 
 OLD = np.arange(20)
 

@@ -10,8 +10,9 @@ import pytest
 from hdmf.build import BuildManager, DatasetBuilder, GroupBuilder, TypeMap
 from hdmf.spec import NamespaceCatalog
 
-from hdmf_zarr import ZarrIO, check, limits
+from hdmf_zarr import ZarrIO, check
 from hdmf_zarr.cli import main
+from hdmf_zarr.core import limits
 from hdmf_zarr.errors import EncodingError
 
 LONG = "x" * (9 * 2**20)

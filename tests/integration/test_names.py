@@ -19,13 +19,16 @@ from hdmf.build import DatasetBuilder, GroupBuilder, LinkBuilder
 from pynwb import NWBFile, TimeSeries
 
 from hdmf_zarr import NWBZarrIO, ZarrIO, check
-from hdmf_zarr.convert import convert
+from hdmf_zarr.conversion import convert
+from hdmf_zarr.core.system import keeps_case
 from hdmf_zarr.errors import EncodingError, HDMFZarrError, MetadataError
+from hdmf_zarr.hierarchy.hierarchy import Hierarchy
+from hdmf_zarr.metadata.chunk_keys import chunk_key
 from hdmf_zarr.read.specifications import read_specifications
-from hdmf_zarr.stores import Hierarchy, locate, names, open_bytestore
-from hdmf_zarr.stores.chunk_keys import chunk_key
-from hdmf_zarr.stores.system import keeps_case
-from hdmf_zarr.write import naming
+from hdmf_zarr.stores import keys
+from hdmf_zarr.stores.bytestore import open_bytestore
+from hdmf_zarr.stores.location import locate
+from hdmf_zarr.write.planning import naming
 from tests.conftest import corpus_files
 from tests.format2 import Format2Store, reference
 
@@ -228,7 +231,7 @@ def test_every_name_of_the_corpus_is_portable(path: Path) -> None:
         found: list[str] = []
         file.visit_links(lambda name: found.append(name))
     assert found
-    assert not [name for name in found for part in name.split("/") if names.why_changed(part)]
+    assert not [name for name in found for part in name.split("/") if keys.why_changed(part)]
 
 
 def test_every_name_of_the_rich_file_is_portable(rich_zarr: Path) -> None:
@@ -238,7 +241,7 @@ def test_every_name_of_the_rich_file_is_portable(rich_zarr: Path) -> None:
             open_bytestore(locate(rich_zarr), read_only=True), consolidated=True
         )
     assert all(
-        names.why_not_portable(part) is None
+        keys.why_not_portable(part) is None
         for path in hierarchy.documents
         if path
         for part in path.split("/")

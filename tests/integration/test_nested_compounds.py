@@ -19,10 +19,10 @@ from hdmf.build import DatasetBuilder, GroupBuilder
 from hdmf_zarr import ZarrIO
 from hdmf_zarr.checking import check
 from hdmf_zarr.cli import main
-from hdmf_zarr.convert import convert
+from hdmf_zarr.conversion import convert
+from hdmf_zarr.core.nesting import at_leaf, leaf_dtype, leaves_of
+from hdmf_zarr.description import describe
 from hdmf_zarr.errors import DtypeError, EncodingError, HDMFZarrError, MetadataError
-from hdmf_zarr.info import describe
-from hdmf_zarr.nesting import at_leaf, leaf_dtype, leaves_of
 from hdmf_zarr.transfer.upgrade import upgrade
 
 TEXT, ASCII = h5py.string_dtype(), h5py.string_dtype("ascii")

@@ -28,8 +28,8 @@ from hdmf_zarr import (
     is_zarr_v2_file,
 )
 from hdmf_zarr.cli import main
-from hdmf_zarr.convert import convert
-from hdmf_zarr.info import describe, render
+from hdmf_zarr.conversion import convert
+from hdmf_zarr.description import describe, render
 from hdmf_zarr.transfer.upgrade import upgrade
 from tests.conftest import nwb_catalog
 from tests.iterators import ArrayIterator

@@ -27,7 +27,7 @@ from hdmf_zarr.errors import (
     LayoutError,
     OptionError,
 )
-from hdmf_zarr.write import naming
+from hdmf_zarr.write.planning import naming
 
 
 def write(data: Any, target: Any, zarr_format: int = 3, **options: Any) -> Any:

@@ -482,7 +482,7 @@ def test_a_store_in_memory_is_written_here_with_a_warning(kind):
 
 
 def test_workers_that_do_not_see_the_folder_say_so(tmp_path):
-    from hdmf_zarr.write.parallel.places import Places
+    from hdmf_zarr.write.parallel.store_handles import Places
 
     class Elsewhere(Places):
         def _token(self, uri: str, bytestore: Any) -> str:

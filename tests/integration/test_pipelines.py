@@ -15,9 +15,9 @@ from hdmf.build import DatasetBuilder, GroupBuilder
 from zarr.storage import MemoryStore
 
 from hdmf_zarr import ZarrDataIO, ZarrIO
+from hdmf_zarr.arrays.array import HDMFZarrArray
+from hdmf_zarr.chunks.pipeline import PATH_OF_ZARRS
 from hdmf_zarr.errors import ChunkError, HDMFZarrError
-from hdmf_zarr.stores.array import HDMFZarrArray
-from hdmf_zarr.stores.compat import PATH_OF_ZARRS
 
 HAS_FUSED = hasattr(zarr.core.codec_pipeline, "FusedCodecPipeline")
 

@@ -28,7 +28,7 @@ from hdmf_zarr.errors import LayoutError, MetadataError
 from hdmf_zarr.hdf5.contiguous import ContiguousRows
 from hdmf_zarr.hdf5.raw import RawChunks, can_copy_raw
 from hdmf_zarr.hdf5.source import HDF5Source
-from hdmf_zarr.write.plan import Planned
+from hdmf_zarr.write.planning.plan import Planned
 
 
 def export(source: Path, target: Path, **options: Any) -> Planned:
@@ -152,8 +152,8 @@ def test_automatic_shards_hold_all_of_a_small_array(source: Path, target: Path) 
 
 
 def test_large_arrays_have_hundreds_of_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    from hdmf_zarr.dtypes import element_type_from_numpy
-    from hdmf_zarr.write.layout import LARGE_SHARD_BYTES, LayoutRequest, decide_layout
+    from hdmf_zarr.core.dtypes import element_type_from_numpy
+    from hdmf_zarr.write.planning.layout import LARGE_SHARD_BYTES, LayoutRequest, decide_layout
 
     rows = 100_000_000_000 // 128
     layout = decide_layout(

@@ -16,7 +16,7 @@ from hdmf.common import get_manager
 
 from hdmf_zarr import ZarrIO, check
 from hdmf_zarr.errors import LayoutError, MetadataError
-from hdmf_zarr.write.plan import Planned
+from hdmf_zarr.write.planning.plan import Planned
 from tests.integration.test_raw_export import NUMBERS, chunk_files, inner_chunks, opened
 from tests.integration.test_raw_export import export as export_hdf5
 

@@ -15,11 +15,12 @@ from hdmf.build import BuildManager, DatasetBuilder, GroupBuilder, TypeMap
 from hdmf.spec import NamespaceCatalog
 from pynwb import NWBHDF5IO, NWBFile, TimeSeries
 
-from hdmf_zarr import NWBZarrIO, ZarrIO, check, limits
+from hdmf_zarr import NWBZarrIO, ZarrIO, check
 from hdmf_zarr.cli import main
-from hdmf_zarr.convert import convert
+from hdmf_zarr.conversion import convert
+from hdmf_zarr.core import limits
+from hdmf_zarr.description import describe
 from hdmf_zarr.errors import EncodingError, HDMFZarrError
-from hdmf_zarr.info import describe
 from hdmf_zarr.transfer.upgrade import upgrade
 from tests.compare import assert_builders_equal
 from tests.rich import START

@@ -20,8 +20,9 @@ from zarr.storage import MemoryStore, WrapperStore, ZipStore
 
 from hdmf_zarr import NWBZarrIO, ZarrIO
 from hdmf_zarr.errors import MetadataError, MissingExtraError, NotAStoreError, OptionError
-from hdmf_zarr.stores import locate, watching
+from hdmf_zarr.hierarchy import root_watch
 from hdmf_zarr.stores.bytestore import ZarrByteStore
+from hdmf_zarr.stores.location import locate
 from tests.compare import assert_builders_equal
 from tests.conftest import nwb_catalog
 from tests.misbehaving import PatientServer
@@ -34,7 +35,7 @@ fsspec = pytest.importorskip("fsspec")
 @pytest.fixture(autouse=True)
 def _looks_at_the_root_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a slow machine make no more requests: `tests/integration/test_buckets.py` counts these looks."""
-    monkeypatch.setattr(watching, "SECONDS_BETWEEN_LOOKS", 3600.0)
+    monkeypatch.setattr(root_watch, "SECONDS_BETWEEN_LOOKS", 3600.0)
 
 
 def make_file(series: int = 3) -> NWBFile:

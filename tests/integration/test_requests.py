@@ -20,7 +20,8 @@ from pynwb.image import GrayscaleImage
 from zarr.storage import MemoryStore, WrapperStore
 
 from hdmf_zarr import NWBZarrIO
-from hdmf_zarr.stores import LocalByteStore, watching
+from hdmf_zarr.hierarchy import root_watch
+from hdmf_zarr.stores.bytestore import LocalByteStore
 
 pytest.importorskip("aiohttp")
 
@@ -30,7 +31,7 @@ UNITS, TRIALS, IMAGES = 20, 30, 40
 @pytest.fixture(autouse=True)
 def _looks_at_the_root_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a slow machine make no more requests: `tests/integration/test_buckets.py` counts these looks."""
-    monkeypatch.setattr(watching, "SECONDS_BETWEEN_LOOKS", 3600.0)
+    monkeypatch.setattr(root_watch, "SECONDS_BETWEEN_LOOKS", 3600.0)
 
 
 def make_file(series: int) -> NWBFile:
@@ -136,7 +137,9 @@ def counted(
         path = tmp_path / "file.nwb.zarr"
         with NWBZarrIO(path, "w") as io:
             io.write(nwbfile)
-        time.sleep(0.06)  # a chunk is kept from then on, see `hdmf_zarr.stores.opened.is_settled`
+        time.sleep(
+            0.06
+        )  # a chunk is kept from then on, see `hdmf_zarr.stores.open_files.is_settled`
 
         def counting(original: Callable[..., Any]) -> Callable[..., Any]:
             def counted(self: LocalByteStore, key: str, *args: Any) -> Any:

@@ -13,9 +13,9 @@ from hdmf.build import DatasetBuilder, GroupBuilder
 from zarr.codecs import BytesCodec, Crc32cCodec, ShardingCodec, ZstdCodec
 
 from hdmf_zarr import ZarrDataIO, ZarrIO
+from hdmf_zarr.arrays.array import HDMFZarrArray
 from hdmf_zarr.codecs.shards import MISSING, ShardCodec, crc32c
 from hdmf_zarr.errors import ChunkError
-from hdmf_zarr.stores.array import HDMFZarrArray
 
 DATA = np.arange(90 * 20, dtype="<i2").reshape(90, 20)
 CHUNKS, SHARDS = (8, 10), (32, 20)

@@ -18,7 +18,7 @@ from zarr.storage import MemoryStore
 
 from hdmf_zarr import ZarrIO, check
 from hdmf_zarr.cli import main
-from hdmf_zarr.convert import convert
+from hdmf_zarr.conversion import convert
 from hdmf_zarr.errors import EncodingError
 
 ATTRIBUTES: dict[str, Any] = {

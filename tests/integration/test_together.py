@@ -21,11 +21,11 @@ from zarr.storage import MemoryStore, WrapperStore
 
 from hdmf_zarr import ZarrIO
 from hdmf_zarr.errors import RemoteStoreError
+from hdmf_zarr.stores.batching import ALONE_BYTES, BATCH_BYTES, BATCH_KEYS, GatheringByteStore
 from hdmf_zarr.stores.bytestore import ZarrByteStore
-from hdmf_zarr.stores.journal import JOURNAL
 from hdmf_zarr.stores.location import locate
-from hdmf_zarr.stores.together import ALONE_BYTES, BATCH_BYTES, BATCH_KEYS, GatheringByteStore
-from hdmf_zarr.write.ahead import KEYS_AHEAD
+from hdmf_zarr.transactions.journal import JOURNAL
+from hdmf_zarr.write.prefetch import KEYS_AHEAD
 from tests import iterators
 
 N_ARRAYS = 100

@@ -27,18 +27,21 @@ from hdmf.common import get_manager
 from zarr.storage import MemoryStore
 
 from hdmf_zarr import ZarrDataIO, ZarrIO, check
+from hdmf_zarr.core import system
 from hdmf_zarr.errors import LockedError, NotAStoreError
+from hdmf_zarr.hierarchy import new_store
+from hdmf_zarr.hierarchy.hierarchy import Hierarchy
+from hdmf_zarr.hierarchy.new_store import put_in_place
 from hdmf_zarr.read.tree import TreeReader
-from hdmf_zarr.stores import Hierarchy, LocalByteStore, stamps, system
-from hdmf_zarr.stores import lock as lock_module
-from hdmf_zarr.stores.journal import JOURNAL
-from hdmf_zarr.stores.lock import WriterLock, leftovers_beside, lock_path, writer_of
-from hdmf_zarr.stores.stamps import HeldFolder
+from hdmf_zarr.stores.bytestore import LocalByteStore
+from hdmf_zarr.transactions import fingerprint
+from hdmf_zarr.transactions import lock as lock_module
+from hdmf_zarr.transactions.fingerprint import HeldFolder
+from hdmf_zarr.transactions.journal import JOURNAL
+from hdmf_zarr.transactions.lock import WriterLock, leftovers_beside, lock_path, writer_of
 from hdmf_zarr.transfer.files import ChunkMover
 from hdmf_zarr.transfer.upgrade import upgrade
-from hdmf_zarr.write import transaction
-from hdmf_zarr.write.transaction import put_in_place
-from hdmf_zarr.write.tree import Execution
+from hdmf_zarr.write.execute import Execution
 from tests.faults import end_as_if_killed
 
 posix = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
@@ -139,7 +142,7 @@ def test_there_is_a_store_at_every_moment(store: Path, monkeypatch: pytest.Monke
 def test_without_an_exchange_the_old_store_is_moved_aside(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transaction, "exchange", lambda *_: False)
+    monkeypatch.setattr(new_store, "exchange", lambda *_: False)
     write(store, 2.0)
     assert value_of(store) == 2.0
     assert names_in(store.parent) == {"file.zarr"}
@@ -148,7 +151,7 @@ def test_without_an_exchange_the_old_store_is_moved_aside(
 def test_a_rename_that_fails_brings_the_old_store_back(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transaction, "exchange", lambda *_: False)
+    monkeypatch.setattr(new_store, "exchange", lambda *_: False)
     built = write(store.with_name("built.zarr"), 2.0)
     rename = os.rename
 
@@ -552,7 +555,7 @@ def test_a_durable_write_is_on_the_disk_before_it_takes_its_place(
     steps: list[str] = []
     if not has_syncfs:
         monkeypatch.setattr(system, "_sync_file_system", lambda _folder: False)
-    plain_durable, plain_place = transaction.make_durable, transaction.put_in_place
+    plain_durable, plain_place = new_store.make_durable, new_store.put_in_place
 
     def durable(folder: Path) -> None:
         assert json.loads((folder / "zarr.json").read_text())["consolidated_metadata"]
@@ -563,8 +566,8 @@ def test_a_durable_write_is_on_the_disk_before_it_takes_its_place(
         plain_place(built, target)
         steps.append("in place")
 
-    monkeypatch.setattr(transaction, "make_durable", durable)
-    monkeypatch.setattr(transaction, "put_in_place", place)
+    monkeypatch.setattr(new_store, "make_durable", durable)
+    monkeypatch.setattr(new_store, "put_in_place", place)
     with ZarrIO(store, "w", get_manager()) as io:
         io.write_builder(tree(2.0), durable=True)
     assert steps == ["durable", "in place"]
@@ -644,7 +647,9 @@ def test_not_more_folders_are_held_than_a_process_can_open(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gc.collect()
-    monkeypatch.setattr(stamps, "MOST_HELD", sum(held.is_held for held in stamps._held) + 1)
+    monkeypatch.setattr(
+        fingerprint, "MOST_HELD", sum(held.is_held for held in fingerprint._held) + 1
+    )
     first, data = open_reader(store)
     second, unheld = open_reader(store)
     with ZarrIO(store, "r+", get_manager()) as writer:
@@ -1016,7 +1021,7 @@ def test_the_command_takes_the_option(store: Path, flags: list[str], monkeypatch
     from hdmf_zarr.cli import main
 
     synced: list[Path] = []
-    monkeypatch.setattr(transaction, "make_durable", synced.append)
+    monkeypatch.setattr(new_store, "make_durable", synced.append)
     with ZarrIO(store, "r+", get_manager()) as io:
         io.write_attributes("", {"data_type": "Container", "namespace": "hdmf-common"})
     target = store.with_name("copy.zarr")

@@ -19,13 +19,12 @@ from pynwb import NWBFile, TimeSeries
 from hdmf_zarr import NWBZarrIO
 from hdmf_zarr.checking import check
 from hdmf_zarr.errors import LockedError
-from hdmf_zarr.stores import locate
-from hdmf_zarr.stores import lock as lock_module
-from hdmf_zarr.stores.journal import JOURNAL
-from hdmf_zarr.stores.lock import lock_path, writer_of
+from hdmf_zarr.hierarchy.new_store import NewStore
+from hdmf_zarr.stores.location import locate
+from hdmf_zarr.transactions import lock as lock_module
+from hdmf_zarr.transactions.journal import JOURNAL
+from hdmf_zarr.transactions.lock import lock_path, writer_of
 from hdmf_zarr.transfer import upgrade
-from hdmf_zarr.write import transaction
-from hdmf_zarr.write.transaction import NewStore
 
 posix = pytest.mark.skipif(os.name == "nt", reason="a folder is not locked by Windows")
 
@@ -177,7 +176,7 @@ def test_a_new_store_is_locked_as_soon_as_it_has_its_place(
     def look(path: Path) -> None:
         seen.append(writer_of(store))
 
-    monkeypatch.setattr(transaction, "sync_folder", look)
+    monkeypatch.setattr(new_store, "sync_folder", look)
     new_store.commit(consolidate=True, durable=True)
     assert "this process" in str(seen[0])
     assert writer_of(store) is None
@@ -288,7 +287,7 @@ def test_a_store_that_is_replaced_during_an_append_is_left_alone(store: Path) ->
 def test_a_writer_that_fails_leaves_its_journal_to_the_next_one(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hdmf_zarr.stores.hierarchy import Hierarchy
+    from hdmf_zarr.hierarchy.hierarchy import Hierarchy
 
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

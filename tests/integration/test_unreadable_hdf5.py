@@ -13,7 +13,7 @@ from pynwb import NWBHDF5IO
 
 from hdmf_zarr import NWBZarrIO
 from hdmf_zarr.cli import main
-from hdmf_zarr.convert import convert
+from hdmf_zarr.conversion import convert
 from hdmf_zarr.errors import DtypeError, MetadataError, NoDataError
 from tests.integration.test_odd_input import make_file
 

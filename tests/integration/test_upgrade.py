@@ -37,7 +37,7 @@ from hdmf_zarr.errors import (
     StoreExistsError,
     StoreNotFoundError,
 )
-from hdmf_zarr.stores import LocalByteStore
+from hdmf_zarr.stores.bytestore import LocalByteStore
 from hdmf_zarr.transfer import upgrade
 from tests.compare import differences
 from tests.integration.test_transactions import stop_after
@@ -426,10 +426,10 @@ def make_column(path: Path, kind: str, n_rows: int) -> None:
 def test_what_is_written_anew_goes_through_in_parts(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hdmf_zarr.write.tree.BUFFER_BYTES", 2**19)
-    monkeypatch.setattr("hdmf_zarr.stores.cache.KEPT_BYTES", 2**18)
-    monkeypatch.setattr("hdmf_zarr.write.sources.MEASURED_ROWS", 1000)
-    monkeypatch.setattr("hdmf_zarr.write.sources.CHECKED_ROWS", 1000)
+    monkeypatch.setattr("hdmf_zarr.write.execute.BUFFER_BYTES", 2**19)
+    monkeypatch.setattr("hdmf_zarr.chunks.cache.KEPT_BYTES", 2**18)
+    monkeypatch.setattr("hdmf_zarr.write.chunks.sources.MEASURED_ROWS", 1000)
+    monkeypatch.setattr("hdmf_zarr.write.chunks.sources.CHECKED_ROWS", 1000)
     decide = upgrading.decide_layout
     monkeypatch.setattr(
         upgrading,
@@ -456,7 +456,7 @@ def test_what_is_written_anew_goes_through_in_parts(
 def test_a_long_text_in_a_compound_makes_all_rows_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hdmf_zarr.write.tree.BUFFER_BYTES", 2**19)
+    monkeypatch.setattr("hdmf_zarr.write.execute.BUFFER_BYTES", 2**19)
     decide = upgrading.decide_layout
     monkeypatch.setattr(
         upgrading,

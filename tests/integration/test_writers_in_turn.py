@@ -18,9 +18,9 @@ from zarr.storage import MemoryStore
 
 from hdmf_zarr import NWBZarrIO, check
 from hdmf_zarr.errors import LockedError, MetadataError, ModeError
-from hdmf_zarr.stores.lock import leftovers_beside, writer_of
+from hdmf_zarr.hierarchy import new_store
+from hdmf_zarr.transactions.lock import leftovers_beside, writer_of
 from hdmf_zarr.transfer import upgrade
-from hdmf_zarr.write import transaction
 
 OLD = list(range(20))
 
@@ -227,7 +227,8 @@ def test_what_was_read_before_another_commit_is_not_mixed_with_what_is_there_now
 
 
 def objects_of(place: Any) -> dict[str, bytes]:
-    from hdmf_zarr.stores import locate, open_bytestore
+    from hdmf_zarr.stores.bytestore import open_bytestore
+    from hdmf_zarr.stores.location import locate
 
     bytestore = open_bytestore(locate(place), read_only=True)
     return dict(bytestore.get_many(list(bytestore.list_prefix(""))))
@@ -422,7 +423,7 @@ def test_a_new_store_that_cannot_take_its_place_is_removed(
     def fail(*_paths: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(transaction, "put_in_place", fail)
+    monkeypatch.setattr(new_store, "put_in_place", fail)
     with pytest.raises(KeyboardInterrupt), NWBZarrIO(folder, "w") as io:
         io.write(made("second", [7]))
     assert leftovers_beside(folder, lock=True) == []

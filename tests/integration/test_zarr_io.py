@@ -30,7 +30,7 @@ from zarr.storage import MemoryStore
 
 from hdmf_zarr import NWBZarrIO, ZarrIO, check, nwb
 from hdmf_zarr.errors import BrokenLinkError, EncodingError, LostWriteError, ModeError, OptionError
-from hdmf_zarr.stores import LocalByteStore
+from hdmf_zarr.stores.bytestore import LocalByteStore
 from hdmf_zarr.utils import ZarrReference
 from tests.compare import assert_builders_equal
 from tests.conftest import nwb_catalog

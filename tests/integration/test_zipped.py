@@ -11,7 +11,7 @@ import pytest
 
 from hdmf_zarr import NWBZarrIO, check
 from hdmf_zarr.cli import main
-from hdmf_zarr.convert import convert
+from hdmf_zarr.conversion import convert
 from hdmf_zarr.errors import NotAStoreError
 from tests.integration.test_odd_input import make_file
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
 
-from hdmf_zarr.dtypes import ASCII, BYTES, ISODATETIME, REFERENCE, TEXT, ElementType
-from hdmf_zarr.stores.names import why_changed, why_unsafe
+from hdmf_zarr.core.dtypes import ASCII, BYTES, ISODATETIME, REFERENCE, TEXT, ElementType
+from hdmf_zarr.stores.keys import why_changed, why_unsafe
 
 NUMBER_DTYPES = [
     np.dtype(name)

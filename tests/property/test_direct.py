@@ -29,9 +29,10 @@ from zarr.storage import MemoryStore, StorePath
 
 from hdmf_zarr.codecs import to_zarr_codec
 from hdmf_zarr.codecs.direct import DirectChain
-from hdmf_zarr.codecs.objects import JSONObjectsCodec
+from hdmf_zarr.codecs.objects.objects import JSONObjectsCodec
 from hdmf_zarr.errors import ChunkError, EncodingError
-from hdmf_zarr.stores import compat
+from hdmf_zarr.metadata import array_document
+from hdmf_zarr.stores import event_loop
 
 from .strategies import NUMBER_DTYPES, text
 
@@ -63,7 +64,7 @@ sides = st.lists(st.integers(1, 5), max_size=3).map(tuple)
 def document_of(
     data_type: Any, shape: tuple[int, ...], codecs: list[Any], fill_value: Any = None
 ) -> dict[str, Any]:
-    return compat.array_document(
+    return array_document.array_document(
         shape=shape,
         data_type=data_type,
         chunk_grid_shape=shape,
@@ -75,9 +76,9 @@ def document_of(
 
 
 def zarrs_array(document: dict[str, Any], store: Any) -> zarr.Array:
-    with compat.without_specification_warnings():
+    with array_document.without_specification_warnings():
         config: Any = {"write_empty_chunks": True}
-        readable = compat.readable_document(document)
+        readable = array_document.readable_document(document)
         return zarr.Array(zarr.AsyncArray(readable, StorePath(store, ""), config))
 
 
@@ -101,7 +102,7 @@ def check_both_ways(document: dict[str, Any], values: Any) -> None:
     assert_same(decoded, by_zarr)
     own = MemoryStore()
     encoded = chain.encode(values)
-    compat.run(own.set(key_of(values.shape), compat.to_buffer(encoded)))
+    event_loop.run(own.set(key_of(values.shape), event_loop.to_buffer(encoded)))
     assert_same(all_of(zarrs_array(document, own)), by_zarr)
     assert_same(chain.decode(encoded), by_zarr)
 
@@ -138,7 +139,7 @@ def test_elements_of_fixed_size(drawn: Any, chain: Any, endian: Any, data: Any) 
     before = [TransposeCodec(order=order)] if values.ndim and data.draw(st.booleans()) else []
     shuffle = [to_zarr_codec(numcodecs.Shuffle(dtype.itemsize), 1)] * data.draw(st.integers(0, 1))
     codecs = [*before, serializer, *shuffle, *(NAMED[name] for name in chain)]
-    with compat.without_specification_warnings():
+    with array_document.without_specification_warnings():
         data_type = parse_dtype(dtype, zarr_format=3)
     check_both_ways(document_of(data_type, values.shape, codecs), values)
 
@@ -150,7 +151,7 @@ def test_blosc_shuffles_whole_elements(dtype: str, shuffle: Any) -> None:
     values = np.arange(60_000).astype(dtype)
     size = values.dtype.itemsize
     codecs = [BytesCodec(), BloscCodec(cname="zstd", shuffle=shuffle, typesize=size)]
-    with compat.without_specification_warnings():
+    with array_document.without_specification_warnings():
         document = document_of(parse_dtype(values.dtype, zarr_format=3), values.shape, codecs)
     store = MemoryStore()
     zarrs_array(document, store)[...] = values
@@ -169,7 +170,7 @@ def test_text(shape: Any, chain: Any, data: Any) -> None:
     values = data.draw(npst.arrays(object, shape, elements=text))
     codecs = [VLenUTF8Codec(), *(NAMED[name] for name in chain)]
     if shape == ():
-        return  # zarr-python drops NULs of these, see `compat.encode_scalar`
+        return  # zarr-python drops NULs of these, see `single.encode_scalar`
     check_both_ways(document_of(VariableLengthUTF8(), shape, codecs), values)
 
 
@@ -199,7 +200,7 @@ def test_objects_as_json(shape: Any, data: Any) -> None:
 def test_json_of_bytes_is_that_of_zarr() -> None:
     document = document_of(VariableLengthBytes(), (2,), [VLenBytesCodec(), JSONObjectsCodec()])
     encoded, store = b'["one","two","|O",[2]]', MemoryStore()
-    compat.run(store.set(key_of((2,)), compat.to_buffer(encoded)))
+    event_loop.run(store.set(key_of((2,)), event_loop.to_buffer(encoded)))
     chain = DirectChain.for_document(document)
     assert chain is not None
     assert chain.decode(encoded).tolist() == [b"one", b"two"]
@@ -320,5 +321,5 @@ def test_what_is_not_known_is_left_to_zarr(change: Any) -> None:
 
 
 def test_records_in_big_endian_are_left_to_zarr() -> None:
-    with compat.without_specification_warnings():
+    with array_document.without_specification_warnings():
         assert DirectChain.for_document(big_endian_records()) is None

@@ -13,10 +13,10 @@ from hypothesis.extra import numpy as npst
 from zarr.storage import MemoryStore
 
 from hdmf_zarr import ZarrIO
-from hdmf_zarr.codecs.objects import JSONObjectsCodec, PickledObjectsCodec
-from hdmf_zarr.codecs.pickles import read_pickled_array, read_pickled_scalar
+from hdmf_zarr.codecs.objects.objects import JSONObjectsCodec, PickledObjectsCodec
+from hdmf_zarr.codecs.objects.pickles import read_pickled_array, read_pickled_scalar
 from hdmf_zarr.errors import MetadataError
-from hdmf_zarr.stores.format2 import NATIVE, ORIGINAL, array_document, array_metadata
+from hdmf_zarr.metadata.format2 import NATIVE, ORIGINAL, array_document, array_metadata
 from tests.format2 import pickled
 
 # -- documents -------------------------------------------------------------------------------------

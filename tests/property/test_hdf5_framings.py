@@ -19,15 +19,8 @@ from zarr.registry import get_codec_class
 from zarr.storage import MemoryStore
 
 from hdmf_zarr.codecs import to_zarr_codec
-from hdmf_zarr.codecs.frames import Blosc2Framing, ZFPFraming
-from hdmf_zarr.codecs.framings import (
-    BitshuffleFraming,
-    Framing,
-    LZ4Framing,
-    LZFFraming,
-    SzipFraming,
-)
-from hdmf_zarr.codecs.hdf5_codecs import (
+from hdmf_zarr.codecs.hdf5.block_codecs import Blosc2Framing, ZFPFraming
+from hdmf_zarr.codecs.hdf5.codecs import (
     BitshuffleCodec,
     Blosc2Codec,
     LZ4Codec,
@@ -40,6 +33,13 @@ from hdmf_zarr.codecs.hdf5_codecs import (
     NumcodecsZFP,
     SzipCodec,
     ZFPCodec,
+)
+from hdmf_zarr.codecs.hdf5.stream_codecs import (
+    BitshuffleFraming,
+    Framing,
+    LZ4Framing,
+    LZFFraming,
+    SzipFraming,
 )
 from hdmf_zarr.errors import EncodingError, LayoutError, MetadataError
 

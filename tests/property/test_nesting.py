@@ -9,14 +9,14 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hdmf_zarr.dtypes import (
+from hdmf_zarr.core.dtypes import (
     ElementType,
     element_type_from_numpy,
     enum_names_of,
     with_enum_names,
 )
-from hdmf_zarr.elements import decode_elements, encode_elements, field_widths
-from hdmf_zarr.nesting import (
+from hdmf_zarr.core.elements import decode_elements, encode_elements, field_widths
+from hdmf_zarr.core.nesting import (
     at_leaf,
     flattened,
     leaf_dtype,
@@ -25,7 +25,7 @@ from hdmf_zarr.nesting import (
     nesting_of,
     number_of_leaves,
 )
-from hdmf_zarr.stores.element_types import nested_type
+from hdmf_zarr.metadata.element_types import nested_type
 
 NUMBERS = ("i1", "u2", "f8", "c8", "?", "S3")
 

@@ -16,7 +16,7 @@ from hdmf.data_utils import DataChunkIterator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hdmf_zarr.write.regions import cut, intersection, size_of, task_shape
+from hdmf_zarr.core.regions import cut, intersection, size_of, task_shape
 from tests.iterators import ArrayIterator, SomeSelections, Unordered, read, write
 
 DTYPES = ["i1", "<i2", ">i4", "<i8", "<u2", "<f4", ">f8", "bool"]

@@ -19,7 +19,7 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from hdmf_zarr import ZarrIO
-from hdmf_zarr.convert import convert
+from hdmf_zarr.conversion import convert
 
 try:
     import hdf5plugin

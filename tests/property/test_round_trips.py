@@ -14,7 +14,7 @@ from zarr.storage import MemoryStore
 
 from hdmf_zarr import ZarrDataIO, ZarrIO
 from hdmf_zarr.codecs import CodecRequest, complete_chain
-from hdmf_zarr.dtypes import element_type_from_numpy, field_dtype_name
+from hdmf_zarr.core.dtypes import element_type_from_numpy, field_dtype_name
 
 from .strategies import (
     KIND_ELEMENTS,

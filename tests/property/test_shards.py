@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from zarr.storage import MemoryStore
 
 from hdmf_zarr import ZarrDataIO, ZarrIO
-from hdmf_zarr.stores.array import HDMFZarrArray
-from hdmf_zarr.stores.compat import PATH_OF_ZARRS
+from hdmf_zarr.arrays.array import HDMFZarrArray
+from hdmf_zarr.chunks.pipeline import PATH_OF_ZARRS
 
 SHAPE = (53, 11)
 DATA = np.arange(53 * 11, dtype="i2").reshape(SHAPE)

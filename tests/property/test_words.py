@@ -12,16 +12,15 @@ from hypothesis import strategies as st
 from hdmf_zarr.convention import ArrayHeader, Link, Reference
 from hdmf_zarr.convention.attributes import decode_attribute, encode_attribute
 from hdmf_zarr.convention.unified import UnifiedConvention
-from hdmf_zarr.dtypes import ElementType, stored_numpy_dtype
-from hdmf_zarr.elements import (
+from hdmf_zarr.core.dtypes import ElementType, stored_numpy_dtype
+from hdmf_zarr.core.elements import (
     decode_elements,
     encode_elements,
     field_widths,
     infer_element_type,
     to_memory,
 )
-from hdmf_zarr.stores import locate
-from hdmf_zarr.stores.location import relative_source, resolve_source
+from hdmf_zarr.stores.location import locate, relative_source, resolve_source
 
 from .strategies import (
     KIND_ELEMENTS,

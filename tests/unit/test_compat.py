@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
+import re
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,10 +19,13 @@ from hdmf.container import Data
 from zarr.storage import MemoryStore, WrapperStore
 
 from hdmf_zarr import ZarrIO
+from hdmf_zarr.arrays import readable
+from hdmf_zarr.core import zarr_private
 from hdmf_zarr.errors import ModeError
+from hdmf_zarr.metadata import array_document
 from hdmf_zarr.read.appendable import make_appendable
 from hdmf_zarr.read.constructed import Known
-from hdmf_zarr.stores import compat
+from hdmf_zarr.stores import event_loop, wrappers
 
 STRUCT = {
     "name": "struct",
@@ -46,7 +51,7 @@ def test_a_coroutine_runs_on_the_event_loop_of_zarr() -> None:
     async def answer() -> int:
         return 42
 
-    assert compat.run(answer()) == 42
+    assert event_loop.run(answer()) == 42
 
 
 def test_zarr_is_told_from_its_clients() -> None:
@@ -55,7 +60,7 @@ def test_zarr_is_told_from_its_clients() -> None:
 
         @property
         def filters(self) -> Any:
-            self.answers.append(compat.is_asked_by_zarr())
+            self.answers.append(readable.is_asked_by_zarr())
             return super().filters
 
     array = Told(zarr.create_array(MemoryStore(), data=np.arange(3))._async_array)
@@ -66,24 +71,24 @@ def test_zarr_is_told_from_its_clients() -> None:
 
 def test_a_wrapper_and_a_mapping_lead_to_what_is_behind_them() -> None:
     store = MemoryStore()
-    assert compat.wrapped_store(WrapperStore(store)) is store
-    assert compat.wrapped_store(store) is None
-    assert compat.innermost_store(WrapperStore(WrapperStore(store))) is store
+    assert wrappers.wrapped_store(WrapperStore(store)) is store
+    assert wrappers.wrapped_store(store) is None
+    assert wrappers.innermost_store(WrapperStore(WrapperStore(store))) is store
     mapping: dict[str, Any] = {}
-    assert compat.mapping_of(MemoryStore(mapping)) is mapping
-    assert compat.mapping_of(MemoryStore(mapping).with_read_only(True)) is mapping
+    assert wrappers.mapping_of(MemoryStore(mapping)) is mapping
+    assert wrappers.mapping_of(MemoryStore(mapping).with_read_only(True)) is mapping
 
 
 def test_bytes_go_into_a_store_and_come_back() -> None:
     store = MemoryStore()
-    compat.run(store.set("key", compat.to_buffer(b"value")))
-    buffer = compat.run(store.get("key", prototype=compat.prototype()))
+    event_loop.run(store.set("key", event_loop.to_buffer(b"value")))
+    buffer = event_loop.run(store.get("key", prototype=event_loop.prototype()))
     assert buffer is not None
     assert buffer.to_bytes() == b"value"
 
 
 def test_the_document_of_an_array_is_one_that_zarr_opens() -> None:
-    document = compat.array_document(
+    document = array_document.array_document(
         shape=(3, 2),
         data_type=zarr.dtype.parse_dtype(np.dtype("int16"), zarr_format=3),
         chunk_grid_shape=(3, 2),
@@ -98,7 +103,7 @@ def test_the_document_of_an_array_is_one_that_zarr_opens() -> None:
     assert document["dimension_names"] == ["time", None]
     assert document["chunk_key_encoding"]["configuration"]["separator"] == "."
     store = MemoryStore()
-    compat.run(store.set("zarr.json", compat.to_buffer(json.dumps(document).encode())))
+    event_loop.run(store.set("zarr.json", event_loop.to_buffer(json.dumps(document).encode())))
     array = zarr.open_array(store, mode="r")
     assert array.shape == (3, 2)
     assert np.all(array[...] == 7)
@@ -109,7 +114,7 @@ def test_the_document_of_an_array_is_one_that_zarr_opens() -> None:
 )
 def test_a_struct_of_a_newer_zarr_is_read_by_every_zarr(fill_value: object) -> None:
     document = {
-        **compat.array_document(
+        **array_document.array_document(
             shape=(1,),
             data_type=zarr.dtype.parse_dtype(np.dtype("int16"), zarr_format=3),
             chunk_grid_shape=(1,),
@@ -121,7 +126,7 @@ def test_a_struct_of_a_newer_zarr_is_read_by_every_zarr(fill_value: object) -> N
         "data_type": STRUCT,
         "fill_value": fill_value,
     }
-    readable = compat.readable_document(document)
+    readable = array_document.readable_document(document)
     array = zarr.AsyncArray(readable, zarr.storage.StorePath(MemoryStore(), ""))
     assert array.dtype == np.dtype([("start", "<i4"), ("label", "<U3")])
     assert document["data_type"] is STRUCT, "the document itself is not changed"
@@ -180,13 +185,14 @@ def test_the_file_is_where_clients_look() -> None:
         assert io._ZarrIO__file.attrs["data_type"] == "X"
 
 
-def test_compat_names_every_private_module_of_zarr_that_is_imported() -> None:
-    source = inspect.getsource(compat)
-    documentation = compat.__doc__
+def test_one_file_alone_names_private_modules_of_zarr() -> None:
+    own = Path(inspect.getfile(zarr_private))
+    documentation = zarr_private.__doc__
     assert documentation is not None
-    for name in ("zarr.core.sync", "zarr.core.buffer", "zarr.core.metadata.v3"):
-        assert f"from {name} import" in source
-        assert name in documentation
+    for path in own.parents[1].rglob("*.py"):
+        imported = re.findall(r"(?:from|import) (zarr\.core[\w.]*)", path.read_text("utf-8"))
+        assert not imported or path == own, path
+        assert all(name in documentation for name in imported)
 
 
 def test_a_store_given_read_only_is_not_written() -> None:
@@ -236,7 +242,7 @@ def test_a_manager_knows_the_containers_of_builders_and_the_builders_of_containe
 
 
 def test_hdmf_reads_hdf5_by_functions_that_are_given_the_object() -> None:
-    """`hdmf_zarr.hdf5.reading` finds the object that cannot be read among their variables."""
+    """`hdmf_zarr.hdf5.errors` finds the object that cannot be read among their variables."""
     for name in ("read_dataset", "read_group", "read_attrs"):
         function = getattr(HDF5IO, f"_HDF5IO__{name}")
         assert list(inspect.signature(function).parameters)[:2] == ["self", "h5obj"]

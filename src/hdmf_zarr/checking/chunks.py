@@ -15,23 +15,20 @@ from typing import Any
 import zarr
 from zarr.storage import MemoryStore, StorePath
 
-from hdmf_zarr.checking import kinds
-from hdmf_zarr.checking.examined import Examined
+from hdmf_zarr.checking import rules
+from hdmf_zarr.checking.inventory import Examined
 from hdmf_zarr.checking.metadata import itemsize_of
 from hdmf_zarr.checking.report import Finding
+from hdmf_zarr.chunks.missing import grid_of, meaning_of_missing, stored_chunks
 from hdmf_zarr.codecs.checked import check_compressed, checked_codecs, decoded_size
 from hdmf_zarr.convention import JSON
+from hdmf_zarr.core.limits import check_encoded_size
 from hdmf_zarr.errors import ChunkError, HDMFZarrError, MetadataError
-from hdmf_zarr.limits import check_encoded_size
-from hdmf_zarr.stores import compat, format2
+from hdmf_zarr.metadata import array_document, format2
+from hdmf_zarr.metadata.chunk_keys import FORMAT2_CHUNK_KEYS, chunk_key, coordinates_of
+from hdmf_zarr.stores import event_loop
 from hdmf_zarr.stores.bytestore import LocalByteStore
-from hdmf_zarr.stores.chunk_keys import FORMAT2_CHUNK_KEYS, chunk_key, coordinates_of
 from hdmf_zarr.stores.contained import most_bytes_of
-from hdmf_zarr.stores.presence import (
-    grid_of,
-    meaning_of_missing,
-    stored_chunks,
-)
 
 LISTED_MISSING = 100
 """Missing chunks of one array that are findings of their own."""
@@ -102,7 +99,7 @@ def check_presence(examined: Examined, chunks: Mapping[str, ArrayChunks]) -> Ite
         if examined.sizes is None:
             if math.prod(grid) > MOST_ASKED:
                 message = f"its {math.prod(grid)} chunks are not checked"
-                yield Finding.of(kinds.NOT_LISTED, path, message)
+                yield Finding.of(rules.NOT_LISTED, path, message)
             continue
         present = chunks[path].present
         missing = math.prod(grid) - len(present)
@@ -112,23 +109,23 @@ def check_presence(examined: Examined, chunks: Mapping[str, ArrayChunks]) -> Ite
         is_absent = meaning_of_missing(document) == "absent"
         if is_absent and stored is not None and len(present) < stored:
             message = f"{len(present)} chunks are there of {stored} that were written"
-            yield Finding.of(kinds.MISSING_CHUNK, path, message)
+            yield Finding.of(rules.MISSING_CHUNK, path, message)
             continue
         if is_absent:
             message = (
                 f"{missing} of {math.prod(grid)} chunks are not there and read as the fill value"
             )
-            yield Finding.of(kinds.ABSENT_CHUNKS, path, message)
+            yield Finding.of(rules.ABSENT_CHUNKS, path, message)
             continue
         held = set(present.values())
         lost = (at for at in places(grid) if at not in held)
         for at in itertools.islice(lost, LISTED_MISSING):
             key = f"{path}/{chunk_key(document['chunk_key_encoding'], at)}"
             message = f"the chunk at {list(at)} of the grid {list(grid)} is missing"
-            yield Finding.of(kinds.MISSING_CHUNK, path, message, key=key)
+            yield Finding.of(rules.MISSING_CHUNK, path, message, key=key)
         if missing > LISTED_MISSING:
             message = f"{missing} of {math.prod(grid)} chunks are missing"
-            yield Finding.of(kinds.MISSING_CHUNK, path, message)
+            yield Finding.of(rules.MISSING_CHUNK, path, message)
 
 
 def sort_chunks(
@@ -187,7 +184,7 @@ def check_stale(chunks: Mapping[str, ArrayChunks]) -> Iterator[Finding]:
     for path, array in chunks.items():
         for key in array.stale:
             yield Finding.of(
-                kinds.STALE_CHUNK, path, "the array has no chunk of this name", key=key
+                rules.STALE_CHUNK, path, "the array has no chunk of this name", key=key
             )
 
 
@@ -222,7 +219,7 @@ def check_contents(
         jobs = max(jobs, REMOTE_JOBS)
     pool = ThreadPoolExecutor(jobs, thread_name_prefix="hdmf-zarr-check")
     try:
-        with compat.without_specification_warnings():
+        with array_document.without_specification_warnings():
             for task, key, at in _tasks(examined, chunks):
                 waiting.append(pool.submit(_check_chunk, examined, loops, task, key, at))
                 if len(waiting) > jobs * (1 + WAITING_PER_JOB):
@@ -308,7 +305,7 @@ def _of_one_chunk(document: dict[str, JSON]) -> dict[str, JSON]:
     if document.get(format2.NATIVE):
         return {**document[format2.ORIGINAL], "shape": unit, "dimension_separator": "."}
     return {
-        **compat.readable_document(document),
+        **array_document.readable_document(document),
         "codecs": checked_codecs(document["codecs"]),
         "shape": unit,
         "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": unit}},
@@ -326,12 +323,12 @@ def _check_chunk(
             check_encoded_size(examined.sizes.get(key, 0), task.most, key)
         encoded = examined.bytestore.get(key, task.most)
     except ChunkError as error:
-        return 0, [Finding.of(kinds.BROKEN_CHUNK, task.path, error, key=key)]
+        return 0, [Finding.of(rules.BROKEN_CHUNK, task.path, error, key=key)]
     except OSError as error:
-        return 0, [Finding.of(kinds.UNREADABLE_OBJECT, task.path, error, key=key)]
+        return 0, [Finding.of(rules.UNREADABLE_OBJECT, task.path, error, key=key)]
     if encoded is None:
         is_absent = meaning_of_missing(task.document) == "absent"
-        kind = kinds.ABSENT_CHUNKS if is_absent else kinds.MISSING_CHUNK
+        kind = rules.ABSENT_CHUNKS if is_absent else rules.MISSING_CHUNK
         return 0, [Finding.of(kind, task.path, f"the chunk at {list(at)} is missing", key=key)]
     try:
         if not encoded:
@@ -341,7 +338,7 @@ def _check_chunk(
         loops.run(_decode(task, encoded))
     except Exception as error:
         message = f"the chunk at {list(at)} cannot be decoded: {error!s:.300}"
-        return len(encoded), [Finding.of(kinds.BROKEN_CHUNK, task.path, message, key=key)]
+        return len(encoded), [Finding.of(rules.BROKEN_CHUNK, task.path, message, key=key)]
     return len(encoded), []
 
 
@@ -381,7 +378,7 @@ async def _decode(task: _Task, encoded: bytes) -> None:
     key = chunk_key(FORMAT2_CHUNK_KEYS, (0,) * len(shape))
     document: Any = task.one_chunk
     array: zarr.AsyncArray[Any] = zarr.AsyncArray(
-        document, StorePath(MemoryStore({key: compat.to_buffer(encoded)}), "")
+        document, StorePath(MemoryStore({key: event_loop.to_buffer(encoded)}), "")
     )
     n_bytes = math.prod(shape) * max(1, task.itemsize)
     step = shape if n_bytes <= DECODED_TOGETHER else array.chunks

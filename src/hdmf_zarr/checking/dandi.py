@@ -10,14 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hdmf_zarr.checking import kinds
-from hdmf_zarr.checking.examined import Examined
+from hdmf_zarr.checking import rules
+from hdmf_zarr.checking.inventory import Examined
 from hdmf_zarr.checking.keys import symbolic_links
 from hdmf_zarr.checking.links import LinkCheck
 from hdmf_zarr.checking.report import Finding
 from hdmf_zarr.errors import MissingExtraError
-from hdmf_zarr.stores import LocalByteStore
-from hdmf_zarr.stores.consolidated import unreadable_arrays
+from hdmf_zarr.metadata.consolidated import unreadable_arrays
+from hdmf_zarr.stores.bytestore import LocalByteStore
 from hdmf_zarr.stores.contained import open_regular
 
 MANY_FILES = 100_000
@@ -32,7 +32,7 @@ MOST_PARTS = 7
 
 SUFFIX = ".nwb.zarr"
 
-ERRORS_OF_ARCHIVE = frozenset({kinds.NOT_PORTABLE_NAME.code, kinds.NAMES_DIFFER_IN_CASE.code})
+ERRORS_OF_ARCHIVE = frozenset({rules.NOT_PORTABLE_NAME.code, rules.NAMES_DIFFER_IN_CASE.code})
 """What elsewhere is a warning: who downloads the file may have any system."""
 
 
@@ -61,20 +61,20 @@ def check_files(examined: Examined) -> Iterator[Finding]:
     """Name, number, size and depth of the files."""
     name = examined.uri.rpartition("/")[2]
     if not name.endswith(SUFFIX):
-        yield Finding.of(kinds.DANDI_NAME, "", f"the name {name!r} does not end with {SUFFIX!r}")
+        yield Finding.of(rules.DANDI_NAME, "", f"the name {name!r} does not end with {SUFFIX!r}")
     if not isinstance(examined.bytestore, LocalByteStore):
-        yield Finding.of(kinds.DANDI_NOT_LOCAL, "", "the store is no folder of this machine")
+        yield Finding.of(rules.DANDI_NOT_LOCAL, "", "the store is no folder of this machine")
     sizes = examined.sizes or {}
     if len(sizes) > MANY_FILES:
-        yield Finding.of(kinds.DANDI_FILES, "", f"the store has {len(sizes)} files")
+        yield Finding.of(rules.DANDI_FILES, "", f"the store has {len(sizes)} files")
     for key, n_bytes in sizes.items():
         if n_bytes > LARGEST_FILE:
-            yield Finding.of(kinds.DANDI_LARGE_FILE, "", f"the file has {n_bytes} bytes", key=key)
+            yield Finding.of(rules.DANDI_LARGE_FILE, "", f"the file has {n_bytes} bytes", key=key)
         if key.count("/") >= MOST_PARTS:
             message = f"its path has {key.count('/') + 1} parts, more than {MOST_PARTS}"
-            yield Finding.of(kinds.DANDI_DEPTH, "", message, key=key)
+            yield Finding.of(rules.DANDI_DEPTH, "", message, key=key)
     for key in symbolic_links(examined):
-        yield Finding.of(kinds.DANDI_SYMLINK, "", "the file is a symbolic link", key=key)
+        yield Finding.of(rules.DANDI_SYMLINK, "", "the file is a symbolic link", key=key)
 
 
 def check_apart(examined: Examined) -> Iterator[Finding]:
@@ -82,14 +82,14 @@ def check_apart(examined: Examined) -> Iterator[Finding]:
     if not examined.keeps_apart or examined.held is None:
         return
     for path, reason in unreadable_arrays(examined.held).items():
-        yield Finding.of(kinds.DANDI_HIDDEN, path, f"other readers do not see it: {reason}")
+        yield Finding.of(rules.DANDI_HIDDEN, path, f"other readers do not see it: {reason}")
 
 
 def check_external(links: LinkCheck) -> Iterator[Finding]:
     """Nothing leads to another store; after all links and references were followed."""
     for where, source in links.external.items():
         message = f"a link or reference leads to another store, {source!r:.200}"
-        yield Finding.of(kinds.DANDI_LINK, where, message)
+        yield Finding.of(rules.DANDI_LINK, where, message)
 
 
 def check_nwb(examined: Examined) -> Iterator[Finding]:
@@ -112,11 +112,11 @@ def check_nwb(examined: Examined) -> Iterator[Finding]:
                     )
                 )
     except Exception as error:
-        yield Finding.of(kinds.DANDI_INSPECTOR, "", f"the file cannot be read as NWB: {error}")
+        yield Finding.of(rules.DANDI_INSPECTOR, "", f"the file cannot be read as NWB: {error}")
         return
     for found in messages:
         message = f"{found.check_function_name}: {found.message}"
-        yield Finding.of(kinds.DANDI_INSPECTOR, found.location or "", message)
+        yield Finding.of(rules.DANDI_INSPECTOR, found.location or "", message)
 
 
 def as_the_archive_sees(findings: list[Finding]) -> list[Finding]:

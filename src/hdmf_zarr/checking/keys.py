@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from hdmf_zarr.checking import kinds
-from hdmf_zarr.checking.examined import Examined
+from hdmf_zarr.checking import rules
+from hdmf_zarr.checking.inventory import Examined
 from hdmf_zarr.checking.report import Finding
-from hdmf_zarr.stores import DOCUMENT, LocalByteStore, format2, names
-from hdmf_zarr.stores.journal import SAVED, TEMPORARY
-from hdmf_zarr.stores.lock import leftovers_beside as beside
-from hdmf_zarr.stores.lock import writer_of
+from hdmf_zarr.metadata import format2
+from hdmf_zarr.stores import keys
+from hdmf_zarr.stores.bytestore import LocalByteStore
+from hdmf_zarr.stores.keys import DOCUMENT
+from hdmf_zarr.transactions.journal import SAVED, TEMPORARY
+from hdmf_zarr.transactions.lock import leftovers_beside as beside
+from hdmf_zarr.transactions.lock import writer_of
 
 METADATA_NAMES = {3: frozenset({DOCUMENT}), 2: format2.NODE_DOCUMENTS}
 
@@ -45,13 +48,13 @@ def check_keys(examined: Examined, others: list[str]) -> Iterator[Finding]:
     for key in others:
         if is_temporary(key):
             message = "a file that was not written to its end"
-            yield Finding.of(kinds.LEFTOVER, _folder(key), message, key=key)
+            yield Finding.of(rules.LEFTOVER, _folder(key), message, key=key)
         else:
             message = "the object is neither metadata nor a chunk"
-            yield Finding.of(kinds.UNKNOWN_KEY, _folder(key), message, key=key)
+            yield Finding.of(rules.UNKNOWN_KEY, _folder(key), message, key=key)
     for path in leftovers_beside(examined):
         yield Finding.of(
-            kinds.LEFTOVER, "", f"{path} lies beside the store, from a write that was stopped"
+            rules.LEFTOVER, "", f"{path} lies beside the store, from a write that was stopped"
         )
 
 
@@ -72,18 +75,18 @@ def check_names(examined: Examined) -> Iterator[Finding]:
                 pass  # a finding of the links
         yield from _check_distinct(examined, parent, children, links)
         for name in links:
-            if reason := names.why_unsafe(name):
+            if reason := keys.why_unsafe(name):
                 yield Finding.of(
-                    kinds.UNSAFE_NAME, parent, f"a link has the name {name!r}: {reason}"
+                    rules.UNSAFE_NAME, parent, f"a link has the name {name!r}: {reason}"
                 )
         together = sorted({*children, *links})
         for name in together:
-            if reason := names.why_not_portable(name):
+            if reason := keys.why_not_portable(name):
                 path = f"{parent}/{name}"
-                yield Finding.of(kinds.NOT_PORTABLE_NAME, path, f"the name {name!r:.80}: {reason}")
-        for first, second in names.differing_in_case(together):
+                yield Finding.of(rules.NOT_PORTABLE_NAME, path, f"the name {name!r:.80}: {reason}")
+        for first, second in keys.differing_in_case(together):
             message = f"{first!r} and {second!r} differ only in case, or in how their letters are composed"
-            yield Finding.of(kinds.NAMES_DIFFER_IN_CASE, parent, message)
+            yield Finding.of(rules.NAMES_DIFFER_IN_CASE, parent, message)
 
 
 def _check_distinct(
@@ -93,14 +96,14 @@ def _check_distinct(
     objects, linked = set(children), set(links)
     for name in sorted(objects & linked):
         message = f"the link hides the object /{path}/{name}, which has its name"
-        yield Finding.of(kinds.BROKEN_LINK, f"{path}/{name}", message)
+        yield Finding.of(rules.BROKEN_LINK, f"{path}/{name}", message)
     hierarchy = examined.hierarchy
     if path not in hierarchy or hierarchy.node_type(path) != "group":
         return
     attributes = hierarchy.convention.user_attributes(hierarchy.attributes(path))
     for name in sorted(attributes.keys() & (objects | linked)):
         message = f"the attribute {name!r:.80} has the name of an object in the group"
-        yield Finding.of(kinds.BROKEN_ATTRIBUTE, path, message)
+        yield Finding.of(rules.BROKEN_ATTRIBUTE, path, message)
 
 
 def symbolic_links(examined: Examined) -> list[str]:

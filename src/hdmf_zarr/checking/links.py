@@ -6,20 +6,21 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-from hdmf_zarr.checking import kinds
-from hdmf_zarr.checking.examined import Examined
+from hdmf_zarr.arrays.array import HDMFZarrArray
+from hdmf_zarr.checking import rules
+from hdmf_zarr.checking.inventory import Examined
 from hdmf_zarr.checking.report import Finding, Kind
 from hdmf_zarr.convention import JSON, Reference
 from hdmf_zarr.convention.records import COMPOUND, entries_in
 from hdmf_zarr.convention.scales import is_scale_list, targets_in
 from hdmf_zarr.convention.unified import ATTRIBUTE_TYPES
-from hdmf_zarr.dtypes import ElementType
-from hdmf_zarr.elements import reference_columns
+from hdmf_zarr.core.dtypes import ElementType
+from hdmf_zarr.core.elements import reference_columns
+from hdmf_zarr.core.limits import parsed_json
 from hdmf_zarr.errors import BrokenLinkError, HDMFZarrError, MetadataError
-from hdmf_zarr.limits import parsed_json
+from hdmf_zarr.hierarchy.hierarchy import Hierarchy
 from hdmf_zarr.read.tree import LINKS_FOLLOWED, open_array, open_linked_hierarchy
-from hdmf_zarr.stores import Hierarchy, Location
-from hdmf_zarr.stores.array import HDMFZarrArray
+from hdmf_zarr.stores.location import Location
 
 READ_ROWS = 65536
 """Rows of references that are held at once."""
@@ -152,12 +153,12 @@ class LinkCheck:
             try:
                 links = self._hierarchy.convention.decode_links(self._hierarchy.attributes(path))
             except MetadataError as error:
-                yield Finding.of(kinds.BROKEN_LINK, path, error)
+                yield Finding.of(rules.BROKEN_LINK, path, error)
                 continue
             for link in links:
                 reference = Reference(source=link.source, path=link.path)
                 where = f"{path}/{link.name}"
-                yield from self._check(kinds.BROKEN_LINK, where, path, link.name, reference, None)
+                yield from self._check(rules.BROKEN_LINK, where, path, link.name, reference, None)
 
     def check_attributes(self) -> Iterator[Finding]:
         """Every attribute that is a reference leads to an object."""
@@ -171,12 +172,12 @@ class LinkCheck:
                     references = self._decoded(name, value)
                 except MetadataError as error:
                     message = f"attribute {name!r}: {error}"
-                    yield Finding.of(kinds.BROKEN_REFERENCE, path, message)
+                    yield Finding.of(rules.BROKEN_REFERENCE, path, message)
                     continue
                 object_id = _object_id(value)
                 for reference in references:
                     yield from self._check(
-                        kinds.BROKEN_REFERENCE, path, path, name, reference, object_id
+                        rules.BROKEN_REFERENCE, path, path, name, reference, object_id
                     )
 
     def check_datasets(self) -> Iterator[Finding]:
@@ -201,10 +202,10 @@ class LinkCheck:
                     if n_broken <= LISTED_BROKEN:
                         yield finding
         except Exception as error:
-            yield Finding.of(kinds.BROKEN_REFERENCE, path, f"its elements cannot be read: {error}")
+            yield Finding.of(rules.BROKEN_REFERENCE, path, f"its elements cannot be read: {error}")
         if n_broken > LISTED_BROKEN:
             yield Finding.of(
-                kinds.BROKEN_REFERENCE, path, f"{n_broken} of its references are broken"
+                rules.BROKEN_REFERENCE, path, f"{n_broken} of its references are broken"
             )
 
     def _check_element(
@@ -214,11 +215,11 @@ class LinkCheck:
         try:
             reference = self._hierarchy.convention.decode_element(element)
         except MetadataError as error:
-            yield Finding.of(kinds.BROKEN_REFERENCE, path, f"{where}: {error}")
+            yield Finding.of(rules.BROKEN_REFERENCE, path, f"{where}: {error}")
             return
         if reference is not None:
             yield from self._check(
-                kinds.BROKEN_REFERENCE, path, path, field, reference, _element_id(element), where
+                rules.BROKEN_REFERENCE, path, path, field, reference, _element_id(element), where
             )
 
     def _check(
@@ -231,13 +232,13 @@ class LinkCheck:
         object_id: str | None,
         place: str = "",
     ) -> Iterator[Finding]:
-        place = place or (f"attribute {name!r}" if kind is kinds.BROKEN_REFERENCE else "the link")
+        place = place or (f"attribute {name!r}" if kind is rules.BROKEN_REFERENCE else "the link")
         if self._leaves(reference):
             self.external[where] = reference.source
         try:
             target = self._resolver.target(reference)
         except MissingStoreError as error:
-            yield Finding.of(kinds.MISSING_STORE, where, f"{place}: {error}")
+            yield Finding.of(rules.MISSING_STORE, where, f"{place}: {error}")
             return
         except HDMFZarrError as error:
             yield Finding.of(kind, where, f"{place}: {error}")
@@ -246,10 +247,10 @@ class LinkCheck:
         held = hierarchy.attributes(path).get("object_id")
         if object_id is not None and held is not None and held != object_id:
             message = f"{place} is to the object {object_id!r:.60}; /{path} is {held!r:.60}"
-            yield Finding.of(kinds.WRONG_TARGET, where, message)
+            yield Finding.of(rules.WRONG_TARGET, where, message)
         wrong = self._type_check(holder, name, target)
         if wrong is not None:
-            yield Finding.of(kinds.WRONG_TARGET, where, f"{place}: {wrong}")
+            yield Finding.of(rules.WRONG_TARGET, where, f"{place}: {wrong}")
 
 
 def holds_references(element: ElementType) -> bool:

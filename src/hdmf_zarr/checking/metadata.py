@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from hdmf_zarr.checking import kinds
-from hdmf_zarr.checking.examined import Examined
+from hdmf_zarr.checking import rules
+from hdmf_zarr.checking.inventory import Examined
 from hdmf_zarr.checking.report import Finding
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.convention.attributes import decode_attribute
 from hdmf_zarr.convention.unified import ATTRIBUTE_TYPES
 from hdmf_zarr.errors import HDMFZarrError
 from hdmf_zarr.hdf5 import empty_attribute
-from hdmf_zarr.stores import DOCUMENT, format2
-from hdmf_zarr.stores.element_types import element_type_of_array
+from hdmf_zarr.metadata import format2
+from hdmf_zarr.metadata.element_types import element_type_of_array
+from hdmf_zarr.stores.keys import DOCUMENT
 
 _ROOT_ONLY = "consolidated_metadata"
 
@@ -24,8 +25,8 @@ SHOWN_DIFFERENCES = 6
 def check_consolidated(examined: Examined) -> Iterator[Finding]:
     """The consolidated metadata are those of the nodes."""
     if examined.held is None:
-        if not any(f.code == kinds.BROKEN_CONSOLIDATED.code for f in examined.findings):
-            yield Finding.of(kinds.NOT_CONSOLIDATED, "", "the store has no consolidated metadata")
+        if not any(f.code == rules.BROKEN_CONSOLIDATED.code for f in examined.findings):
+            yield Finding.of(rules.NOT_CONSOLIDATED, "", "the store has no consolidated metadata")
         return
     held = {key: _comparable(document) for key, document in examined.held.items()}
     own = {
@@ -38,9 +39,9 @@ def check_consolidated(examined: Examined) -> Iterator[Finding]:
         message = _difference(held, own, key)
         if message is None:
             continue
-        kind = kinds.CONSOLIDATED_DIFFERS
+        kind = rules.CONSOLIDATED_DIFFERS
         if _is_old_omission(examined, key, key in held):
-            kind = kinds.SPECIFICATIONS_NOT_CONSOLIDATED
+            kind = rules.SPECIFICATIONS_NOT_CONSOLIDATED
         yield Finding.of(kind, key.rpartition("/")[0], message, key=key)
 
 
@@ -118,10 +119,10 @@ def check_nodes(examined: Examined) -> Iterator[Finding]:
     for path, document in hierarchy.documents.items():
         parent = path.rpartition("/")[0]
         while parent and parent not in hierarchy.documents:
-            yield Finding.of(kinds.MISSING_GROUP, parent, "the group has no metadata")
+            yield Finding.of(rules.MISSING_GROUP, parent, "the group has no metadata")
             parent = parent.rpartition("/")[0]
         if parent in hierarchy.documents and hierarchy.node_type(parent) == "array" and path:
-            yield Finding.of(kinds.NODE_IN_ARRAY, path, f"it lies in the array /{parent}")
+            yield Finding.of(rules.NODE_IN_ARRAY, path, f"it lies in the array /{parent}")
         yield from _check_attributes(examined, path)
         if document["node_type"] == "array":
             yield from _check_array(examined, path)
@@ -132,7 +133,7 @@ def _check_attributes(examined: Examined, path: str) -> Iterator[Finding]:
     attributes = examined.hierarchy.attributes(path)
     recorded = attributes.get(ATTRIBUTE_TYPES) or {}
     if not isinstance(recorded, dict):
-        yield Finding.of(kinds.BROKEN_ATTRIBUTE, path, f"{ATTRIBUTE_TYPES} is no object")
+        yield Finding.of(rules.BROKEN_ATTRIBUTE, path, f"{ATTRIBUTE_TYPES} is no object")
         return
     for name, value in convention.user_attributes(attributes).items():
         if isinstance(value, dict):
@@ -140,26 +141,26 @@ def _check_attributes(examined: Examined, path: str) -> Iterator[Finding]:
         try:
             decode_attribute(value, recorded.get(name), empty=empty_attribute)
         except HDMFZarrError as error:
-            yield Finding.of(kinds.BROKEN_ATTRIBUTE, path, f"attribute {name!r}: {error}")
+            yield Finding.of(rules.BROKEN_ATTRIBUTE, path, f"attribute {name!r}: {error}")
 
 
 def _check_array(examined: Examined, path: str) -> Iterator[Finding]:
     hierarchy = examined.hierarchy
     document = hierarchy.documents[path]
     if format2.BROKEN in document:
-        yield Finding.of(kinds.BROKEN_ARRAY, path, document[format2.BROKEN])
+        yield Finding.of(rules.BROKEN_ARRAY, path, document[format2.BROKEN])
         return
     try:
         header = hierarchy.convention.decode_header(hierarchy.attributes(path))
         element_type_of_array(document, header)
         hierarchy.async_array(path)
     except HDMFZarrError as error:
-        yield Finding.of(kinds.BROKEN_ARRAY, path, error)
+        yield Finding.of(rules.BROKEN_ARRAY, path, error)
         return
     names = document.get("dimension_names") or header.dimension_names
     if names is not None and len(names) != len(document["shape"]) and not header.scalar:
         yield Finding.of(
-            kinds.DIMENSION_NAMES,
+            rules.DIMENSION_NAMES,
             path,
             f"{len(names)} names of dimensions {list(names)!r:.100} for the shape {document['shape']}",
         )

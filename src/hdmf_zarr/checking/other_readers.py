@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from hdmf_zarr.checking import kinds
-from hdmf_zarr.checking.examined import Examined
+from hdmf_zarr.checking import rules
+from hdmf_zarr.checking.inventory import Examined
 from hdmf_zarr.checking.report import Finding
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.convention.attributes import holds_no_unicode, holds_not_finite
-from hdmf_zarr.stores import format2
+from hdmf_zarr.metadata import format2
 
 TENSORSTORE, ZARRITA, MATLAB = "TensorStore", "zarrita.js", "MATLAB"
 
@@ -108,7 +108,7 @@ def check_other_readers(examined: Examined) -> Iterator[Finding]:
 
 
 def _finding(path: str, message: str, advice: str) -> Finding:
-    return replace(Finding.of(kinds.OTHER_READERS, path, message), advice=advice)
+    return replace(Finding.of(rules.OTHER_READERS, path, message), advice=advice)
 
 
 def _listed(names: list[str]) -> str:

@@ -10,25 +10,21 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from hdmf_zarr.checking import kinds
-from hdmf_zarr.checking.examined import Examined
+from hdmf_zarr.checking import rules
+from hdmf_zarr.checking.inventory import Examined
 from hdmf_zarr.checking.keys import is_temporary
 from hdmf_zarr.checking.report import Finding, Report
-from hdmf_zarr.checking.stale import unused_chunks
 from hdmf_zarr.checking.tables import check_elements, check_rows, cut_tables
+from hdmf_zarr.checking.unused_chunks import unused_chunks
 from hdmf_zarr.errors import ModeError
-from hdmf_zarr.stores import (
-    DOCUMENT,
-    ByteStore,
-    LocalByteStore,
-    Location,
-    format2,
-    open_bytestore,
-)
-from hdmf_zarr.stores.claims import recover_for_writing
-from hdmf_zarr.stores.consolidated import consolidated_document, unreadable_arrays
-from hdmf_zarr.stores.lock import WriterLock, lock_path, remove_beside
-from hdmf_zarr.stores.lock import leftovers_beside as beside
+from hdmf_zarr.metadata import format2
+from hdmf_zarr.metadata.consolidated import consolidated_document, unreadable_arrays
+from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore, open_bytestore
+from hdmf_zarr.stores.keys import DOCUMENT
+from hdmf_zarr.stores.location import Location
+from hdmf_zarr.transactions.claims import recover_for_writing
+from hdmf_zarr.transactions.lock import WriterLock, lock_path, remove_beside
+from hdmf_zarr.transactions.lock import leftovers_beside as beside
 
 QUIET_SECONDS = 600
 """A leftover that was changed later than this may be that of a write that goes on: it is kept."""
@@ -36,36 +32,36 @@ QUIET_SECONDS = 600
 _UNSOUND = frozenset(
     kind.code
     for kind in (
-        kinds.BROKEN_DOCUMENT,
-        kinds.BEYOND_LIMITS,
-        kinds.UNSAFE_NAME,
-        kinds.UNFINISHED,
-        kinds.UNREADABLE_OBJECT,
+        rules.BROKEN_DOCUMENT,
+        rules.BEYOND_LIMITS,
+        rules.UNSAFE_NAME,
+        rules.UNFINISHED,
+        rules.UNREADABLE_OBJECT,
     )
 )
 
 _OF_CONSOLIDATED = frozenset(
     kind.code
     for kind in (
-        kinds.CONSOLIDATED_DIFFERS,
-        kinds.BROKEN_CONSOLIDATED,
-        kinds.NOT_CONSOLIDATED,
-        kinds.SPECIFICATIONS_NOT_CONSOLIDATED,
+        rules.CONSOLIDATED_DIFFERS,
+        rules.BROKEN_CONSOLIDATED,
+        rules.NOT_CONSOLIDATED,
+        rules.SPECIFICATIONS_NOT_CONSOLIDATED,
     )
 )
 
 _WORSE = frozenset(
     kind.code
     for kind in (
-        kinds.BROKEN_ARRAY,
-        kinds.BROKEN_ATTRIBUTE,
-        kinds.BROKEN_CHUNK,
-        kinds.BROKEN_LINK,
-        kinds.BROKEN_REFERENCE,
-        kinds.MISSING_CHUNK,
-        kinds.NODE_IN_ARRAY,
-        kinds.STALE_CHUNK,
-        kinds.UNKNOWN_KEY,
+        rules.BROKEN_ARRAY,
+        rules.BROKEN_ATTRIBUTE,
+        rules.BROKEN_CHUNK,
+        rules.BROKEN_LINK,
+        rules.BROKEN_REFERENCE,
+        rules.MISSING_CHUNK,
+        rules.NODE_IN_ARRAY,
+        rules.STALE_CHUNK,
+        rules.UNKNOWN_KEY,
     )
 )
 """What readers that see the consolidated metadata, which are not the node's own, may not have to bear."""
@@ -120,13 +116,13 @@ def repair(
             done.append(f"rebuilt the consolidated metadata from {count} documents")
         else:
             message = f"the consolidated metadata were not rebuilt: {reason}"
-            kept.append(Finding.of(kinds.NOT_REPAIRED, "", message))
+            kept.append(Finding.of(rules.NOT_REPAIRED, "", message))
     if [*check_rows(examined), *check_elements(examined)]:
         for name, error in _cut_tables(report, bytestore, kept, lock):
             if error is None:
                 done.append(f"cut {name}")
             else:
-                kept.append(Finding.of(kinds.NOT_REPAIRED, "", f"{name} was not cut: {error}"))
+                kept.append(Finding.of(rules.NOT_REPAIRED, "", f"{name} was not cut: {error}"))
     removed = [*_remove_leftovers(examined, bytestore)]
     if not any(found.code in _UNSOUND for found in report.findings):
         removed += _remove_unused(bytestore)
@@ -134,7 +130,7 @@ def repair(
         if error is None:
             done.append(f"removed {name}")
         else:
-            kept.append(Finding.of(kinds.NOT_REPAIRED, "", f"{name} was kept: {error}"))
+            kept.append(Finding.of(rules.NOT_REPAIRED, "", f"{name} was kept: {error}"))
     return done, kept
 
 
@@ -200,7 +196,7 @@ def _why_not_rebuilt(examined: Examined, report: Report) -> str | None:
         return f"other metadata are broken ({bad[0].place}); they may be the only copy"
     changed = set()
     for found in report.findings:
-        if found.code != kinds.CONSOLIDATED_DIFFERS.code or found.key is None:
+        if found.code != rules.CONSOLIDATED_DIFFERS.code or found.key is None:
             continue
         if (alone := _only_there(examined, found.key)) is not None:
             return (

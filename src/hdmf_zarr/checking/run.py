@@ -10,17 +10,25 @@ from typing import Any
 from hdmf.spec import NamespaceCatalog
 from zarr.abc.store import Store
 
-from hdmf_zarr.checking import chunks, keys, kinds, links, metadata, specifications, tables
+from hdmf_zarr.checking import (
+    chunks,
+    keys,
+    links,
+    metadata,
+    rules,
+    specifications,
+    tables,
+)
 from hdmf_zarr.checking import dandi as archive
-from hdmf_zarr.checking.accept import accept_missing as accept
-from hdmf_zarr.checking.examined import Examined, examine
+from hdmf_zarr.checking.fill_missing import accept_missing as accept
+from hdmf_zarr.checking.inventory import Examined, examine
 from hdmf_zarr.checking.other_readers import check_other_readers
 from hdmf_zarr.checking.repair import locked, writable
 from hdmf_zarr.checking.repair import repair as repair_store
 from hdmf_zarr.checking.report import Finding, Report, in_order
 from hdmf_zarr.checking.validator import validate
 from hdmf_zarr.errors import OptionError
-from hdmf_zarr.stores import Location, locate
+from hdmf_zarr.stores.location import Location, locate
 
 Advance = Callable[[int], None]
 
@@ -161,7 +169,7 @@ def check(
     report = run(checking, fast=fast)
     if examined.is_changed():
         # What was found may be of two states, neither of which has it.
-        found = Finding.of(kinds.CHANGED_MEANWHILE, "", "it was changed while it was checked")
+        found = Finding.of(rules.CHANGED_MEANWHILE, "", "it was changed while it was checked")
         return replace(report, repaired=tuple(done), findings=(found,))
     report = replace(report, repaired=tuple(done), findings=in_order([*report.findings, *kept]))
     return _with_archive(report, checking) if dandi else report
@@ -184,7 +192,7 @@ def _of_changed(checking: Checking, report: Report) -> Iterator[Finding]:
     differing = {
         found.path.strip("/")
         for found in report.findings
-        if found.code == kinds.CONSOLIDATED_DIFFERS.code
+        if found.code == rules.CONSOLIDATED_DIFFERS.code
     }
     arrays = {path: array for path, array in checking.arrays.items() if path in differing}
     yield from replace(checking, arrays=arrays, progress=None).contents()

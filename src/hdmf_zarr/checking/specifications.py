@@ -12,19 +12,19 @@ from hdmf.spec import NamespaceCatalog
 from hdmf.spec.spec import RefSpec
 from pynwb.spec import NWBDatasetSpec, NWBGroupSpec, NWBNamespace
 
-from hdmf_zarr.checking import kinds
-from hdmf_zarr.checking.examined import Examined
+from hdmf_zarr.checking import rules
+from hdmf_zarr.checking.inventory import Examined
 from hdmf_zarr.checking.links import Target, TypeCheck, no_type_check
 from hdmf_zarr.checking.report import Finding, Kind
 from hdmf_zarr.convention import full_type_of, one_text
+from hdmf_zarr.hierarchy.hierarchy import Hierarchy
 from hdmf_zarr.read.specifications import (
     latest_versions,
     load_cached_namespaces,
     missing_sources,
     read_specifications,
 )
-from hdmf_zarr.stores import Hierarchy
-from hdmf_zarr.write.link_specs import has_part, link_for, part_group, types_of
+from hdmf_zarr.write.planning.link_specs import has_part, link_for, part_group, types_of
 
 
 def check_cached(examined: Examined) -> Iterator[Finding]:
@@ -39,7 +39,7 @@ def check_cached(examined: Examined) -> Iterator[Finding]:
     for namespace, path in sorted(used.items()):
         if namespace not in cached:
             message = f"the namespace {namespace!r:.80} is used and not cached"
-            yield Finding.of(kinds.NOT_CACHED, path, message)
+            yield Finding.of(rules.NOT_CACHED, path, message)
 
 
 def check_complete(examined: Examined) -> Iterator[Finding]:
@@ -48,7 +48,7 @@ def check_complete(examined: Examined) -> Iterator[Finding]:
         cached = read_specifications(examined.hierarchy)
     except Exception as error:
         path = examined.hierarchy.specification_path or ""
-        yield Finding.of(kinds.BROKEN_SPECIFICATION, path, f"they cannot be read: {error}")
+        yield Finding.of(rules.BROKEN_SPECIFICATION, path, f"they cannot be read: {error}")
         return
     for namespace, versions in sorted(cached.items()):
         for version, sources in sorted(versions.items()):
@@ -60,7 +60,7 @@ def check_complete(examined: Examined) -> Iterator[Finding]:
 def _problems(
     name: str, sources: dict[str, str], namespaces: set[str]
 ) -> Iterator[tuple[Kind, str]]:
-    broken = kinds.BROKEN_SPECIFICATION
+    broken = rules.BROKEN_SPECIFICATION
     parsed: dict[str, Any] = {}
     for source, text in sources.items():
         try:
@@ -79,7 +79,7 @@ def _problems(
                 message = (
                     f"its document declares the namespace {namespace['name']!r:.80}, too, and "
                 )
-                yield kinds.DECLARED_ELSEWHERE, message + "; ".join(found)
+                yield rules.DECLARED_ELSEWHERE, message + "; ".join(found)
             else:
                 yield from ((broken, message) for message in found)
     except (AttributeError, KeyError, TypeError) as error:
@@ -132,7 +132,7 @@ def check_places(examined: Examined, catalog: NamespaceCatalog | None) -> Iterat
             wanted = _link_in_place_of(hierarchy, place, child, specs[path], catalog)
             if wanted is not None:
                 message = f"an object is here, where the specification has a link to a {wanted}"
-                yield Finding.of(kinds.OBJECT_FOR_LINK, place, message)
+                yield Finding.of(rules.OBJECT_FOR_LINK, place, message)
 
 
 def _group_specs(

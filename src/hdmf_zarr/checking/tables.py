@@ -5,26 +5,27 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from hdmf_zarr.checking import kinds
-from hdmf_zarr.checking.examined import Examined
+from hdmf_zarr.checking import rules
+from hdmf_zarr.checking.inventory import Examined
 from hdmf_zarr.checking.report import Finding
 from hdmf_zarr.errors import HDMFZarrError
+from hdmf_zarr.hierarchy.hierarchy import Hierarchy
 from hdmf_zarr.read.tables import UnevenTable, cut_to_whole_rows, uneven_tables
-from hdmf_zarr.stores import ByteStore, Hierarchy
-from hdmf_zarr.stores.lock import WriterLock
+from hdmf_zarr.stores.bytestore import ByteStore
+from hdmf_zarr.transactions.lock import WriterLock
 
 
 def check_rows(examined: Examined) -> Iterator[Finding]:
     """The columns of each table have the same number of rows; reads no chunk."""
     for table in uneven_tables(examined.hierarchy):
-        yield Finding.of(kinds.UNEVEN_TABLE, table.path, str(table))
+        yield Finding.of(rules.UNEVEN_TABLE, table.path, str(table))
 
 
 def check_elements(examined: Examined) -> Iterator[Finding]:
     """Ragged columns have the elements of all rows, in tables of which `check_rows` finds nothing."""
     with contextlib.suppress(HDMFZarrError):  # an index that cannot be read is another finding
         for table in _without_elements(examined.hierarchy):
-            kind = kinds.UNEVEN_TABLE if table.n_rows else kinds.SHORT_COLUMN
+            kind = rules.UNEVEN_TABLE if table.n_rows else rules.SHORT_COLUMN
             yield Finding.of(kind, table.path, str(table))
 
 

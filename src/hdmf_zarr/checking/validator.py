@@ -18,15 +18,17 @@ from typing import Any
 
 import zarr
 
-from hdmf_zarr.checking import kinds
-from hdmf_zarr.checking.examined import Examined
+from hdmf_zarr.checking import rules
+from hdmf_zarr.checking.inventory import Examined
 from hdmf_zarr.checking.report import Finding, Kind, Severity
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.convention.attributes import holds_no_unicode, holds_not_finite
-from hdmf_zarr.stores import DOCUMENT, LocalByteStore, format2
+from hdmf_zarr.metadata import format2
+from hdmf_zarr.metadata.consolidated import unreadable_arrays
+from hdmf_zarr.metadata.documents import parse_or_empty, why_not_read
 from hdmf_zarr.stores.bounded import bounded
-from hdmf_zarr.stores.consolidated import unreadable_arrays
-from hdmf_zarr.stores.documents import parse_or_empty, why_not_read
+from hdmf_zarr.stores.bytestore import LocalByteStore
+from hdmf_zarr.stores.keys import DOCUMENT
 
 PROGRAM = "dandi"
 
@@ -39,13 +41,13 @@ SUFFIXES = (".zarr", ".ngff")
 MARK_OF_DANDISET = "dandiset.yaml"
 
 KINDS: dict[str, Kind] = {
-    "DANDI.NO_DANDISET_FOUND": kinds.DANDI_NO_DANDISET,
-    "dandi_zarr.empty_group": kinds.DANDI_EMPTY,
-    "dandi_zarr.tree_depth_exceeded": kinds.DANDI_DEPTH,
-    "zarr.cannot_open": kinds.DANDI_CANNOT_OPEN,
-    "zarr.invalid_zarr_json": kinds.DANDI_ZARR_JSON,
-    "zarr.missing_zarr_json": kinds.DANDI_ZARR_JSON,
-    "zarr.tensorstore_cannot_open": kinds.DANDI_TENSORSTORE,
+    "DANDI.NO_DANDISET_FOUND": rules.DANDI_NO_DANDISET,
+    "dandi_zarr.empty_group": rules.DANDI_EMPTY,
+    "dandi_zarr.tree_depth_exceeded": rules.DANDI_DEPTH,
+    "zarr.cannot_open": rules.DANDI_CANNOT_OPEN,
+    "zarr.invalid_zarr_json": rules.DANDI_ZARR_JSON,
+    "zarr.missing_zarr_json": rules.DANDI_ZARR_JSON,
+    "zarr.tensorstore_cannot_open": rules.DANDI_TENSORSTORE,
 }
 """Identifier of what the program finds -> the kind of finding that it is here."""
 
@@ -108,7 +110,7 @@ def _by_program(examined: Examined, program: str) -> Verdict:
     if results is None or (done.returncode and not results):
         said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
         verdict = _by_rules(examined, f"{program} has failed")
-        failed = Finding.of(kinds.DANDI_PROGRAM, "", f"{program} validate has failed: {said}")
+        failed = Finding.of(rules.DANDI_PROGRAM, "", f"{program} validate has failed: {said}")
         return Verdict(verdict.by, (failed, *verdict.findings))
     versions = {_of(result, "origin", "validator_version") for result in results}
     findings = tuple(_finding(result, path) for result in results)
@@ -139,9 +141,9 @@ def _listed(versions: set[str]) -> str:
 def _finding(result: dict[str, Any], path: str) -> Finding:
     """Return what the program has found as a finding."""
     identifier = _of(result, "id")
-    kind = KINDS.get(identifier, kinds.DANDI_VALIDATE)
+    kind = KINDS.get(identifier, rules.DANDI_VALIDATE)
     severity = SEVERITIES.get(_of(result, "severity").upper(), "note")
-    known = kinds.DANDI_NO_DANDISET.severity if kind is kinds.DANDI_NO_DANDISET else severity
+    known = rules.DANDI_NO_DANDISET.severity if kind is rules.DANDI_NO_DANDISET else severity
     where = os.path.relpath(_of(result, "path") or path, path)
     node = "" if where.startswith(".") else where.replace(os.sep, "/").removesuffix("/" + DOCUMENT)
     return Finding.of(kind, node, f"[{identifier}] {_of(result, 'message')}", severity=known)
@@ -167,7 +169,7 @@ def _rule_of_place(examined: Examined) -> Iterator[Finding]:
     parents = Path(os.path.abspath(examined.uri)).parents
     if not any((folder / MARK_OF_DANDISET).exists() for folder in parents):
         message = f"no folder above the store has a {MARK_OF_DANDISET!r}"
-        yield _rule(kinds.DANDI_NO_DANDISET, "", "DANDI.NO_DANDISET_FOUND", message)
+        yield _rule(rules.DANDI_NO_DANDISET, "", "DANDI.NO_DANDISET_FOUND", message)
 
 
 def _rules_of_format2(examined: Examined) -> Iterator[Finding]:
@@ -176,17 +178,17 @@ def _rules_of_format2(examined: Examined) -> Iterator[Finding]:
     visible = parse_or_empty(encoded, examined.uri).get("metadata")
     unreadable = unreadable_arrays(visible) if isinstance(visible, dict) else {}
     for path, reason in unreadable.items():
-        yield _rule(kinds.DANDI_CANNOT_OPEN, path, "zarr.cannot_open", reason)
+        yield _rule(rules.DANDI_CANNOT_OPEN, path, "zarr.cannot_open", reason)
     if unreadable:
         return
     try:
         group = zarr.open_group(_store_of(examined), mode="r")
     except Exception as error:  # as many kinds as zarr-python has
-        yield _rule(kinds.DANDI_CANNOT_OPEN, "", "zarr.cannot_open", error)
+        yield _rule(rules.DANDI_CANNOT_OPEN, "", "zarr.cannot_open", error)
         return
     if _is_empty(group):
         message = "the group is empty for plain zarr-python"
-        yield _rule(kinds.DANDI_EMPTY, "", "dandi_zarr.empty_group", message)
+        yield _rule(rules.DANDI_EMPTY, "", "dandi_zarr.empty_group", message)
 
 
 def _store_of(examined: Examined) -> Any:
@@ -207,17 +209,17 @@ def _rules_of_format3(examined: Examined) -> Iterator[Finding]:
     """TensorStore opens every array, and every document says what it is."""
     for found in examined.findings:
         is_parsed = found.key is None or found.key in examined.own
-        if found.code == kinds.BROKEN_DOCUMENT.code and not is_parsed:
+        if found.code == rules.BROKEN_DOCUMENT.code and not is_parsed:
             message = f"{found.key}: {found.message}"
-            yield _rule(kinds.DANDI_ZARR_JSON, found.path, "zarr.invalid_zarr_json", message)
+            yield _rule(rules.DANDI_ZARR_JSON, found.path, "zarr.invalid_zarr_json", message)
     for key, document in sorted(examined.own.items()):
         path = key.rpartition("/")[0]
         node_type = document.get("node_type") if isinstance(document, dict) else None
         if not isinstance(node_type, str):
             message = f"{key} has no node type"
-            yield _rule(kinds.DANDI_ZARR_JSON, path, "zarr.invalid_zarr_json", message)
+            yield _rule(rules.DANDI_ZARR_JSON, path, "zarr.invalid_zarr_json", message)
         elif node_type == "array" and (reason := why_not_for_tensorstore(document)) is not None:
-            yield _rule(kinds.DANDI_TENSORSTORE, path, "zarr.tensorstore_cannot_open", reason)
+            yield _rule(rules.DANDI_TENSORSTORE, path, "zarr.tensorstore_cannot_open", reason)
 
 
 RULES: dict[int, tuple[Callable[[Examined], Iterator[Finding]], ...]] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hdmf_zarr.codecs.chain import CodecChain, CodecRequest, chain_from_codecs, complete_chain
-from hdmf_zarr.codecs.hdf5_filters import FilterChain, chain_of_pipeline, filters_of_dataset
+from hdmf_zarr.codecs.hdf5.filters import FilterChain, chain_of_pipeline, filters_of_dataset
 from hdmf_zarr.codecs.translate import to_zarr_codec
 
 __all__ = [

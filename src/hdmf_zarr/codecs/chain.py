@@ -19,7 +19,7 @@ from zarr.codecs import (
 
 from hdmf_zarr.codecs.registered import is_registered
 from hdmf_zarr.codecs.translate import ZarrCodec, to_zarr_codec
-from hdmf_zarr.dtypes import ElementType, is_number
+from hdmf_zarr.core.dtypes import ElementType, is_number
 from hdmf_zarr.errors import LayoutError, OptionError
 
 DEFAULT_CODEC = "zstd"

@@ -22,16 +22,12 @@ import zarr.codecs
 from zarr.abc.codec import ArrayBytesCodec, BytesBytesCodec
 from zarr.registry import get_codec_class
 
-from hdmf_zarr import limits
 from hdmf_zarr.codecs.contiguous import in_c_order
 from hdmf_zarr.codecs.inflate import streams
 from hdmf_zarr.codecs.registered import numcodec
+from hdmf_zarr.core import limits
+from hdmf_zarr.core.limits import check_decoded_size, most_decoded_bytes, most_text_bytes
 from hdmf_zarr.errors import ChunkError
-from hdmf_zarr.limits import (
-    check_decoded_size,
-    most_decoded_bytes,
-    most_text_bytes,
-)
 
 _BLOSC_HEADER = 16
 """Bytes: four of versions and flags, then the sizes decoded, of a block, and encoded."""

@@ -30,12 +30,12 @@ from zarr.errors import UnstableSpecificationWarning
 
 from hdmf_zarr.codecs.blosc_blocks import part_of_blosc
 from hdmf_zarr.codecs.checked import check_count, check_stream, decoded_size
-from hdmf_zarr.codecs.framings import Framing
-from hdmf_zarr.codecs.hdf5_codecs import ZARR_CODECS
+from hdmf_zarr.codecs.hdf5.codecs import ZARR_CODECS
+from hdmf_zarr.codecs.hdf5.stream_codecs import Framing
 from hdmf_zarr.codecs.inflate import INFLATE_ERRORS, inflater, streams
-from hdmf_zarr.codecs.objects import JSONObjectsCodec, PickledObjectsCodec
+from hdmf_zarr.codecs.objects.objects import JSONObjectsCodec, PickledObjectsCodec
+from hdmf_zarr.core.limits import most_encoded_bytes, most_text_bytes
 from hdmf_zarr.errors import ChunkError, EncodingError, HDMFZarrError, MetadataError
-from hdmf_zarr.limits import most_encoded_bytes, most_text_bytes
 
 _BLOSC_SHUFFLE = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
 

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hdmf_zarr.codecs.direct import DirectChain
+from hdmf_zarr.core.limits import check_encoded_size
 from hdmf_zarr.errors import ChunkError
-from hdmf_zarr.limits import check_encoded_size
 
 MISSING = 2**64 - 1
 """In the index: there is no such chunk."""

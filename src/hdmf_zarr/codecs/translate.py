@@ -12,7 +12,7 @@ from zarr.codecs import BloscCodec, Crc32cCodec, GzipCodec, ZstdCodec
 from zarr.errors import ZarrUserWarning
 from zarr.registry import get_codec_class
 
-from hdmf_zarr.codecs.hdf5_codecs import PREFIX
+from hdmf_zarr.codecs.hdf5.codecs import PREFIX
 from hdmf_zarr.codecs.registered import NUMCODECS, missing_codec, registered_codec
 from hdmf_zarr.errors import LayoutError, MissingExtraError, OptionError
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from numcodecs.vlen import VLenBytes, VLenUTF8
 
 from hdmf_zarr.codecs.checked import check_compressed, check_count
-from hdmf_zarr.codecs.objects import JSONObjectsCodec
+from hdmf_zarr.codecs.objects.objects import JSONObjectsCodec
 
 _SERIALIZERS: dict[str, Callable[[], Any]] = {"vlen-utf8": VLenUTF8, "vlen-bytes": VLenBytes}
 

@@ -28,15 +28,15 @@ from hdmf_zarr.convention.records import (
     is_compound,
     is_reference,
 )
-from hdmf_zarr.dtypes import (
+from hdmf_zarr.core.dtypes import (
     check_not_masked,
     enum_names_of,
     is_number,
     text_of_date,
     with_enum_names,
 )
+from hdmf_zarr.core.limits import parsed_json
 from hdmf_zarr.errors import DtypeError, EncodingError, MetadataError
-from hdmf_zarr.limits import parsed_json
 
 BINARY = "base64"
 """Recorded for bytes that are not UTF-8; the JSON is their base64 text."""

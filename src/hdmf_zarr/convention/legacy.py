@@ -27,8 +27,8 @@ from hdmf_zarr.convention.unified import (
     ATTRIBUTE_TYPES,
     SPECIFICATION_LOCATION,
 )
+from hdmf_zarr.core.limits import parsed_json
 from hdmf_zarr.errors import MetadataError
-from hdmf_zarr.limits import parsed_json
 
 ELEMENT_TYPE = "zarr_dtype"
 LINKS = "zarr_link"

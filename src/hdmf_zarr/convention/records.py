@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hdmf_zarr.convention.model import JSON
-from hdmf_zarr.dtypes import enum_names_of, is_number, with_enum_names
+from hdmf_zarr.core.dtypes import enum_names_of, is_number, with_enum_names
+from hdmf_zarr.core.limits import parsed_json
+from hdmf_zarr.core.nesting import Leaf, at_leaf, leaf_dtype, leaves_of, number_of_leaves
 from hdmf_zarr.errors import DtypeError
-from hdmf_zarr.limits import parsed_json
-from hdmf_zarr.nesting import Leaf, at_leaf, leaf_dtype, leaves_of, number_of_leaves
 
 COMPOUND = "compound "
 """Recorded, followed by the shape and the fields as JSON, for compounds."""

@@ -23,8 +23,8 @@ from hdmf_zarr.convention.common import (
     reference_from_object,
 )
 from hdmf_zarr.convention.model import JSON, SELF, ArrayHeader, Reference
+from hdmf_zarr.core.limits import parsed_json
 from hdmf_zarr.errors import MetadataError
-from hdmf_zarr.limits import parsed_json
 
 ELEMENT_TYPE = "_DTYPE"
 LINKS = "_LINKS"

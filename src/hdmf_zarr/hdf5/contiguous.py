@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hdmf_zarr.errors import MetadataError
-from hdmf_zarr.hdf5.bytes import differing_elements, open_plain, pread
+from hdmf_zarr.hdf5.raw_file import differing_elements, open_plain, pread
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,8 +7,8 @@ from contextlib import suppress
 
 import h5py
 
-from hdmf_zarr.codecs.framings import EXTRA
-from hdmf_zarr.codecs.hdf5_filters import FilterDescription
+from hdmf_zarr.codecs.hdf5.filters import FilterDescription
+from hdmf_zarr.codecs.hdf5.stream_codecs import EXTRA
 from hdmf_zarr.errors import MissingExtraError
 
 PLUGINS = "hdf5plugin"

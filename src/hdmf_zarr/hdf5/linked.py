@@ -20,9 +20,9 @@ from hdmf.build import GroupBuilder
 from hdmf.build.builders import BaseBuilder
 from hdmf.utils import StrDataset
 
-from hdmf_zarr.hdf5.names import ChildNames, lost_names
-from hdmf_zarr.hdf5.reading import reading
-from hdmf_zarr.nesting import Leaf, at_leaf, leaf_dtype, leaves_of
+from hdmf_zarr.core.nesting import Leaf, at_leaf, leaf_dtype, leaves_of
+from hdmf_zarr.hdf5.errors import reading
+from hdmf_zarr.hdf5.hard_links import ChildNames, lost_names
 
 READ_ROWS = 65536
 """Rows of references that are held at once."""

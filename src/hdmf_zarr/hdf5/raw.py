@@ -12,11 +12,11 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from hdmf_zarr.codecs.hdf5_damage import check_encoded
-from hdmf_zarr.codecs.hdf5_filters import FilterChain, chain_of_pipeline
+from hdmf_zarr.codecs.hdf5.filters import FilterChain, chain_of_pipeline
+from hdmf_zarr.codecs.hdf5.validate import check_encoded
 from hdmf_zarr.errors import ChunkError, MetadataError
-from hdmf_zarr.hdf5.bytes import differing_elements, open_plain, pread
 from hdmf_zarr.hdf5.filters import filter_pipeline, require_filters
+from hdmf_zarr.hdf5.raw_file import differing_elements, open_plain, pread
 from hdmf_zarr.hdf5.source import fill_value_of, stored_dataset
 
 LAYOUTS = {

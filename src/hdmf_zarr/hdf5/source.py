@@ -13,12 +13,12 @@ import numpy.typing as npt
 from hdmf.backends.warnings import BrokenLinkWarning
 from hdmf.utils import StrDataset
 
-from hdmf_zarr.dtypes import BYTES, ElementType, builder_dtype, element_type_from_numpy
+from hdmf_zarr.core.dtypes import BYTES, ElementType, builder_dtype, element_type_from_numpy
 from hdmf_zarr.errors import DtypeError, EncodingError, MetadataError
 from hdmf_zarr.hdf5.by_chunk import has_every_chunk, is_filled_text, read_by_chunk
-from hdmf_zarr.hdf5.bytes import FileState, is_plain, state_of
 from hdmf_zarr.hdf5.contiguous import ContiguousRows
 from hdmf_zarr.hdf5.filters import require_filters
+from hdmf_zarr.hdf5.raw_file import FileState, is_plain, state_of
 
 TargetText = Callable[[Any], str]
 """Returns the text that stands in a dataset of references for an h5py object."""
@@ -177,7 +177,7 @@ class HDF5Source:
         return HDF5Regions(os.path.abspath(file.filename), self.dataset.name, self.element, state)
 
     def read(self, region: tuple[slice, ...]) -> npt.NDArray[Any]:
-        """Return the elements of a region in the form that `hdmf_zarr.elements` describes.
+        """Return the elements of a region in the form that `hdmf_zarr.core.elements` describes.
 
         Raises
         ------
@@ -274,7 +274,7 @@ class HDF5Regions:
         return HDF5Regions, (self.path, self.name, self.element, self.state)
 
     def read(self, region: tuple[slice, ...]) -> npt.NDArray[Any]:
-        """Return the elements of a region in the form that `hdmf_zarr.elements` describes.
+        """Return the elements of a region in the form that `hdmf_zarr.core.elements` describes.
 
         Raises
         ------

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import h5py
 
 from hdmf_zarr.convention.unified import SPECIFICATION_GROUP, SPECIFICATION_LOCATION
-from hdmf_zarr.hdf5.reading import reading
+from hdmf_zarr.hdf5.errors import reading
 
 Specifications = dict[str, dict[str, dict[str, str]]]
 """Namespace -> version -> source -> JSON text."""

@@ -20,11 +20,12 @@ from hdmf.build import DatasetBuilder, GroupBuilder, LinkBuilder, ReferenceBuild
 from hdmf.build.builders import BaseBuilder
 from hdmf.query import HDMFDataset
 
-from hdmf_zarr.codecs.to_hdf5 import filters_of_codecs
+from hdmf_zarr.arrays.array import HDMFZarrArray
+from hdmf_zarr.codecs.hdf5.to_hdf5 import filters_of_codecs
 from hdmf_zarr.convention.attributes import holds_no_unicode, is_variable
 from hdmf_zarr.convention.records import is_compound, reference_leaves, with_references
 from hdmf_zarr.convention.scales import is_scale_list
-from hdmf_zarr.dtypes import (
+from hdmf_zarr.core.dtypes import (
     TEXT_KINDS,
     ElementType,
     declared_element_type,
@@ -32,14 +33,13 @@ from hdmf_zarr.dtypes import (
     enum_names_of,
     with_enum_names,
 )
-from hdmf_zarr.elements import plain_text
-from hdmf_zarr.enumerations import kept_names
+from hdmf_zarr.core.elements import plain_text
+from hdmf_zarr.core.enumerations import kept_names
+from hdmf_zarr.core.nesting import at_leaf, leaf_dtype, leaves_of, nested
 from hdmf_zarr.errors import BrokenLinkError, EncodingError, HDMFZarrError
 from hdmf_zarr.hdf5.fill import creation_options
 from hdmf_zarr.hdf5.scales import make_scale, stored_list
-from hdmf_zarr.nesting import at_leaf, leaf_dtype, leaves_of, nested
-from hdmf_zarr.stores.array import HDMFZarrArray
-from hdmf_zarr.stores.format2 import NATIVE
+from hdmf_zarr.metadata.format2 import NATIVE
 
 BUFFER_BYTES = 16 * 1024**2
 """Elements that are held at once."""

@@ -18,9 +18,9 @@ import numpy as np
 from hdmf.common import VectorIndex
 from hdmf.container import AbstractContainer, Data
 
+from hdmf_zarr.arrays.array import HDMFZarrArray
 from hdmf_zarr.read.lazy import ZarrDataset
 from hdmf_zarr.read.rows import RowGuard, guard_tables
-from hdmf_zarr.stores.array import HDMFZarrArray
 
 
 def make_appendable(root: AbstractContainer) -> list[RowGuard]:

@@ -13,16 +13,16 @@ from hdmf.build import ReferenceBuilder
 from hdmf.container import AbstractContainer
 from hdmf.query import BuilderResolver, ContainerResolver, HDMFDataset, ReferenceResolver
 
-from hdmf_zarr.dtypes import ElementType, field_dtype_name
-from hdmf_zarr.elements import (
+from hdmf_zarr.arrays.array import HDMFZarrArray
+from hdmf_zarr.chunks.indexing import split_fields
+from hdmf_zarr.core.dtypes import ElementType, field_dtype_name
+from hdmf_zarr.core.elements import (
     REFERENCE_TYPES,
     give_nested_text_as_bytes,
     reference_columns,
     to_memory,
 )
 from hdmf_zarr.errors import EncodingError, OptionError
-from hdmf_zarr.stores.array import HDMFZarrArray
-from hdmf_zarr.stores.selections import split_fields
 
 if TYPE_CHECKING:
     from hdmf_zarr.backend import ZarrIO

@@ -23,9 +23,9 @@ from hdmf.common import AlignedDynamicTable, DynamicTable, EnumData, VectorData,
 from hdmf.container import AbstractContainer, Data
 from hdmf.data_utils import DataIO
 
+from hdmf_zarr.arrays.array import HDMFZarrArray
 from hdmf_zarr.errors import HDMFZarrError, OptionError
 from hdmf_zarr.read.lazy import ZarrDataset
-from hdmf_zarr.stores.array import HDMFZarrArray
 
 Undo = Callable[[], None]
 Stored = HDMFZarrArray | ZarrDataset

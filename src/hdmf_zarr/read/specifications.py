@@ -13,11 +13,11 @@ from hdmf.spec import NamespaceCatalog, SpecReader
 from packaging.version import InvalidVersion, Version
 
 from hdmf_zarr.convention import legacy
+from hdmf_zarr.core.limits import parsed_json
 from hdmf_zarr.errors import ChunkError, MetadataError
-from hdmf_zarr.limits import parsed_json
+from hdmf_zarr.hierarchy.hierarchy import Hierarchy
+from hdmf_zarr.metadata.chunk_keys import chunk_key
 from hdmf_zarr.read.tree import open_array
-from hdmf_zarr.stores import Hierarchy
-from hdmf_zarr.stores.chunk_keys import chunk_key
 
 logger = logging.getLogger(__name__)
 

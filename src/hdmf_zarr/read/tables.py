@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from hdmf_zarr.arrays.array import open_array
+from hdmf_zarr.chunks.missing import resized
 from hdmf_zarr.errors import HDMFZarrError, MetadataError
-from hdmf_zarr.stores import Hierarchy
-from hdmf_zarr.stores.array import open_array
-from hdmf_zarr.stores.format2 import BROKEN
-from hdmf_zarr.stores.presence import resized
+from hdmf_zarr.hierarchy.hierarchy import Hierarchy
+from hdmf_zarr.metadata.format2 import BROKEN
 
 INDEX_SUFFIX = "_index"
 """Of the name of the index of a ragged column, after the name of the column."""

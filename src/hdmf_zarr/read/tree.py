@@ -20,24 +20,32 @@ from hdmf.build import (
 )
 from hdmf.build.builders import BaseBuilder
 
+from hdmf_zarr.arrays.array import HDMFZarrArray, array_of_node, open_array
+from hdmf_zarr.chunks import single
 from hdmf_zarr.convention import JSON, SELF, ArrayHeader, Link, Reference, data_type_of
 from hdmf_zarr.convention.attributes import ENUM, decode_attribute, recorded_enum_names
 from hdmf_zarr.convention.records import is_compound, reference_leaves, with_references
 from hdmf_zarr.convention.scales import SCALE_LISTS, is_scale_list, with_targets
 from hdmf_zarr.convention.unified import ATTRIBUTE_TYPES
-from hdmf_zarr.dtypes import TEXT, ElementType, builder_dtype, with_enum_names
-from hdmf_zarr.elements import decode_elements, give_nested_text_as_bytes, reference_columns
-from hdmf_zarr.enumerations import keep_names
+from hdmf_zarr.core.dtypes import TEXT, ElementType, builder_dtype, with_enum_names
+from hdmf_zarr.core.elements import (
+    decode_elements,
+    give_nested_text_as_bytes,
+    reference_columns,
+)
+from hdmf_zarr.core.enumerations import keep_names
 from hdmf_zarr.errors import BrokenLinkError, HDMFZarrError, MetadataError
 from hdmf_zarr.hdf5 import empty_attribute
 from hdmf_zarr.hdf5.source import marked_dtype
+from hdmf_zarr.hierarchy.hierarchy import Hierarchy
+from hdmf_zarr.metadata.element_types import element_type_of_array
+from hdmf_zarr.metadata.format2 import BROKEN
 from hdmf_zarr.read.builders import make_dataset, make_group, set_attribute
 from hdmf_zarr.read.lazy import BuilderZarrReferenceDataset, BuilderZarrTableDataset, ZarrDataset
 from hdmf_zarr.read.tables import see_whole_rows
-from hdmf_zarr.stores import Hierarchy, Location, compat, open_bytestore
-from hdmf_zarr.stores.array import HDMFZarrArray, array_of_node, open_array
-from hdmf_zarr.stores.element_types import element_type_of_array
-from hdmf_zarr.stores.format2 import BROKEN
+from hdmf_zarr.stores import event_loop
+from hdmf_zarr.stores.bytestore import open_bytestore
+from hdmf_zarr.stores.location import Location
 
 if TYPE_CHECKING:
     from hdmf_zarr.backend import ZarrIO
@@ -302,7 +310,7 @@ class TreeReader:
         async def read(path: str) -> Any:
             try:
                 present = self.hierarchy.documents[path]
-                return await compat.read_scalar(self.hierarchy.async_array(path, present=present))
+                return await single.read_scalar(self.hierarchy.async_array(path, present=present))
             except (HDMFZarrError, ValueError, RuntimeError) as error:
                 return error
 
@@ -310,7 +318,9 @@ class TreeReader:
             return list(await asyncio.gather(*map(read, left)))
 
         return (
-            {**scalars, **dict(zip(left, compat.run(gather()), strict=True))} if left else scalars
+            {**scalars, **dict(zip(left, event_loop.run(gather()), strict=True))}
+            if left
+            else scalars
         )
 
     def _scalar_in_place(self, path: str) -> Any:

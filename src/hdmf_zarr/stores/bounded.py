@@ -22,8 +22,8 @@ from zarr.abc.store import (
 )
 from zarr.storage import FsspecStore, ObjectStore, WrapperStore
 
+from hdmf_zarr.core.limits import check_size_of_key
 from hdmf_zarr.errors import RemoteStoreError
-from hdmf_zarr.limits import check_size_of_key
 
 BUSY = frozenset({429, 503})
 """What a server answers that has too much to do: the same request may succeed later."""

@@ -21,6 +21,7 @@ from typing import IO, Protocol
 from zarr.abc.store import ByteRequest, RangeByteRequest, Store, SuffixByteRequest
 from zarr.storage import FsspecStore, LocalStore
 
+from hdmf_zarr.core.limits import check_encoded_size, check_size_of_key
 from hdmf_zarr.errors import (
     MetadataError,
     MissingExtraError,
@@ -29,16 +30,15 @@ from hdmf_zarr.errors import (
     OptionError,
     StoreExistsError,
 )
-from hdmf_zarr.limits import check_encoded_size, check_size_of_key
-from hdmf_zarr.stores import compat
+from hdmf_zarr.stores import event_loop
+from hdmf_zarr.stores.anonymous import S3_SCHEMES, with_unsigned
 from hdmf_zarr.stores.answers import answers
 from hdmf_zarr.stores.bounded import CheckSize, Wanted, first_failure_ends, read_value
 from hdmf_zarr.stores.contained import BINARY, ContainedStore, OwnFolders, open_regular
+from hdmf_zarr.stores.keys import is_inside
 from hdmf_zarr.stores.location import Location
-from hdmf_zarr.stores.names import is_inside
 from hdmf_zarr.stores.objects import PROCESS_LOCK, StoredObjects, Version, objects_of
-from hdmf_zarr.stores.opened import OpenedFile, read_on
-from hdmf_zarr.stores.unsigned import S3_SCHEMES, with_unsigned
+from hdmf_zarr.stores.open_files import OpenedFile, read_on
 
 
 class ByteStore(Protocol):
@@ -406,7 +406,7 @@ class ZarrByteStore:
     """
 
     def __init__(self, location: Location, store: Store) -> None:
-        compat.ensure_open(store)
+        event_loop.ensure_open(store)
         self.location = location
         self.zarr_store = store
         self.covered: frozenset[str] = frozenset()
@@ -434,7 +434,7 @@ class ZarrByteStore:
         return {part: value for part, (_, value) in found if value is not None}
 
     def _read(self, wanted: Sequence[Wanted]) -> list[tuple[Wanted, bytes | None]]:
-        prototype = compat.prototype()
+        prototype = event_loop.prototype()
 
         async def get(one: Wanted) -> bytes | None:
             with answers(one.where):
@@ -444,12 +444,12 @@ class ZarrByteStore:
         async def gather() -> list[bytes | None]:
             return await first_failure_ends(get(one) for one in wanted)
 
-        return list(zip(wanted, compat.run(gather()), strict=True))
+        return list(zip(wanted, event_loop.run(gather()), strict=True))
 
     def set(self, key: str, value: bytes | memoryview) -> None:
         self.refuse_covered(key)
         # A store in memory keeps what it is given.
-        compat.run(self._set(key, bytes(value) if isinstance(value, memoryview) else value))
+        event_loop.run(self._set(key, bytes(value) if isinstance(value, memoryview) else value))
 
     def refuse_covered(self, key: str) -> None:
         """Raise `StoreExistsError` for a key that the store has which is going to be replaced."""
@@ -472,7 +472,7 @@ class ZarrByteStore:
 
     async def _set(self, key: str, value: bytes) -> None:
         with answers(f"{self.location.uri}:/{key}"):
-            await self.zarr_store.set(key, compat.to_buffer(value))
+            await self.zarr_store.set(key, event_loop.to_buffer(value))
 
     def flush(self) -> None:
         pass
@@ -484,7 +484,7 @@ class ZarrByteStore:
         wanted = [key for key in keys if key not in self.covered]
         if wanted:
             with answers(self.location.uri):
-                compat.run(self.objects.delete(wanted))
+                event_loop.run(self.objects.delete(wanted))
 
     def delete_prefix(self, prefix: str) -> None:
         self.delete_many(list(self.list_prefix(prefix)))
@@ -502,7 +502,7 @@ class ZarrByteStore:
                 # Where nothing is below it, some give an object that has the prefix as its name.
                 return [key for key in found if key.startswith(start)]
 
-        found = compat.run(collect())
+        found = event_loop.run(collect())
         self.objects.forget_listings()
         yield from (key for key in found if key not in self.covered)
 
@@ -511,7 +511,7 @@ class ZarrByteStore:
 
     def sizes(self, prefix: str = "") -> dict[str, int]:
         with answers(f"{self.location.uri}:/{prefix}"):
-            found = compat.run(self.objects.sizes(prefix + "/" if prefix else ""))
+            found = event_loop.run(self.objects.sizes(prefix + "/" if prefix else ""))
         self.objects.forget_listings()
         return {key: size for key, size in found.items() if key not in self.covered}
 
@@ -538,7 +538,7 @@ class ZarrByteStore:
             return list(await asyncio.gather(*(is_there(*one) for one in wanted)))
 
         with answers(self.location.uri):
-            found = compat.run(gather())
+            found = event_loop.run(gather())
         return [one for one, is_one in zip(wanted, found, strict=True) if is_one]
 
     def version(self, key: str) -> Version | None:
@@ -553,12 +553,12 @@ class ZarrByteStore:
             return list(await asyncio.gather(*map(self.objects.version, wanted)))
 
         with answers(self.location.uri):
-            return dict(zip(wanted, compat.run(gather()), strict=True))
+            return dict(zip(wanted, event_loop.run(gather()), strict=True))
 
     def why_missing(self) -> str | None:
         """Say what is missing where the store has no objects; None if it has some, or it is not known."""
         with answers(self.location.uri):
-            return compat.run(self.objects.why_missing())
+            return event_loop.run(self.objects.why_missing())
 
     def put_if(self, key: str, value: bytes, expected: Version | None) -> bool:
         """Store an object if it has a version (None: if it is not there); return whether that was so.
@@ -569,7 +569,7 @@ class ZarrByteStore:
             If the service has no conditional puts.
         """
         with answers(f"{self.location.uri}:/{key}"), PROCESS_LOCK:
-            return compat.run(self.objects.put_if(key, value, expected))
+            return event_loop.run(self.objects.put_if(key, value, expected))
 
 
 def _has_any(folder: str, names: frozenset[str]) -> bool:

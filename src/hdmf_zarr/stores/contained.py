@@ -17,8 +17,8 @@ from zarr.abc.store import ByteRequest
 from zarr.codecs import TransposeCodec
 from zarr.storage import LocalStore
 
+from hdmf_zarr.core.limits import check_encoded_size, most_encoded_bytes
 from hdmf_zarr.errors import EscapeError, SpecialFileError
-from hdmf_zarr.limits import check_encoded_size, most_encoded_bytes
 
 BINARY = getattr(os, "O_BINARY", 0)
 """Of Windows, which translates line ends else."""

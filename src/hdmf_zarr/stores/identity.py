@@ -15,11 +15,11 @@ from enum import Enum
 from zarr.storage import ZipStore
 
 from hdmf_zarr.errors import HDMFZarrError, OptionError
-from hdmf_zarr.stores import compat
+from hdmf_zarr.stores import wrappers
 from hdmf_zarr.stores.bytestore import ByteStore, open_bytestore
-from hdmf_zarr.stores.evidence import ROOT_DOCUMENTS, Root, root_at
+from hdmf_zarr.stores.identity_evidence import ROOT_DOCUMENTS, Root, root_at
+from hdmf_zarr.stores.identity_proofs import MEMORY, Place, place_of
 from hdmf_zarr.stores.location import Location
-from hdmf_zarr.stores.proofs import MEMORY, Place, place_of
 
 logger = logging.getLogger(__name__)
 
@@ -154,7 +154,7 @@ def _is_zip(location: Location) -> bool:
     store = location.store
     if store is None:
         return location.uri.endswith(".zip") and os.path.isfile(location.uri)
-    return isinstance(compat.innermost_store(store), ZipStore)
+    return isinstance(wrappers.innermost_store(store), ZipStore)
 
 
 def _is_view(*locations: Location) -> bool:

@@ -25,7 +25,7 @@ from typing import Any
 from zarr.abc.store import Store
 from zarr.storage import FsspecStore, MemoryStore, ObjectStore
 
-from hdmf_zarr.stores import compat
+from hdmf_zarr.stores import event_loop, wrappers
 from hdmf_zarr.stores.bounded import Wanted, read_value
 
 TOGETHER = 64
@@ -98,7 +98,7 @@ class StoredObjects:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.is_exclusive = isinstance(compat.innermost_store(store), MemoryStore)
+        self.is_exclusive = isinstance(wrappers.innermost_store(store), MemoryStore)
 
     async def version(self, key: str) -> Version | None:
         """Return the version of an object; None where there is none."""
@@ -107,7 +107,7 @@ class StoredObjects:
 
     async def _value(self, key: str) -> bytes | None:
         wanted = Wanted(key, str(self.store))
-        buffer = await read_value(self.store, wanted, compat.prototype())
+        buffer = await read_value(self.store, wanted, event_loop.prototype())
         return None if buffer is None else bytes(buffer.to_bytes())
 
     async def put_if(self, key: str, value: bytes, expected: Version | None) -> bool:
@@ -130,7 +130,7 @@ class StoredObjects:
             return False
         if expected is not None and not expected.is_same(found):
             return False
-        await self.store.set(key, compat.to_buffer(value))
+        await self.store.set(key, event_loop.to_buffer(value))
         return True
 
     async def delete(self, keys: Sequence[str]) -> None:

@@ -12,10 +12,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Literal
 
+from hdmf_zarr.core.system import n_cores
 from hdmf_zarr.errors import OptionError
-from hdmf_zarr.stores import ByteStore, LocalByteStore
+from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore
 from hdmf_zarr.stores.contained import check_regular
-from hdmf_zarr.stores.system import n_cores
 
 logger = logging.getLogger(__name__)
 

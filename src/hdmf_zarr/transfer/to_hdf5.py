@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from hdmf_zarr.arrays.array import HDMFZarrArray
 from hdmf_zarr.codecs import to_zarr_codec
 from hdmf_zarr.codecs.direct import DirectChain
 from hdmf_zarr.errors import ChunkError
 from hdmf_zarr.hdf5.raw import can_copy_raw, filter_chain
-from hdmf_zarr.stores.array import HDMFZarrArray
-from hdmf_zarr.stores.format2 import NATIVE
-from hdmf_zarr.write.zarr_chunks import ZarrChunks
+from hdmf_zarr.metadata.format2 import NATIVE
+from hdmf_zarr.write.chunks.zarr_chunks import ZarrChunks
 
 Progress = Callable[[int], None]
 

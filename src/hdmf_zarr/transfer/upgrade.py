@@ -18,7 +18,15 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hdmf_zarr.codecs.objects import OBJECT_CODECS
+from hdmf_zarr.arrays.array import HDMFZarrArray, array_of_node
+from hdmf_zarr.chunks.missing import (
+    count_chunks,
+    count_keys,
+    grid_of,
+    stored_chunks,
+    with_count,
+)
+from hdmf_zarr.codecs.objects.objects import OBJECT_CODECS
 from hdmf_zarr.convention import JSON, SELF, ArrayHeader, Link, Reference, convention_for_format
 from hdmf_zarr.convention.attributes import decode_attribute
 from hdmf_zarr.convention.records import COMPOUND
@@ -28,8 +36,9 @@ from hdmf_zarr.convention.unified import (
     SPECIFICATION_GROUP,
     SPECIFICATION_LOCATION,
 )
-from hdmf_zarr.dtypes import BYTES_TYPE, ElementType
-from hdmf_zarr.elements import bytes_where_not_text
+from hdmf_zarr.core.dtypes import BYTES_TYPE, ElementType
+from hdmf_zarr.core.elements import bytes_where_not_text
+from hdmf_zarr.core.system import collection_paused
 from hdmf_zarr.errors import (
     ChunkError,
     HDMFZarrError,
@@ -39,39 +48,29 @@ from hdmf_zarr.errors import (
     StoreNotFoundError,
 )
 from hdmf_zarr.hdf5 import empty_attribute
+from hdmf_zarr.hierarchy.hierarchy import Hierarchy
+from hdmf_zarr.hierarchy.new_store import NewStore, check_replaceable, store_exists
+from hdmf_zarr.metadata.documents import group_document
+from hdmf_zarr.metadata.element_types import element_type_of_array
+from hdmf_zarr.metadata.format2 import BROKEN, CONSOLIDATED, NATIVE, NODE_DOCUMENTS
 from hdmf_zarr.read.specifications import read_specifications
-from hdmf_zarr.stores import (
-    DOCUMENT,
-    ByteStore,
-    Hierarchy,
-    LocalByteStore,
-    Location,
-    group_document,
-    locate,
-    open_bytestore,
-    options_of_each,
-    relative_source,
-)
-from hdmf_zarr.stores.array import HDMFZarrArray, array_of_node
+from hdmf_zarr.stores.batching import stored_together
+from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore, open_bytestore
 from hdmf_zarr.stores.contained import most_bytes_of
-from hdmf_zarr.stores.element_types import element_type_of_array
-from hdmf_zarr.stores.format2 import BROKEN, CONSOLIDATED, NATIVE, NODE_DOCUMENTS
 from hdmf_zarr.stores.identity import refuse_overlap
-from hdmf_zarr.stores.lock import WriterLock
-from hdmf_zarr.stores.presence import count_chunks, count_keys, grid_of, stored_chunks, with_count
-from hdmf_zarr.stores.system import collection_paused
-from hdmf_zarr.stores.together import stored_together
+from hdmf_zarr.stores.keys import DOCUMENT
+from hdmf_zarr.stores.location import Location, locate, options_of_each, relative_source
+from hdmf_zarr.transactions.lock import WriterLock
 from hdmf_zarr.transfer.files import ChunkMover, Way
-from hdmf_zarr.write.attributes import refuse_like_reference
-from hdmf_zarr.write.fill_values import fill_value_for
-from hdmf_zarr.write.layout import LayoutRequest, decide_layout
-from hdmf_zarr.write.plan import ArrayPlan
+from hdmf_zarr.write.chunks.sources import ArraySource, MemorySource, ZarrSource, widths_of
+from hdmf_zarr.write.execute import Execution
+from hdmf_zarr.write.planning.attributes import refuse_like_reference
+from hdmf_zarr.write.planning.element_storage import Format3Storage
+from hdmf_zarr.write.planning.fill_values import fill_value_for
+from hdmf_zarr.write.planning.layout import LayoutRequest, decide_layout
+from hdmf_zarr.write.planning.plan import ArrayPlan
 from hdmf_zarr.write.queue import ZarrIODataChunkIteratorQueue
-from hdmf_zarr.write.sources import ArraySource, MemorySource, ZarrSource, widths_of
 from hdmf_zarr.write.specifications import write_specifications
-from hdmf_zarr.write.storage import Format3Storage
-from hdmf_zarr.write.transaction import NewStore, check_replaceable, store_exists
-from hdmf_zarr.write.tree import Execution
 
 FILTER_WITHOUT_CODEC = "a filter without a codec of Zarr format 3"
 """Why an array of numbers is decoded and written anew."""

@@ -11,16 +11,19 @@ import numpy as np
 from hdmf.backends.utils import NamespaceToBuilderHelper
 from hdmf.spec import NamespaceCatalog, SpecWriter
 
+from hdmf_zarr.chunks import single
+from hdmf_zarr.chunks.missing import with_count
 from hdmf_zarr.codecs import CodecRequest
 from hdmf_zarr.convention import JSON, ArrayHeader, convention_for_format, legacy
 from hdmf_zarr.convention.unified import SPECIFICATION_GROUP, SPECIFICATION_LOCATION
-from hdmf_zarr.dtypes import TEXT, stored_dtype
-from hdmf_zarr.elements import encode_elements
-from hdmf_zarr.stores import Hierarchy, compat, group_document
-from hdmf_zarr.stores.chunk_keys import chunk_key
-from hdmf_zarr.stores.presence import with_count
-from hdmf_zarr.write.layout import LayoutRequest, decide_layout
-from hdmf_zarr.write.storage import storage_of_format
+from hdmf_zarr.core.dtypes import TEXT, stored_dtype
+from hdmf_zarr.core.elements import encode_elements
+from hdmf_zarr.hierarchy.hierarchy import Hierarchy
+from hdmf_zarr.metadata import array_document
+from hdmf_zarr.metadata.chunk_keys import chunk_key
+from hdmf_zarr.metadata.documents import group_document
+from hdmf_zarr.write.planning.element_storage import storage_of_format
+from hdmf_zarr.write.planning.layout import LayoutRequest, decide_layout
 
 Specifications = dict[str, dict[str, dict[str, str]]]
 """Namespace -> version -> source -> JSON text."""
@@ -79,7 +82,7 @@ def write_specifications(
         chunk = chunk_key(keys, (0,) * n_dimensions)
         stored = text if hierarchy.zarr_format == 3 else legacy.padded(text)
         encoded = encode_elements(np.asarray(stored, dtype=object), TEXT)
-        hierarchy.bytestore.set(f"{path}/{chunk}", compat.encode_scalar(document, encoded))
+        hierarchy.bytestore.set(f"{path}/{chunk}", single.encode_scalar(document, encoded))
         hierarchy.set_document(path, {**document, "attributes": dict(document["attributes"])})
     root = hierarchy.documents[""]
     attributes = dict(root.get("attributes") or {})
@@ -107,7 +110,7 @@ def _text_document(zarr_format: int) -> dict[str, JSON]:
     )
     # In format 3 the data type says it.
     header = ArrayHeader() if zarr_format == 3 else storage.header(TEXT, is_scalar=True, names=None)
-    document = compat.array_document(
+    document = array_document.array_document(
         shape=storage.scalar_shape,
         data_type=stored_dtype(TEXT),
         chunk_grid_shape=layout.write_unit,

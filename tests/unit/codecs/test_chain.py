@@ -21,7 +21,7 @@ from zarr.codecs import (
 
 from hdmf_zarr.codecs import CodecRequest, chain_from_codecs, complete_chain
 from hdmf_zarr.codecs.chain import default_compressor
-from hdmf_zarr.dtypes import ASCII, BYTES, REFERENCE, TEXT, ElementType
+from hdmf_zarr.core.dtypes import ASCII, BYTES, REFERENCE, TEXT, ElementType
 from hdmf_zarr.errors import LayoutError, OptionError
 
 INT16 = ElementType("number", np.dtype("<i2"))

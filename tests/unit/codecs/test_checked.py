@@ -14,7 +14,8 @@ from zarr.storage import MemoryStore
 from hdmf_zarr.codecs import checked as own
 from hdmf_zarr.codecs.checked import check_compressed, check_count, checked_codecs
 from hdmf_zarr.errors import MetadataError
-from hdmf_zarr.stores import Hierarchy, open_bytestore
+from hdmf_zarr.hierarchy.hierarchy import Hierarchy
+from hdmf_zarr.stores.bytestore import open_bytestore
 from hdmf_zarr.stores.location import locate
 
 BLOSC = {"cname": "lz4", "typesize": 2, "clevel": 5, "shuffle": "shuffle", "blocksize": 0}

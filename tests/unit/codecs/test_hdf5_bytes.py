@@ -20,10 +20,10 @@ import pytest
 import zarr
 
 from hdmf_zarr.codecs import chain_from_codecs, chain_of_pipeline, to_zarr_codec
-from hdmf_zarr.codecs.hdf5_filters import FilterChain
+from hdmf_zarr.codecs.hdf5.filters import FilterChain
 from hdmf_zarr.hdf5 import filter_pipeline
-from hdmf_zarr.stores.format2 import array_document as document_of_format2
-from hdmf_zarr.stores.format2 import array_metadata
+from hdmf_zarr.metadata.format2 import array_document as document_of_format2
+from hdmf_zarr.metadata.format2 import array_metadata
 
 hdf5plugin = pytest.importorskip("hdf5plugin")
 pytest.importorskip("imagecodecs")

@@ -21,7 +21,7 @@ from zarr.codecs import (
 from zarr.storage import MemoryStore
 
 from hdmf_zarr.codecs import CodecRequest, complete_chain, to_zarr_codec
-from hdmf_zarr.dtypes import element_type_from_numpy
+from hdmf_zarr.core.dtypes import element_type_from_numpy
 from hdmf_zarr.errors import LayoutError, OptionError
 
 DATA = np.arange(600, dtype="<i2").reshape(30, 20)

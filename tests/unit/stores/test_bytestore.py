@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from hdmf_zarr.stores import bytestore, locate, open_bytestore, opened
+from hdmf_zarr.stores import bytestore, open_files
+from hdmf_zarr.stores.bytestore import open_bytestore
+from hdmf_zarr.stores.location import locate
 
 
 @pytest.mark.parametrize("n_bytes", [0, 1, 4096, 3_000_001])
@@ -77,7 +79,7 @@ def test_a_file_that_changes_while_it_is_read(
     assert found == path.read_bytes()
 
 
-@pytest.mark.parametrize("n_bytes", [10, 3 * opened.READ_ON_BYTES])
+@pytest.mark.parametrize("n_bytes", [10, 3 * open_files.READ_ON_BYTES])
 def test_a_file_that_grows_is_read_in_few_calls(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_bytes: int
 ) -> None:
@@ -100,4 +102,4 @@ def test_a_file_that_grows_is_read_in_few_calls(
     found = open_bytestore(locate(tmp_path), read_only=True).get("file")
     monkeypatch.undo()
     assert found == bytes(n_bytes)
-    assert len(calls) <= 3 + n_bytes // opened.READ_ON_BYTES
+    assert len(calls) <= 3 + n_bytes // open_files.READ_ON_BYTES

@@ -8,8 +8,13 @@ from typing import Any
 import pytest
 
 from hdmf_zarr.errors import BrokenLinkError
-from hdmf_zarr.stores import locate, resolve_source
-from hdmf_zarr.stores.location import REMOTE_SCHEMES, can_link, relative_source
+from hdmf_zarr.stores.location import (
+    REMOTE_SCHEMES,
+    can_link,
+    locate,
+    relative_source,
+    resolve_source,
+)
 
 BASES = ["/data/a.zarr", "s3://bucket/a.zarr", "https://host/a.zarr", "memory://m/a.zarr"]
 

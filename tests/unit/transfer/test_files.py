@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from hdmf_zarr.errors import OptionError
-from hdmf_zarr.stores import ByteStore, locate, open_bytestore
+from hdmf_zarr.stores.bytestore import ByteStore, open_bytestore
+from hdmf_zarr.stores.location import locate
 from hdmf_zarr.transfer.files import (
     COPIED_AT_ONCE,
     MOST_THREADS,

@@ -11,11 +11,13 @@ import zarr.dtype
 from hdmf.data_utils import DataChunk, DataChunkIterator
 from zarr.storage import MemoryStore
 
-from hdmf_zarr.dtypes import element_type_from_numpy
-from hdmf_zarr.stores import Hierarchy, locate, open_bytestore
-from hdmf_zarr.stores.compat import array_document
+from hdmf_zarr.core.dtypes import element_type_from_numpy
+from hdmf_zarr.hierarchy.hierarchy import Hierarchy
+from hdmf_zarr.metadata.array_document import array_document
+from hdmf_zarr.stores.bytestore import open_bytestore
+from hdmf_zarr.stores.location import locate
 from hdmf_zarr.utils import ZarrIODataChunkIteratorQueue
-from hdmf_zarr.write.growing import GrowingArray
+from hdmf_zarr.write.chunks.append_buffer import GrowingArray
 from hdmf_zarr.write.parallel.options import WorkerOptions
 
 

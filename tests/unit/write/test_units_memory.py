@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hdmf_zarr.stores import Location, open_bytestore
-from hdmf_zarr.write.regions import cut, size_of
-from hdmf_zarr.write.units import UnitWriter
+from hdmf_zarr.core.regions import cut, size_of
+from hdmf_zarr.stores.bytestore import open_bytestore
+from hdmf_zarr.stores.location import Location
+from hdmf_zarr.write.chunks.region_encoder import UnitWriter
 
 ROWS = 65_536
 """Of one byte: what is called one below."""

@@ -11,11 +11,13 @@ from typing import Any
 import zarr
 
 from hdmf_zarr.codecs.registered import classes_in
-from hdmf_zarr.dtypes import ElementType
+from hdmf_zarr.core.dtypes import ElementType
+from hdmf_zarr.core.regions import Cut, Shape, parts_of, regions_of, task_shape
 from hdmf_zarr.hdf5 import HDF5Source
-from hdmf_zarr.stores import ByteStore
+from hdmf_zarr.stores.bytestore import ByteStore
+from hdmf_zarr.write.chunks.sources import ArraySource, LazySource, MemorySource, ZarrSource
 from hdmf_zarr.write.parallel.feed import Feed
-from hdmf_zarr.write.parallel.places import is_memory, is_reachable
+from hdmf_zarr.write.parallel.store_handles import is_memory, is_reachable
 from hdmf_zarr.write.parallel.tasks import (
     ArrayRegions,
     ArrayTarget,
@@ -25,8 +27,6 @@ from hdmf_zarr.write.parallel.tasks import (
     Target,
 )
 from hdmf_zarr.write.parallel.workers import Source, Workers
-from hdmf_zarr.write.regions import Cut, Shape, parts_of, regions_of, task_shape
-from hdmf_zarr.write.sources import ArraySource, LazySource, MemorySource, ZarrSource
 
 logger = logging.getLogger(__name__)
 

@@ -14,16 +14,16 @@ import numpy as np
 import zarr
 from hdmf.data_utils import AbstractDataChunkIterator, DataChunk, GenericDataChunkIterator
 
-from hdmf_zarr.write.growing import GrowingArray
+from hdmf_zarr.core.regions import cut, plain_selections, size_of
+from hdmf_zarr.write.chunks.append_buffer import GrowingArray
+from hdmf_zarr.write.chunks.sources import note_begun
 from hdmf_zarr.write.parallel.arrays import target_maker, tasks_of
+from hdmf_zarr.write.parallel.dispatch import Shipper
 from hdmf_zarr.write.parallel.feed import Feed
 from hdmf_zarr.write.parallel.pickling import what_is_not_picklable
-from hdmf_zarr.write.parallel.places import is_reachable
-from hdmf_zarr.write.parallel.shipping import Shipper
+from hdmf_zarr.write.parallel.store_handles import is_reachable
 from hdmf_zarr.write.parallel.tasks import IteratorRegions, StoredTarget, Target
 from hdmf_zarr.write.parallel.workers import Source, Workers
-from hdmf_zarr.write.regions import cut, plain_selections, size_of
-from hdmf_zarr.write.sources import note_begun
 
 logger = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from hdmf_zarr.chunks import pipeline
 from hdmf_zarr.errors import OptionError
-from hdmf_zarr.stores import compat
 
 Context = Literal["fork", "spawn", "forkserver"]
 
@@ -101,7 +101,7 @@ class WorkerOptions:
         n_jobs = self.number_of_jobs if self.executor is None else 1
         if self.max_threads_per_process is not None:
             return n_jobs * self.max_threads_per_process
-        return max(n_jobs, compat.most_threads(MOST_THREADS))
+        return max(n_jobs, pipeline.most_threads(MOST_THREADS))
 
     @property
     def is_in_process(self) -> bool:

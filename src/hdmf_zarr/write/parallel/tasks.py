@@ -22,16 +22,17 @@ import numpy.typing as npt
 import zarr
 from hdmf.data_utils import GenericDataChunkIterator
 
+from hdmf_zarr.arrays.array import HDMFZarrArray
 from hdmf_zarr.codecs.registered import register_classes
 from hdmf_zarr.convention import JSON
-from hdmf_zarr.dtypes import ElementType
-from hdmf_zarr.elements import to_memory
+from hdmf_zarr.core.dtypes import ElementType
+from hdmf_zarr.core.elements import to_memory
+from hdmf_zarr.core.regions import Region, are_elements_of, relative, shape_of
 from hdmf_zarr.errors import EncodingError, OptionError
-from hdmf_zarr.stores import Location, open_bytestore
-from hdmf_zarr.stores.array import HDMFZarrArray
-from hdmf_zarr.write.arrays import ArrayWriter, Pieces, as_elements
+from hdmf_zarr.stores.bytestore import open_bytestore
+from hdmf_zarr.stores.location import Location
+from hdmf_zarr.write.chunks.arrays import ArrayWriter, Pieces, as_elements
 from hdmf_zarr.write.parallel.threads import ThreadLimit, threads_of_process
-from hdmf_zarr.write.regions import Region, are_elements_of, relative, shape_of
 
 KEPT = 4
 """Sources and arrays that a process keeps open."""

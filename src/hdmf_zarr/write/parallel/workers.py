@@ -13,12 +13,13 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from hdmf_zarr.core.regions import Region
 from hdmf_zarr.errors import WorkerError
 from hdmf_zarr.write.parallel.feed import Feed
 from hdmf_zarr.write.parallel.options import WorkerOptions
 from hdmf_zarr.write.parallel.pickling import pickled
-from hdmf_zarr.write.parallel.places import Places
 from hdmf_zarr.write.parallel.pool import Pool
+from hdmf_zarr.write.parallel.store_handles import Places
 from hdmf_zarr.write.parallel.tasks import (
     Failed,
     Outcome,
@@ -32,7 +33,6 @@ from hdmf_zarr.write.parallel.tasks import (
 )
 from hdmf_zarr.write.parallel.threads import ThreadLimit
 from hdmf_zarr.write.progress import Bars
-from hdmf_zarr.write.regions import Region
 
 logger = logging.getLogger(__name__)
 

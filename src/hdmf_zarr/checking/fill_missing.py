@@ -1,0 +1,164 @@
+"""Missing chunks that a user has looked at, and takes for what zarr reads in their place: fill values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import zarr
+
+from hdmf_zarr.checking.chunks import places
+from hdmf_zarr.chunks.missing import grid_of, meaning_of_missing, stored_chunks, with_count
+from hdmf_zarr.convention import JSON
+from hdmf_zarr.errors import ChunkError, HDMFZarrError, OptionError
+from hdmf_zarr.hierarchy.hierarchy import Hierarchy
+from hdmf_zarr.metadata import format2
+from hdmf_zarr.metadata.chunk_keys import coordinates_of
+from hdmf_zarr.stores.bytestore import ByteStore
+from hdmf_zarr.transactions.lock import WriterLock
+
+MOST_FILLED = 100_000
+"""Chunks of one array that are written; that so many are lost, and mean nothing, is unlikely."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Accepted:
+    """An array, and what is missing from it.
+
+    Attributes
+    ----------
+    path : str
+    document : dict
+    present : set of tuple of int
+        Places in the grid of the chunks that are there.
+    """
+
+    path: str
+    document: dict[str, JSON]
+    present: set[tuple[int, ...]]
+
+    @property
+    def n_missing(self) -> int:
+        """How many chunks are not there."""
+        return math.prod(grid_of(self.document)) - len(self.present)
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether others than the lost ones were never written: which is which nobody can tell."""
+        return meaning_of_missing(self.document) == "absent"
+
+
+def accept_missing(
+    bytestore: ByteStore, paths: Iterable[str], lock: WriterLock | None = None
+) -> list[str]:
+    """Let chunks of arrays that are not there be fill values from now on; return what was done.
+
+    Where every chunk was written those that are missing are written with fill values, so that one
+    that is lost later can still be told. Where others were never written only their number is changed.
+
+    Parameters
+    ----------
+    bytestore : ByteStore
+        Nobody else may be writing to it.
+    paths : iterable of str
+        Of arrays.
+    lock : WriterLock, optional
+        Of a local store, which the caller has.
+
+    Raises
+    ------
+    OptionError
+        If there is no such array, or too many of its chunks are missing; nothing is changed.
+    ChunkError
+        If the chunks of an array cannot be written.
+    """
+    hierarchy = Hierarchy.load_for_writing(bytestore, lock)
+    wanted = [_missing_of(hierarchy, path) for path in dict.fromkeys(paths)]
+    done = [_fill(hierarchy, one) for one in wanted]
+    before = dict(hierarchy.documents)
+    try:
+        for one in wanted:
+            count = len(one.present) if one.is_counted else None
+            document = with_count(one.document, count)
+            if one.n_missing:
+                hierarchy.set_document(one.path, document)
+        if hierarchy.is_changed:
+            hierarchy.commit(consolidate=hierarchy.was_consolidated)
+    except BaseException:
+        hierarchy.restore(before)
+        hierarchy.end()
+        raise
+    return done
+
+
+def _missing_of(hierarchy: Hierarchy, path: str) -> _Accepted:
+    where = f"{hierarchy.uri}:/{path.strip('/')}"
+    path = path.strip("/")
+    if path not in hierarchy or hierarchy.node_type(path) != "array":
+        raise OptionError(f"{where} is no array, of which missing chunks could be accepted")
+    document = hierarchy.documents[path]
+    if format2.BROKEN in document:
+        raise OptionError(f"{where} cannot be read: {document[format2.BROKEN]}")
+    hierarchy.async_array(path)  # its metadata make sense
+    grid = grid_of(document)
+    found = (
+        coordinates_of(document["chunk_key_encoding"], key[len(path) + 1 :], len(grid))
+        for key in hierarchy.bytestore.list_prefix(path)
+    )
+    present = {
+        at
+        for at in found
+        if at is not None and all(index < count for index, count in zip(at, grid, strict=True))
+    }
+    one = _Accepted(path=path, document=document, present=present)
+    if one.n_missing > MOST_FILLED and not one.is_counted:
+        raise OptionError(
+            f"{where}: {one.n_missing} chunks are missing, and at most {MOST_FILLED} are written with "
+            "fill values; bring them back from a copy, or write the store anew from its source"
+        )
+    return one
+
+
+def _fill(hierarchy: Hierarchy, one: _Accepted) -> str:
+    """Write the chunks that are missing, and return what was done."""
+    if not one.n_missing:
+        return f"/{one.path} lacks no chunk: nothing was accepted"
+    if one.is_counted:
+        stored = stored_chunks(one.document)
+        if stored is None or stored <= len(one.present):
+            return f"/{one.path} lacks no chunk that was written: nothing was accepted"
+        return f"/{one.path}: {stored - len(one.present)} chunks more read as the fill value"
+    array = zarr.Array(hierarchy.async_array(one.path))
+    unit = one.document["chunk_grid"]["configuration"]["chunk_shape"]
+    written = []
+    for at in places(grid_of(one.document)):
+        if at in one.present:
+            continue
+        region = tuple(
+            slice(index * step, min((index + 1) * step, size))
+            for index, step, size in zip(at, unit, one.document["shape"], strict=True)
+        )
+        _fill_one(hierarchy, one.path, array, region)
+        written.append(at)
+    shown = _listed(written)
+    return f"/{one.path}: wrote fill values at {shown}, where {one.n_missing} of its chunks were missing"
+
+
+def _fill_one(
+    hierarchy: Hierarchy, path: str, array: zarr.Array[Any], region: tuple[slice, ...]
+) -> None:
+    try:
+        # What zarr reads where there is no chunk is the fill value.
+        array[region if region else ...] = array[region if region else ...]
+    except (HDMFZarrError, ValueError, TypeError, NotImplementedError) as error:
+        raise ChunkError(
+            f"{hierarchy.uri}:/{path}: a chunk that is missing cannot be written with fill values: {error}"
+        ) from error
+
+
+def _listed(places_of_chunks: Sequence[tuple[int, ...]]) -> str:
+    shown = ", ".join(str(list(at)) for at in places_of_chunks[:10])
+    more = len(places_of_chunks) - 10
+    return shown if more <= 0 else f"{shown} and {more} more places"

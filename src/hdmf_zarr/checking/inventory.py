@@ -1,0 +1,416 @@
+"""A store as it is, read without trust: what makes no sense becomes a finding, never an error."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hdmf_zarr.checking import rules
+from hdmf_zarr.checking.report import Finding, Kind
+from hdmf_zarr.convention import JSON
+from hdmf_zarr.core import limits
+from hdmf_zarr.errors import MetadataError, NotAStoreError, StoreNotFoundError
+from hdmf_zarr.hdf5 import is_hdf5_file
+from hdmf_zarr.hierarchy.hierarchy import Hierarchy
+from hdmf_zarr.hierarchy.loading import refuse_missing, refuse_store_below
+from hdmf_zarr.metadata import format2
+from hdmf_zarr.metadata.consolidated import entries_of, keeps_apart
+from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore, open_bytestore
+from hdmf_zarr.stores.keys import DOCUMENT, METADATA_KEYS, is_inside, is_node_path
+from hdmf_zarr.stores.location import Location
+from hdmf_zarr.transactions.fingerprint import HeldFolder, hold_folder, stamp_of
+from hdmf_zarr.transactions.journal import JOURNAL, Recovery, documents_in, plan_recovery
+from hdmf_zarr.transactions.lock import writer_of
+
+logger = logging.getLogger(__name__)
+
+READ_TOGETHER = 256
+"""Metadata documents that are asked of a store at once."""
+
+
+@dataclass(kw_only=True)
+class Examined:
+    """A store, and what was found on the way to its metadata.
+
+    Attributes
+    ----------
+    bytestore : ByteStore
+    zarr_format : int
+    sizes : dict of str to int, or None
+        Bytes of every object, by key; None where the store cannot list them.
+    own : dict of str to JSON
+        The metadata documents of the nodes, each from its own object, by key.
+    held : dict of str to JSON, or None
+        The same from the consolidated metadata; None where there are none.
+    keeps_apart : bool
+        Whether the consolidated metadata of format 2 keep apart what zarr-python 3 cannot parse.
+    hierarchy : Hierarchy
+        Of the documents that make sense: those of the nodes, then the consolidated ones.
+    findings : list of Finding
+    folder : HeldFolder or None
+        Of a local store, open as long as the store is examined.
+    before : tuple
+        What it was like before anything of it was read.
+    """
+
+    bytestore: ByteStore
+    zarr_format: int
+    sizes: dict[str, int] | None
+    own: dict[str, JSON] = field(default_factory=dict)
+    held: dict[str, JSON] | None = None
+    keeps_apart: bool = False
+    hierarchy: Hierarchy = field(init=False)
+    findings: list[Finding] = field(default_factory=list)
+    folder: HeldFolder | None = None
+    before: tuple[Any, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.hierarchy = Hierarchy(self.bytestore, {}, zarr_format=self.zarr_format)
+
+    @property
+    def uri(self) -> str:
+        """Absolute path or URL of the store."""
+        return self.bytestore.location.uri
+
+    @property
+    def root_key(self) -> str:
+        """Key of the document of the root."""
+        return DOCUMENT if self.zarr_format == 3 else format2.GROUP
+
+    def is_changed(self) -> bool:
+        """Whether somebody has written to the store meanwhile, or has begun to."""
+        return _state_of(self.bytestore, None) != self.before
+
+    def note(self, kind: Kind, path: str, message: object, **more: Any) -> None:
+        """Add a finding."""
+        self.findings.append(Finding.of(kind, path, message, **more))
+
+    def nodes(self) -> Iterator[str]:
+        """Paths of all nodes but the cached specifications."""
+        return (path for path in self.hierarchy.documents if not self.is_specification(path))
+
+    def arrays(self) -> Iterator[str]:
+        """Paths of all arrays whose metadata make sense, the cached specifications included."""
+        for path, document in self.hierarchy.documents.items():
+            if document["node_type"] == "array" and format2.BROKEN not in document:
+                yield path
+
+    def is_specification(self, path: str) -> bool:
+        """Whether a node is one of the cached specifications."""
+        base = self.hierarchy.specification_path
+        return base is not None and (path == base or path.startswith(base + "/"))
+
+
+def examine(location: Location) -> Examined:
+    """Read all metadata of a store.
+
+    Raises
+    ------
+    StoreNotFoundError, NotAStoreError
+        If there is no store.
+    """
+    _refuse_what_is_no_store(location)
+    bytestore = open_bytestore(location, read_only=True)
+    folder = hold_folder(bytestore)
+    before = _state_of(bytestore, folder)
+    sizes = object_sizes(bytestore)
+    recovery = _recovery(bytestore, sizes)
+    if recovery is not None and sizes is not None:
+        # The store as its readers see it, and as the next writer leaves it.
+        for key in (*recovery.removed, JOURNAL):
+            sizes.pop(key, None)
+        sizes |= {key: len(json.dumps(recovery.restored[key])) for key in recovery.restored}
+    zarr_format = _format_of(bytestore, sizes)
+    examined = Examined(
+        bytestore=bytestore, zarr_format=zarr_format, sizes=sizes, folder=folder, before=before
+    )
+    if sizes is None:
+        examined.note(rules.NOT_LISTED, "", "its objects cannot be listed")
+    if recovery is not None:
+        examined.note(rules.UNFINISHED_APPEND, "", _unfinished(location, recovery))
+    _read_documents(examined)
+    examined.own |= {} if recovery is None else _own_documents(recovery)
+    _make_hierarchy(examined)
+    return examined
+
+
+def _state_of(bytestore: ByteStore, folder: HeldFolder | None) -> tuple[Any, ...]:
+    """What differs once somebody has written to a local store, or has begun to."""
+    if not isinstance(bytestore, LocalByteStore):
+        return ()
+    return stamp_of(bytestore, folder), (bytestore.root / JOURNAL).exists()
+
+
+def _recovery(bytestore: ByteStore, sizes: dict[str, int] | None) -> Recovery | None:
+    """Return what undoes an append that did not finish, or None where there is none."""
+    if sizes is None or JOURNAL not in sizes:
+        return None
+    journal = bytestore.get(JOURNAL)
+    if journal is None:
+        return None  # it has just finished
+    found = documents_in(bytestore, [key for key in sizes if _is_document(key)])
+    return plan_recovery(sizes, found, journal)
+
+
+def _is_document(key: str) -> bool:
+    return key.rpartition("/")[2] in METADATA_KEYS
+
+
+def _own_documents(recovery: Recovery) -> dict[str, JSON]:
+    return {
+        key: {name: value for name, value in document.items() if name != "consolidated_metadata"}
+        for key, document in recovery.restored.items()
+        if key.rpartition("/")[0] not in recovery.replaced
+        if key != format2.CONSOLIDATED and isinstance(document, dict)
+    }
+
+
+def _unfinished(location: Location, recovery: Recovery) -> str:
+    writer = writer_of(Path(location.uri)) if location.is_local else None
+    if writer is not None:
+        return f"{writer} is appending to the store"
+    return (
+        f"an append was stopped; {len(recovery.removed)} of its objects and {len(recovery.restored)} "
+        "changed documents are not counted"
+    )
+
+
+def _refuse_what_is_no_store(location: Location) -> None:
+    if not location.is_local:
+        return
+    if not os.path.exists(location.uri):
+        raise StoreNotFoundError(f"{location.uri} does not exist; check the path")
+    if os.path.isfile(location.uri) and is_hdf5_file(location.uri):
+        raise NotAStoreError(f"{location.uri} is an HDF5 file; only Zarr stores can be checked")
+    if os.path.isfile(location.uri) and not location.uri.endswith(".zip"):
+        raise NotAStoreError(f"{location.uri} is a file, but no Zarr store")
+
+
+def object_sizes(bytestore: ByteStore) -> dict[str, int] | None:
+    """Bytes of every object of a store, by key; None where the store cannot list its objects."""
+    try:
+        sizes = bytestore.sizes()
+    except (NotImplementedError, OSError) as error:
+        logger.debug("%s cannot be listed: %s", bytestore.location.uri, error)
+        return None
+    # Zip files have entries for folders, and consoles of buckets make objects of them.
+    found = {key: size for key, size in sizes.items() if not key.endswith("/")}
+    return found if found or isinstance(bytestore, LocalByteStore) else None
+
+
+def _format_of(bytestore: ByteStore, sizes: dict[str, int] | None) -> int:
+    uri = bytestore.location.uri
+    if sizes is None:
+        names_of_root = set(bytestore.get_many([DOCUMENT, format2.GROUP, format2.CONSOLIDATED]))
+    else:
+        names_of_root = {key for key in sizes if "/" not in key}
+    if DOCUMENT in names_of_root:
+        return 3
+    if names_of_root & {format2.GROUP, format2.CONSOLIDATED}:
+        return 2
+    if format2.ARRAY in names_of_root:
+        raise NotAStoreError(f"{uri} holds a Zarr array at its root, not a group")
+    refuse_store_below(bytestore, sizes or ())
+    found = {key.rpartition("/")[2] for key in sizes or ()}
+    if DOCUMENT in found:
+        return 3
+    if found & format2.NODE_DOCUMENTS:
+        return 2
+    if not sizes:
+        refuse_missing(bytestore)
+    raise NotAStoreError(f"{uri} is not a Zarr store: it has no metadata")
+
+
+# -- documents -------------------------------------------------------------------------------------
+
+
+def _read_documents(examined: Examined) -> None:
+    format3 = examined.zarr_format == 3
+    document_names = frozenset({DOCUMENT}) if format3 else format2.NODE_DOCUMENTS
+    if format3:
+        root = _read(examined, [DOCUMENT]).get(DOCUMENT)
+        if isinstance(root, dict) and "consolidated_metadata" in root:
+            examined.held = _held_in_root(examined, root)
+    else:
+        held = _read(examined, [format2.CONSOLIDATED], rules.BROKEN_CONSOLIDATED)
+        if format2.CONSOLIDATED in held:
+            examined.held = _entries(examined, held[format2.CONSOLIDATED])
+            examined.keeps_apart = keeps_apart(held[format2.CONSOLIDATED])
+    if examined.sizes is not None:
+        keys = [key for key in examined.sizes if key.rpartition("/")[2] in document_names]
+    else:
+        keys = [
+            key
+            for key in {DOCUMENT if format3 else format2.GROUP, *(examined.held or {})}
+            if is_inside(key)
+        ]
+    examined.own = _read(examined, keys)
+    root_document = examined.own.get(examined.root_key)
+    if isinstance(root_document, dict):
+        root_document.pop("consolidated_metadata", None)
+
+
+def _held_in_root(examined: Examined, root: dict[str, JSON]) -> dict[str, JSON] | None:
+    entries = _entries(examined, root["consolidated_metadata"] or {})
+    if entries is None:
+        return None
+    return {f"{path.strip('/')}/{DOCUMENT}": document for path, document in entries.items()}
+
+
+def _entries(examined: Examined, held: JSON) -> dict[str, JSON] | None:
+    entries = entries_of(held) if isinstance(held, dict) else held
+    if isinstance(entries, dict):
+        return entries
+    if entries is not None:
+        examined.note(rules.BROKEN_CONSOLIDATED, "", "the consolidated metadata are no object")
+    return None
+
+
+def _read(
+    examined: Examined, keys: Iterable[str], kind: Kind = rules.BROKEN_DOCUMENT
+) -> dict[str, JSON]:
+    """Parse documents; what is no JSON object is a finding, once."""
+    documents: dict[str, JSON] = {}
+    wanted = [key for key in keys if _has_good_size(examined, key)]
+    for first in range(0, len(wanted), READ_TOGETHER):
+        batch = wanted[first : first + READ_TOGETHER]
+        try:
+            found = examined.bytestore.get_many(batch)
+        except (OSError, MetadataError):
+            found = _one_by_one(examined, batch)
+        for key, encoded in found.items():
+            try:
+                documents[key] = _parsed(encoded)
+            except MetadataError as error:
+                examined.note(kind, key.rpartition("/")[0], error, key=key)
+    return documents
+
+
+def _has_good_size(examined: Examined, key: str) -> bool:
+    try:
+        limits.check_document_size((examined.sizes or {}).get(key, 0), f"/{key}")
+    except MetadataError as error:
+        examined.note(rules.BEYOND_LIMITS, key.rpartition("/")[0], error, key=key)
+        return False
+    return True
+
+
+def _one_by_one(examined: Examined, keys: list[str]) -> dict[str, bytes]:
+    found = {}
+    for key in keys:
+        try:
+            value = examined.bytestore.get(key)
+        except (OSError, MetadataError) as error:
+            is_too_large = isinstance(error, MetadataError)
+            kind = rules.BEYOND_LIMITS if is_too_large else rules.UNREADABLE_OBJECT
+            examined.note(kind, key.rpartition("/")[0], error, key=key)
+            continue
+        if value is not None:
+            found[key] = value
+    return found
+
+
+def _parsed(encoded: bytes) -> dict[str, JSON]:
+    document = limits.parsed_json(encoded, "the document")
+    if not isinstance(document, dict):
+        raise MetadataError(f"must be a JSON object, found {type(document).__name__}")
+    limits.check_json_depth(document, "the document")
+    return document
+
+
+# -- the hierarchy ---------------------------------------------------------------------------------
+
+
+def _make_hierarchy(examined: Examined) -> None:
+    together = {**(examined.held or {}), **examined.own}
+    sound = {key: document for key, document in together.items() if _is_node(examined, key)}
+    if examined.zarr_format == 3:
+        documents = {
+            key.rpartition("/")[0]: document
+            for key, document in sorted(sound.items())
+            if _makes_sense(examined, key, document)
+        }
+    else:
+        documents = format2.node_documents(dict(sorted(sound.items())))
+    if "" not in documents:
+        _miss_root(examined)
+        documents = {"": {"zarr_format": 3, "node_type": "group", "attributes": {}}, **documents}
+    if documents[""]["node_type"] != "group":
+        raise NotAStoreError(f"{examined.uri} holds a Zarr array at its root, not a group")
+    examined.hierarchy.documents = documents
+    examined.hierarchy.is_consolidated = examined.held is not None
+
+
+def _miss_root(examined: Examined) -> None:
+    if not any(f.key == examined.root_key for f in examined.findings):
+        examined.note(rules.UNFINISHED, "", f"the store has no {examined.root_key!r} at its root")
+
+
+def _is_node(examined: Examined, key: str) -> bool:
+    path = key.rpartition("/")[0]
+    if not is_node_path(path):
+        examined.note(rules.UNSAFE_NAME, path, f"{path!r:.200} is no path of an object in a store")
+        return False
+    try:
+        limits.check_path_depth(path, f"/{path[:100]}")
+    except MetadataError as error:
+        examined.note(rules.BEYOND_LIMITS, path[:100], error)
+        return False
+    return True
+
+
+def _makes_sense(examined: Examined, key: str, document: JSON) -> bool:
+    reason = why_no_node(document)
+    if reason is not None:
+        examined.note(rules.BROKEN_DOCUMENT, key.rpartition("/")[0], reason, key=key)
+    return reason is None
+
+
+def why_no_node(document: JSON) -> str | None:
+    """Why a document of format 3 is that of no node, or None."""
+    if not isinstance(document, dict):
+        return f"must be a JSON object, found {type(document).__name__}"
+    if document.get("zarr_format") != 3:
+        return f"has the Zarr format {document.get('zarr_format')!r:.100}, expected 3"
+    if not isinstance(document.get("attributes") or {}, dict):
+        return "has attributes that are no object"
+    if document.get("node_type") == "group":
+        return None
+    if document.get("node_type") != "array":
+        return f"has the node type {document.get('node_type')!r:.100}, expected group or array"
+    return _why_no_array(document)
+
+
+def _why_no_array(document: dict[str, JSON]) -> str | None:
+    if missing := {"shape", "data_type", "chunk_grid", "codecs"} - document.keys():
+        return f"is an array without {', '.join(sorted(missing))}"
+    grid, keys = document["chunk_grid"], document.get("chunk_key_encoding")
+    if not isinstance(grid, dict) or grid.get("name") != "regular":
+        return f"has chunks in a grid that is not known: {grid!r:.100}"
+    unit: Any = (grid.get("configuration") or {}).get("chunk_shape")
+    if not _are_sizes(document["shape"], 0) or not _are_sizes(unit, 1):
+        return f"has the shape {document['shape']!r:.100} and chunks of {unit!r:.100}"
+    if len(document["shape"]) != len(unit):
+        return f"has the shape {document['shape']!r:.100} and chunks of {unit!r:.100}"
+    if not isinstance(keys, dict) or keys.get("name") not in ("default", "v2"):
+        return f"names its chunks in a way that is not known: {keys!r:.100}"
+    if (keys.get("configuration") or {}).get("separator", "/") not in (".", "/"):
+        return f"names its chunks in a way that is not known: {keys!r:.100}"
+    if not isinstance(document["codecs"], list) or not all(
+        isinstance(codec, dict) and isinstance(codec.get("name"), str)
+        for codec in document["codecs"]
+    ):
+        return f"has codecs that are no list of names: {document['codecs']!r:.200}"
+    return None
+
+
+def _are_sizes(sizes: JSON, least: int) -> bool:
+    return isinstance(sizes, list) and all(
+        isinstance(size, int) and not isinstance(size, bool) and least <= size < 2**63
+        for size in sizes
+    )

@@ -1,0 +1,64 @@
+"""Chunks that no reader uses, and that can be removed without a doubt."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+
+from hdmf_zarr.checking.chunks import ArrayChunks, sort_chunks
+from hdmf_zarr.chunks.missing import stored_chunks
+from hdmf_zarr.convention import JSON
+from hdmf_zarr.errors import HDMFZarrError
+from hdmf_zarr.hierarchy.hierarchy import Hierarchy
+from hdmf_zarr.metadata import format2
+from hdmf_zarr.metadata.documents import comparable
+from hdmf_zarr.stores.bytestore import ByteStore
+from hdmf_zarr.stores.keys import METADATA_KEYS
+
+logger = logging.getLogger(__name__)
+
+
+def unused_chunks(bytestore: ByteStore) -> list[str]:
+    """Return the keys of chunks that lie outside of their array, or have names of another form.
+
+    Only of arrays that have all of their own chunks (else these may be what it lacks), and of which the
+    consolidated metadata and the node's own say the same.
+
+    Parameters
+    ----------
+    bytestore : ByteStore
+        No writer of this package may be at it.
+    """
+    # Objects first: who adds chunks beside this package says so in the metadata before.
+    try:
+        keys = list(bytestore.list_prefix(""))
+        documents = _documents(bytestore)
+    except (HDMFZarrError, OSError, NotImplementedError) as error:
+        logger.debug("%s: unused chunks are kept: %s", bytestore.location.uri, error)
+        return []
+    arrays, _ = sort_chunks(
+        dict.fromkeys(keys, 0), documents, lambda key: key.rpartition("/")[2] in METADATA_KEYS
+    )
+    return [key for path, array in arrays.items() for key in _unused(array, documents[path])]
+
+
+def _documents(bytestore: ByteStore) -> dict[str, dict[str, JSON]]:
+    """The documents of nodes that are the same wherever readers look for them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of names that nobody uses
+        own = Hierarchy.load(bytestore, consolidated=False)
+        held = Hierarchy.load(bytestore, consolidated=True).documents
+    return {
+        path: document
+        for path, document in own.documents.items()
+        if format2.BROKEN not in document
+        and path in held
+        and comparable(held[path]) == comparable(document)
+    }
+
+
+def _unused(array: ArrayChunks, document: dict[str, JSON]) -> Iterator[str]:
+    stored = stored_chunks(document)
+    if stored is not None and len(array.present) >= stored:
+        yield from array.stale

@@ -1,0 +1,208 @@
+"""Which chunks of an array must be there, so that a lost one is told from one that was never written.
+
+Zarr reads a chunk that is not there as the fill value. What this package writes has every chunk, or counts
+those that it has; so a chunk that is missing from it is lost, and the fill value would be a wrong one.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal
+
+from zarr.abc.store import Store
+from zarr.storage import WrapperStore
+
+from hdmf_zarr.convention import JSON
+from hdmf_zarr.convention.common import EVERY_CHUNK, STORED_CHUNKS
+from hdmf_zarr.errors import ChunkError
+from hdmf_zarr.metadata import format2
+from hdmf_zarr.metadata.chunk_keys import coordinates_of
+from hdmf_zarr.stores.answers import answers
+from hdmf_zarr.stores.bytestore import ByteStore
+
+Meaning = Literal["lost", "untold", "absent"]
+"""What a missing chunk is: lost; not known; never written, so that it reads as the fill value."""
+
+EMPTY = "the chunk is empty, as none is that was written to its end; bring it back from a copy"
+
+
+def grid_of(document: Mapping[str, JSON]) -> tuple[int, ...]:
+    """Number of chunks (or shards) along each dimension."""
+    unit = document["chunk_grid"]["configuration"]["chunk_shape"]
+    return tuple(-(-size // step) for size, step in zip(document["shape"], unit, strict=True))
+
+
+def stored_chunks(document: Mapping[str, JSON]) -> int | None:
+    """Return how many chunks there are, where the array says so."""
+    count = (document.get("attributes") or {}).get(STORED_CHUNKS)
+    if count == EVERY_CHUNK:
+        return math.prod(grid_of(document))
+    return count if type(count) is int else None
+
+
+def meaning_of_missing(document: Mapping[str, JSON]) -> Meaning:
+    """Return what it means that a chunk of an array is not there.
+
+    This package says of every array how many chunks it has. Of one that says nothing, zarr-python and other
+    writers may have left out chunks that hold only the fill value; in Zarr format 2 earlier releases may have
+    left out what an iterator skipped.
+    """
+    stored = stored_chunks(document)
+    if stored is not None:
+        return "lost" if stored >= math.prod(grid_of(document)) else "absent"
+    return "untold" if format2.ORIGINAL in document else "absent"
+
+
+def tell_missing(document: Mapping[str, JSON], where: str) -> None:
+    """Say that a chunk is not there; the fill value stands for it where this returns.
+
+    Parameters
+    ----------
+    document : mapping
+        Of its array.
+    where : str
+        Store and key of the chunk.
+
+    Raises
+    ------
+    ChunkError
+        If it was there once.
+    """
+    meaning = meaning_of_missing(document)
+    if meaning == "lost":
+        raise ChunkError(
+            f"{where}: the chunk was written and is not there any more; bring it back from a copy, or "
+            "write the store anew from its source ('hdmf-zarr check' lists what is missing). If somebody has "
+            "written to the array with zarr-python, which leaves out a chunk of nothing but fill values "
+            "without write_empty_chunks=True, 'hdmf-zarr check --accept-missing ARRAY' lets it be that"
+        )
+    if meaning == "untold":
+        message = (
+            f"{where}: the chunk is not there and reads as the fill value; a store of Zarr format 2 does "
+            "not tell whether it was lost or never written"
+        )
+        warnings.warn(message, UserWarning, stacklevel=2)
+
+
+def with_count(document: dict[str, JSON], n_written: int | None) -> dict[str, JSON]:
+    """Return the document of an array that tells how many of its chunks there are.
+
+    Parameters
+    ----------
+    document : dict
+    n_written : int or None
+        None for every one.
+    """
+    n_chunks = math.prod(grid_of(document))
+    attributes = dict(document.get("attributes") or {})
+    count = n_chunks if n_written is None else min(n_written, n_chunks)
+    told: JSON = EVERY_CHUNK if count == n_chunks else count
+    if attributes.get(STORED_CHUNKS) == told:
+        return document
+    return {**document, "attributes": {**attributes, STORED_CHUNKS: told}}
+
+
+def resized(document: dict[str, JSON], shape: list[int], *, is_written: bool) -> dict[str, JSON]:
+    """Return the document of an array with another shape.
+
+    Parameters
+    ----------
+    document : dict
+    shape : list of int
+    is_written : bool
+        Whether every chunk that comes with it is, or is going to be, written.
+    """
+    new = {**document, "shape": shape}
+    stored = stored_chunks(document)
+    if stored is None:
+        return new  # what is missing stays untold
+    old_grid, new_grid = grid_of(document), grid_of(new)
+    n_kept = math.prod(map(min, old_grid, new_grid))
+    n_new = (math.prod(new_grid) - n_kept) * is_written
+    return with_count(new, min(stored, n_kept) + n_new)
+
+
+def count_chunks(bytestore: ByteStore, path: str, document: Mapping[str, JSON]) -> int:
+    """Return how many chunks of an array are in the store: one listing."""
+    return count_keys(bytestore.list_prefix(path), path, document)
+
+
+def count_keys(keys: Iterable[str], path: str, document: Mapping[str, JSON]) -> int:
+    """Return how many of the keys in the folder of an array are of its chunks."""
+    grid = grid_of(document)
+    count = 0
+    for key in keys:
+        at = coordinates_of(document["chunk_key_encoding"], key[len(path) + 1 :], len(grid))
+        count += at is not None and all(i < n for i, n in zip(at, grid, strict=True))
+    return count
+
+
+class WatchedStore(WrapperStore[Any]):
+    """The store of one array, in which no chunk is missing or empty unnoticed.
+
+    Parameters
+    ----------
+    store : zarr.abc.store.Store
+    uri : str
+    is_chunk : callable
+        Whether the object of a key is a chunk.
+    tell : callable
+        Told the key of a chunk that is not there.
+    """
+
+    def __init__(
+        self, store: Store, uri: str, is_chunk: Callable[[str], bool], tell: Callable[[str], None]
+    ) -> None:
+        super().__init__(store)
+        self.uri = uri
+        self.is_chunk = is_chunk
+        self.tell = tell
+
+    def _with_store(self, store: Any) -> WatchedStore:
+        return type(self)(store, self.uri, self.is_chunk, self.tell)
+
+    async def get(self, key: str, *args: Any, **kwargs: Any) -> Any:
+        """Return the value of a key."""
+        with answers(f"{self.uri}:/{key}"):
+            value = await self._store.get(key, *args, **kwargs)
+        return self._found(key, value)
+
+    def get_sync(self, key: str, **kwargs: Any) -> Any:
+        """Return the value of a key, of a store that can do it so."""
+        return self._found(key, self._store.get_sync(key, **kwargs))
+
+    def look(self, keys: list[str], is_there: Callable[[str], bool]) -> None:
+        """Tell which of several objects are not there, for who reads past this store."""
+        for key in keys:
+            if self.is_chunk(key) and not is_there(key):
+                self.tell(key)
+
+    def _found(self, key: str, value: Any) -> Any:
+        if value is None and self.is_chunk(key):
+            self.tell(key)
+        elif value is not None and not len(value) and self.is_chunk(key):
+            # Zarr-python before 3.2 takes an empty shard for one that was never written.
+            raise ChunkError(f"{self.uri}:/{key}: {EMPTY}")
+        return value
+
+
+def watched(store: Store, uri: str, path: str, document: Mapping[str, JSON]) -> Store:
+    """Return the store of an array that tells of its chunks that are not there, or empty.
+
+    Parameters
+    ----------
+    store : zarr.abc.store.Store
+    uri, path : str
+        Of the store, of the array in it.
+    document : mapping
+        That names the chunks.
+    """
+    grid, encoding = grid_of(document), document["chunk_key_encoding"]
+
+    def is_chunk(key: str) -> bool:
+        at = coordinates_of(encoding, key.removeprefix(path + "/"), len(grid))
+        return at is not None and all(i < n for i, n in zip(at, grid, strict=True))
+
+    return WatchedStore(store, uri, is_chunk, lambda key: tell_missing(document, f"{uri}:/{key}"))

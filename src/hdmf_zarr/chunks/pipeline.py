@@ -1,0 +1,156 @@
+"""The pipeline of codecs with which zarr-python decodes the chunks of an array."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import zarr
+from zarr.codecs import ShardingCodec
+from zarr.storage import LocalStore
+
+from hdmf_zarr.core.system import n_cores
+from hdmf_zarr.core.zarr_private import (
+    ArrayConfig,
+    ArraySpec,
+    default_buffer_prototype,
+    fused_pipeline_class,
+)
+
+logger = logging.getLogger(__name__)
+
+
+_DEFAULT_PIPELINE = "zarr.core.codec_pipeline.BatchedCodecPipeline"
+
+
+def has_default_pipeline() -> bool:
+    """Whether the user has left it to zarr-python, and so to us, how chunks are decoded."""
+    return bool(zarr.config.get("codec_pipeline.path", _DEFAULT_PIPELINE) == _DEFAULT_PIPELINE)
+
+
+_CODECS_OF_ZARRS = frozenset(
+    {"bytes", "blosc", "zstd", "gzip", "crc32c", "sharding_indexed", "transpose"}
+)
+"""What the package ``zarrs`` decodes as zarr-python does; checked with zarrs 0.2.3."""
+
+
+PATH_OF_ZARRS = "zarrs.ZarrsCodecPipeline"
+"""What a user names in zarr's configuration to have chunks decoded by the package ``zarrs``."""
+
+
+def choose_pipeline(array: Any) -> None:
+    """Give an array of numbers, of a store that is only read, the pipeline that decodes its chunks.
+
+    The fused one of zarr-python 3.4 where the user has chosen none; that of ``zarrs`` only where the user
+    names it, since a forked process hangs on its first read after its parent has read with it. The pipeline
+    is a plain attribute of the array: the configuration, which is that of the whole process, is not touched.
+    """
+    if array.metadata.zarr_format != 3:
+        return
+    pipeline = None
+    if has_default_pipeline():
+        pipeline = _fused_pipeline(array)
+    elif zarr.config.get("codec_pipeline.path") == PATH_OF_ZARRS:
+        pipeline = _zarrs_pipeline(array)
+    if pipeline is not None:
+        object.__setattr__(array, "codec_pipeline", pipeline)
+
+
+def _zarrs_pipeline(array: Any) -> Any:
+    dtype = array.metadata.dtype.to_native_dtype()
+    if not _are_known(array.metadata.codecs) or dtype.kind not in "iuf" or not dtype.isnative:
+        return None
+    given = array.store_path.store
+    watched = given if hasattr(given, "look") else None
+    store = given if watched is None else watched._store
+    if not isinstance(store, LocalStore):
+        return None
+    check_file = getattr(store, "check_file", None)
+    if check_file is None:
+        return None  # of a class of the user's own
+    store = LocalStore(store.root, read_only=store.read_only)  # which zarrs knows by its class
+    from zarrs import (
+        ZarrsCodecPipeline as pipeline,
+    )  # the user has named it, so that it is installed
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            made = pipeline.from_array_metadata_and_store(array.metadata, store)
+    except (UserWarning, ValueError, TypeError, RuntimeError) as error:
+        logger.debug("%s is left to zarr-python: %s", array.store_path, error)
+        return None
+    return _ZarrsPipeline(made, watched, check_file)
+
+
+class _ZarrsPipeline:
+    """The pipeline of ``zarrs``, and that of zarr-python for the selections that it refuses.
+
+    It reads past the store of its array, which is asked first what must be there, and can be read.
+    """
+
+    def __init__(self, pipeline: Any, watched: Any, check_file: Callable[[str], bool]) -> None:
+        self._pipeline = pipeline
+        self._watched = watched
+        self._check_file = check_file
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pipeline, name)
+
+    async def read(self, batch_info: Any, *args: Any, **kwargs: Any) -> Any:
+        """Read chunks."""
+        batch = list(batch_info)
+        keys = [chunk[0].path for chunk in batch]
+        if self._watched is not None:
+            self._watched.look(keys, self._check_file)
+        else:
+            for key in keys:
+                self._check_file(key)
+        try:
+            return await self._pipeline.read(batch, *args, **kwargs)
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            # A legal selection, or a damaged chunk, which zarr-python then tells of.
+            fallback = self._pipeline.python_impl
+            if fallback is None:
+                raise
+            logger.debug("zarrs refuses a selection, zarr-python reads it: %s", error)
+        return await fallback.read(batch, *args, **kwargs)
+
+
+def _are_known(codecs: Sequence[Any]) -> bool:
+    for codec in codecs:
+        if isinstance(codec, ShardingCodec) and not _are_known(codec.codecs):
+            return False
+        said = codec.to_dict()
+        if said["name"] not in _CODECS_OF_ZARRS or _is_big_endian(said):
+            return False
+    return True
+
+
+def _is_big_endian(codec: Mapping[str, Any]) -> bool:
+    return bool((codec.get("configuration") or {}).get("endian") == "big")
+
+
+def _fused_pipeline(array: Any) -> Any:
+    fused = fused_pipeline_class()
+    grid = array.metadata.chunk_grid
+    if fused is None or not hasattr(grid, "chunk_shape"):
+        return None
+    specification = ArraySpec(
+        shape=grid.chunk_shape,
+        dtype=array.metadata.data_type,
+        fill_value=array.metadata.fill_value,
+        config=ArrayConfig.from_dict({}),
+        prototype=default_buffer_prototype(),
+    )
+    pipeline = fused.from_codecs(array.metadata.codecs)
+    evolved = pipeline.evolve_from_array_spec(specification)
+    return evolved if evolved.sync_transform is not None else None
+
+
+def most_threads(at_most: int) -> int:
+    """Threads that may decode: as the user has told zarr-python, or one a core."""
+    told = zarr.config.get("threading.max_workers", None)
+    return max(1, min(at_most, told if isinstance(told, int) else n_cores()))

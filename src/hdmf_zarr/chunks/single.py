@@ -1,0 +1,87 @@
+"""One chunk or one element, encoded and decoded by zarr-python outside of its array."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.errors import UnstableSpecificationWarning
+from zarr.storage import MemoryStore, StorePath
+
+from hdmf_zarr.codecs.contiguous import in_c_order
+from hdmf_zarr.codecs.variable import encode_one
+from hdmf_zarr.metadata.array_document import readable_document, without_specification_warnings
+from hdmf_zarr.stores.event_loop import prototype, run
+
+
+def encode_scalar(document: dict[str, Any], value: np.ndarray[Any, Any]) -> bytes:
+    """Return the chunk of an array without dimensions whose element varies in length.
+
+    zarr-python makes numpy text or bytes of such an element, which drops the NULs at its end, or
+    fails; it encodes a row of one element as it should.
+    """
+    encoded = encode_one(value.item(), document["codecs"])
+    if encoded is not None:
+        return encoded
+    store = MemoryStore()
+    array = zarr.AsyncArray(
+        _as_one_row(document), StorePath(store, ""), config={"write_empty_chunks": True}
+    )
+    run(array.setitem(slice(None), value.reshape(1)))
+    chunk = run(store.get("0", prototype=prototype()))
+    assert chunk is not None
+    return chunk.to_bytes()
+
+
+def encode_chunk(document: dict[str, Any], values: np.ndarray[Any, Any]) -> bytes:
+    """Return one whole chunk as the codecs of an array (of its shards' chunks) encode it."""
+    codecs = document["codecs"]
+    if codecs[0]["name"] == "sharding_indexed":
+        codecs = codecs[0]["configuration"]["codecs"]
+    single: Any = {
+        **readable_document(document),
+        "shape": list(values.shape),
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(values.shape)}},
+        "chunk_key_encoding": {"name": "v2", "configuration": {"separator": "."}},
+        "codecs": [in_c_order(codec) or codec for codec in codecs],
+        "dimension_names": None,
+        "attributes": {},
+    }
+    store = MemoryStore()
+    with without_specification_warnings():
+        array: Any = zarr.AsyncArray(
+            single,
+            StorePath(store, ""),
+            config={"write_empty_chunks": True},
+        )
+        run(array.setitem(..., values))
+    chunk = run(store.get(".".join("0" * values.ndim), prototype=prototype()))
+    assert chunk is not None
+    return chunk.to_bytes()
+
+
+async def read_scalar(array: zarr.AsyncArray[Any]) -> Any:
+    """Return the element of an array without dimensions; see `encode_scalar`."""
+    metadata: Any = array.metadata
+    if metadata.shape or metadata.dtype.to_native_dtype().kind not in "OT":
+        return await array.getitem(...)
+    chunk = await (array.store_path / metadata.encode_chunk_key(())).get(prototype=prototype())
+    store = MemoryStore({} if chunk is None else {"0": chunk})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnstableSpecificationWarning)
+        document = metadata.to_dict()
+    row = zarr.AsyncArray(_as_one_row(document), StorePath(store, ""))
+    return np.asarray(await row.getitem(slice(None))).astype(object).reshape(())
+
+
+def _as_one_row(document: dict[str, Any]) -> Any:
+    return {
+        **readable_document(document),
+        "shape": [1],
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [1]}},
+        "chunk_key_encoding": {"name": "v2", "configuration": {"separator": "."}},
+        "dimension_names": None,
+        "attributes": {},
+    }

@@ -1,0 +1,1 @@
+"""The filters of HDF5 as codecs of Zarr, and back."""

@@ -1,0 +1,83 @@
+"""Zarr codecs -> the filters that do the same, where HDF5 has them without a plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from hdmf_zarr.codecs.hdf5.codecs import PREFIX
+
+FilterOptions = dict[str, Any]
+"""What ``h5py.Group.create_dataset`` is given for them."""
+
+_SERIALIZERS = frozenset({"bytes", "vlen-utf8", "vlen-bytes"})
+
+
+def filters_of_codecs(
+    codecs: Sequence[Mapping[str, Any]], itemsize: int | None
+) -> FilterOptions | None:
+    """Return HDF5's own filters for the codecs of an array, or None where it has none for one of them.
+
+    Parameters
+    ----------
+    codecs : sequence of dict
+        As in the array's document of Zarr format 3, inside of its shards.
+    itemsize : int or None
+        Bytes of an element; None where they differ.
+
+    Examples
+    --------
+    >>> filters_of_codecs([{"name": "bytes"}, {"name": "gzip", "configuration": {"level": 9}}], 2)
+    {'compression': 'gzip', 'compression_opts': 9}
+    >>> filters_of_codecs([{"name": "bytes"}], 2)
+    {}
+    >>> filters_of_codecs([{"name": "bytes"}, {"name": "blosc"}], 2)
+    """
+    options: FilterOptions = {}
+    reached = 0
+    for codec in codecs:
+        if codec["name"] in _SERIALIZERS and not reached:
+            continue
+        stage, function = _FILTERS.get(codec["name"], (0, _nothing))
+        found = function(codec.get("configuration") or {}, itemsize)
+        # h5py has one order: shuffled, compressed, then the checksum.
+        if found is None or stage <= reached:
+            return None
+        reached = stage
+        options |= found
+    return options
+
+
+def _nothing(_configuration: Mapping[str, Any], _itemsize: int | None) -> None:
+    return None
+
+
+def _shuffle(configuration: Mapping[str, Any], itemsize: int | None) -> FilterOptions | None:
+    return {"shuffle": True} if configuration.get("elementsize") == itemsize else None
+
+
+def _deflate(configuration: Mapping[str, Any], _itemsize: int | None) -> FilterOptions | None:
+    level = configuration.get("level")
+    is_level = isinstance(level, int) and 0 <= level <= 9
+    return {"compression": "gzip", "compression_opts": level} if is_level else None
+
+
+def _lzf(_configuration: Mapping[str, Any], _itemsize: int | None) -> FilterOptions:
+    return {"compression": "lzf"}
+
+
+def _checksum(_configuration: Mapping[str, Any], _itemsize: int | None) -> FilterOptions:
+    return {"fletcher32": True}
+
+
+_Function = Callable[[Mapping[str, Any], int | None], FilterOptions | None]
+
+_FILTERS: dict[str, tuple[int, _Function]] = {
+    "numcodecs.shuffle": (1, _shuffle),
+    "numcodecs.zlib": (2, _deflate),
+    "gzip": (2, _deflate),
+    f"{PREFIX}lzf": (2, _lzf),
+    "numcodecs.fletcher32": (3, _checksum),
+    "crc32c": (3, _checksum),
+}
+"""Name of a codec -> its place among the filters, and what says which filter it is."""

@@ -1,0 +1,1 @@
+"""Pure values and calls of the system; imports nothing of the package but its errors."""

@@ -1,0 +1,71 @@
+"""Every name of zarr-python that is not public and that this package needs.
+
+Checked with zarr 3.1.3, 3.1.6 and 3.4.2; ``tests/unit/test_compat.py`` fails when one of them moves.
+
+* ``zarr.core.sync.sync``: runs a coroutine on zarr's own event loop, on which the sessions of remote
+  stores live; there is no public way to use a store's coroutines from synchronous code.
+* ``zarr.core.buffer.default_buffer_prototype``: the argument that every ``Store.get`` wants.
+* ``Store._is_open`` and ``Store._ensure_open``: a `zarr.storage.ZipStore` opens itself for no
+  operation, and there is no public way to open a store that exists.
+* ``WrapperStore._store`` and ``MemoryStore._store_dict``: what a store object leads to; two that lead to
+  the same are one store, and neither class says so.
+* ``zarr.core.codec_pipeline.FusedCodecPipeline`` (3.4), ``zarr.core.array_spec.ArraySpec``,
+  ``ArrayConfig``: the pipeline of an array is otherwise taken from the configuration of the whole process,
+  which belongs to the user. ``AsyncArray.codec_pipeline`` is the attribute that holds it.
+* ``zarr.core.metadata.v3.ArrayV3Metadata``: makes and checks the document of an array without a
+  round trip to the store.
+* ``zarr.core.metadata.v2.ArrayV2Metadata``: tells whether zarr-python can parse a ``.zarray``, likewise.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import zarr.core.codec_pipeline
+from zarr.abc.store import Store
+from zarr.core.array_spec import ArrayConfig, ArraySpec
+from zarr.core.buffer import Buffer, default_buffer_prototype
+from zarr.core.metadata.v2 import ArrayV2Metadata
+from zarr.core.metadata.v3 import ArrayV3Metadata
+from zarr.core.sync import sync
+from zarr.storage import MemoryStore, WrapperStore
+
+__all__ = [
+    "ArrayConfig",
+    "ArraySpec",
+    "ArrayV2Metadata",
+    "ArrayV3Metadata",
+    "Buffer",
+    "default_buffer_prototype",
+    "fused_pipeline_class",
+    "is_open",
+    "mapping_of",
+    "open_store",
+    "sync",
+    "wrapped_store",
+]
+
+
+def is_open(store: Store) -> bool:
+    """Whether a store object was opened."""
+    return store._is_open
+
+
+def open_store(store: Store) -> Any:
+    """Return the coroutine that opens a store object."""
+    return store._ensure_open()
+
+
+def wrapped_store(store: Store) -> Store | None:
+    """Return the store that a wrapper hands everything on to; None of a store that is no wrapper."""
+    return store._store if isinstance(store, WrapperStore) else None
+
+
+def mapping_of(store: MemoryStore) -> object:
+    """Return the mapping in which a store in memory has its objects."""
+    return store._store_dict
+
+
+def fused_pipeline_class() -> Any:
+    """Return the pipeline of zarr-python 3.4 that decodes chunks without its event loop, or None."""
+    return getattr(zarr.core.codec_pipeline, "FusedCodecPipeline", None)

@@ -1,0 +1,441 @@
+"""A chain of codecs, tried on a sample: what is read is what was written, by this package and by zarr-python.
+
+Codecs of several authors, with several settings, meet in a chain for the first time at a user's. What does
+not fit is often no error: elements come back in other places, or as other values. So each chain is tried
+once before it encodes anything of a user. The sample is small where nothing of the chain depends on the
+shape of a chunk.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal, cast
+
+import numpy as np
+import numpy.typing as npt
+import zarr
+from zarr.abc.codec import ArrayArrayCodec
+from zarr.registry import get_codec_class
+from zarr.storage import MemoryStore
+
+from hdmf_zarr.codecs.direct import DirectChain
+from hdmf_zarr.codecs.hdf5.codecs import ZARR_CODECS, Blosc2Codec, SzipCodec, ZFPCodec
+from hdmf_zarr.codecs.objects.objects import OBJECT_CODECS
+from hdmf_zarr.codecs.registered import NUMCODECS, registered_codec
+from hdmf_zarr.codecs.typed_filters import round_trip, rounding_filters
+from hdmf_zarr.convention import JSON
+from hdmf_zarr.core.dtypes import BYTES_TYPE
+from hdmf_zarr.errors import LayoutError
+from hdmf_zarr.hierarchy.hierarchy import Hierarchy
+from hdmf_zarr.metadata import array_document, format2
+from hdmf_zarr.metadata.chunk_keys import chunk_key
+from hdmf_zarr.metadata.documents import public_document
+from hdmf_zarr.stores import event_loop
+from hdmf_zarr.stores.bytestore import ByteStore, open_bytestore
+from hdmf_zarr.stores.keys import DOCUMENT
+from hdmf_zarr.stores.location import locate
+
+_SAMPLE, _SEED = "sample", 20260101
+
+_CHUNKS: tuple[tuple[int, ...], ...] = ((), (37,), (6, 5), (4, 3, 5))
+"""Shape of a chunk of the sample by rank: all sizes differ, so that elements in other places are seen."""
+
+_EXACT = frozenset(
+    {
+        *("transpose", "bytes", "vlen-utf8", "vlen-bytes", "blosc", "zstd", "gzip", "crc32c"),
+        *(ZARR_CODECS.keys() - {ZFPCodec.name}),
+        *OBJECT_CODECS,
+        *(
+            NUMCODECS + name
+            for name in (
+                *("blosc", "lz4", "zstd", "zlib", "gzip", "bz2", "lzma", "pcodec"),
+                *("shuffle", "delta", "packbits"),
+                *("crc32", "crc32c", "adler32", "fletcher32", "jenkins_lookup3"),
+            )
+        ),
+    }
+)
+"""Codecs that give back what they were given."""
+
+_ROUNDING = frozenset(
+    NUMCODECS + name for name in ("astype", "fixedscaleoffset", "quantize", "bitround")
+)
+"""Filters that do so with values that they have rounded once."""
+
+_APPROXIMATE = frozenset({ZFPCodec.name, NUMCODECS + "zfpy"})
+"""Codecs that round a little each time."""
+
+_OF_ANY_SHAPE = (_EXACT | _ROUNDING) - {Blosc2Codec.name, SzipCodec.name}
+"""Codecs in whose settings there is nothing of the shape of a chunk."""
+
+_TEXTS = (
+    "",
+    "a",
+    "\u00e9\u00e8",
+    "longer than the others",
+    "\U0001d11e",
+    "0",
+    "a b",
+    "z" * 70,
+    "b",
+    "c",
+    "-",
+)
+"""Elements of a sample that vary in length."""
+
+_LARGE = 10_000
+"""Elements of a chunk of which a sample has as few as it can."""
+
+_SHARD_INDEX: list[JSON] = [
+    {"name": "bytes", "configuration": {"endian": "little"}},
+    {"name": "crc32c"},
+]
+
+MOST_KEPT_PROOFS = 1000
+
+
+class _OtherValuesError(Exception):
+    """Something else is read than was written."""
+
+
+def prove_chain(document: Mapping[str, JSON], zarr_format: int) -> None:
+    """Raise `LayoutError` unless the codecs of an array give back what they are given, for every reader.
+
+    Parameters
+    ----------
+    document : mapping
+        The ``zarr.json`` of the array, which need not be in a store.
+    zarr_format : int
+        Of the store.
+    """
+    codecs = document["codecs"]
+    inner, chunk = _inner(document)
+    is_any_shape = {codec["name"] for codec in inner} <= _OF_ANY_SHAPE
+    shape = _chunk_of_rank(len(chunk)) if is_any_shape else tuple(chunk)
+    if not shape and document["data_type"] in ("string", BYTES_TYPE):
+        shape = (1,)  # text alone is encoded as a row of one, see `single.encode_scalar`
+    kept = {key: document.get(key) for key in ("data_type", "chunk_key_encoding")}
+    native = {}
+    if document.get(format2.NATIVE):
+        original = {**document[format2.ORIGINAL], "shape": None, "chunks": None}
+        native = {format2.NATIVE: True, format2.ORIGINAL: original}
+    said = json.dumps({**kept, **native, "codecs": inner}, sort_keys=True)
+    is_sharded = inner is not codecs
+    classes = tuple(map(_class_of, inner))
+    reason = _why_wrong(said, classes, shape, zarr_format=zarr_format, is_sharded=is_sharded)
+    if reason is not None:
+        names = " -> ".join(_spelled(codec) for codec in inner) or str(native)[:500]
+        raise LayoutError(
+            f"{reason}, as a trial of the codecs {names:.500} with zarr {zarr.__version__} shows; leave one "
+            "of them out, or choose others"
+        )
+
+
+def _chunk_of_rank(rank: int) -> tuple[int, ...]:
+    return _CHUNKS[rank] if rank < len(_CHUNKS) else (*_CHUNKS[-1], *(2,) * (rank - 3))
+
+
+def rounding_filters_of(document: Mapping[str, JSON]) -> tuple[Any, ...]:
+    """Return the filters of an array that cannot hold every value of its type, see `check_kept`."""
+    if document.get(format2.NATIVE):
+        return rounding_filters(document[format2.ORIGINAL].get("filters") or ())
+    return rounding_filters(_inner(document)[0])
+
+
+def _inner(document: Mapping[str, JSON]) -> tuple[list[JSON], Sequence[int]]:
+    """Codecs and shape of a chunk, inside of a shard if there are shards."""
+    codecs = document["codecs"]
+    if codecs and codecs[0]["name"] == "sharding_indexed":
+        configuration = codecs[0]["configuration"]
+        return list(configuration["codecs"]), configuration["chunk_shape"]
+    return codecs, document["chunk_grid"]["configuration"]["chunk_shape"]
+
+
+def _class_of(codec: Mapping[str, JSON]) -> type[Any] | None:
+    """The class that does what a codec's JSON says: a user may register another one."""
+    registered = registered_codec(codec)
+    if registered is not None:
+        return type(registered.codec)
+    try:
+        return get_codec_class(codec["name"])
+    except (KeyError, ValueError):
+        return None
+
+
+def _spelled(codec: Mapping[str, JSON]) -> str:
+    settings = codec.get("configuration") or {}
+    return f"{codec['name']}({', '.join(f'{key}={value!r}' for key, value in settings.items())})"
+
+
+@lru_cache(maxsize=MOST_KEPT_PROOFS)
+def _why_wrong(
+    said: str,
+    _classes: tuple[type[Any] | None, ...],
+    chunk: tuple[int, ...],
+    *,
+    zarr_format: int,
+    is_sharded: bool,
+) -> str | None:
+    """Return what is wrong with a chain, or None."""
+    try:
+        _try(_Trial.of(json.loads(said), chunk, zarr_format, is_sharded=is_sharded))
+    except _OtherValuesError as error:
+        return str(error)
+    except Exception as error:  # a codec of a user, or with settings of a user, raises anything
+        return f"no chunk can be written and read ({type(error).__name__}: {error})"[:500]
+    return None
+
+
+def _try(trial: _Trial) -> None:
+    with np.errstate(all="ignore"):
+        sample = trial.sample()
+    # Without such filters all is put into C order before any codec sees it.
+    is_computed = trial.chain is None and sample.ndim > 1
+    orders: tuple[Literal["C", "F"], ...] = ("C", "F") if is_computed else ("C",)
+    for order in orders:
+        given = np.asarray(sample, order=order)
+        found = trial.written_and_read(given)
+        if trial.is_known:
+            trial.require_same(found, given, "what is read is not what was written")
+            continue
+        again = trial.written_and_read(np.asarray(found, order=order))
+        if trial.names & _APPROXIMATE:
+            _require_close(again, found, given)
+        else:
+            trial.require_same(again, found, "what was read is written as something else")
+
+
+def _require_close(again: Any, found: Any, given: Any) -> None:
+    once, twice = (np.abs(a - b).max(initial=0) for a, b in ((found, given), (again, found)))
+    if not twice <= once:
+        raise _OtherValuesError(
+            f"what was read is written as something else: by {twice}, after {once} the first time"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Trial:
+    """An array in memory, which has a chunk that is whole and others at its ends that are not.
+
+    Attributes
+    ----------
+    document : dict
+        Its ``zarr.json``.
+    zarr_format : int
+    chain : DirectChain or None
+        What encodes whole chunks, where that is known.
+    names : frozenset of str
+        Of the codecs of a chunk.
+    """
+
+    document: dict[str, JSON]
+    zarr_format: int
+    chain: DirectChain | None
+    names: frozenset[str]
+
+    @classmethod
+    def of(
+        cls, said: dict[str, JSON], chunk: tuple[int, ...], zarr_format: int, *, is_sharded: bool
+    ) -> _Trial:
+        """Return a trial for what is said of an array, with chunks of a shape."""
+        document: dict[str, JSON] = {
+            "zarr_format": 3,
+            "node_type": "array",
+            "shape": _ragged(chunk, is_sharded=is_sharded),
+            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(chunk)}},
+            "fill_value": _fill_value(said["data_type"]),
+            "storage_transformers": [],
+            "attributes": {},
+            **said,
+        }
+        if (original := document.get(format2.ORIGINAL)) is not None:
+            sizes = {"shape": document["shape"], "chunks": list(chunk)}
+            document[format2.ORIGINAL] = {**original, **sizes}
+        chain = DirectChain.for_document(document) if said["codecs"] else None
+        names = frozenset(codec["name"] for codec in said["codecs"])
+        if original is not None:
+            filters = [*(original.get("filters") or ()), original.get("compressor")]
+            names |= {NUMCODECS + str(codec["id"]) for codec in filters if codec}
+        if is_sharded:
+            document = _with_shards(document, chunk)
+        return cls(document=document, zarr_format=zarr_format, chain=chain, names=names)
+
+    @property
+    def _dtype(self) -> np.dtype[Any] | None:
+        """Dtype of the elements; None where they vary in length."""
+        dtype: np.dtype[Any] = _parsed(self.document["data_type"]).to_native_dtype()
+        return None if dtype.kind in "OT" else dtype
+
+    def sample(self) -> npt.NDArray[Any]:
+        """Return elements that differ, of the shape of the array; such as the filters can hold."""
+        shape, dtype = tuple(self.document["shape"]), self._dtype
+        random = np.random.default_rng(_SEED)
+        if dtype is None:
+            texts = map(str if OBJECT_CODECS.isdisjoint(self.names) else json.dumps, _TEXTS)
+            is_bytes = self.document["data_type"] == BYTES_TYPE
+            kinds = [text.encode() if is_bytes else text for text in texts]
+            return np.resize(np.array(kinds, dtype=object), shape)
+        values = _elements(random, shape, dtype, is_small=not self.names <= _EXACT)
+        if self.names <= _EXACT or not self.is_known:
+            return values
+        return round_trip(values, self._filters).astype(dtype, copy=False)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the codecs give back what they are given, if it is such as their filters can hold."""
+        return self.names <= _EXACT | _ROUNDING
+
+    @property
+    def _filters(self) -> list[JSON]:
+        if self.document.get(format2.NATIVE):
+            return list(self.document[format2.ORIGINAL].get("filters") or ())
+        return list(itertools.takewhile(_is_filter, _inner(self.document)[0]))
+
+    def written_and_read(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Write elements and return what is read.
+
+        Raises
+        ------
+        _OtherValuesError
+            If zarr-python reads something else than this package.
+        """
+        documents = self._documents()
+        parsed = {
+            key: event_loop.to_buffer(format2.encode(value)) for key, value in documents.items()
+        }
+        store = MemoryStore(parsed)
+        bytestore = open_bytestore(locate(store), read_only=False)
+        zarr.Array(self._array(bytestore, self.document))[...] = values
+        if self.chain is not None and not self._is_sharded:
+            self._put_directly(bytestore, self.chain, values)
+        # What a reader makes of the documents need not be what they were made of.
+        known = format2.node_documents(documents) if self.zarr_format == 2 else {}
+        read = zarr.Array(self._array(bytestore, known.get(_SAMPLE, self.document)))
+        found = np.asarray(read[...])
+        if OBJECT_CODECS.isdisjoint(self.names):  # which zarr-python does not know
+            with array_document.without_specification_warnings():
+                plain: Any = zarr.open_array(
+                    store,
+                    path=_SAMPLE,
+                    mode="r",
+                    zarr_format=cast("Literal[2, 3]", self.zarr_format),
+                )
+                self.require_same(
+                    plain[...], found, "zarr-python reads something else than is there"
+                )
+        return found
+
+    def _array(self, bytestore: ByteStore, document: dict[str, JSON]) -> zarr.AsyncArray[Any]:
+        nodes: dict[str, dict[str, JSON]] = {"": {}, _SAMPLE: document}
+        return Hierarchy(bytestore, nodes, zarr_format=self.zarr_format).async_array(_SAMPLE)
+
+    @property
+    def _is_sharded(self) -> bool:
+        return _inner(self.document)[0] is not self.document["codecs"]
+
+    def _put_directly(
+        self, bytestore: ByteStore, chain: DirectChain, values: npt.NDArray[Any]
+    ) -> None:
+        """Put the first chunk into the store as it is encoded without zarr-python."""
+        key = f"{_SAMPLE}/{chunk_key(self.document['chunk_key_encoding'], (0,) * values.ndim)}"
+        first = values[tuple(map(slice, chain.shape))]
+        stored = first if chain.dtype is None else first.astype(chain.dtype)
+        encoded = bytes(
+            chain.encode(chain.padded(stored, array_document.fill_value(self.document)))
+        )
+        self.require_same(chain.decode(encoded), first, "a chunk is not what was encoded")
+        bytestore.set(key, encoded)
+
+    def _documents(self) -> dict[str, Any]:
+        """The documents of a store of this array alone, by their keys."""
+        if self.zarr_format == 3:
+            return {f"{_SAMPLE}/{DOCUMENT}": public_document(self.document)}
+        return {
+            f"{_SAMPLE}/{name}": document
+            for name, document in format2.documents_of_node(self.document).items()
+        }
+
+    def require_same(self, found: Any, given: Any, what: str) -> None:
+        """Raise `_OtherValuesError` for other elements, to the bit."""
+        dtype = self._dtype
+        if dtype is None:
+            is_same = found.astype(object).tolist() == given.astype(object).tolist()
+        else:
+            plain = dtype.newbyteorder("=")
+            is_same = found.astype(plain).tobytes() == given.astype(plain).tobytes()
+        if not is_same:
+            raise _OtherValuesError(what)
+
+
+def _parsed(data_type: JSON) -> Any:
+    with array_document.without_specification_warnings():
+        readable = array_document.readable_document({"data_type": data_type})["data_type"]
+        return zarr.dtype.parse_dtype(readable, zarr_format=3)
+
+
+def _fill_value(data_type: JSON) -> JSON:
+    parsed = _parsed(data_type)
+    return parsed.to_json_scalar(array_document.empty_scalar(parsed), zarr_format=3)
+
+
+def _ragged(chunk: tuple[int, ...], *, is_sharded: bool) -> list[int]:
+    """Shape of an array of whole chunks, and of some that are not, along the first and last dimension."""
+    shape = list(chunk)
+    if shape and math.prod(chunk) <= _LARGE:
+        shape[-1] += 1
+    if shape:
+        shape[0] += (chunk[0] if is_sharded else 0) + 1
+    return shape
+
+
+def _with_shards(document: dict[str, JSON], chunk: tuple[int, ...]) -> dict[str, JSON]:
+    """The document of an array with shards, whose chunks are those of another one."""
+    shard = [2 * chunk[0], *chunk[1:]]
+    configuration = {
+        "chunk_shape": list(chunk),
+        "codecs": document["codecs"],
+        "index_codecs": _SHARD_INDEX,
+        "index_location": "end",
+    }
+    return {
+        **document,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": shard}},
+        "codecs": [{"name": "sharding_indexed", "configuration": configuration}],
+    }
+
+
+def _is_filter(codec: Mapping[str, JSON]) -> bool:
+    kind = _class_of(codec)
+    return kind is not None and issubclass(kind, ArrayArrayCodec)
+
+
+def _elements(
+    random: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype[Any], *, is_small: bool
+) -> npt.NDArray[Any]:
+    """Elements of a fixed size; integers from the whole range of their type, or small ones."""
+    if dtype.names is not None:
+        records = np.zeros(shape, dtype)
+        for name in dtype.names:
+            inside = dtype[name].shape
+            records[name] = _elements(random, shape + inside, dtype[name].base, is_small=is_small)
+        return records
+    size = math.prod(shape)
+    if dtype.kind in "iu":
+        bounds = np.iinfo(dtype)
+        least, most = (max(bounds.min, -100), 100) if is_small else (bounds.min, bounds.max)
+        native = dtype.newbyteorder("=")
+        values = random.integers(least, most, size, native.type, endpoint=True)
+        values[:2] = [least, most][:size]
+    elif dtype.kind in "fc":
+        values = 100 * random.standard_normal(size)
+        values = values + 1j * random.standard_normal(size) if dtype.kind == "c" else values
+    elif dtype.kind in "SUb":
+        values = random.integers(0, 2 if dtype.kind == "b" else 10**9, size)
+    else:
+        values = np.frombuffer(random.bytes(size * dtype.itemsize), dtype)
+    return np.asarray(values.astype(dtype)).reshape(shape)

@@ -1,0 +1,70 @@
+"""Links of a store, followed to the nodes that they lead to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hdmf_zarr.convention import JSON, SELF, Link
+from hdmf_zarr.errors import BrokenLinkError
+
+if TYPE_CHECKING:
+    from hdmf_zarr.hierarchy.hierarchy import Hierarchy
+
+_NO_ATTRIBUTES: dict[str, JSON] = {}
+
+
+class LinkTable:
+    """The links of the groups of a store, decoded once: a group may have thousands.
+
+    Parameters
+    ----------
+    hierarchy : Hierarchy
+    """
+
+    def __init__(self, hierarchy: Hierarchy) -> None:
+        self._hierarchy = hierarchy
+        self._decoded: dict[str, tuple[dict[str, JSON], dict[str, Link]]] = {}
+
+    def resolve(self, path: str, limit: int) -> str:
+        """Return the path of the node that a path leads to, see `Hierarchy.resolve`."""
+        wanted = path.strip("/")
+        for _ in range(limit):
+            if wanted in self._hierarchy.documents:
+                return wanted
+            followed = self._follow_one(wanted)
+            if followed is None:
+                raise BrokenLinkError(f"{self._hierarchy.uri} has no object at /{wanted}")
+            wanted = followed
+        raise BrokenLinkError(
+            f"{self._hierarchy.uri}:/{path.strip('/')} leads through more than {limit} links"
+        )
+
+    def _follow_one(self, path: str) -> str | None:
+        step = self.find(path)
+        if step is None or step[0].source != SELF:
+            return None
+        link, rest = step
+        return "/".join([link.path, *rest]).strip("/")
+
+    def find(self, path: str) -> tuple[Link, list[str]] | None:
+        """Return the first link on the way to a path, and what of the path comes after it."""
+        parts = path.split("/")
+        for depth in range(len(parts)):
+            parent = "/".join(parts[:depth])
+            if parent not in self._hierarchy.documents:
+                return None
+            link = self._of(parent).get(parts[depth])
+            if link is not None:
+                return link, parts[depth + 1 :]
+        return None
+
+    def _of(self, path: str) -> dict[str, Link]:
+        """The links of a group by their names."""
+        attributes = self._hierarchy.documents[path].get("attributes") or _NO_ATTRIBUTES
+        decoded = self._decoded.get(path)
+        if decoded is None or decoded[0] is not attributes:
+            links: dict[str, Link] = {}
+            for link in self._hierarchy.convention.decode_links(attributes):
+                links.setdefault(link.name, link)
+            decoded = self._decoded[path] = attributes, links
+        return decoded[1]

@@ -1,0 +1,151 @@
+"""Whether a store that is no folder is still the one whose metadata were read: one look for many reads."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from hdmf_zarr.errors import HDMFZarrError, MetadataError
+from hdmf_zarr.metadata import format2
+from hdmf_zarr.metadata.chunk_keys import chunk_key
+from hdmf_zarr.metadata.documents import layout_of
+from hdmf_zarr.stores.bytestore import ZarrByteStore
+from hdmf_zarr.stores.keys import DOCUMENT
+
+if TYPE_CHECKING:
+    from hdmf_zarr.hierarchy.hierarchy import Hierarchy
+    from hdmf_zarr.hierarchy.replacement import RootVersions
+    from hdmf_zarr.stores.objects import Version
+
+logger = logging.getLogger(__name__)
+
+SECONDS_BETWEEN_LOOKS = 1.0
+"""A look costs one request for the head of the root's document."""
+
+
+class RootWatch:
+    """The root's document of a store that is no folder, as it was when the store was opened.
+
+    Parameters
+    ----------
+    hierarchy : Hierarchy
+    """
+
+    def __init__(self, hierarchy: Hierarchy) -> None:
+        self._hierarchy = hierarchy
+        self._key = DOCUMENT if hierarchy.zarr_format == 3 else format2.CONSOLIDATED
+        self._version: Version | None = None
+        self._digest = b""
+        self._looked = time.monotonic()
+        self._opened = time.time()
+        self._newer: tuple[Version, Hierarchy] | None = None
+        self.is_watched = False
+
+    def begin(self, encoded: bytes | None) -> None:
+        """Keep what tells the root's document from another one: no request.
+
+        Parameters
+        ----------
+        encoded : bytes or None
+            As it was read.
+        """
+        bytestore = self._hierarchy.bytestore
+        self._version, self._digest, self.is_watched = None, b"", False
+        if encoded is None or not isinstance(bytestore, ZarrByteStore):
+            return
+        self.is_watched = bytestore.objects.has_cheap_versions
+        self._digest = hashlib.md5(encoded, usedforsecurity=False).digest()
+
+    def is_last(self, found: RootVersions) -> bool:
+        """Return whether the root's document is the one that was read or written last.
+
+        Parameters
+        ----------
+        found : dict of str to Version
+            Which documents the root has now.
+        """
+        bytestore, version = self._hierarchy.open_append.bytestore, found[self._key]
+        assert isinstance(bytestore, ZarrByteStore)
+        return version is not None and self._is_known(bytestore, version)
+
+    def check(self, *paths: str, is_urgent: bool = False) -> None:
+        """Raise `MetadataError` if another document is there, and the arrays are others in it.
+
+        Parameters
+        ----------
+        *paths : str
+            Of the arrays from which something was read.
+        is_urgent : bool
+            Look now, also where that was done just before: something has failed.
+        """
+        is_soon = time.monotonic() - self._looked < SECONDS_BETWEEN_LOOKS
+        if not self.is_watched or (is_soon and not is_urgent):
+            return
+        bytestore = self._hierarchy.bytestore
+        assert isinstance(bytestore, ZarrByteStore)
+        try:
+            found = bytestore.version(self._key)
+        except OSError as error:  # which is told of what is read itself
+            logger.debug("%s:/%s cannot be looked at: %s", self._hierarchy.uri, self._key, error)
+            return
+        self._looked = time.monotonic()
+        if found is not None and self._is_known(bytestore, found):
+            return
+        hierarchy = self._hierarchy
+        hierarchy.cache.clear()
+        hierarchy.n_changes += 1
+        newer = None if found is None else self._load_newer(found)
+        for path in paths:
+            if newer is None or self._is_other(bytestore, path, newer):
+                raise MetadataError(
+                    f"{hierarchy.uri} was replaced or changed while it was read; open it again to read what "
+                    "is there now"
+                )
+
+    def _is_known(self, bytestore: ZarrByteStore, found: Version) -> bool:
+        if self._version is not None:
+            return self._version.is_same(found)
+        # The first look: most services have the MD5 of the document as its tag, others are asked for it.
+        if found.tag.strip('"') != self._digest.hex():
+            encoded = bytestore.get(self._key)
+            if (
+                encoded is None
+                or hashlib.md5(encoded, usedforsecurity=False).digest() != self._digest
+            ):
+                return False
+        self._version = found
+        return True
+
+    def _load_newer(self, found: Version) -> Hierarchy | None:
+        """The metadata as they are now, read once for all arrays; None where they make no sense."""
+        if self._newer is None or not self._newer[0].is_same(found):
+            hierarchy = self._hierarchy
+            try:
+                newer = type(hierarchy).load(
+                    hierarchy.bytestore, consolidated=hierarchy.is_consolidated
+                )
+            except (HDMFZarrError, OSError) as error:
+                logger.debug("%s: %s", hierarchy.uri, error)
+                return None
+            self._newer = found, newer
+        return self._newer[1]
+
+    def _is_other(self, bytestore: ZarrByteStore, path: str, newer: Hierarchy) -> bool:
+        """Whether an array is another one, to which more has happened than that rows were added."""
+        old, new = self._hierarchy.documents.get(path), newer.documents.get(path)
+        own, theirs = (one.attributes("").get("object_id") for one in (self._hierarchy, newer))
+        if own != theirs or layout_of(old) != layout_of(new):
+            return True
+        if old is None or new is None or "chunk_grid" not in old or not old["shape"]:
+            return False
+        rows, unit = old["shape"][0], old["chunk_grid"]["configuration"]["chunk_shape"][0]
+        if new["shape"][0] < rows:
+            return True
+        if new["shape"][0] > rows and rows < unit:
+            return False  # its first chunk has got more rows
+        # Names of chunks return when a store is replaced for the second time.
+        key = chunk_key(old["chunk_key_encoding"], (0,) * len(old["shape"]))
+        version = bytestore.version(f"{path}/{key}")
+        return version is not None and version.is_later_than(self._opened)

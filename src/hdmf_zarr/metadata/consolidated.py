@@ -1,0 +1,162 @@
+"""The consolidated document of Zarr format 2: entries that every reader sees, and those that are kept apart.
+
+zarr-python 3 opens no group of which the consolidated metadata name an array that it cannot parse:
+references, which are objects as JSON, or an array with a codec that is not installed. A store that is
+written for the DANDI archive has the entries of such arrays under a key of this package, `APART`, in the
+same document. Other readers pass over that key; this package puts the two together, in `entries_of`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+
+from hdmf_zarr.convention import JSON
+from hdmf_zarr.metadata import array_document, format2
+
+APART = "hdmf_zarr_metadata"
+"""Key, beside ``metadata``, of the entries that are kept apart; a store without such entries has it too."""
+
+PLAIN_CODECS = frozenset(
+    (
+        *(
+            "adler32",
+            "astype",
+            "base64",
+            "bitround",
+            "blosc",
+            "bz2",
+            "categorize",
+            "crc32",
+            "crc32c",
+        ),
+        *("delta", "fixedscaleoffset", "fletcher32", "gzip", "jenkins_lookup3", "lz4", "lzma"),
+        *("packbits", "quantize", "shuffle", "vlen-bytes", "vlen-utf8", "zlib", "zstd"),
+    )
+)
+"""Codecs that numcodecs has without any other package, and that zarr-python 3 can use in format 2."""
+
+_ENCODING = ("dtype", "filters", "compressor", "fill_value", "order", "dimension_separator")
+"""What of a ``.zarray`` zarr-python parses, but for sizes."""
+
+
+def entries_of(held: JSON) -> JSON:
+    """Return the entries of a consolidated document, those that are kept apart among them.
+
+    Parameters
+    ----------
+    held : JSON
+        The document; anything, since it is what was found in a store.
+
+    Returns
+    -------
+    JSON
+        Documents by key, in the order of their nodes; what makes no sense, or None, is returned as it is.
+    """
+    if not isinstance(held, Mapping):
+        return None
+    entries, apart = held.get("metadata"), held.get(APART)
+    if not apart or not isinstance(entries, Mapping):
+        return entries
+    if not isinstance(apart, Mapping):
+        return apart
+    together = {**apart, **entries}
+    return {key: together[key] for key in sorted(together, key=_path)}
+
+
+def keeps_apart(held: JSON) -> bool:
+    """Whether a consolidated document is one of a store that keeps entries apart."""
+    return isinstance(held, Mapping) and APART in held
+
+
+def consolidated_document(entries: Mapping[str, JSON], *, is_apart: bool) -> dict[str, JSON]:
+    """Return the consolidated document of a store.
+
+    Parameters
+    ----------
+    entries : mapping of str to JSON
+        Documents by key.
+    is_apart : bool
+        Keep the entries apart of arrays that zarr-python 3 cannot parse.
+    """
+    if not is_apart:
+        return {"metadata": dict(entries), "zarr_consolidated_format": 1}
+    paths = set(unreadable_arrays(entries))
+    return {
+        "metadata": {key: entry for key, entry in entries.items() if _path(key) not in paths},
+        "zarr_consolidated_format": 1,
+        APART: {key: entry for key, entry in entries.items() if _path(key) in paths},
+    }
+
+
+def with_entries(held: Mapping[str, JSON], entries: Mapping[str, JSON]) -> dict[str, JSON]:
+    """Return a consolidated document with other entries, divided as before."""
+    return {**held, **consolidated_document(entries, is_apart=keeps_apart(held))}
+
+
+def unreadable_arrays(entries: Mapping[str, JSON]) -> dict[str, str]:
+    """Return why zarr-python 3 cannot parse arrays, by their paths.
+
+    Parameters
+    ----------
+    entries : mapping of str to JSON
+        Documents by key.
+    """
+    reasons = {
+        _path(key): why_unreadable(document)
+        for key, document in entries.items()
+        if key.rpartition("/")[2] == format2.ARRAY
+    }
+    return {path: reason for path, reason in reasons.items() if reason is not None}
+
+
+def why_unreadable(metadata: JSON) -> str | None:
+    """Return why zarr-python 3 with numcodecs alone cannot parse a ``.zarray``, or None.
+
+    Parameters
+    ----------
+    metadata : JSON
+        The ``.zarray``.
+    """
+    if not isinstance(metadata, dict):
+        return "it is no object"
+    said = json.dumps({name: metadata[name] for name in _ENCODING if name in metadata})
+    rank = len(shape) if isinstance(shape := metadata.get("shape"), list) else -1
+    return _why_unreadable(said, rank)
+
+
+@lru_cache(maxsize=1000)
+def _why_unreadable(said: str, rank: int) -> str | None:
+    """Return the same for JSON; the arrays of a file have few kinds, and zarr-python is slow to parse one."""
+    metadata = json.loads(said)
+    names = [codec.get("id") for codec in _codecs(metadata) if isinstance(codec, dict)]
+    unknown = sorted({str(name) for name in names} - PLAIN_CODECS)
+    if unknown:
+        return f"zarr-python 3 alone has no codec {unknown[0]!r} for it"
+    if _is_of_later_versions(metadata.get("dtype")):
+        return f"zarr-python 3.1 has no data type {metadata['dtype']!r:.100}"
+    return array_document.why_not_parsed_as_format2({"zarr_format": 2, **metadata, **_sizes(rank)})
+
+
+def _codecs(metadata: dict[str, JSON]) -> list[JSON]:
+    filters = metadata.get("filters")
+    return [
+        *(filters if isinstance(filters, list) else ()),
+        *([metadata["compressor"]] if metadata.get("compressor") else ()),
+    ]
+
+
+def _sizes(rank: int) -> dict[str, JSON]:
+    return {"shape": [1] * rank, "chunks": [1] * rank} if rank >= 0 else {}
+
+
+def _is_of_later_versions(dtype: JSON) -> bool:
+    """Whether zarr-python knows a data type since 3.2 only: records in records, one byte in an order."""
+    if isinstance(dtype, list):
+        return any(isinstance(field, list) and isinstance(field[1], list) for field in dtype)
+    return dtype in (">u1", ">i1", "<u1", "<i1")
+
+
+def _path(key: str) -> str:
+    return key.rpartition("/")[0]

@@ -1,0 +1,178 @@
+"""Metadata documents by themselves: parsed, checked, encoded; no store."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Mapping
+
+from hdmf_zarr.convention import JSON
+from hdmf_zarr.core import limits
+from hdmf_zarr.errors import MetadataError, UnsupportedFormatError
+from hdmf_zarr.metadata import array_document, format2
+from hdmf_zarr.stores.keys import KNOWN_KEYS, is_node_path
+
+logger = logging.getLogger(__name__)
+
+
+def group_document(attributes: dict[str, JSON]) -> dict[str, JSON]:
+    """Return the ``zarr.json`` of a group."""
+    return {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+
+
+def encode_document(document: dict[str, JSON]) -> bytes:
+    """Return a document as the bytes of a ``zarr.json``; NaN and infinities as bare tokens."""
+    public = public_document(document)
+    return json.dumps(public, separators=(",", ":"), allow_nan=True).encode("utf-8")
+
+
+def public_document(document: dict[str, JSON]) -> dict[str, JSON]:
+    """Return a document without what this package keeps beside the metadata."""
+    if format2.NOTES.isdisjoint(document):
+        return document
+    return {key: value for key, value in document.items() if key not in format2.NOTES}
+
+
+def check_document(document: dict[str, JSON], where: str) -> None:
+    """Raise `MetadataError` unless a document has what every reader of it counts on."""
+    if not isinstance(document.get("attributes") or {}, dict):
+        raise MetadataError(f"{where} has attributes that are no object")
+    if document["node_type"] == "array" and not (
+        _is_shape(document.get("shape")) and "data_type" in document
+    ):
+        raise MetadataError(f"{where} is an array without a shape and a data type")
+
+
+def why_not_read(document: dict[str, JSON]) -> str | None:
+    """Return why the node of a document of format 3 is left alone, or None.
+
+    Any other key than those of the format may change what the bytes of a chunk mean, unless it says of itself
+    that it does not.
+    """
+    unknown = [
+        key
+        for key, value in document.items()
+        if key not in KNOWN_KEYS[document["node_type"]]
+        and not (key == "storage_transformers" and not value)
+        and not (isinstance(value, dict) and value.get("must_understand") is False)
+    ]
+    if unknown:
+        return (
+            f"its metadata have {sorted(unknown)!r:.200}, which a reader must understand, and this one does "
+            "not; open it with the program that wrote it"
+        )
+    if document["node_type"] == "group":
+        return None
+    return _why_no_grid(document) or _why_no_records(document)
+
+
+def extensions_of(document: dict[str, JSON]) -> dict[str, JSON]:
+    """Return what of a document is neither of the format nor a note of this package."""
+    known = KNOWN_KEYS[document["node_type"]] | format2.NOTES
+    return {key: value for key, value in document.items() if key not in known}
+
+
+def _why_no_grid(document: dict[str, JSON]) -> str | None:
+    grid = document.get("chunk_grid")
+    if not isinstance(grid, dict) or grid.get("name") != "regular":
+        return f"its chunks are cut as {grid!r:.200} says, and only the grid 'regular' is known"
+    unit: JSON = (grid.get("configuration") or {}).get("chunk_shape")
+    is_shape = _is_shape(unit) and 0 not in unit and len(unit) == len(document["shape"])
+    return None if is_shape else f"{unit!r:.200} is no shape of its chunks"
+
+
+def _why_no_records(document: dict[str, JSON]) -> str | None:
+    """Of records whose bytes are said to be big-endian versions of zarr-python differ in what they write."""
+    name = data_type.get("name") if isinstance(data_type := document["data_type"], dict) else None
+    if name not in ("struct", "structured") or not is_big_endian(document):
+        return None
+    if name == "structured":
+        return "nothing tells in which order the bytes of its big-endian records are"
+    if array_document.HAS_STRUCT:
+        return None
+    return "zarr-python before 3.2 cannot read its big-endian records; install a later one"
+
+
+def is_big_endian(document: Mapping[str, JSON]) -> bool:
+    """Whether the numbers of an array are stored with their highest byte first, in shards too."""
+    codecs = list(document.get("codecs") or ())
+    while codecs:
+        codec = codecs.pop()
+        configuration = (codec.get("configuration") or {}) if isinstance(codec, dict) else {}
+        codecs += configuration.get("codecs", ())
+        if isinstance(codec, dict) and codec.get("name") == "bytes":
+            return bool(configuration.get("endian") == "big")
+    return False
+
+
+def _is_shape(value: JSON) -> bool:
+    return isinstance(value, list) and all(type(size) is int and size >= 0 for size in value)
+
+
+def check_node(path: str, document: dict[str, JSON], where: str) -> None:
+    """Raise `MetadataError` if a node asks for more than its readers can do."""
+    limits.check_path_depth(path, where)
+    limits.check_json_depth(document.get("attributes") or {}, where)
+
+
+_NOT_COMPARED = format2.NOTES | {"consolidated_metadata"}
+
+
+def comparable(document: JSON) -> JSON:
+    """A document without what stands for nothing, to compare it with another."""
+    if not isinstance(document, dict):
+        return document
+    return {
+        key: value
+        for key, value in document.items()
+        if key not in _NOT_COMPARED and not (key == "attributes" and not value)
+    }
+
+
+def layout_of(document: dict[str, JSON] | None) -> JSON:
+    """What of an array's document says where its elements are; not how many rows there are."""
+    if document is None:
+        return None
+    names = ("data_type", "chunk_grid", "chunk_key_encoding", "codecs", format2.ORIGINAL)
+    found = {name: document.get(name) for name in names}
+    if isinstance(original := found[format2.ORIGINAL], dict):
+        found[format2.ORIGINAL] = {k: v for k, v in original.items() if k != "shape"}
+    return [found, document.get("shape", [])[1:]]
+
+
+def inside(entries: dict[str, JSON], uri: str, *, is_key: bool) -> dict[str, JSON]:
+    """The entries of consolidated metadata without those whose names lead out of the store."""
+    kept = {}
+    for key, document in entries.items():
+        path = key.rpartition("/")[0] if is_key else key.strip("/")
+        if is_node_path(path):
+            kept[key] = document
+        else:
+            message = f"{uri}: {path!r:.200} is no path of an object in a store; it is left out"
+            warnings.warn(message, UserWarning, stacklevel=3)
+    return kept
+
+
+def parse(encoded: bytes, where: str) -> dict[str, JSON]:
+    document = parse_json(encoded, where)
+    zarr_format = document.get("zarr_format")
+    if zarr_format != 3:
+        raise UnsupportedFormatError(f"{where} has the Zarr format {zarr_format!r}, expected 3")
+    return document
+
+
+def parse_json(encoded: bytes, where: str) -> dict[str, JSON]:
+    document = limits.parsed_json(encoded, where)
+    if not isinstance(document, dict):
+        raise MetadataError(f"{where} must be a JSON object, found {type(document).__name__}")
+    return document
+
+
+def parse_or_empty(encoded: bytes, where: str) -> dict[str, JSON]:
+    """One document that is no JSON costs its node alone."""
+    try:
+        return parse_json(encoded, where)
+    except MetadataError as error:
+        logger.warning("%s", error)
+        return {}

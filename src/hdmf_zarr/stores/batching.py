@@ -1,0 +1,211 @@
+"""Many small values into a store that is far away: together, not one after the other.
+
+A request to a bucket takes tens of milliseconds however small the value is, and a file of a thousand objects
+is five thousand of them. Chunks go first, in batches; the documents that name them go when all chunks
+are there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any
+
+from zarr.abc.store import Store
+
+from hdmf_zarr.metadata.format2 import NODE_DOCUMENTS
+from hdmf_zarr.stores import event_loop
+from hdmf_zarr.stores.answers import answers
+from hdmf_zarr.stores.bytestore import ByteStore, ZarrByteStore
+from hdmf_zarr.stores.keys import DOCUMENT
+
+if TYPE_CHECKING:
+    from hdmf_zarr.hierarchy.hierarchy import Hierarchy
+
+BATCH_KEYS = 64
+"""Values that are stored at the same time."""
+
+BATCH_BYTES = 16 * 2**20
+"""Bytes that wait for others, at most."""
+
+ALONE_BYTES = 2**20
+"""A value that waits for no other one: those who store large ones do so in several threads."""
+
+TEMPORARY = ".partial"
+"""How the names of keys end that tell others that the store is being written."""
+
+
+def is_temporary(key: str) -> bool:
+    """Whether a key is there only while the store is written."""
+    return key.endswith(TEMPORARY)
+
+
+class GatheringByteStore:
+    """Stores values in batches; whatever else is asked of it waits until all of them are stored.
+
+    Parameters
+    ----------
+    inner : ZarrByteStore
+    last : frozenset of str
+        Names (last parts of keys) that are stored after all others.
+    """
+
+    def __init__(self, inner: ZarrByteStore, last: frozenset[str]) -> None:
+        self.inner = inner
+        self.location = inner.location
+        self._last = last
+        self._values: dict[str, bytes] = {}
+        self._documents: dict[str, bytes] = {}
+        self._n_bytes = 0
+        self._lock = threading.RLock()
+
+    @property
+    def zarr_store(self) -> Store:
+        """The store as zarr-python takes it."""
+        return self.inner.zarr_store
+
+    def set(self, key: str, value: bytes | memoryview) -> None:
+        """Store a value, soon; now one that is large, or there only while the store is written."""
+        if is_temporary(key) or len(value) >= ALONE_BYTES:
+            self._forget(key)
+            self.inner.set(key, value)
+            return
+        value = bytes(value)
+        with self._lock:
+            self._forget(key)
+            if key.rpartition("/")[2] in self._last:
+                self._documents[key] = value
+                return
+            self._values[key] = value
+            self._n_bytes += len(value)
+            if len(self._values) >= BATCH_KEYS or self._n_bytes >= BATCH_BYTES:
+                self._store_values()
+
+    def _forget(self, key: str) -> None:
+        """Give up what waits for a key that is about to be stored at once, and would come after it."""
+        with self._lock:
+            self._n_bytes -= len(self._values.pop(key, b""))
+            self._documents.pop(key, None)
+
+    def flush(self) -> None:
+        """Store the values that wait; documents go on waiting."""
+        with self._lock:
+            self._store_values()
+
+    def finish(self) -> None:
+        """Store everything that waits.
+
+        Raises
+        ------
+        Exception
+            The first failure of the store; the other values of its batch may be stored.
+        """
+        with self._lock:
+            self._store_values()
+            documents = list(self._documents.items())
+            for start in range(0, len(documents), BATCH_KEYS):
+                self._store(dict(documents[start : start + BATCH_KEYS]))
+            self._documents.clear()
+
+    def _store_values(self) -> None:
+        values, self._values, self._n_bytes = self._values, {}, 0
+        self._store(values)
+
+    def _store(self, values: dict[str, bytes]) -> None:
+        if not values:
+            return
+        for key in values:
+            self.inner.refuse_covered(key)
+        store = self.inner.zarr_store
+
+        async def gather() -> list[Any]:
+            # Nothing of a batch goes on when its failure is told.
+            return await asyncio.gather(
+                *(store.set(key, event_loop.to_buffer(value)) for key, value in values.items()),
+                return_exceptions=True,
+            )
+
+        for key, outcome in zip(values, event_loop.run(gather()), strict=True):
+            if isinstance(outcome, BaseException):
+                outcome.add_note(f"while {self.location.uri}:/{key} was stored")
+                with answers(f"{self.location.uri}:/{key}"):
+                    raise outcome
+
+    # -- what sees all that was stored -----------------------------------------------------------
+
+    def get(self, key: str, most: int | None = None) -> bytes | None:
+        """Value of a key, or None where there is none."""
+        self.finish()
+        return self.inner.get(key, most)
+
+    def get_many(
+        self, keys: Iterable[str], most: Mapping[str, int] | None = None
+    ) -> dict[str, bytes]:
+        """Values of the keys that exist."""
+        self.finish()
+        return self.inner.get_many(keys, most)
+
+    @contextmanager
+    def writer(self, key: str) -> Iterator[IO[bytes]]:
+        """Return a file whose content is stored when it is closed without error."""
+        self._forget(key)
+        with self.inner.writer(key) as file:
+            yield file
+
+    def delete(self, key: str) -> None:
+        """Remove a key if it exists."""
+        if not is_temporary(key):
+            self.finish()
+        self.inner.delete(key)
+
+    def copy(self, key: str, new_key: str) -> None:
+        """Store the value of a key under another one."""
+        self.finish()
+        self.inner.copy(key, new_key)
+
+    def delete_many(self, keys: Iterable[str]) -> None:
+        """Remove keys if they exist."""
+        self.finish()
+        self.inner.delete_many(keys)
+
+    def delete_prefix(self, prefix: str) -> None:
+        """Remove every key below a prefix."""
+        self.finish()
+        self.inner.delete_prefix(prefix)
+
+    def list_prefix(self, prefix: str) -> Iterator[str]:
+        """Keys below a prefix, in no order."""
+        self.finish()
+        return self.inner.list_prefix(prefix)
+
+    def metadata_keys(self, names: frozenset[str]) -> list[str]:
+        """Keys whose last part is one of ``names``."""
+        self.finish()
+        return self.inner.metadata_keys(names)
+
+    def sizes(self, prefix: str = "") -> dict[str, int]:
+        """Bytes of each object below a prefix, by key."""
+        self.finish()
+        return self.inner.sizes(prefix)
+
+
+@contextmanager
+def stored_together(hierarchy: Hierarchy) -> Iterator[None]:
+    """Store what is written to a store that is not a folder in batches; all of it when this ends.
+
+    The journal of an append is there before. After a failure nothing that waits is stored.
+    """
+    bytestore: ByteStore = hierarchy.bytestore
+    if not isinstance(bytestore, ZarrByteStore):
+        yield
+        return
+    hierarchy.begin()
+    gathering = GatheringByteStore(bytestore, frozenset({DOCUMENT}) | NODE_DOCUMENTS)
+    hierarchy.bytestore = gathering
+    try:
+        yield
+        gathering.finish()
+    finally:
+        hierarchy.bytestore = bytestore

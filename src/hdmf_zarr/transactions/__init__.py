@@ -1,0 +1,1 @@
+"""One writer at a time, the journal of its changes, and the way back."""

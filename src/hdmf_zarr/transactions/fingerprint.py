@@ -1,0 +1,111 @@
+"""What tells whether a local store is the one that it was when its metadata were read."""
+
+from __future__ import annotations
+
+import logging
+import os
+import weakref
+from pathlib import Path
+from typing import Any
+
+from hdmf_zarr.metadata import format2
+from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore
+from hdmf_zarr.stores.keys import DOCUMENT
+
+logger = logging.getLogger(__name__)
+
+Stamp = tuple[Any, ...]
+"""First which folder the store is, then which root document is in it."""
+
+_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NONBLOCK", 0)
+"""What opens a folder, and waits at nothing else."""
+
+MOST_HELD = 64
+"""Folders kept open at a time: some systems let a process have no more than 256 open files."""
+
+_held: weakref.WeakSet[HeldFolder] = weakref.WeakSet()
+
+
+class HeldFolder:
+    """A folder kept open, since its number is nobody else's as long as it is.
+
+    A system gives the number of a removed folder to one of the next that are made: a store that was replaced
+    twice may have the number that it had before.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Raises
+    ------
+    OSError
+        If it cannot be opened.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        descriptor = os.open(path, _FOLDER)
+        self.release = weakref.finalize(self, os.close, descriptor)
+        found = os.fstat(descriptor)
+        self.number = (found.st_dev, found.st_ino)
+        _held.add(self)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it is open still."""
+        return self.release.alive
+
+
+def hold_folder(bytestore: ByteStore) -> HeldFolder | None:
+    """Keep the folder of a local store open, where the system opens folders, and not too many are."""
+    if not isinstance(bytestore, LocalByteStore):
+        return None
+    if sum(held.is_held for held in _held) >= MOST_HELD:
+        logger.debug("%s is not kept open: %d others are", bytestore.root, MOST_HELD)
+        return None
+    try:
+        return HeldFolder(bytestore.root)
+    except OSError as error:
+        logger.debug("%s is not kept open: %s", bytestore.root, error)
+        return None
+
+
+def stamp_of(bytestore: ByteStore, held: HeldFolder | None = None) -> Stamp | None:
+    """Return what tells whether a local store is the one that it was: two system calls.
+
+    Parameters
+    ----------
+    bytestore : ByteStore
+    held : HeldFolder or None
+        The folder from which metadata are going to be read.
+    """
+    if not isinstance(bytestore, LocalByteStore):
+        return None
+    if held is not None:
+        number = held.number
+    else:
+        try:
+            folder = os.stat(bytestore.root)
+        except OSError:
+            return None
+        number = (folder.st_dev, folder.st_ino)
+    documents = []
+    for name in (DOCUMENT, format2.CONSOLIDATED, format2.ATTRIBUTES):
+        try:
+            found = os.stat(f"{bytestore.root}/{name}")
+        except OSError:
+            continue
+        documents.append((name, found.st_ino, found.st_mtime_ns, found.st_size))
+        if name != format2.ATTRIBUTES:
+            break
+    return number, *documents
+
+
+def is_newer(bytestore: ByteStore, key: str, stamp: Stamp | None) -> bool:
+    """Whether an object was written after the root document of a stamp, which is the last one of a commit."""
+    if stamp is None or len(stamp) < 2 or not isinstance(bytestore, LocalByteStore):
+        return False
+    try:
+        written = os.stat(f"{bytestore.root}/{key}").st_mtime_ns
+    except OSError:
+        return False
+    return bool(written > max(document[2] for document in stamp[1:]))

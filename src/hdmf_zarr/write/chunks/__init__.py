@@ -1,0 +1,1 @@
+"""Elements -> stored bytes: regions, write units, shards, raw copies."""

@@ -1,0 +1,368 @@
+"""Whole write units (shards, else chunks) of an array, encoded and stored one after the other.
+
+What is read of a region (its pieces) is taken apart into chunks as it comes: a chunk is encoded as soon
+as it is complete, and a shard holds its chunks encoded. So there is never more in memory than a piece, and
+a unit of which each chunk is there in one form only. zarr-python decodes, encodes and assembles a whole
+selection at once, in several copies.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hdmf_zarr.codecs.direct import Buffer, DirectChain
+from hdmf_zarr.convention import JSON
+from hdmf_zarr.core.regions import (
+    Region,
+    Shape,
+    cells_of,
+    intersection,
+    relative,
+    shape_of,
+    size_of,
+)
+from hdmf_zarr.core.system import give_back_memory
+from hdmf_zarr.errors import HDMFZarrError, LayoutError
+from hdmf_zarr.metadata import array_document
+from hdmf_zarr.metadata.chunk_keys import chunk_key
+from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore
+from hdmf_zarr.write.chunks.shards import ShardIndex, inner_document
+
+WORTH_GIVING_BACK = 1 << 20
+"""Bytes of a piece that should not be kept beside a larger chunk and what it is encoded to."""
+
+REQUESTS = 8
+"""Chunks that are on their way to a store that is not a folder, if they fit in the memory of a task."""
+
+Pieces = Iterable[tuple[Region, npt.NDArray[Any]]]
+"""Regions, and their elements as the array stores them."""
+
+
+@contextmanager
+def encoding() -> Iterator[None]:
+    """Say of what numpy and codecs raise that the layout of an array does not suit its elements."""
+    try:
+        yield
+    except HDMFZarrError:
+        raise
+    except (MemoryError, TypeError, ValueError) as error:
+        raise LayoutError(
+            f"a chunk cannot be encoded ({type(error).__name__}: {error}); choose other codecs or "
+            "smaller chunks"
+        ) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitWriter:
+    """Writes whole write units of an array whose codecs are known.
+
+    Attributes
+    ----------
+    bytestore : ByteStore
+    path : str
+        Of the array.
+    document : dict
+        The ``zarr.json`` of the array, which need not be in the store yet.
+    shape : tuple of int
+    unit : tuple of int
+        Shape of a shard, else of a chunk.
+    chain : DirectChain
+        Codecs of a chunk, inside of a shard if there are shards.
+    is_sharded : bool
+    n_threads : int
+        That encode.
+    """
+
+    bytestore: ByteStore
+    path: str
+    document: dict[str, JSON]
+    shape: Shape
+    unit: Shape
+    chain: DirectChain
+    is_sharded: bool
+    n_threads: int = 1
+
+    @classmethod
+    def of(
+        cls, bytestore: ByteStore, path: str, document: dict[str, JSON], n_threads: int
+    ) -> UnitWriter | None:
+        """Return what writes an array, or None where that is left to zarr.
+
+        Parameters
+        ----------
+        bytestore : ByteStore
+        path : str
+        document : dict
+            The ``zarr.json`` of the array, which need not be in the store yet.
+        n_threads : int
+            That encode.
+        """
+        inner = inner_document(document)
+        chain = DirectChain.for_document(document if inner is None else inner)
+        shape = tuple(document["shape"])
+        if chain is None or not shape:
+            return None
+        return cls(
+            bytestore=bytestore,
+            path=path,
+            document=document,
+            shape=shape,
+            unit=tuple(document["chunk_grid"]["configuration"]["chunk_shape"]),
+            chain=chain,
+            is_sharded=inner is not None,
+            n_threads=n_threads,
+        )
+
+    @cached_property
+    def fill_value(self) -> Any:
+        """What is beyond the end of the array."""
+        return array_document.fill_value(self.document)
+
+    def are_whole(self, region: Region) -> bool:
+        """Whether a region is a whole number of write units, those at the end of the array cut off."""
+        return all(
+            part.start % step == 0 and (part.stop % step == 0 or part.stop == size)
+            for part, step, size in zip(region, self.unit, self.shape, strict=True)
+        )
+
+    def write(self, region: Region, pieces: Pieces) -> None:
+        """Write whole write units.
+
+        Parameters
+        ----------
+        region : tuple of slice
+        pieces : iterable of (region, numpy.ndarray)
+            That fill the region, without an overlap; each is asked for when the one before it is
+            encoded.
+        """
+        filling = _Filling(self)
+        try:
+            for piece, values in pieces:
+                filling.add(piece, values)
+                # Not kept while the chunks that it completes are encoded, and the next one is read.
+                del values
+                filling.encode_complete()
+            filling.finish()
+        finally:
+            filling.close()
+        assert filling.is_complete, f"the pieces do not fill {region}"
+
+
+class _Filling:
+    """The units of a region while pieces of it come."""
+
+    def __init__(self, writer: UnitWriter) -> None:
+        self._writer = writer
+        self._chain = writer.chain
+        self._open: dict[tuple[int, ...], _OpenChunk] = {}
+        self._complete: list[tuple[tuple[int, ...], _OpenChunk]] = []
+        self._shards: dict[tuple[int, ...], _OpenShard] = {}
+        self._encoders = _InOrder(writer.n_threads, self._place)
+        is_local = isinstance(writer.bytestore, LocalByteStore)
+        self._requests = _InOrder(1 if is_local else REQUESTS, lambda _done, _result: None)
+        self._room = math.prod(writer.unit) * self._itemsize
+        self._piece_bytes = 0
+
+    def finish(self) -> None:
+        """Wait until everything is stored."""
+        self._requests.drain()
+
+    def close(self) -> None:
+        """Begin nothing more."""
+        self._encoders.close()
+        self._requests.close()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every unit of which something came was stored."""
+        return not self._open and not self._shards
+
+    @property
+    def _itemsize(self) -> int:
+        return 64 if self._chain.dtype is None else self._chain.dtype.itemsize
+
+    def add(self, piece: Region, values: npt.NDArray[Any]) -> None:
+        """Encode the chunks that a piece fills, and keep the other parts of it."""
+        if self._chain.dtype is not None and values.dtype != self._chain.dtype:
+            values = values.astype(self._chain.dtype)
+        self._piece_bytes = values.size * self._itemsize
+        self._room = max(self._room, self._piece_bytes)
+        for at in itertools.product(*cells_of(piece, self._chain.shape)):
+            cell = self._cell(at)
+            part = intersection(cell, piece)
+            given = values[relative(part, piece)]
+            if part == cell:
+                self._encode(at, given, is_alone=part == piece)
+                continue
+            chunk = self._open.get(at)
+            if chunk is None:
+                chunk = self._open[at] = _OpenChunk.of(cell, given.dtype)
+            if chunk.take(part, given):
+                self._complete.append((at, self._open.pop(at)))
+        # The memory of the piece may be used again.
+        self._encoders.drain()
+
+    def encode_complete(self) -> None:
+        """Encode the chunks whose last part has come."""
+        is_alone = len(self._complete) == 1
+        largest = max((chunk.values.nbytes for _, chunk in self._complete), default=0)
+        if largest > self._piece_bytes >= WORTH_GIVING_BACK:
+            give_back_memory()
+        while self._complete:
+            at, chunk = self._complete.pop(0)
+            self._encode(at, chunk.values, is_alone=is_alone)
+        self._encoders.drain()
+
+    def _cell(self, at: tuple[int, ...]) -> Region:
+        return tuple(
+            slice(place * step, min((place + 1) * step, size))
+            for place, step, size in zip(at, self._chain.shape, self._writer.shape, strict=True)
+        )
+
+    def _encode(self, at: tuple[int, ...], values: npt.NDArray[Any], *, is_alone: bool) -> None:
+        if is_alone:
+            # In this thread Blosc may use several of its own.
+            self._place(at, self._encoded(values))
+        else:
+            self._encoders.do(at, lambda: self._encoded(values))
+
+    def _encoded(self, values: npt.NDArray[Any]) -> Buffer:
+        with encoding():
+            return self._chain.encode(self._chain.padded(values, self._writer.fill_value))
+
+    def _place(self, at: tuple[int, ...], encoded: Buffer) -> None:
+        """Put an encoded chunk where it belongs."""
+        if not self._writer.is_sharded:
+            self._store(at, encoded)
+            return
+        per_shard = tuple(
+            unit // step for unit, step in zip(self._writer.unit, self._chain.shape, strict=True)
+        )
+        unit = tuple(place // n for place, n in zip(at, per_shard, strict=True))
+        shard = self._shards.get(unit)
+        if shard is None:
+            shard = self._shards[unit] = _OpenShard(per_shard, self._n_chunks(unit))
+        if shard.take(tuple(place % n for place, n in zip(at, per_shard, strict=True)), encoded):
+            self._store(unit, *self._shards.pop(unit).finished())
+
+    def _n_chunks(self, unit: tuple[int, ...]) -> int:
+        """Chunks of a shard that have elements of the array."""
+        return math.prod(
+            -(-(min((place + 1) * step, size) - place * step) // chunk)
+            for place, step, size, chunk in zip(
+                unit, self._writer.unit, self._writer.shape, self._chain.shape, strict=True
+            )
+        )
+
+    def _store(self, unit: tuple[int, ...], *parts: Buffer) -> None:
+        """Store a unit, which is several parts one after the other."""
+        key = f"{self._writer.path}/{chunk_key(self._writer.document['chunk_key_encoding'], unit)}"
+        if self._requests.n_threads > 1:
+            # The memory of a view is used again while the request is made.
+            parts = tuple(map(bytes, parts))
+        n_bytes = sum(map(len, parts))
+        self._requests.wait_for_room(n_bytes, self._room)
+        self._requests.do(unit, lambda: self._set(key, parts), n_bytes=n_bytes)
+
+    def _set(self, key: str, parts: tuple[Buffer, ...]) -> None:
+        if len(parts) == 1:
+            self._writer.bytestore.set(key, parts[0])
+            return
+        with self._writer.bytestore.writer(key) as file:
+            for part in parts:
+                file.write(part)
+
+
+@dataclass
+class _OpenChunk:
+    """A chunk of which not every element has come."""
+
+    cell: Region
+    values: npt.NDArray[Any]
+    n_missing: int
+
+    @classmethod
+    def of(cls, cell: Region, dtype: np.dtype[Any]) -> _OpenChunk:
+        return cls(cell, np.empty(shape_of(cell), dtype), size_of(cell))
+
+    def take(self, part: Region, values: npt.NDArray[Any]) -> bool:
+        """Take a part and return whether that was the last one."""
+        self.values[relative(part, self.cell)] = values
+        self.n_missing -= values.size
+        return self.n_missing == 0
+
+
+class _OpenShard:
+    """The encoded chunks of a shard of which not every chunk has come."""
+
+    def __init__(self, chunks: Shape, n_missing: int) -> None:
+        self._chunks = chunks
+        self._n_missing = n_missing
+        self._index = ShardIndex(math.prod(chunks))
+        self._encoded: list[bytes] = []
+
+    def take(self, at: tuple[int, ...], encoded: Buffer) -> bool:
+        """Take a chunk and return whether that was the last one."""
+        self._index.add(int(np.ravel_multi_index(at, self._chunks)), len(encoded))
+        # A copy of a view: the memory of a piece may be used again.
+        self._encoded.append(bytes(encoded))
+        self._n_missing -= 1
+        return self._n_missing == 0
+
+    def finished(self) -> list[bytes]:
+        """Return the parts of the whole shard."""
+        return [*self._encoded, self._index.encoded()]
+
+
+class _InOrder:
+    """Calls that threads make, and whose results are taken in their order; one thread: the caller's."""
+
+    def __init__(self, n_threads: int, take: Callable[[tuple[int, ...], Any], None]) -> None:
+        self.n_threads = n_threads
+        self._take = take
+        self._pool: ThreadPoolExecutor | None = None
+        self._waiting: deque[tuple[tuple[int, ...], Future[Any], int]] = deque()
+        self._n_bytes = 0
+
+    def do(self, at: tuple[int, ...], call: Callable[[], Any], *, n_bytes: int = 0) -> None:
+        """Make a call, at once or soon."""
+        if self.n_threads == 1:
+            self._take(at, call())
+            return
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self.n_threads, thread_name_prefix="hdmf-zarr-units")
+        while len(self._waiting) > self.n_threads:
+            self._take_first()
+        self._waiting.append((at, self._pool.submit(call), n_bytes))
+        self._n_bytes += n_bytes
+
+    def wait_for_room(self, n_bytes: int, room: int) -> None:
+        """Wait until so many bytes more are not too many."""
+        while self._waiting and self._n_bytes + n_bytes > room:
+            self._take_first()
+
+    def _take_first(self) -> None:
+        at, future, n_bytes = self._waiting.popleft()
+        self._take(at, future.result())
+        self._n_bytes -= n_bytes
+
+    def drain(self) -> None:
+        """Take what is still to come."""
+        while self._waiting:
+            self._take_first()
+
+    def close(self) -> None:
+        """Begin no call more, and wait for those that were begun."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,1 @@
+"""What will be written, decided as values; the destination is not touched."""

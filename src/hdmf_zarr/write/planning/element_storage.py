@@ -1,0 +1,226 @@
+"""How each Zarr format stores elements: data type, codecs, shape of a scalar, names of chunks.
+
+The documents of both formats are those of format 3 here; `hdmf_zarr.metadata.format2` spells those of
+format 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import zarr.dtype
+from zarr.abc.codec import BytesBytesCodec
+
+from hdmf_zarr.codecs.objects.objects import OBJECT_CODECS, PICKLE_CODEC, JSONObjectsCodec
+from hdmf_zarr.convention import JSON, ArrayHeader
+from hdmf_zarr.core.dtypes import (
+    BYTES,
+    BYTES_ELEMENT_KINDS,
+    BYTES_TYPE,
+    TEXT_KINDS,
+    ElementType,
+    field_dtype_name,
+    header_name,
+    stored_dtype,
+    stored_numpy_dtype,
+)
+from hdmf_zarr.core.nesting import nesting_of
+from hdmf_zarr.errors import LayoutError, UnsupportedFormatError
+from hdmf_zarr.metadata import format2
+from hdmf_zarr.metadata.chunk_keys import CHUNK_KEYS, FORMAT2_CHUNK_KEYS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredType:
+    """How elements of a type are stored.
+
+    Attributes
+    ----------
+    element : ElementType
+        The type as the store knows it.
+    data_type : zarr.dtype.ZDType
+    numpy : numpy.dtype or None
+        Dtype of what is stored; None for what varies in length.
+    codecs : tuple of BytesBytesCodec
+        Between the serializer and the compressor.
+    """
+
+    element: ElementType
+    data_type: Any
+    numpy: np.dtype[Any] | None
+    codecs: tuple[BytesBytesCodec, ...] = ()
+
+
+class Storage(Protocol):
+    """How a Zarr format stores elements."""
+
+    @property
+    def chunk_keys(self) -> dict[str, Any]:
+        """Names of chunks, as Zarr's metadata have them."""
+
+    @property
+    def scalar_shape(self) -> tuple[int, ...]:
+        """Shape of the array that holds a scalar."""
+
+    @property
+    def has_dimension_names(self) -> bool:
+        """Whether a document has a place for the names of dimensions."""
+
+    def stored_type(self, element: ElementType, widths: Mapping[str, int]) -> StoredType:
+        """How elements of a type are stored; ``widths`` are those of a compound's text."""
+
+    def header(
+        self, element: ElementType, *, is_scalar: bool, names: tuple[str | None, ...] | None
+    ) -> ArrayHeader:
+        """What the reserved attributes of an array say."""
+
+    def check_shards(self, shards: Any) -> None:
+        """Raise `LayoutError` where shards are asked for and the format has none."""
+
+    def can_hold(self, document: Mapping[str, Any], element: ElementType) -> bool:
+        """Whether the encoded chunks of an array can be kept as they are."""
+
+
+class Format3Storage:
+    """Native types; names of dimensions in the document."""
+
+    chunk_keys = CHUNK_KEYS
+    scalar_shape: tuple[int, ...] = ()
+    has_dimension_names = True
+
+    def stored_type(self, element: ElementType, widths: Mapping[str, int]) -> StoredType:
+        """How elements of a type are stored; ``widths`` are those of a compound's text."""
+        has_dtype = element.kind in ("number", "fixed_bytes", "compound")
+        return StoredType(
+            element=element,
+            data_type=stored_dtype(element, widths),
+            numpy=stored_numpy_dtype(element, widths) if has_dtype else None,
+        )
+
+    def header(
+        self,
+        element: ElementType,
+        *,
+        is_scalar: bool,
+        names: tuple[str | None, ...] | None,
+    ) -> ArrayHeader:
+        """What the reserved attributes of an array say."""
+        if element.kind != "compound":
+            return ArrayHeader(element_type=header_name(element))
+        flat = element.flat
+        return ArrayHeader(
+            reference_fields=tuple(n for n, field in flat.fields if field.kind == "reference"),
+            field_types=_types_of_text_fields(flat),
+            nesting=_nesting(element),
+        )
+
+    def check_shards(self, shards: Any) -> None:
+        """Format 3 has shards."""
+
+    def can_hold(self, document: Mapping[str, Any], element: ElementType) -> bool:
+        """Whether the encoded chunks of an array can be kept as they are: all but objects."""
+        names = [codec.get("name", "") for codec in document.get("codecs", ())]
+        if element.kind in TEXT_KINDS and document.get("data_type") == BYTES_TYPE:
+            return False
+        return bool(names) and OBJECT_CODECS.isdisjoint(names)
+
+
+class Format2Storage:
+    """Scalars of shape (1,); references, and compounds that hold text or references, as JSON."""
+
+    chunk_keys = FORMAT2_CHUNK_KEYS
+    scalar_shape: tuple[int, ...] = (1,)
+    has_dimension_names = False
+
+    def stored_type(self, element: ElementType, widths: Mapping[str, int]) -> StoredType:
+        """How elements of a type are stored; ``widths`` are not needed."""
+        if element.kind in ("ascii", "isodatetime"):
+            element = BYTES  # what they are more than that, the header says
+        if element.kind == "reference" or element.holds_variable:
+            return StoredType(
+                element=element,
+                data_type=zarr.dtype.VariableLengthUTF8(),
+                numpy=None,
+                codecs=(JSONObjectsCodec(),),
+            )
+        has_dtype = element.kind in ("number", "fixed_bytes", "compound")
+        return StoredType(
+            element=element,
+            data_type=stored_dtype(element, widths),
+            numpy=stored_numpy_dtype(element, widths) if has_dtype else None,
+        )
+
+    def header(
+        self, element: ElementType, *, is_scalar: bool, names: tuple[str | None, ...] | None
+    ) -> ArrayHeader:
+        """What the reserved attributes of an array say."""
+        if element.kind == "compound":
+            flat = element.flat
+            types = _types_of_text_fields(flat) | _widths_in_rows(flat)
+            return ArrayHeader(
+                fields=tuple((name, field_dtype_name(field)) for name, field in flat.fields),
+                nesting=_nesting(element),
+                # The convention has a word for ASCII.
+                field_types={name: kind for name, kind in types.items() if kind != "ascii"},
+                scalar=is_scalar,
+                dimension_names=names,
+            )
+        return ArrayHeader(
+            element_type=header_name(element), scalar=is_scalar, dimension_names=names
+        )
+
+    def check_shards(self, shards: Any) -> None:
+        """Raise `LayoutError` where shards are asked for."""
+        if shards is not None:
+            raise LayoutError(
+                f"Zarr format 2 has no shards, found shards={shards!r}: leave them out, or write "
+                "format 3"
+            )
+
+    def can_hold(self, document: Mapping[str, Any], element: ElementType) -> bool:
+        """Whether the encoded chunks of an array can be kept as they are."""
+        is_text = element.kind in ("ascii", "isodatetime")
+        if not document.get("shape") or (is_text and document.get("data_type") != BYTES_TYPE):
+            return False
+        names = [codec.get("name", "") for codec in document.get("codecs", ())]
+        if element.holds_variable or PICKLE_CODEC in names:
+            return False
+        try:
+            format2.array_metadata({**document, "chunk_key_encoding": self.chunk_keys})
+        except LayoutError:
+            return False
+        return True
+
+
+def _nesting(element: ElementType) -> list[JSON] | None:
+    return nesting_of(element.memory_dtype) if element.is_nested else None
+
+
+def _types_of_text_fields(element: ElementType) -> dict[str, str]:
+    """The fields of a compound whose type is not that of their storage."""
+    return {name: field.kind for name, field in element.fields if field.kind in BYTES_ELEMENT_KINDS}
+
+
+def _widths_in_rows(element: ElementType) -> dict[str, str]:
+    """The fields of fixed bytes in rows that are JSON, where they are text of any length."""
+    if not element.holds_variable:
+        return {}
+    return {
+        name: field.numpy.str.lstrip("|")
+        for name, field in element.fields
+        if field.kind == "fixed_bytes" and field.numpy is not None
+    }
+
+
+_STORAGES: dict[int, Storage] = {3: Format3Storage(), 2: Format2Storage()}
+
+
+def storage_of_format(zarr_format: int) -> Storage:
+    """Return how a Zarr format stores elements."""
+    try:
+        return _STORAGES[zarr_format]
+    except KeyError:
+        raise UnsupportedFormatError(f"Zarr format {zarr_format!r} is not written") from None

@@ -1,0 +1,125 @@
+"""How an export lays out the datasets of its source: the user's options, dataset by dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+
+from hdmf_zarr.errors import OptionError
+from hdmf_zarr.write.planning.layout import checked_sizes
+
+PerDataset = Mapping[str, Any] | Callable[[str, Any], Any]
+"""A value for each dataset: by path (or pattern of paths), or by a function of path and dataset."""
+
+KEEP, DEFAULT = "keep", "default"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayoutOptions:
+    """How the datasets of an export are laid out.
+
+    Attributes
+    ----------
+    codecs : {"keep", "default"}, mapping or callable
+        ``"keep"`` has the codecs of the source, ``"default"`` encodes anew with the default ones. A
+        mapping of paths (``"/acquisition/raw/data"``, or patterns such as ``"*/data"``) or a function
+        of path and dataset gives ``"keep"``, ``"default"``, a codec, or a list of codecs; paths that a
+        mapping does not have, and None, keep theirs.
+    chunks : mapping, callable or None
+        Likewise the shape of chunks; None keeps that of the source.
+    shards : "auto", mapping, callable or None
+        Likewise the shape of shards; ``"auto"`` packs chunks into shards of about 64 MB, None has a
+        file a chunk.
+    strict : bool
+        Whether a dataset whose HDF5 filters have no Zarr codec is an error, rather than decoded and
+        encoded with the default codec.
+    verify : bool
+        Whether chunks that are copied as they are are decoded once, to see that they can be.
+    """
+
+    codecs: Any = KEEP
+    chunks: PerDataset | None = None
+    shards: Any = None
+    strict: bool = False
+    verify: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("strict", "verify"):
+            require_bool(name, getattr(self, name))
+        if isinstance(self.codecs, str) and self.codecs not in (KEEP, DEFAULT):
+            raise OptionError(f"codecs must be 'keep' or 'default', found {self.codecs!r}")
+        for name, allowed in (("codecs", (KEEP, DEFAULT)), ("chunks", ()), ("shards", ("auto",))):
+            value = getattr(self, name)
+            is_per_dataset = isinstance(value, Mapping) or callable(value) or value is None
+            if not is_per_dataset and not (isinstance(value, str) and value in allowed):
+                spelled = "".join(f"{word!r}, " for word in allowed)
+                raise OptionError(
+                    f"{name} must be {spelled}a mapping of paths or a function of path and dataset, "
+                    f"found {value!r:.100}"
+                )
+            for path in value if isinstance(value, Mapping) else ():
+                if not isinstance(path, str):
+                    raise OptionError(f"{name}: a path must be text, found {path!r:.100}")
+
+    def of(self, path: str, dataset: Any) -> DatasetOptions:
+        """Return the options of one dataset.
+
+        Parameters
+        ----------
+        path : str
+            Without a slash at its beginning.
+        dataset : array
+            The dataset of the source, with a shape and a dtype.
+        """
+        codecs = self._value("codecs", path, dataset)
+        chunks = self._value("chunks", path, dataset)
+        shards = self._value("shards", path, dataset)
+        rank = len(dataset.shape)
+        is_left_to_us = shards is None or (isinstance(shards, str) and shards == "auto")
+        return DatasetOptions(
+            codecs=KEEP if codecs is None else codecs,
+            chunks=None if chunks is None else checked_sizes("chunks", chunks, rank),
+            shards=shards if is_left_to_us else checked_sizes("shards", shards, rank),
+        )
+
+    def check_paths(self, paths: Iterable[str]) -> None:
+        """Raise `OptionError` if a mapping names what is none of the datasets at these paths."""
+        known = list(paths)
+        for name in ("codecs", "chunks", "shards"):
+            value = getattr(self, name)
+            for pattern in value if isinstance(value, Mapping) else ():
+                if not any(_fits(path, pattern) for path in known):
+                    raise OptionError(
+                        f"{name}: {pattern!r} is the path of no dataset whose layout can be chosen"
+                    )
+
+    def _value(self, name: str, path: str, dataset: Any) -> Any:
+        value = getattr(self, name)
+        if callable(value):
+            return value("/" + path, dataset)
+        if not isinstance(value, Mapping):
+            return value
+        return next((entry for pattern, entry in value.items() if _fits(path, pattern)), None)
+
+
+def require_bool(name: str, value: object) -> None:
+    """Raise `OptionError` for what is neither True nor False: ``"no"`` would count as yes."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise OptionError(f"{name} must be True or False, found {value!r:.100}")
+
+
+def _fits(path: str, pattern: str) -> bool:
+    return fnmatchcase(path, pattern.lstrip("/"))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DatasetOptions:
+    """The options of one dataset; see `LayoutOptions`."""
+
+    codecs: Any = KEEP
+    chunks: tuple[int, ...] | None = None
+    shards: Any = None

@@ -1,0 +1,189 @@
+"""What will be written, as values: nothing here touches the destination.
+
+`plan_tree` (in `hdmf_zarr.write.planning.planner`) makes a `TreePlan` of a builder; `hdmf_zarr.write.execute`
+carries it out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hdmf.build import Builder
+
+from hdmf_zarr.convention import JSON
+from hdmf_zarr.core.dtypes import ElementType
+from hdmf_zarr.metadata.chunk_keys import CHUNK_KEYS
+from hdmf_zarr.write.chunks.sources import ArraySource, ChunkCopySource, IteratorSource, RawSource
+from hdmf_zarr.write.planning.layout import Layout
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GroupPlan:
+    """A group that is written, with its attributes and links."""
+
+    path: str
+    attributes: dict[str, JSON]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AttributesPlan:
+    """A node that is there already and gets these attributes."""
+
+    path: str
+    attributes: dict[str, JSON]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArrayPlan:
+    """An array that is written.
+
+    Attributes
+    ----------
+    path : str
+    element : ElementType
+    data_type : zarr.dtype.ZDType
+    shape : tuple of int
+        At the start; an iterator may make it grow.
+    layout : Layout
+    attributes : dict
+    dimension_names : tuple of str or None, or None
+    source : ArraySource, IteratorSource, RawSource or ChunkCopySource
+    chunk_keys : dict
+        Names of the chunks, as Zarr's metadata have them.
+    document : dict or None
+        The document to write where it is not made from the layout (a copy of another array's).
+    decoded : str or None
+        Why encoded chunks of the source are not moved as they are; None where they are.
+    plugin : str or None
+        What a reader of the chunks needs to have installed.
+    """
+
+    path: str
+    element: ElementType
+    data_type: Any
+    shape: tuple[int, ...]
+    layout: Layout | None
+    attributes: dict[str, JSON]
+    dimension_names: tuple[str | None, ...] | None
+    source: ArraySource | IteratorSource | RawSource | ChunkCopySource
+    chunk_keys: dict[str, JSON] = field(default_factory=lambda: CHUNK_KEYS)
+    document: dict[str, JSON] | None = None
+    decoded: str | None = None
+    plugin: str | None = None
+
+
+Plan = GroupPlan | AttributesPlan | ArrayPlan
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TreePlan:
+    """Everything that one write does, in order; parents before their children.
+
+    Attributes
+    ----------
+    nodes : tuple of plans
+    builders : tuple of Builder
+        The builders that are written once the plan is carried out.
+    """
+
+    nodes: tuple[Plan, ...]
+    builders: tuple[Builder, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Planned:
+    """What carrying out a plan means.
+
+    Attributes
+    ----------
+    n_files : int
+        Files (keys of the store), about: of iterators it is not known before.
+    n_bytes : int
+        Bytes that will be reported as written: encoded chunks, or else elements.
+    raw : tuple of str
+        Paths of the datasets whose encoded chunks are moved as they are.
+    decoded : dict of str to str
+        Path of each other dataset of a file -> why it is not.
+    plugins : dict of str to str
+        Path of each dataset whose readers need something installed -> what.
+    n_unverified : int
+        Chunks that move undecoded, and of which neither ``verify`` nor a checksum of the source tells whether
+        they can be decoded.
+    """
+
+    n_files: int
+    n_bytes: int
+    raw: tuple[str, ...]
+    decoded: dict[str, str]
+    plugins: dict[str, str]
+    n_unverified: int = 0
+
+
+def summarize(
+    plan: TreePlan,
+    zarr_format: int,
+    specifications: Mapping[str, Mapping[str, Any]],
+    *,
+    verify: bool = False,
+) -> Planned:
+    """Return what carrying out a plan means.
+
+    Parameters
+    ----------
+    plan : TreePlan
+    zarr_format : int
+    specifications : mapping
+        Namespace -> version -> source -> text, written besides.
+    verify : bool
+        Whether chunks that move as they are get decoded once.
+    """
+    documents_of_node = 1 if zarr_format == 3 else 2
+    versions = [texts for namespace in specifications.values() for texts in namespace.values()]
+    n_texts = sum(map(len, versions))
+    n_groups = len(specifications) + len(versions) + bool(specifications)
+    arrays = [node for node in plan.nodes if isinstance(node, ArrayPlan)]
+    is_raw = {id(node): isinstance(node.source, (RawSource, ChunkCopySource)) for node in arrays}
+    return Planned(
+        n_files=(len(plan.nodes) + n_groups + n_texts) * documents_of_node
+        + n_texts
+        + sum(map(_chunk_files, arrays)),
+        n_bytes=sum(map(_reported_bytes, arrays)),
+        raw=tuple("/" + node.path for node in arrays if is_raw[id(node)]),
+        decoded={
+            "/" + node.path: node.decoded
+            for node in arrays
+            if node.decoded is not None and node.source.shape and not is_raw[id(node)]
+        },
+        plugins={"/" + node.path: node.plugin for node in arrays if node.plugin is not None},
+        n_unverified=0 if verify else sum(map(_unverified_chunks, arrays)),
+    )
+
+
+def _unverified_chunks(plan: ArrayPlan) -> int:
+    """Chunks of an array that move undecoded and without a checksum that is looked at."""
+    if isinstance(plan.source, RawSource):
+        return 0 if plan.source.chunks.is_checked else plan.source.chunks.n_chunks
+    return _chunk_files(plan) if isinstance(plan.source, ChunkCopySource) else 0
+
+
+def _chunk_files(plan: ArrayPlan) -> int:
+    if plan.layout is not None:
+        unit = plan.layout.write_unit
+    else:
+        assert plan.document is not None
+        unit = tuple(plan.document["chunk_grid"]["configuration"]["chunk_shape"])
+    n_units = math.prod(-(-size // step) for size, step in zip(plan.shape, unit, strict=False))
+    if isinstance(plan.source, RawSource):
+        # What was never written stays missing.
+        return min(n_units, plan.source.chunks.n_chunks)
+    return n_units
+
+
+def _reported_bytes(plan: ArrayPlan) -> int:
+    if isinstance(plan.source, (RawSource, ChunkCopySource)):
+        return plan.source.n_bytes
+    itemsize = plan.element.memory_dtype.itemsize
+    return math.prod(plan.shape) * (64 if plan.element.memory_dtype.hasobject else itemsize)

@@ -1,0 +1,76 @@
+"""Encoded chunks of small arrays of a remote store, read together before it is their turn."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable
+
+from hdmf_zarr.core.limits import most_encoded_bytes
+from hdmf_zarr.hierarchy.hierarchy import Hierarchy
+from hdmf_zarr.metadata.chunk_keys import chunk_key
+from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore
+from hdmf_zarr.stores.contained import FILTER_GROWTH
+from hdmf_zarr.write.chunks.sources import ChunkCopySource
+from hdmf_zarr.write.planning.plan import ArrayPlan, Plan
+
+KEYS_AHEAD = 64
+"""Chunks that are read at the same time."""
+
+SMALL_BYTES = 2**18
+"""Decoded bytes of a chunk that is read ahead, so that what is held has a bound."""
+
+
+class ReadAhead:
+    """Gets chunks that a plan copies, of stores that are far away many at a time.
+
+    Parameters
+    ----------
+    nodes : iterable of plans
+        In the order in which they are carried out.
+    """
+
+    def __init__(self, nodes: Iterable[Plan]) -> None:
+        self._coming: deque[tuple[ByteStore, str, int]] = deque(
+            (node.source.array.hierarchy.bytestore, key, most)
+            for node in nodes
+            if isinstance(node, ArrayPlan) and isinstance(node.source, ChunkCopySource)
+            for key, most in _small_chunk(node.source)
+        )
+        self._held: dict[str, bytes | None] = {}
+
+    def get_many(self, origin: Hierarchy, path: str, keys: Iterable[str]) -> dict[str, bytes]:
+        """Return the values of the keys that exist, of chunks of the array at a path."""
+        keys = list(keys)
+        if len(keys) == 1 and self._coming:
+            bytestore, key, _ = self._coming[0]
+            if bytestore is origin.bytestore and key == keys[0]:
+                self._fetch(bytestore)
+        if len(keys) == 1 and keys[0] in self._held:
+            value = self._held.pop(keys[0])
+            return {} if value is None else {keys[0]: value}
+        return origin.encoded_chunks(path, keys)
+
+    def _fetch(self, bytestore: ByteStore) -> None:
+        most: dict[str, int] = {}
+        while self._coming and len(most) < KEYS_AHEAD and self._coming[0][0] is bytestore:
+            _, key, most_bytes = self._coming.popleft()
+            most[key] = most_bytes
+        found = bytestore.get_many(most, most)
+        self._held = {key: found.get(key) for key in most}
+
+
+def _small_chunk(source: ChunkCopySource) -> list[tuple[str, int]]:
+    """The key of the only chunk of an array of a store that is no folder, and the bytes that it may have."""
+    array = source.array
+    if isinstance(array.hierarchy.bytestore, LocalByteStore):
+        return []
+    document = array.hierarchy.documents[array.node_path]
+    unit = document["chunk_grid"]["configuration"]["chunk_shape"]
+    is_one = all(0 < size <= step for size, step in zip(array.shape, unit, strict=True))
+    itemsize = 64 if array.dtype.hasobject else array.dtype.itemsize
+    if not is_one or math.prod(unit) * itemsize > SMALL_BYTES:
+        return []
+    at = (0,) * len(array.shape)
+    most = most_encoded_bytes(None if array.dtype.hasobject else SMALL_BYTES * FILTER_GROWTH)
+    return [(f"{array.node_path}/{chunk_key(document['chunk_key_encoding'], at)}", most)]
