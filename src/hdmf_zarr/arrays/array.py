@@ -16,6 +16,8 @@ import zarr.dtype
 from zarr.abc.codec import ArrayArrayCodec
 from zarr.codecs import BloscCodec, BytesCodec, TransposeCodec
 
+from hdmf_zarr.arrays import zarr_view
+from hdmf_zarr.arrays.codec_proof import prove_chain, rounding_filters_of
 from hdmf_zarr.arrays.readable import ReadableArray, given
 from hdmf_zarr.chunks.missing import (
     grid_of,
@@ -40,7 +42,6 @@ from hdmf_zarr.errors import (
     ModeError,
     OptionError,
 )
-from hdmf_zarr.hierarchy.codec_proof import prove_chain, rounding_filters_of
 from hdmf_zarr.hierarchy.hierarchy import Hierarchy
 from hdmf_zarr.metadata import array_document, format2
 from hdmf_zarr.metadata.chunk_keys import coordinates_of
@@ -297,7 +298,7 @@ class HDMFZarrArray(ReadableArray):
         document = self._resized([count, *self.shape[1:]], is_written=True)
         # Chunks first, then the document: a reader of the old one never sees half a row.
         grown = Hierarchy(self._hierarchy.bytestore, {"": {}, self._node_path: document})
-        array = grown.async_array(self._node_path, present=self._document)
+        array = zarr_view.async_array(grown, self._node_path, present=self._document)
         zarr.Array(array)[start:count] = self._encode(rows)
         self._check_last_chunk(grown, rows)
         self._take_document(document)
@@ -431,7 +432,7 @@ class HDMFZarrArray(ReadableArray):
                 )
             )
         written = Hierarchy(self._hierarchy.bytestore, {"": {}, self._node_path: document})
-        array = zarr.Array(written.async_array(self._node_path))
+        array = zarr.Array(zarr_view.async_array(written, self._node_path))
         array[...] = encode_elements(
             values, _as_stored(element, data_type), _record_dtype(data_type)
         )

@@ -15,6 +15,7 @@ from typing import Any, Self
 import zarr
 from zarr.storage import StorePath
 
+from hdmf_zarr.arrays import zarr_view
 from hdmf_zarr.arrays.array import HDMFZarrArray, open_array
 from hdmf_zarr.arrays.live_store import LiveStore
 from hdmf_zarr.convention import JSON
@@ -50,7 +51,7 @@ class LiveGroup(zarr.Group):
 
     @property
     def _async_group(self) -> zarr.AsyncGroup:
-        live = LiveStore(self._hierarchy, self._hierarchy.store_of_chunks())
+        live = LiveStore(self._hierarchy, zarr_view.store_of_chunks(self._hierarchy.bytestore))
         document = live.document_of(self._node_path)
         return zarr.AsyncGroup.from_dict(StorePath(live, self._node_path), document)
 

@@ -130,10 +130,10 @@ class LiveStore(WrapperStore[Any]):
                 f"{where}: an object cannot have this name: it leads out of the store"
             )
         try:
-            hierarchy.refuse_removed(path)
+            hierarchy.removals.refuse_new(path)
         except ObjectExistsError as error:
             # zarr removes what it overwrites: what cannot be written in its place stays.
-            hierarchy.take_removal_back(path)
+            hierarchy.removals.take_back(path)
             self._refused = error
             raise
         encoding = given.get("chunk_key_encoding")

@@ -17,6 +17,7 @@ from zarr.abc.store import Store
 from zarr.codecs import ShardingCodec
 from zarr.storage import StorePath
 
+from hdmf_zarr.arrays import zarr_view
 from hdmf_zarr.chunks import single
 from hdmf_zarr.chunks.bulk_read import BlockReader
 from hdmf_zarr.chunks.indexing import (
@@ -97,7 +98,7 @@ class ReadableArray(zarr.Array):  # type: ignore[type-arg]
         # Others have arrays of the same node, and may have changed it.
         document, made = cast("_Made", self.__dict__.get("_made_array", (None, None)))
         if made is None or document is not self._document:
-            made = self._hierarchy.async_array(self._node_path, present=self._document)
+            made = zarr_view.async_array(self._hierarchy, self._node_path, present=self._document)
             self._async_array = made
         return made
 

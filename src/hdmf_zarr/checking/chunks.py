@@ -15,6 +15,7 @@ from typing import Any
 import zarr
 from zarr.storage import MemoryStore, StorePath
 
+from hdmf_zarr.arrays import zarr_view
 from hdmf_zarr.checking import rules
 from hdmf_zarr.checking.inventory import Examined
 from hdmf_zarr.checking.metadata import itemsize_of
@@ -287,7 +288,7 @@ def _tasks(
 def _task(examined: Examined, path: str) -> _Task | None:
     document = examined.hierarchy.documents[path]
     try:
-        array = examined.hierarchy.async_array(path)
+        array = zarr_view.async_array(examined.hierarchy, path)
     except HDMFZarrError:
         return None
     return _Task(

@@ -9,6 +9,7 @@ from typing import Any
 
 import zarr
 
+from hdmf_zarr.arrays import zarr_view
 from hdmf_zarr.checking.chunks import places
 from hdmf_zarr.chunks.missing import grid_of, meaning_of_missing, stored_chunks, with_count
 from hdmf_zarr.convention import JSON
@@ -101,7 +102,7 @@ def _missing_of(hierarchy: Hierarchy, path: str) -> _Accepted:
     document = hierarchy.documents[path]
     if format2.BROKEN in document:
         raise OptionError(f"{where} cannot be read: {document[format2.BROKEN]}")
-    hierarchy.async_array(path)  # its metadata make sense
+    zarr_view.async_array(hierarchy, path)  # its metadata make sense
     grid = grid_of(document)
     found = (
         coordinates_of(document["chunk_key_encoding"], key[len(path) + 1 :], len(grid))
@@ -130,7 +131,7 @@ def _fill(hierarchy: Hierarchy, one: _Accepted) -> str:
         if stored is None or stored <= len(one.present):
             return f"/{one.path} lacks no chunk that was written: nothing was accepted"
         return f"/{one.path}: {stored - len(one.present)} chunks more read as the fill value"
-    array = zarr.Array(hierarchy.async_array(one.path))
+    array = zarr.Array(zarr_view.async_array(hierarchy, one.path))
     unit = one.document["chunk_grid"]["configuration"]["chunk_shape"]
     written = []
     for at in places(grid_of(one.document)):

@@ -21,7 +21,16 @@ from hdmf_zarr.hierarchy.loading import refuse_missing, refuse_store_below
 from hdmf_zarr.metadata import format2
 from hdmf_zarr.metadata.consolidated import entries_of, keeps_apart
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore, open_bytestore
-from hdmf_zarr.stores.keys import DOCUMENT, METADATA_KEYS, is_inside, is_node_path
+from hdmf_zarr.stores.keys import (
+    DOCUMENT,
+    METADATA_KEYS,
+    NODE_DOCUMENTS,
+    ZARRAY,
+    ZGROUP,
+    ZMETADATA,
+    is_inside,
+    is_node_path,
+)
 from hdmf_zarr.stores.location import Location
 from hdmf_zarr.transactions.fingerprint import HeldFolder, hold_folder, stamp_of
 from hdmf_zarr.transactions.journal import JOURNAL, Recovery, documents_in, plan_recovery
@@ -80,7 +89,7 @@ class Examined:
     @property
     def root_key(self) -> str:
         """Key of the document of the root."""
-        return DOCUMENT if self.zarr_format == 3 else format2.GROUP
+        return DOCUMENT if self.zarr_format == 3 else ZGROUP
 
     def is_changed(self) -> bool:
         """Whether somebody has written to the store meanwhile, or has begun to."""
@@ -166,7 +175,7 @@ def _own_documents(recovery: Recovery) -> dict[str, JSON]:
         key: {name: value for name, value in document.items() if name != "consolidated_metadata"}
         for key, document in recovery.restored.items()
         if key.rpartition("/")[0] not in recovery.replaced
-        if key != format2.CONSOLIDATED and isinstance(document, dict)
+        if key != ZMETADATA and isinstance(document, dict)
     }
 
 
@@ -206,20 +215,20 @@ def object_sizes(bytestore: ByteStore) -> dict[str, int] | None:
 def _format_of(bytestore: ByteStore, sizes: dict[str, int] | None) -> int:
     uri = bytestore.location.uri
     if sizes is None:
-        names_of_root = set(bytestore.get_many([DOCUMENT, format2.GROUP, format2.CONSOLIDATED]))
+        names_of_root = set(bytestore.get_many([DOCUMENT, ZGROUP, ZMETADATA]))
     else:
         names_of_root = {key for key in sizes if "/" not in key}
     if DOCUMENT in names_of_root:
         return 3
-    if names_of_root & {format2.GROUP, format2.CONSOLIDATED}:
+    if names_of_root & {ZGROUP, ZMETADATA}:
         return 2
-    if format2.ARRAY in names_of_root:
+    if ZARRAY in names_of_root:
         raise NotAStoreError(f"{uri} holds a Zarr array at its root, not a group")
     refuse_store_below(bytestore, sizes or ())
     found = {key.rpartition("/")[2] for key in sizes or ()}
     if DOCUMENT in found:
         return 3
-    if found & format2.NODE_DOCUMENTS:
+    if found & NODE_DOCUMENTS:
         return 2
     if not sizes:
         refuse_missing(bytestore)
@@ -231,22 +240,22 @@ def _format_of(bytestore: ByteStore, sizes: dict[str, int] | None) -> int:
 
 def _read_documents(examined: Examined) -> None:
     format3 = examined.zarr_format == 3
-    document_names = frozenset({DOCUMENT}) if format3 else format2.NODE_DOCUMENTS
+    document_names = frozenset({DOCUMENT}) if format3 else NODE_DOCUMENTS
     if format3:
         root = _read(examined, [DOCUMENT]).get(DOCUMENT)
         if isinstance(root, dict) and "consolidated_metadata" in root:
             examined.held = _held_in_root(examined, root)
     else:
-        held = _read(examined, [format2.CONSOLIDATED], rules.BROKEN_CONSOLIDATED)
-        if format2.CONSOLIDATED in held:
-            examined.held = _entries(examined, held[format2.CONSOLIDATED])
-            examined.keeps_apart = keeps_apart(held[format2.CONSOLIDATED])
+        held = _read(examined, [ZMETADATA], rules.BROKEN_CONSOLIDATED)
+        if ZMETADATA in held:
+            examined.held = _entries(examined, held[ZMETADATA])
+            examined.keeps_apart = keeps_apart(held[ZMETADATA])
     if examined.sizes is not None:
         keys = [key for key in examined.sizes if key.rpartition("/")[2] in document_names]
     else:
         keys = [
             key
-            for key in {DOCUMENT if format3 else format2.GROUP, *(examined.held or {})}
+            for key in {DOCUMENT if format3 else ZGROUP, *(examined.held or {})}
             if is_inside(key)
         ]
     examined.own = _read(examined, keys)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from hdmf_zarr.arrays import zarr_view
 from hdmf_zarr.checking import rules
 from hdmf_zarr.checking.inventory import Examined
 from hdmf_zarr.checking.report import Finding
@@ -15,7 +16,10 @@ from hdmf_zarr.errors import HDMFZarrError
 from hdmf_zarr.hdf5 import empty_attribute
 from hdmf_zarr.metadata import format2
 from hdmf_zarr.metadata.element_types import element_type_of_array
-from hdmf_zarr.stores.keys import DOCUMENT
+from hdmf_zarr.stores.keys import (
+    DOCUMENT,
+    ZATTRS,
+)
 
 _ROOT_ONLY = "consolidated_metadata"
 
@@ -59,10 +63,10 @@ def _comparable(document: JSON) -> JSON:
 def _difference(held: dict[str, JSON], own: dict[str, JSON], key: str) -> str | None:
     if key not in own:
         # zarr-python consolidates the attributes that a node does not have as empty ones.
-        is_empty = key.endswith(format2.ATTRIBUTES) and not held[key]
+        is_empty = key.endswith(ZATTRS) and not held[key]
         return None if is_empty else "is in the consolidated metadata, and not in the store"
     if key not in held:
-        is_empty = key.endswith(format2.ATTRIBUTES) and not own[key]
+        is_empty = key.endswith(ZATTRS) and not own[key]
         return None if is_empty else "is in the store, and not in the consolidated metadata"
     found = list(_differences(held[key], own[key], ""))
     if not found:
@@ -100,7 +104,7 @@ def _is_old_omission(examined: Examined, key: str, is_held: bool) -> bool:  # no
     path = key.rpartition("/")[0]
     if examined.is_specification(path):
         return not is_held
-    if key != format2.ATTRIBUTES or not is_held or key not in examined.own:
+    if key != ZATTRS or not is_held or key not in examined.own:
         return False
     assert examined.held is not None
     held, own = examined.held[key], examined.own[key]
@@ -153,7 +157,7 @@ def _check_array(examined: Examined, path: str) -> Iterator[Finding]:
     try:
         header = hierarchy.convention.decode_header(hierarchy.attributes(path))
         element_type_of_array(document, header)
-        hierarchy.async_array(path)
+        zarr_view.async_array(hierarchy, path)
     except HDMFZarrError as error:
         yield Finding.of(rules.BROKEN_ARRAY, path, error)
         return

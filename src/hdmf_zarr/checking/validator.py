@@ -23,12 +23,14 @@ from hdmf_zarr.checking.inventory import Examined
 from hdmf_zarr.checking.report import Finding, Kind, Severity
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.convention.attributes import holds_no_unicode, holds_not_finite
-from hdmf_zarr.metadata import format2
 from hdmf_zarr.metadata.consolidated import unreadable_arrays
 from hdmf_zarr.metadata.documents import parse_or_empty, why_not_read
 from hdmf_zarr.stores.bounded import bounded
 from hdmf_zarr.stores.bytestore import LocalByteStore
-from hdmf_zarr.stores.keys import DOCUMENT
+from hdmf_zarr.stores.keys import (
+    DOCUMENT,
+    ZMETADATA,
+)
 
 PROGRAM = "dandi"
 
@@ -174,7 +176,7 @@ def _rule_of_place(examined: Examined) -> Iterator[Finding]:
 
 def _rules_of_format2(examined: Examined) -> Iterator[Finding]:
     """Plain zarr-python opens the root, and sees something in it."""
-    encoded = examined.bytestore.get(format2.CONSOLIDATED) or b"{}"
+    encoded = examined.bytestore.get(ZMETADATA) or b"{}"
     visible = parse_or_empty(encoded, examined.uri).get("metadata")
     unreadable = unreadable_arrays(visible) if isinstance(visible, dict) else {}
     for path, reason in unreadable.items():

@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from hdmf_zarr.convention import JSON
-from hdmf_zarr.metadata import array_document, format2
+from hdmf_zarr.metadata import array_document
+from hdmf_zarr.stores.keys import ZARRAY
 
 APART = "hdmf_zarr_metadata"
 """Key, beside ``metadata``, of the entries that are kept apart; a store without such entries has it too."""
@@ -106,7 +107,7 @@ def unreadable_arrays(entries: Mapping[str, JSON]) -> dict[str, str]:
     reasons = {
         _path(key): why_unreadable(document)
         for key, document in entries.items()
-        if key.rpartition("/")[2] == format2.ARRAY
+        if key.rpartition("/")[2] == ZARRAY
     }
     return {path: reason for path, reason in reasons.items() if reason is not None}
 

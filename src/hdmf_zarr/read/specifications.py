@@ -12,6 +12,7 @@ from hdmf.build import TypeMap
 from hdmf.spec import NamespaceCatalog, SpecReader
 from packaging.version import InvalidVersion, Version
 
+from hdmf_zarr.arrays import zarr_view
 from hdmf_zarr.convention import legacy
 from hdmf_zarr.core.limits import parsed_json
 from hdmf_zarr.errors import ChunkError, MetadataError
@@ -209,7 +210,7 @@ def _edited_text(hierarchy: Hierarchy, path: str, error: ChunkError) -> str:
     ]:
         raise error
     key = f"{path}/{chunk_key(document['chunk_key_encoding'], (0,) * len(document['shape']))}"
-    encoded = hierarchy.encoded_chunks(path, [key]).get(key, b"")
+    encoded = zarr_view.encoded_chunks(hierarchy, path, [key]).get(key, b"")
     try:
         text = encoded[legacy.BYTES_BEFORE_TEXT :].decode("utf-8")
         parsed_json(text, key)

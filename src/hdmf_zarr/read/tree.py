@@ -20,6 +20,7 @@ from hdmf.build import (
 )
 from hdmf.build.builders import BaseBuilder
 
+from hdmf_zarr.arrays import zarr_view
 from hdmf_zarr.arrays.array import HDMFZarrArray, array_of_node, open_array
 from hdmf_zarr.chunks import single
 from hdmf_zarr.convention import JSON, SELF, ArrayHeader, Link, Reference, data_type_of
@@ -310,7 +311,9 @@ class TreeReader:
         async def read(path: str) -> Any:
             try:
                 present = self.hierarchy.documents[path]
-                return await single.read_scalar(self.hierarchy.async_array(path, present=present))
+                return await single.read_scalar(
+                    zarr_view.async_array(self.hierarchy, path, present=present)
+                )
             except (HDMFZarrError, ValueError, RuntimeError) as error:
                 return error
 

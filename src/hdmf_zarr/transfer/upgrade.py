@@ -18,6 +18,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from hdmf_zarr.arrays import zarr_view
 from hdmf_zarr.arrays.array import HDMFZarrArray, array_of_node
 from hdmf_zarr.chunks.missing import (
     count_chunks,
@@ -48,17 +49,21 @@ from hdmf_zarr.errors import (
     StoreNotFoundError,
 )
 from hdmf_zarr.hdf5 import empty_attribute
+from hdmf_zarr.hierarchy.commit import stored_together
 from hdmf_zarr.hierarchy.hierarchy import Hierarchy
 from hdmf_zarr.hierarchy.new_store import NewStore, check_replaceable, store_exists
 from hdmf_zarr.metadata.documents import group_document
 from hdmf_zarr.metadata.element_types import element_type_of_array
-from hdmf_zarr.metadata.format2 import BROKEN, CONSOLIDATED, NATIVE, NODE_DOCUMENTS
+from hdmf_zarr.metadata.format2 import BROKEN, NATIVE
 from hdmf_zarr.read.specifications import read_specifications
-from hdmf_zarr.stores.batching import stored_together
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore, open_bytestore
 from hdmf_zarr.stores.contained import most_bytes_of
 from hdmf_zarr.stores.identity import refuse_overlap
-from hdmf_zarr.stores.keys import DOCUMENT
+from hdmf_zarr.stores.keys import (
+    DOCUMENT,
+    NODE_DOCUMENTS,
+    ZMETADATA,
+)
 from hdmf_zarr.stores.location import Location, locate, options_of_each, relative_source
 from hdmf_zarr.transactions.lock import WriterLock
 from hdmf_zarr.transfer.files import ChunkMover, Way
@@ -248,7 +253,7 @@ def _remove_old(hierarchy: Hierarchy, rewritten: Mapping[str, str]) -> None:
         if key.removeprefix(path + "/")[:1].isdigit()
     ]
     _delete(bytestore, chunks)
-    bytestore.delete(CONSOLIDATED)
+    bytestore.delete(ZMETADATA)
     _delete(bytestore, bytestore.metadata_keys(NODE_DOCUMENTS))
 
 
@@ -409,7 +414,7 @@ class _Upgrader:
                 self.new.bytestore,
                 path,
                 lambda name: name[:1].isdigit(),
-                most_bytes_of(self.old.async_array(path)),
+                most_bytes_of(zarr_view.async_array(self.old, path)),
             )
             n_chunks = count_keys(keys, path, document)
         stored = stored_chunks(document)

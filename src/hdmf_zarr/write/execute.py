@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from hdmf_zarr.arrays import zarr_view
 from hdmf_zarr.chunks import single
 from hdmf_zarr.chunks.missing import stored_chunks, tell_missing, with_count
 from hdmf_zarr.codecs.direct import DirectChain
@@ -98,7 +99,7 @@ class Execution:
         """Write every node of a plan."""
         for node in plan.nodes:
             if node.path not in self.hierarchy:
-                self.hierarchy.refuse_removed(node.path)
+                self.hierarchy.removals.refuse_new(node.path)
         self.hierarchy.begin()
         with self.queue.workers() as workers:
             if any(self._is_for_workers(node, workers) for node in plan.nodes):
@@ -311,7 +312,9 @@ class Execution:
         origin = source.array.hierarchy
         unit = document["chunk_grid"]["configuration"]["chunk_shape"]
         if math.prod(unit) > MOST_UNDOUBTED:
-            origin.async_array(source.array.node_path)  # refuses what is beyond the limits
+            zarr_view.async_array(
+                origin, source.array.node_path
+            )  # refuses what is beyond the limits
         grid = [range(-(-size // step)) for size, step in zip(source.shape, unit, strict=True)]
         old = origin.documents[source.array.node_path]
         old_keys = old["chunk_key_encoding"]

@@ -6,6 +6,7 @@ import math
 from collections import deque
 from collections.abc import Iterable
 
+from hdmf_zarr.arrays import zarr_view
 from hdmf_zarr.core.limits import most_encoded_bytes
 from hdmf_zarr.hierarchy.hierarchy import Hierarchy
 from hdmf_zarr.metadata.chunk_keys import chunk_key
@@ -49,7 +50,7 @@ class ReadAhead:
         if len(keys) == 1 and keys[0] in self._held:
             value = self._held.pop(keys[0])
             return {} if value is None else {keys[0]: value}
-        return origin.encoded_chunks(path, keys)
+        return zarr_view.encoded_chunks(origin, path, keys)
 
     def _fetch(self, bytestore: ByteStore) -> None:
         most: dict[str, int] = {}

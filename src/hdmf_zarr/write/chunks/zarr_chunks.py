@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hdmf_zarr.arrays import zarr_view
 from hdmf_zarr.arrays.array import HDMFZarrArray
 from hdmf_zarr.chunks.missing import tell_missing
 from hdmf_zarr.errors import HDMFZarrError, MetadataError
@@ -106,7 +107,7 @@ class ZarrChunks:
         hierarchy, path = self.array.hierarchy, self.array.node_path
         for batch in _batches(indices):
             keys = [self._key(table, index) for index in batch]
-            found = hierarchy.encoded_chunks(path, keys)
+            found = zarr_view.encoded_chunks(hierarchy, path, keys)
             for key in keys:
                 if key not in found:
                     tell_missing(hierarchy.documents[path], f"{hierarchy.uri}:/{key}")

@@ -15,6 +15,7 @@ from hdmf.build.builders import BaseBuilder
 from hdmf.query import HDMFDataset
 
 from hdmf_zarr.arrays.array import HDMFZarrArray, may_grow
+from hdmf_zarr.arrays.codec_proof import prove_chain, rounding_filters_of
 from hdmf_zarr.codecs.typed_filters import check_kept
 from hdmf_zarr.convention import JSON, Link
 from hdmf_zarr.core.dtypes import ElementType, enum_names_of
@@ -23,7 +24,6 @@ from hdmf_zarr.errors import BrokenLinkError, EncodingError, LayoutError, Object
 from hdmf_zarr.hdf5 import is_h5py_dataset
 from hdmf_zarr.hdf5.fill import fill_settings
 from hdmf_zarr.hdf5.source import row_blocks
-from hdmf_zarr.hierarchy.codec_proof import prove_chain, rounding_filters_of
 from hdmf_zarr.hierarchy.hierarchy import Hierarchy
 from hdmf_zarr.metadata import array_document
 from hdmf_zarr.write.chunks.sources import (

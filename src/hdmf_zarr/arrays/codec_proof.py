@@ -23,6 +23,7 @@ from zarr.abc.codec import ArrayArrayCodec
 from zarr.registry import get_codec_class
 from zarr.storage import MemoryStore
 
+from hdmf_zarr.arrays import zarr_view
 from hdmf_zarr.codecs.direct import DirectChain
 from hdmf_zarr.codecs.hdf5.codecs import ZARR_CODECS, Blosc2Codec, SzipCodec, ZFPCodec
 from hdmf_zarr.codecs.objects.objects import OBJECT_CODECS
@@ -31,7 +32,7 @@ from hdmf_zarr.codecs.typed_filters import round_trip, rounding_filters
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.core.dtypes import BYTES_TYPE
 from hdmf_zarr.errors import LayoutError
-from hdmf_zarr.hierarchy.hierarchy import Hierarchy
+from hdmf_zarr.hierarchy.nodes import Nodes
 from hdmf_zarr.metadata import array_document, format2
 from hdmf_zarr.metadata.chunk_keys import chunk_key
 from hdmf_zarr.metadata.documents import public_document
@@ -332,7 +333,7 @@ class _Trial:
 
     def _array(self, bytestore: ByteStore, document: dict[str, JSON]) -> zarr.AsyncArray[Any]:
         nodes: dict[str, dict[str, JSON]] = {"": {}, _SAMPLE: document}
-        return Hierarchy(bytestore, nodes, zarr_format=self.zarr_format).async_array(_SAMPLE)
+        return zarr_view.async_array(Nodes(bytestore, nodes, zarr_format=self.zarr_format), _SAMPLE)
 
     @property
     def _is_sharded(self) -> bool:
