@@ -15,6 +15,7 @@ from hdmf_zarr.errors import HDMFZarrError, NotAStoreError, StoreNotFoundError
 from hdmf_zarr.hdf5 import is_hdf5_file
 from hdmf_zarr.hierarchy.hierarchy import Hierarchy
 from hdmf_zarr.metadata.element_types import element_type_of_array
+from hdmf_zarr.metadata.node import array_node
 from hdmf_zarr.read.specifications import latest_versions
 from hdmf_zarr.stores.bytestore import ByteStore, open_bytestore
 from hdmf_zarr.stores.location import locate
@@ -162,22 +163,15 @@ def _described_attributes(hierarchy: Hierarchy, attributes: Mapping[str, JSON]) 
 
 
 def _array(hierarchy: Hierarchy, path: str) -> NodeInfo:
-    document = hierarchy.documents[path]
-    unit = tuple(document["chunk_grid"]["configuration"]["chunk_shape"])
-    codecs = document["codecs"]
-    shards = None
-    if codecs and _codec_name(codecs[0]) == "sharding_indexed":
-        shards = unit
-        unit = tuple(codecs[0]["configuration"]["chunk_shape"])
-        codecs = codecs[0]["configuration"]["codecs"]
+    node = array_node(hierarchy.documents[path])
     return NodeInfo(
         path="/" + path,
         kind="array",
         dtype=_dtype_name(hierarchy, path),
-        shape=tuple(document["shape"]),
-        chunks=unit,
-        shards=shards,
-        codecs=tuple(codecs),
+        shape=node.shape,
+        chunks=node.chunk,
+        shards=node.shards,
+        codecs=node.chunk_codecs,
         **_described_attributes(hierarchy, hierarchy.attributes(path)),
     )
 
@@ -189,7 +183,7 @@ def _dtype_name(hierarchy: Hierarchy, path: str) -> str:
     try:
         return _element_name(element_type_of_array(document, header))
     except HDMFZarrError:
-        return str(document["data_type"])
+        return str(array_node(document).data_type)
 
 
 def _element_name(element: ElementType) -> str:

@@ -290,3 +290,21 @@ def test_words_on_disk_are_spelled_in_the_conventions_only(path: Path) -> None:
 def test_a_word_on_disk_is_seen_in_code_and_not_in_documentation() -> None:
     source = '"""Says _LINKS."""\nname = attributes["_DTYPE"]\n"""_LINKS"""\n'
     assert code_strings(source) == {"_DTYPE"}
+
+
+JSON_KEYS = {"chunk_grid", "chunk_shape", "chunk_key_encoding", "node_type", "must_understand"}
+"""Keys of Zarr's documents that mean nothing else."""
+
+SPELLS_KEYS = {
+    *("arrays/readable.py", "chunks/bulk_read.py", "chunks/cache.py", "chunks/pipeline.py"),
+    *("codecs/direct.py", "codecs/shards.py", "core/limits.py"),
+}
+"""Files outside of `metadata` that do so still; this list only becomes shorter."""
+
+
+@pytest.mark.parametrize(
+    "path", [f for f in FILES if room_of(name_of(f)) != "metadata"], ids=name_of
+)
+def test_the_keys_of_documents_are_spelled_where_nodes_are_made(path: Path) -> None:
+    spelled = code_strings(path.read_text("utf-8")) & (JSON_KEYS | {"consolidated_metadata"})
+    assert bool(spelled) == (name_of(path) in SPELLS_KEYS)

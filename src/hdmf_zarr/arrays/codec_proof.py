@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, cast
@@ -36,6 +36,7 @@ from hdmf_zarr.hierarchy.nodes import Nodes
 from hdmf_zarr.metadata import array_document, format2
 from hdmf_zarr.metadata.chunk_keys import chunk_key
 from hdmf_zarr.metadata.documents import public_document
+from hdmf_zarr.metadata.node import array_node, made_document, with_shards
 from hdmf_zarr.stores import event_loop
 from hdmf_zarr.stores.bytestore import ByteStore, open_bytestore
 from hdmf_zarr.stores.keys import DOCUMENT
@@ -114,23 +115,21 @@ def prove_chain(document: Mapping[str, JSON], zarr_format: int) -> None:
     zarr_format : int
         Of the store.
     """
-    codecs = document["codecs"]
-    inner, chunk = _inner(document)
+    node = array_node(document)
+    inner, chunk = list(node.chunk_codecs), node.chunk
     is_any_shape = {codec["name"] for codec in inner} <= _OF_ANY_SHAPE
     shape = _chunk_of_rank(len(chunk)) if is_any_shape else tuple(chunk)
-    if not shape and document["data_type"] in ("string", BYTES_TYPE):
+    if not shape and node.data_type in ("string", BYTES_TYPE):
         shape = (1,)  # text alone is encoded as a row of one, see `single.encode_scalar`
-    kept = {key: document.get(key) for key in ("data_type", "chunk_key_encoding")}
-    native = {}
-    if document.get(format2.NATIVE):
-        original = {**document[format2.ORIGINAL], "shape": None, "chunks": None}
-        native = {format2.NATIVE: True, format2.ORIGINAL: original}
-    said = json.dumps({**kept, **native, "codecs": inner}, sort_keys=True)
-    is_sharded = inner is not codecs
+    native = None
+    if node.is_native:
+        native = {**(node.format2 or {}), "shape": None, "chunks": None}
+    said = json.dumps([node.data_type, dict(node.chunk_keys), inner, native], sort_keys=True)
+    is_sharded = node.is_sharded
     classes = tuple(map(_class_of, inner))
     reason = _why_wrong(said, classes, shape, zarr_format=zarr_format, is_sharded=is_sharded)
     if reason is not None:
-        names = " -> ".join(_spelled(codec) for codec in inner) or str(native)[:500]
+        names = " -> ".join(_spelled(codec) for codec in inner) or str(native or "")[:500]
         raise LayoutError(
             f"{reason}, as a trial of the codecs {names:.500} with zarr {zarr.__version__} shows; leave one "
             "of them out, or choose others"
@@ -143,18 +142,10 @@ def _chunk_of_rank(rank: int) -> tuple[int, ...]:
 
 def rounding_filters_of(document: Mapping[str, JSON]) -> tuple[Any, ...]:
     """Return the filters of an array that cannot hold every value of its type, see `check_kept`."""
-    if document.get(format2.NATIVE):
-        return rounding_filters(document[format2.ORIGINAL].get("filters") or ())
-    return rounding_filters(_inner(document)[0])
-
-
-def _inner(document: Mapping[str, JSON]) -> tuple[list[JSON], Sequence[int]]:
-    """Codecs and shape of a chunk, inside of a shard if there are shards."""
-    codecs = document["codecs"]
-    if codecs and codecs[0]["name"] == "sharding_indexed":
-        configuration = codecs[0]["configuration"]
-        return list(configuration["codecs"]), configuration["chunk_shape"]
-    return codecs, document["chunk_grid"]["configuration"]["chunk_shape"]
+    node = array_node(document)
+    if node.is_native:
+        return rounding_filters((node.format2 or {}).get("filters") or ())
+    return rounding_filters(node.chunk_codecs)
 
 
 def _class_of(codec: Mapping[str, JSON]) -> type[Any] | None:
@@ -241,44 +232,42 @@ class _Trial:
 
     @classmethod
     def of(
-        cls, said: dict[str, JSON], chunk: tuple[int, ...], zarr_format: int, *, is_sharded: bool
+        cls, said: list[JSON], chunk: tuple[int, ...], zarr_format: int, *, is_sharded: bool
     ) -> _Trial:
         """Return a trial for what is said of an array, with chunks of a shape."""
-        document: dict[str, JSON] = {
-            "zarr_format": 3,
-            "node_type": "array",
-            "shape": _ragged(chunk, is_sharded=is_sharded),
-            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(chunk)}},
-            "fill_value": _fill_value(said["data_type"]),
-            "storage_transformers": [],
-            "attributes": {},
-            **said,
-        }
-        if (original := document.get(format2.ORIGINAL)) is not None:
-            sizes = {"shape": document["shape"], "chunks": list(chunk)}
-            document[format2.ORIGINAL] = {**original, **sizes}
-        chain = DirectChain.for_document(document) if said["codecs"] else None
-        names = frozenset(codec["name"] for codec in said["codecs"])
+        data_type, chunk_keys, codecs, original = said
+        document = made_document(
+            shape=_ragged(chunk, is_sharded=is_sharded),
+            chunk=chunk,
+            data_type=data_type,
+            fill_value=_fill_value(data_type),
+            codecs=codecs,
+            chunk_keys=chunk_keys,
+            format2_filters=original,
+        )
+        chain = DirectChain.for_document(document) if codecs else None
+        names = frozenset(codec["name"] for codec in codecs)
         if original is not None:
             filters = [*(original.get("filters") or ()), original.get("compressor")]
             names |= {NUMCODECS + str(codec["id"]) for codec in filters if codec}
         if is_sharded:
-            document = _with_shards(document, chunk)
+            shard = [2 * chunk[0], *chunk[1:]]
+            document = with_shards(document, shard, _SHARD_INDEX)
         return cls(document=document, zarr_format=zarr_format, chain=chain, names=names)
 
     @property
     def _dtype(self) -> np.dtype[Any] | None:
         """Dtype of the elements; None where they vary in length."""
-        dtype: np.dtype[Any] = _parsed(self.document["data_type"]).to_native_dtype()
+        dtype: np.dtype[Any] = _parsed(array_node(self.document).data_type).to_native_dtype()
         return None if dtype.kind in "OT" else dtype
 
     def sample(self) -> npt.NDArray[Any]:
         """Return elements that differ, of the shape of the array; such as the filters can hold."""
-        shape, dtype = tuple(self.document["shape"]), self._dtype
+        shape, dtype = array_node(self.document).shape, self._dtype
         random = np.random.default_rng(_SEED)
         if dtype is None:
             texts = map(str if OBJECT_CODECS.isdisjoint(self.names) else json.dumps, _TEXTS)
-            is_bytes = self.document["data_type"] == BYTES_TYPE
+            is_bytes = array_node(self.document).data_type == BYTES_TYPE
             kinds = [text.encode() if is_bytes else text for text in texts]
             return np.resize(np.array(kinds, dtype=object), shape)
         values = _elements(random, shape, dtype, is_small=not self.names <= _EXACT)
@@ -293,9 +282,10 @@ class _Trial:
 
     @property
     def _filters(self) -> list[JSON]:
-        if self.document.get(format2.NATIVE):
-            return list(self.document[format2.ORIGINAL].get("filters") or ())
-        return list(itertools.takewhile(_is_filter, _inner(self.document)[0]))
+        node = array_node(self.document)
+        if node.is_native:
+            return list((node.format2 or {}).get("filters") or ())
+        return list(itertools.takewhile(_is_filter, node.chunk_codecs))
 
     def written_and_read(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Write elements and return what is read.
@@ -337,7 +327,7 @@ class _Trial:
 
     @property
     def _is_sharded(self) -> bool:
-        return _inner(self.document)[0] is not self.document["codecs"]
+        return array_node(self.document).is_sharded
 
     def _put_directly(
         self, bytestore: ByteStore, chain: DirectChain, values: npt.NDArray[Any]
@@ -375,7 +365,7 @@ class _Trial:
 
 def _parsed(data_type: JSON) -> Any:
     with array_document.without_specification_warnings():
-        readable = array_document.readable_document({"data_type": data_type})["data_type"]
+        readable = array_document.readable_data_type(data_type)
         return zarr.dtype.parse_dtype(readable, zarr_format=3)
 
 
@@ -392,22 +382,6 @@ def _ragged(chunk: tuple[int, ...], *, is_sharded: bool) -> list[int]:
     if shape:
         shape[0] += (chunk[0] if is_sharded else 0) + 1
     return shape
-
-
-def _with_shards(document: dict[str, JSON], chunk: tuple[int, ...]) -> dict[str, JSON]:
-    """The document of an array with shards, whose chunks are those of another one."""
-    shard = [2 * chunk[0], *chunk[1:]]
-    configuration = {
-        "chunk_shape": list(chunk),
-        "codecs": document["codecs"],
-        "index_codecs": _SHARD_INDEX,
-        "index_location": "end",
-    }
-    return {
-        **document,
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": shard}},
-        "codecs": [{"name": "sharding_indexed", "configuration": configuration}],
-    }
 
 
 def _is_filter(codec: Mapping[str, JSON]) -> bool:

@@ -21,7 +21,7 @@ from hdmf_zarr.arrays.live_store import LiveStore
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.errors import EncodingError, MetadataError
 from hdmf_zarr.hierarchy.hierarchy import Hierarchy
-from hdmf_zarr.metadata import format2
+from hdmf_zarr.metadata.node import why_unreadable
 
 Node = Any
 """A `LiveGroup` or an `HDMFZarrArray`."""
@@ -139,7 +139,7 @@ class LiveGroup(zarr.Group):
             name = path.removeprefix(start)
             is_below = path.startswith(start) and path != self._node_path
             is_wanted = max_depth is None or name.count("/") <= max_depth
-            if is_below and is_wanted and format2.BROKEN not in document:
+            if is_below and is_wanted and why_unreadable(document) is None:
                 found.append((name, self._open(path)))
         return tuple(found)
 

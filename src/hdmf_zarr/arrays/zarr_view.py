@@ -18,6 +18,15 @@ from hdmf_zarr.core import limits
 from hdmf_zarr.errors import MetadataError, MissingExtraError
 from hdmf_zarr.hierarchy.nodes import Nodes
 from hdmf_zarr.metadata import array_document, format2
+from hdmf_zarr.metadata.node import (
+    ArrayNode,
+    array_node,
+    node_of,
+    why_unreadable,
+    with_attributes,
+    with_codecs,
+    with_consolidated,
+)
 from hdmf_zarr.stores.bounded import BoundedStore, bounded
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore
 from hdmf_zarr.stores.contained import ContainedStore, most_bytes_of
@@ -35,19 +44,20 @@ def async_array(
     present : dict, optional
         The document whose chunks must be there: one that is missing is not read as the fill value.
     """
-    if format2.BROKEN in nodes.documents[path]:
-        raise MetadataError(f"{nodes.uri}:/{path}: {nodes.documents[path][format2.BROKEN]}")
+    node = array_node(nodes.documents[path])
+    if node.why_unreadable is not None:
+        raise MetadataError(f"{nodes.uri}:/{path}: {node.why_unreadable}")
     config: Any = {"write_empty_chunks": True}
     try:
         document: Any = array_document.readable_document(nodes.documents[path])
-        if nodes.documents[path].get(format2.NATIVE):
+        if node.is_native:
             # With the shape that it has by now.
             document = checked_format2(format2.array_metadata(nodes.documents[path]))
         with array_document.without_specification_warnings():
             if document.get("zarr_format") == 3:
                 # A copy of the attributes, which zarr empties where it is to replace them.
-                own = {"attributes": dict(document.get("attributes") or {})}
-                document = {**document, **own, "codecs": checked_codecs(document["codecs"])}
+                document = with_attributes(document, document.get("attributes") or {})
+                document = with_codecs(document, checked_codecs(list(node.codecs)))
             # A chunk that was written is there: a missing one can then be told from an empty one.
             inner = store_of_chunks(nodes.bytestore)
             store = inner
@@ -89,16 +99,15 @@ def zarr_group(nodes: Nodes) -> zarr.Group:
     entries: dict[str, Any] = {
         path: array_document.readable_document(document)
         for path, document in nodes.documents.items()
-        if path and format2.BROKEN not in document
+        if path and why_unreadable(document) is None
     }
     for path in entries:
-        if nodes.documents[path].get(format2.NATIVE):
-            native = {"attributes": nodes.documents[path]["attributes"]}
-            entries[path] = {**nodes.documents[path][format2.ORIGINAL], **native}
-    consolidated = {"kind": "inline", "must_understand": False, "metadata": entries}
+        node = node_of(nodes.documents[path])
+        if isinstance(node, ArrayNode) and node.is_native:
+            entries[path] = {**(node.format2 or {}), "attributes": node.attributes}
     root = dict(nodes.documents[""])
     if nodes.is_consolidated or nodes.zarr_format == 2:
-        root["consolidated_metadata"] = consolidated
+        root = with_consolidated(root, entries)
     store_path = StorePath(_read_only(nodes.bytestore.zarr_store), "")
     with array_document.without_specification_warnings():
         return zarr.Group(zarr.AsyncGroup.from_dict(store_path, root))

@@ -20,13 +20,14 @@ from hdmf_zarr.checking import rules
 from hdmf_zarr.checking.inventory import Examined
 from hdmf_zarr.checking.metadata import itemsize_of
 from hdmf_zarr.checking.report import Finding
-from hdmf_zarr.chunks.missing import grid_of, meaning_of_missing, stored_chunks
+from hdmf_zarr.chunks.missing import meaning_of_missing, stored_chunks
 from hdmf_zarr.codecs.checked import check_compressed, checked_codecs, decoded_size
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.core.limits import check_encoded_size
 from hdmf_zarr.errors import ChunkError, HDMFZarrError, MetadataError
-from hdmf_zarr.metadata import array_document, format2
+from hdmf_zarr.metadata import array_document
 from hdmf_zarr.metadata.chunk_keys import FORMAT2_CHUNK_KEYS, chunk_key, coordinates_of
+from hdmf_zarr.metadata.node import array_node, is_array, one_chunk
 from hdmf_zarr.stores import event_loop
 from hdmf_zarr.stores.bytestore import LocalByteStore
 from hdmf_zarr.stores.contained import most_bytes_of
@@ -96,14 +97,14 @@ def check_presence(examined: Examined, chunks: Mapping[str, ArrayChunks]) -> Ite
     """Every chunk of every array is in the store."""
     for path in examined.arrays():
         document = examined.hierarchy.documents[path]
-        grid = grid_of(document)
+        node = array_node(document)
         if examined.sizes is None:
-            if math.prod(grid) > MOST_ASKED:
-                message = f"its {math.prod(grid)} chunks are not checked"
+            if node.n_chunks > MOST_ASKED:
+                message = f"its {node.n_chunks} chunks are not checked"
                 yield Finding.of(rules.NOT_LISTED, path, message)
             continue
         present = chunks[path].present
-        missing = math.prod(grid) - len(present)
+        missing = node.n_chunks - len(present)
         if missing == 0:
             continue
         stored = stored_chunks(document)
@@ -114,18 +115,18 @@ def check_presence(examined: Examined, chunks: Mapping[str, ArrayChunks]) -> Ite
             continue
         if is_absent:
             message = (
-                f"{missing} of {math.prod(grid)} chunks are not there and read as the fill value"
+                f"{missing} of {node.n_chunks} chunks are not there and read as the fill value"
             )
             yield Finding.of(rules.ABSENT_CHUNKS, path, message)
             continue
         held = set(present.values())
-        lost = (at for at in places(grid) if at not in held)
+        lost = (at for at in places(node.grid) if at not in held)
         for at in itertools.islice(lost, LISTED_MISSING):
-            key = f"{path}/{chunk_key(document['chunk_key_encoding'], at)}"
-            message = f"the chunk at {list(at)} of the grid {list(grid)} is missing"
+            key = f"{path}/{node.key(at)}"
+            message = f"the chunk at {list(at)} of the grid {list(node.grid)} is missing"
             yield Finding.of(rules.MISSING_CHUNK, path, message, key=key)
         if missing > LISTED_MISSING:
-            message = f"{missing} of {math.prod(grid)} chunks are missing"
+            message = f"{missing} of {node.n_chunks} chunks are missing"
             yield Finding.of(rules.MISSING_CHUNK, path, message)
 
 
@@ -136,9 +137,7 @@ def sort_chunks(
 ) -> tuple[dict[str, ArrayChunks], list[str]]:
     """Give each key of a store to its array; return also the keys that are nobody's."""
     chunks = {
-        path: ArrayChunks(path=path)
-        for path, document in documents.items()
-        if document["node_type"] == "array"
+        path: ArrayChunks(path=path) for path, document in documents.items() if is_array(document)
     }
     others = []
     for key in sizes:
@@ -159,14 +158,15 @@ def _array_of(key: str, chunks: Mapping[str, ArrayChunks]) -> str | None:
 
 def _take(array: ArrayChunks, document: Mapping[str, JSON], key: str) -> bool:
     """Note a key of an array's folder; False where it does not look like that of a chunk."""
-    if format2.BROKEN in document:
+    node = array_node(document)
+    if node.why_unreadable is not None:
         return True  # what its chunks are is not known
     name = key[len(array.path) + 1 :]
-    grid = grid_of(document)
-    at = coordinates_of(document["chunk_key_encoding"], name, len(grid))
-    if at is not None and all(index < count for index, count in zip(at, grid, strict=True)):
+    if (at := node.place(name)) is not None:
         array.present[key] = at
-    elif at is not None or looks_like_chunk(name):
+    elif coordinates_of(node.chunk_keys, name, len(node.shape)) is not None or looks_like_chunk(
+        name
+    ):
         array.stale.append(key)
     else:
         return False
@@ -279,10 +279,11 @@ def _tasks(
             for key, at in chunks[path].present.items():
                 yield task, key, at
             continue
-        if math.prod(grid_of(task.document)) > MOST_ASKED:
+        node = array_node(task.document)
+        if node.n_chunks > MOST_ASKED:
             continue
-        for at in places(grid_of(task.document)):
-            yield task, f"{path}/{chunk_key(task.document['chunk_key_encoding'], at)}", at
+        for at in places(node.grid):
+            yield task, f"{path}/{node.key(at)}", at
 
 
 def _task(examined: Examined, path: str) -> _Task | None:
@@ -302,18 +303,12 @@ def _task(examined: Examined, path: str) -> _Task | None:
 
 def _of_one_chunk(document: dict[str, JSON]) -> dict[str, JSON]:
     """The document of an array that is one chunk of another one, whole, with the key ``0`` or ``0.0``."""
-    unit = document["chunk_grid"]["configuration"]["chunk_shape"] or [1]
-    if document.get(format2.NATIVE):
-        return {**document[format2.ORIGINAL], "shape": unit, "dimension_separator": "."}
-    return {
-        **array_document.readable_document(document),
-        "codecs": checked_codecs(document["codecs"]),
-        "shape": unit,
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": unit}},
-        "chunk_key_encoding": FORMAT2_CHUNK_KEYS,
-        "dimension_names": None,
-        "attributes": {},
-    }
+    node = array_node(document)
+    shape = list(node.stored_chunk) or [1]
+    if node.is_native:
+        return {**(node.format2 or {}), "shape": shape, "dimension_separator": "."}
+    readable = array_document.readable_document(document)
+    return one_chunk(readable, shape, checked_codecs(list(node.codecs)))
 
 
 def _check_chunk(
@@ -345,8 +340,9 @@ def _check_chunk(
 
 def _check_native(task: _Task, encoded: bytes) -> None:
     """Look at a chunk that zarr decodes as format 2, with codecs that do not look themselves."""
-    if task.document.get(format2.NATIVE):
-        compressor = task.document[format2.ORIGINAL].get("compressor") or {}
+    node = array_node(task.document)
+    if node.is_native:
+        compressor = (node.format2 or {}).get("compressor") or {}
         check_compressed(str(compressor.get("id")), encoded, None)
 
 
@@ -355,7 +351,7 @@ def _check_size(task: _Task, encoded: bytes) -> None:
 
     Metadata can claim gigabytes for a chunk of some bytes: nobody should wait for zarr to fill them.
     """
-    names = [codec["name"] for codec in task.document["codecs"]]
+    names = [codec["name"] for codec in array_node(task.document).codecs]
     while names and names[-1] == "crc32c":
         names.pop()
         encoded = encoded[:-4]

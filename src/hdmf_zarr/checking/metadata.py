@@ -14,14 +14,12 @@ from hdmf_zarr.convention.attributes import decode_attribute
 from hdmf_zarr.convention.unified import ATTRIBUTE_TYPES
 from hdmf_zarr.errors import HDMFZarrError
 from hdmf_zarr.hdf5 import empty_attribute
-from hdmf_zarr.metadata import format2
 from hdmf_zarr.metadata.element_types import element_type_of_array
+from hdmf_zarr.metadata.node import array_node, is_array, without_consolidated
 from hdmf_zarr.stores.keys import (
     DOCUMENT,
     ZATTRS,
 )
-
-_ROOT_ONLY = "consolidated_metadata"
 
 SHOWN_DIFFERENCES = 6
 
@@ -55,8 +53,8 @@ def _comparable(document: JSON) -> JSON:
         return document
     return {
         name: value
-        for name, value in document.items()
-        if name != _ROOT_ONLY and not (name == "attributes" and not value)
+        for name, value in without_consolidated(document).items()
+        if not (name == "attributes" and not value)
     }
 
 
@@ -128,7 +126,7 @@ def check_nodes(examined: Examined) -> Iterator[Finding]:
         if parent in hierarchy.documents and hierarchy.node_type(parent) == "array" and path:
             yield Finding.of(rules.NODE_IN_ARRAY, path, f"it lies in the array /{parent}")
         yield from _check_attributes(examined, path)
-        if document["node_type"] == "array":
+        if is_array(document):
             yield from _check_array(examined, path)
 
 
@@ -151,8 +149,9 @@ def _check_attributes(examined: Examined, path: str) -> Iterator[Finding]:
 def _check_array(examined: Examined, path: str) -> Iterator[Finding]:
     hierarchy = examined.hierarchy
     document = hierarchy.documents[path]
-    if format2.BROKEN in document:
-        yield Finding.of(rules.BROKEN_ARRAY, path, document[format2.BROKEN])
+    node = array_node(document)
+    if node.why_unreadable is not None:
+        yield Finding.of(rules.BROKEN_ARRAY, path, node.why_unreadable)
         return
     try:
         header = hierarchy.convention.decode_header(hierarchy.attributes(path))
@@ -161,12 +160,12 @@ def _check_array(examined: Examined, path: str) -> Iterator[Finding]:
     except HDMFZarrError as error:
         yield Finding.of(rules.BROKEN_ARRAY, path, error)
         return
-    names = document.get("dimension_names") or header.dimension_names
-    if names is not None and len(names) != len(document["shape"]) and not header.scalar:
+    names = node.dimension_names or header.dimension_names
+    if names is not None and len(names) != len(node.shape) and not header.scalar:
         yield Finding.of(
             rules.DIMENSION_NAMES,
             path,
-            f"{len(names)} names of dimensions {list(names)!r:.100} for the shape {document['shape']}",
+            f"{len(names)} names of dimensions {list(names)!r:.100} for the shape {list(node.shape)}",
         )
 
 

@@ -15,7 +15,7 @@ from hdmf_zarr.checking.inventory import Examined
 from hdmf_zarr.checking.report import Finding
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.convention.attributes import holds_no_unicode, holds_not_finite
-from hdmf_zarr.metadata import format2
+from hdmf_zarr.metadata.node import GroupNode, codec_names, node_of
 
 TENSORSTORE, ZARRITA, MATLAB = "TensorStore", "zarrita.js", "MATLAB"
 
@@ -121,27 +121,21 @@ def _obstacles(examined: Examined, path: str) -> Iterator[tuple[str, Obstacle]]:
         yield "metadata with NaN or infinity in an attribute", NAN_TOKEN
     if holds_no_unicode(examined.hierarchy.attributes(path)):
         yield "metadata with text that is not Unicode in an attribute", NOT_UNICODE
-    if document["node_type"] != "array" or format2.BROKEN in document:
+    node = node_of(document)
+    if isinstance(node, GroupNode) or node.why_unreadable is not None:
         return
-    if format2.ORIGINAL in document:
-        yield from _format2_obstacles(document[format2.ORIGINAL])
+    if node.format2 is not None:
+        yield from _format2_obstacles(node.format2)
         return
-    data_type = document["data_type"]
+    data_type = node.data_type
     name = data_type.get("name") if isinstance(data_type, Mapping) else data_type
     if name in DATA_TYPES:
         yield f"the data type {name}", DATA_TYPES[name]
-    for codec in _codec_names(document["codecs"]):
+    for codec in codec_names(node.codecs):
         for start, obstacle in CODECS.items():
             if codec.startswith(start):
                 yield f"the codec {codec}", obstacle
                 break
-
-
-def _codec_names(codecs: JSON) -> Iterator[str]:
-    for codec in codecs:
-        yield codec["name"]
-        configuration = codec.get("configuration") or {}
-        yield from _codec_names(configuration.get("codecs") or ())
 
 
 def _format2_obstacles(metadata: Mapping[str, JSON]) -> Iterator[tuple[str, Obstacle]]:

@@ -19,6 +19,7 @@ from hdmf_zarr.checking.unused_chunks import unused_chunks
 from hdmf_zarr.errors import ModeError
 from hdmf_zarr.metadata import format2
 from hdmf_zarr.metadata.consolidated import consolidated_document, unreadable_arrays
+from hdmf_zarr.metadata.node import with_consolidated
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore, open_bytestore
 from hdmf_zarr.stores.keys import (
     DOCUMENT,
@@ -247,10 +248,7 @@ def _rebuild(examined: Examined, bytestore: ByteStore) -> int:
         for key in sorted(examined.own)
         if key != DOCUMENT
     }
-    root = {
-        **examined.own[DOCUMENT],
-        "consolidated_metadata": {"kind": "inline", "must_understand": False, "metadata": nodes},
-    }
+    root = with_consolidated(examined.own[DOCUMENT], nodes)
     bytestore.set(DOCUMENT, json.dumps(root, separators=(",", ":")).encode("utf-8"))
     return len(nodes)
 

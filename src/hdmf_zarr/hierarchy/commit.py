@@ -16,6 +16,7 @@ from hdmf_zarr.hierarchy.replacement import Replacement, put_root
 from hdmf_zarr.hierarchy.rewrites import Rewrites
 from hdmf_zarr.metadata import format2
 from hdmf_zarr.metadata.documents import encode_document
+from hdmf_zarr.metadata.node import with_consolidated
 from hdmf_zarr.stores.batching import GatheringByteStore
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore, ZarrByteStore
 from hdmf_zarr.stores.keys import (
@@ -168,11 +169,7 @@ class Commit:
         root = dict(self._nodes.documents[""])
         if consolidate:
             entries = self._nodes.consolidated_entries()
-            root["consolidated_metadata"] = {
-                "kind": "inline",
-                "must_understand": False,
-                "metadata": entries,
-            }
+            root = with_consolidated(root, entries)
         return encode_document(root)
 
     def _put_root(self, key: str, encoded: bytes) -> None:

@@ -29,6 +29,13 @@ from hdmf_zarr.metadata.documents import (
     public_document,
     why_not_read,
 )
+from hdmf_zarr.metadata.node import (
+    consolidated_in,
+    is_array,
+    is_node,
+    unreadable,
+    without_consolidated,
+)
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore, ZarrByteStore
 from hdmf_zarr.stores.keys import (
     DOCUMENT,
@@ -158,7 +165,8 @@ def load_node(bytestore: ByteStore, path: str, zarr_format: int) -> dict[str, JS
 
 def _load_format3(encoded: bytes, bytestore: ByteStore, *, consolidated: bool) -> Loaded:
     root = _parse_root(bytestore, encoded)
-    held = root.pop("consolidated_metadata", None) or {}
+    held = consolidated_in(root) or {}
+    root = without_consolidated(root)
     uri = bytestore.location.uri
     if not isinstance(held, dict):
         raise MetadataError(f"{uri}:/ has consolidated metadata that are no object")
@@ -186,10 +194,9 @@ def _is_same(entries: JSON, nodes: Mapping[str, dict[str, JSON]]) -> bool:
 def _parse_root(bytestore: ByteStore, encoded: bytes) -> dict[str, JSON]:
     uri = bytestore.location.uri
     root = parse(encoded, f"{uri}:/{DOCUMENT}")
-    if root.get("node_type") != "group":
-        raise NotAStoreError(
-            f"{uri} holds a Zarr {root.get('node_type', 'document of no type')} at its root, not a group"
-        )
+    if not is_node(root) or is_array(root):
+        found = "array" if is_node(root) else "document of no type"
+        raise NotAStoreError(f"{uri} holds a Zarr {found} at its root, not a group")
     check_document(root, f"{uri}:/")
     check_node("", root, f"{uri}:/")
     if (reason := why_not_read(root)) is not None:
@@ -232,17 +239,17 @@ def _checked_nodes(entries: JSON, uri: str) -> dict[str, dict[str, JSON]]:
     nodes = {}
     for path, document in inside(entries, uri, is_key=False).items():
         where = f"{uri}:/{path}"
-        if not isinstance(document, dict) or document.get("node_type") not in ("group", "array"):
+        if not is_node(document):
             raise MetadataError(f"{where} is neither a group nor an array")
         check_document(document, where)
         check_node(path, document, where)
-        document.pop("consolidated_metadata", None)
+        document = without_consolidated(document)
         reason = why_not_read(document)
         document = public_document(document)
-        if reason is not None and document["node_type"] == "group":
+        if reason is not None and not is_array(document):
             raise MetadataError(f"{where}: {reason}")
         if reason is not None:
-            document = {**document, format2.BROKEN: reason}
+            document = unreadable(document, reason)
         nodes[path.strip("/")] = document
     return nodes
 
@@ -332,7 +339,7 @@ def specification_documents(
     return {
         key.removesuffix("/" + DOCUMENT): document
         for key, document in entries.items()
-        if isinstance(document, dict) and document.get("node_type") in ("group", "array")
+        if is_node(document)
     }
 
 
@@ -419,7 +426,7 @@ def _is_whole_root(bytestore: ByteStore, folder: str) -> bool:
     if bytestore.get(f"{folder}/{ZMETADATA}") is not None:
         return True
     document = parse_or_empty(bytestore.get(f"{folder}/{DOCUMENT}") or b"{}", folder)
-    return isinstance(document.get("consolidated_metadata"), dict)
+    return isinstance(consolidated_in(document), dict)
 
 
 def lost_document(
@@ -440,7 +447,7 @@ def lost_document(
     if path not in own.documents:
         name = DOCUMENT
         if own.zarr_format == 2:
-            name = ZARRAY if known["node_type"] == "array" else ZGROUP
+            name = ZARRAY if is_array(known) else ZGROUP
         is_there = next(bytestore.list_prefix(path), None) is not None
         return f"{path}/{name}" if is_there else None
     key = f"{path}/{ZATTRS}"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import NoReturn
 
-from hdmf_zarr.chunks.missing import count_chunks, grid_of, meaning_of_missing, with_count
+from hdmf_zarr.chunks.missing import count_chunks, meaning_of_missing, with_count
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.errors import LockedError, LostWriteError, ModeError
 from hdmf_zarr.hierarchy.nodes import Nodes
@@ -19,6 +18,7 @@ from hdmf_zarr.metadata import format2
 from hdmf_zarr.metadata.chunk_keys import is_staged
 from hdmf_zarr.metadata.consolidated import consolidated_document
 from hdmf_zarr.metadata.documents import encode_document, public_document
+from hdmf_zarr.metadata.node import array_node, is_array, why_unreadable
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore, ZarrByteStore
 from hdmf_zarr.stores.keys import DOCUMENT
 from hdmf_zarr.transactions.append import OpenAppend
@@ -250,8 +250,9 @@ class MetadataWriter(Nodes):
 
     def is_staged(self, document: dict[str, JSON]) -> bool:
         """Whether the chunks of an array get the names of format 2 at the commit."""
-        keys = document.get("chunk_key_encoding")
-        return self.zarr_format == 2 and keys is not None and is_staged(keys)
+        if self.zarr_format != 2 or not is_array(document) or why_unreadable(document) is not None:
+            return False
+        return is_staged(array_node(document).chunk_keys)
 
     def consolidated_entries(self) -> dict[str, JSON]:
         """Return the documents of all nodes, as the consolidated metadata of the format have them."""
@@ -292,10 +293,13 @@ class MetadataWriter(Nodes):
     def check_chunks(self, path: str) -> None:
         """Raise `LostWriteError` unless an array has the chunks that it should have."""
         document = self.documents[path]
-        count, grid = count_chunks(self.bytestore, path, document), grid_of(document)
-        if count < math.prod(grid) and meaning_of_missing(document) != "absent":
+        count, n_chunks = (
+            count_chunks(self.bytestore, path, document),
+            array_node(document).n_chunks,
+        )
+        if count < n_chunks and meaning_of_missing(document) != "absent":
             raise LostWriteError(
-                f"{self.uri}:/{path} was written anew, and the store has {count} of its {math.prod(grid)} "
+                f"{self.uri}:/{path} was written anew, and the store has {count} of its {n_chunks} "
                 "chunks; its old ones are kept: look at the store and its disk, and write again"
             )
 

@@ -10,6 +10,7 @@ from hdmf_zarr.convention import JSON, Convention, convention_for_format, specif
 from hdmf_zarr.errors import MetadataError
 from hdmf_zarr.hierarchy.loading import specification_documents
 from hdmf_zarr.metadata.documents import parse_or_empty
+from hdmf_zarr.metadata.node import is_array
 from hdmf_zarr.stores.bytestore import ByteStore
 from hdmf_zarr.stores.keys import (
     ZATTRS,
@@ -78,8 +79,7 @@ class Nodes:
 
     def node_type(self, path: str) -> NodeType:
         """Whether a node is a group or an array."""
-        node_type: NodeType = self.documents[path.strip("/")]["node_type"]
-        return node_type
+        return "array" if is_array(self.documents[path.strip("/")]) else "group"
 
     def attributes(self, path: str) -> dict[str, JSON]:
         """All attributes of a node, reserved ones included."""

@@ -14,8 +14,14 @@ from functools import cached_property
 
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.errors import LockedError, StoreExistsError
-from hdmf_zarr.metadata.chunk_keys import chunk_key, unused_form, unused_format2_form
+from hdmf_zarr.metadata.chunk_keys import (
+    chunk_key,
+    format2_chunk_keys,
+    unused_form,
+    unused_format2_form,
+)
 from hdmf_zarr.metadata.consolidated import entries_of
+from hdmf_zarr.metadata.node import consolidated_in
 from hdmf_zarr.stores.bytestore import ZarrByteStore
 from hdmf_zarr.stores.keys import (
     DOCUMENT,
@@ -109,7 +115,7 @@ class Replacement:
         """Return the documents of the store that is there, by key; None where its root has them all."""
         names = METADATA_KEYS - {DOCUMENT} if self.root[DOCUMENT] is None else {DOCUMENT}
         root = documents_in(self._bytestore, [key for key in ROOT_KEYS if key in names])
-        held = root.get(DOCUMENT, {}).get("consolidated_metadata") or root.get(ZMETADATA)
+        held = consolidated_in(root.get(DOCUMENT, {})) or root.get(ZMETADATA)
         if isinstance((held or {}).get("metadata"), dict):
             return None
         wanted = [key for key in sorted(self.keys) if key.rpartition("/")[2] in names]
@@ -153,7 +159,7 @@ class Replacement:
                 "store first"
             )
         separator = document.get("dimension_separator", ".")
-        return {"name": "v2", "configuration": {"separator": separator}}
+        return format2_chunk_keys(separator)
 
     @cached_property
     def _format2_documents(self) -> dict[str, JSON]:

@@ -23,6 +23,7 @@ from hdmf_zarr.metadata.chunk_keys import (
     toggled,
 )
 from hdmf_zarr.metadata.consolidated import entries_of, with_entries
+from hdmf_zarr.metadata.node import array_node, with_chunk_keys
 from hdmf_zarr.stores.bytestore import LocalByteStore
 from hdmf_zarr.stores.keys import (
     METADATA_KEYS,
@@ -62,13 +63,13 @@ class Rewrites:
     def keys_for(self, path: str, n_dimensions: int) -> dict[str, JSON]:
         """Return how to name the chunks of an array, see `Hierarchy.keys_for_rewrite`."""
         document = self._nodes.documents[path]
-        current: dict[str, JSON] = document["chunk_key_encoding"]
+        current = dict(array_node(document).chunk_keys)
         committed = self._committed.setdefault(path, current)
         replacement = self._nodes.replacement
         if replacement is not None and replacement.keys:
             keys = replacement.unused_keys(path, toggled(current), n_dimensions, current)
         elif self._nodes.zarr_format == 2:
-            least = min(n_dimensions, len(document["shape"]))
+            least = min(n_dimensions, len(array_node(document).shape))
             keys = other_format2_form(least, current, committed)
         else:
             keys = other_form(current, committed)
@@ -105,7 +106,7 @@ class Rewrites:
             if path not in documents:
                 del self._committed[path]
                 continue
-            present = documents[path]["chunk_key_encoding"]
+            present = array_node(documents[path]).chunk_keys
             self._remove_chunks(path, lambda key, keep=(committed, present): _has_none(keep, key))  # type: ignore[misc]
             if present == committed:
                 del self._committed[path]
@@ -116,7 +117,7 @@ class Rewrites:
             self._nodes.bytestore.delete_prefix(SAVED)
             self._replaced = {}
         for path in self._committed.keys() & self._nodes.documents.keys():
-            keys = self._nodes.documents[path]["chunk_key_encoding"]
+            keys = array_node(self._nodes.documents[path]).chunk_keys
             self._remove_chunks(path, lambda key, keys=keys: not has_form(keys, key))  # type: ignore[misc]
         self._committed.clear()
 
@@ -134,13 +135,13 @@ class Rewrites:
         self.has_named = False
         documents = self._nodes.documents
         staged = {
-            path: documents[path]["chunk_key_encoding"]
+            path: dict(array_node(documents[path]).chunk_keys)
             for path in self._committed
             if path in documents and self._nodes.is_staged(documents[path])
         }
         for path in staged:
             final = toggled(self._committed[path])
-            documents[path] = {**documents[path], "chunk_key_encoding": final}
+            documents[path] = with_chunk_keys(documents[path], final)
         if staged and (self._nodes.is_live or self._nodes.replacement is not None):
             self._save_before(list(staged), consolidate=consolidate, durable=durable)
         for path, keys in staged.items():
@@ -208,13 +209,14 @@ class Rewrites:
     def _name_chunks_of(self, path: str, staged: dict[str, JSON]) -> None:
         """Give the staged chunks of an array their names, then write the document of these."""
         bytestore, document = self._nodes.bytestore, self._nodes.documents[path]
-        final = document["chunk_key_encoding"]
+        node = array_node(document)
+        final = dict(node.chunk_keys)
         obsolete = set(self._names(path, final))
         if not isinstance(bytestore, LocalByteStore):
             # What is lost on its way is missing then, and is no chunk of before.
             bytestore.delete_many(f"{path}/{name}" for name in obsolete)
         for name in self._names(path, staged):
-            at = coordinates_of(staged, name, len(document["shape"]))
+            at = coordinates_of(staged, name, len(node.shape))
             if at is not None:
                 new = chunk_key(final, at)
                 bytestore.copy(f"{path}/{name}", f"{path}/{new}")

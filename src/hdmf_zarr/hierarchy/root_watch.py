@@ -11,8 +11,8 @@ from hdmf_zarr.errors import HDMFZarrError, MetadataError
 from hdmf_zarr.hierarchy.loading import Loaded, load_documents
 from hdmf_zarr.hierarchy.nodes import Nodes
 from hdmf_zarr.hierarchy.replacement import RootVersions
-from hdmf_zarr.metadata.chunk_keys import chunk_key
 from hdmf_zarr.metadata.documents import layout_of
+from hdmf_zarr.metadata.node import array_node, is_array, why_unreadable
 from hdmf_zarr.stores.bytestore import ZarrByteStore
 from hdmf_zarr.stores.keys import (
     DOCUMENT,
@@ -134,15 +134,18 @@ class RootWatch:
         own, theirs = (_object_id(one.documents) for one in (self._nodes, newer))
         if own != theirs or layout_of(old) != layout_of(new):
             return True
-        if old is None or new is None or "chunk_grid" not in old or not old["shape"]:
+        if old is None or new is None or not is_array(old) or why_unreadable(old) is not None:
             return False
-        rows, unit = old["shape"][0], old["chunk_grid"]["configuration"]["chunk_shape"][0]
-        if new["shape"][0] < rows:
+        was, now = array_node(old), array_node(new)
+        if not was.shape:
+            return False
+        rows, unit = was.shape[0], was.stored_chunk[0]
+        if now.shape[0] < rows:
             return True
-        if new["shape"][0] > rows and rows < unit:
+        if now.shape[0] > rows and rows < unit:
             return False  # its first chunk has got more rows
         # Names of chunks return when a store is replaced for the second time.
-        key = chunk_key(old["chunk_key_encoding"], (0,) * len(old["shape"]))
+        key = was.key((0,) * len(was.shape))
         version = bytestore.version(f"{path}/{key}")
         return version is not None and version.is_later_than(self._opened)
 

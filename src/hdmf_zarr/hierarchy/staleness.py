@@ -8,8 +8,8 @@ from hdmf_zarr.errors import MetadataError
 from hdmf_zarr.hierarchy.loading import Loaded, load_documents, load_node
 from hdmf_zarr.hierarchy.nodes import Nodes
 from hdmf_zarr.hierarchy.root_watch import RootWatch
-from hdmf_zarr.metadata.chunk_keys import chunk_key
 from hdmf_zarr.metadata.documents import layout_of
+from hdmf_zarr.metadata.node import array_node, is_array, why_unreadable
 from hdmf_zarr.transactions.fingerprint import (
     HeldFolder,
     Stamp,
@@ -123,14 +123,14 @@ class Staleness:
         Names of chunks return when an array is written anew for the second time.
         """
         old = self._nodes.documents.get(path)
-        if old is None or newer is None or "chunk_grid" not in old:
+        if old is None or newer is None or not is_array(old) or why_unreadable(old) is not None:
             return False
-        has_grown = newer["shape"] != old["shape"]
-        if has_grown:
-            rows, unit = old["shape"][0], old["chunk_grid"]["configuration"]["chunk_shape"][0]
-            if newer["shape"][0] < rows or rows < unit:
-                return bool(newer["shape"][0] < rows)  # else its first chunk has got more rows
-        key = chunk_key(old["chunk_key_encoding"], (0,) * len(old["shape"]))
+        was, now = array_node(old), array_node(newer)
+        if now.shape != was.shape:
+            rows, unit = was.shape[0], was.stored_chunk[0]
+            if now.shape[0] < rows or rows < unit:
+                return now.shape[0] < rows  # else its first chunk has got more rows
+        key = was.key((0,) * len(was.shape))
         return is_newer(self._nodes.bytestore, f"{path}/{key}", self._stamp)
 
     def check_untouched(self) -> None:

@@ -19,17 +19,6 @@ ZGROUP, ZARRAY, ZATTRS, ZMETADATA = ".zgroup", ".zarray", ".zattrs", ".zmetadata
 NODE_DOCUMENTS = frozenset({ZGROUP, ZARRAY, ZATTRS})
 """Those that a node has itself."""
 
-KNOWN_KEYS = {
-    "group": frozenset({"zarr_format", "node_type", "attributes", "consolidated_metadata"}),
-    "array": frozenset(
-        {
-            *("zarr_format", "node_type", "attributes", "shape", "data_type", "chunk_grid"),
-            *("chunk_key_encoding", "fill_value", "codecs", "dimension_names"),
-        }
-    ),
-}
-"""Keys of a document of Zarr format 3 that every reader knows."""
-
 METADATA_KEYS = frozenset({DOCUMENT, ZMETADATA}) | NODE_DOCUMENTS
 """Names that both Zarr formats keep for metadata; an object of that name would replace them."""
 

@@ -23,8 +23,9 @@ from typing import Any
 
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.metadata import format2
-from hdmf_zarr.metadata.chunk_keys import coordinates_of
+from hdmf_zarr.metadata.chunk_keys import coordinates_of, format2_chunk_keys
 from hdmf_zarr.metadata.consolidated import entries_of
+from hdmf_zarr.metadata.node import array_node, consolidated_in, is_array, is_node
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore
 from hdmf_zarr.stores.keys import (
     DOCUMENT,
@@ -299,7 +300,7 @@ def _consolidated(found: Mapping[str, JSON]) -> dict[str, JSON] | None:
     """Return the documents that consolidated metadata have, by key, with the one that has them."""
     root = found.get(DOCUMENT)
     if root is not None:
-        entries = (root.get("consolidated_metadata") or {}).get("metadata")
+        entries = (consolidated_in(root) or {}).get("metadata")
         if not isinstance(entries, dict):
             return None
         nodes = {f"{path.strip('/')}/{DOCUMENT}": document for path, document in entries.items()}
@@ -330,16 +331,17 @@ def _grids(documents: Mapping[str, JSON]) -> dict[str, tuple[Mapping[str, Any], 
     for key, document in documents.items():
         path, _, name = key.rpartition("/")
         try:
-            if name == DOCUMENT and document.get("node_type") == "array":
-                unit = document["chunk_grid"]["configuration"]["chunk_shape"]
-                encoding = document["chunk_key_encoding"]
+            if name == DOCUMENT and is_node(document) and is_array(document):
+                node = array_node(document)
+                shape, unit, encoding = node.shape, node.stored_chunk, node.chunk_keys
             elif name == ZARRAY:
-                unit = document["chunks"]
-                separator = document.get("dimension_separator", ".")
-                encoding = {"name": "v2", "configuration": {"separator": separator}}
+                shape, unit = document["shape"], document["chunks"]
+                encoding = format2_chunk_keys(document.get("dimension_separator", "."))
             else:
                 continue
-            sizes = zip(document["shape"], unit, strict=True)
+            if not encoding:
+                continue
+            sizes = zip(shape, unit, strict=True)
             grids[path] = (encoding, [-(-size // step) for size, step in sizes])
         except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError):
             continue  # metadata that make no sense: nothing of the array is removed

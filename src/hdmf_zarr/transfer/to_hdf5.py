@@ -16,7 +16,7 @@ from hdmf_zarr.codecs import to_zarr_codec
 from hdmf_zarr.codecs.direct import DirectChain
 from hdmf_zarr.errors import ChunkError
 from hdmf_zarr.hdf5.raw import can_copy_raw, filter_chain
-from hdmf_zarr.metadata.format2 import NATIVE
+from hdmf_zarr.metadata.node import array_node
 from hdmf_zarr.write.chunks.zarr_chunks import ZarrChunks
 
 Progress = Callable[[int], None]
@@ -70,11 +70,12 @@ def _check(chain: DirectChain, encoded: bytes, where: str) -> None:
 
 
 def _has_same_bytes(array: HDMFZarrArray, document: Mapping[str, Any], dataset: Any) -> bool:
-    if document.get(NATIVE) or array.shards is not None or dataset.chunks != array.chunks:
+    node = array_node(document)
+    if node.is_native or array.shards is not None or dataset.chunks != array.chunks:
         return False
     if array.element_type.numpy != dataset.dtype or can_copy_raw(dataset) is not None:
         return False
-    serializer, *codecs = document["codecs"]
+    serializer, *codecs = node.codecs
     if serializer["name"] != "bytes" or not _has_order(serializer, dataset.dtype):
         return False
     itemsize = dataset.dtype.itemsize

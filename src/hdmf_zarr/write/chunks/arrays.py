@@ -19,6 +19,7 @@ from hdmf_zarr.core.elements import check_width, encode_elements, to_memory
 from hdmf_zarr.core.regions import Region, plain_selections, relative, shape_of
 from hdmf_zarr.errors import EncodingError
 from hdmf_zarr.hierarchy.nodes import Nodes
+from hdmf_zarr.metadata.node import array_node
 from hdmf_zarr.stores.bytestore import ByteStore
 from hdmf_zarr.write.chunks.region_encoder import UnitWriter, encoding
 
@@ -48,7 +49,7 @@ class ArrayWriter:
         element: ElementType,
         n_threads: int,
     ) -> None:
-        self.shape: tuple[int, ...] = tuple(document["shape"])
+        self.shape: tuple[int, ...] = array_node(document).shape
         self._element = element
         self._bytestore = bytestore
         self._path = path

@@ -24,7 +24,7 @@ from hdmf_zarr.codecs.shards import crc32c
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.errors import ChunkError, MetadataError, MissingExtraError
 from hdmf_zarr.hdf5.raw import ChunkTable
-from hdmf_zarr.metadata.chunk_keys import chunk_key
+from hdmf_zarr.metadata.node import array_node
 from hdmf_zarr.stores.bytestore import ByteStore
 from hdmf_zarr.write.chunks.shards import ShardIndex, inner_document
 from hdmf_zarr.write.chunks.sources import EncodedChunks
@@ -129,11 +129,11 @@ class RawMove:
                 yield lambda indices=indices: self._move(table, indices)  # type: ignore[misc]
 
     def _move(self, table: ChunkTable, indices: npt.NDArray[np.int64]) -> Moved:
-        keys = self.document["chunk_key_encoding"]
+        node = array_node(self.document)
         moved = Moved()
         for index, encoded in self._encoded(table, indices.tolist()):
             at = tuple(table.coordinates[index].tolist())
-            self.bytestore.set(f"{self.path}/{chunk_key(keys, at)}", encoded)
+            self.bytestore.set(f"{self.path}/{node.key(at)}", encoded)
             moved += Moved(n_bytes=len(encoded), n_keys=1)
         return moved
 
@@ -161,7 +161,7 @@ class RawMove:
         inside = table.coordinates[indices] % per_shard
         places = np.ravel_multi_index(tuple(inside.T), tuple(per_shard.tolist()))
         shard = tuple((table.coordinates[indices[0]] // per_shard).tolist())
-        key = f"{self.path}/{chunk_key(self.document['chunk_key_encoding'], shard)}"
+        key = f"{self.path}/{array_node(self.document).key(shard)}"
         waiting = self._encoded(table, indices.tolist())
         first = next(waiting, None)
         if first is None:  # none of them was ever written

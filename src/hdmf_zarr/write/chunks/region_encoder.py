@@ -36,6 +36,7 @@ from hdmf_zarr.core.system import give_back_memory
 from hdmf_zarr.errors import HDMFZarrError, LayoutError
 from hdmf_zarr.metadata import array_document
 from hdmf_zarr.metadata.chunk_keys import chunk_key
+from hdmf_zarr.metadata.node import array_node
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore
 from hdmf_zarr.write.chunks.shards import ShardIndex, inner_document
 
@@ -110,7 +111,8 @@ class UnitWriter:
         """
         inner = inner_document(document)
         chain = DirectChain.for_document(document if inner is None else inner)
-        shape = tuple(document["shape"])
+        node = array_node(document)
+        shape = node.shape
         if chain is None or not shape:
             return None
         return cls(
@@ -118,7 +120,7 @@ class UnitWriter:
             path=path,
             document=document,
             shape=shape,
-            unit=tuple(document["chunk_grid"]["configuration"]["chunk_shape"]),
+            unit=node.stored_chunk,
             chain=chain,
             is_sharded=inner is not None,
             n_threads=n_threads,

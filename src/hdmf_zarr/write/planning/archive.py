@@ -12,6 +12,7 @@ from hdmf_zarr.errors import OptionError
 from hdmf_zarr.hdf5 import is_h5py_dataset
 from hdmf_zarr.hdf5.raw import filter_chain
 from hdmf_zarr.hierarchy.hierarchy import Hierarchy
+from hdmf_zarr.metadata.node import array_node
 from hdmf_zarr.write.planning.export_options import KEEP, LayoutOptions
 from hdmf_zarr.write.planning.layout import default_chunks
 
@@ -88,7 +89,7 @@ def dandi_codecs(_path: str, dataset: Any) -> str:
         is_missing = chain.missing is not None
     else:
         document = dataset.hierarchy.documents[dataset.node_path] if _is_ours(dataset) else {}
-        names = [codec["name"] for codec in document.get("codecs") or ()]
+        names = [codec["name"] for codec in array_node(document).codecs]
         is_missing = False
     return "keep" if not is_missing and set(names) <= DANDI_CODECS else "default"
 

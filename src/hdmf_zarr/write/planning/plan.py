@@ -16,6 +16,7 @@ from hdmf.build import Builder
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.core.dtypes import ElementType
 from hdmf_zarr.metadata.chunk_keys import CHUNK_KEYS
+from hdmf_zarr.metadata.node import array_node
 from hdmf_zarr.write.chunks.sources import ArraySource, ChunkCopySource, IteratorSource, RawSource
 from hdmf_zarr.write.planning.layout import Layout
 
@@ -174,7 +175,7 @@ def _chunk_files(plan: ArrayPlan) -> int:
         unit = plan.layout.write_unit
     else:
         assert plan.document is not None
-        unit = tuple(plan.document["chunk_grid"]["configuration"]["chunk_shape"])
+        unit = array_node(plan.document).stored_chunk
     n_units = math.prod(-(-size // step) for size, step in zip(plan.shape, unit, strict=False))
     if isinstance(plan.source, RawSource):
         # What was never written stays missing.
