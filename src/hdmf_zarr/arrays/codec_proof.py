@@ -34,7 +34,6 @@ from hdmf_zarr.core.dtypes import BYTES_TYPE
 from hdmf_zarr.errors import LayoutError
 from hdmf_zarr.hierarchy.nodes import Nodes
 from hdmf_zarr.metadata import array_document, format2
-from hdmf_zarr.metadata.chunk_keys import chunk_key
 from hdmf_zarr.metadata.documents import public_document
 from hdmf_zarr.metadata.node import array_node, made_document, with_shards
 from hdmf_zarr.stores import event_loop
@@ -333,7 +332,7 @@ class _Trial:
         self, bytestore: ByteStore, chain: DirectChain, values: npt.NDArray[Any]
     ) -> None:
         """Put the first chunk into the store as it is encoded without zarr-python."""
-        key = f"{_SAMPLE}/{chunk_key(self.document['chunk_key_encoding'], (0,) * values.ndim)}"
+        key = f"{_SAMPLE}/{array_node(self.document).key((0,) * values.ndim)}"
         first = values[tuple(map(slice, chain.shape))]
         stored = first if chain.dtype is None else first.astype(chain.dtype)
         encoded = bytes(

@@ -266,7 +266,7 @@ class Execution:
     ) -> None:
         """Write one text or bytes, encoded in place: numpy would drop the NULs at its end."""
         encoded = encode_elements(source.read(()), plan.element)
-        key = f"{plan.path}/{chunk_key(document['chunk_key_encoding'], ())}"
+        key = f"{plan.path}/{array_node(document).key(())}"
         self.hierarchy.bytestore.set(key, single.encode_scalar(document, encoded))
         self.progress(len(encoded.item()))
 

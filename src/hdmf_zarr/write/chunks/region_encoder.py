@@ -35,8 +35,7 @@ from hdmf_zarr.core.regions import (
 from hdmf_zarr.core.system import give_back_memory
 from hdmf_zarr.errors import HDMFZarrError, LayoutError
 from hdmf_zarr.metadata import array_document
-from hdmf_zarr.metadata.chunk_keys import chunk_key
-from hdmf_zarr.metadata.node import array_node
+from hdmf_zarr.metadata.node import ArrayNode, array_node
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore
 from hdmf_zarr.write.chunks.shards import ShardIndex, inner_document
 
@@ -125,6 +124,11 @@ class UnitWriter:
             is_sharded=inner is not None,
             n_threads=n_threads,
         )
+
+    @cached_property
+    def node(self) -> ArrayNode:
+        """What the document says."""
+        return array_node(self.document)
 
     @cached_property
     def fill_value(self) -> Any:
@@ -269,7 +273,7 @@ class _Filling:
 
     def _store(self, unit: tuple[int, ...], *parts: Buffer) -> None:
         """Store a unit, which is several parts one after the other."""
-        key = f"{self._writer.path}/{chunk_key(self._writer.document['chunk_key_encoding'], unit)}"
+        key = f"{self._writer.path}/{self._writer.node.key(unit)}"
         if self._requests.n_threads > 1:
             # The memory of a view is used again while the request is made.
             parts = tuple(map(bytes, parts))
