@@ -46,6 +46,7 @@ from hdmf_zarr.convention import (
 )
 from hdmf_zarr.convention.unified import SPECIFICATION_GROUP, SPECIFICATION_LOCATION
 from hdmf_zarr.core.elements import plain_text
+from hdmf_zarr.core.progress import Progress, no_progress
 from hdmf_zarr.core.system import can_sync_at_once
 from hdmf_zarr.errors import (
     BrokenLinkError,
@@ -100,7 +101,7 @@ from hdmf_zarr.stores.location import (
 )
 from hdmf_zarr.transactions.lock import check_not_locked
 from hdmf_zarr.write.chunks.sources import EmptySource
-from hdmf_zarr.write.execute import Execution, Progress, no_progress
+from hdmf_zarr.write.execute import Execution
 from hdmf_zarr.write.planning.addresses import identified
 from hdmf_zarr.write.planning.archive import (
     ZARR_FORMAT,

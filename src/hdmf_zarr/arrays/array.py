@@ -31,7 +31,13 @@ from hdmf_zarr.codecs.objects.objects import JSONObjectsCodec, PickledObjectsCod
 from hdmf_zarr.codecs.typed_filters import check_kept
 from hdmf_zarr.convention import ArrayHeader
 from hdmf_zarr.core.dtypes import BYTES, BYTES_ELEMENT_KINDS, ElementType, stored_dtype
-from hdmf_zarr.core.elements import decode_elements, encode_elements, field_widths, to_memory
+from hdmf_zarr.core.elements import (
+    TEXT_BYTES,
+    decode_elements,
+    encode_elements,
+    field_widths,
+    to_memory,
+)
 from hdmf_zarr.core.limits import parsed_json
 from hdmf_zarr.errors import (
     DtypeError,
@@ -53,10 +59,6 @@ from hdmf_zarr.stores.location import Location
 
 GROWN_CHUNK_BYTES = 512 * 1024
 """Up to this size the chunk of a small column grows with it, instead of one chunk a few rows."""
-
-
-TEXT_BYTES = 64
-"""Of a text, a guess."""
 
 
 class HDMFZarrArray(ReadableArray):

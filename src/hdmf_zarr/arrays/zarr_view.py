@@ -30,6 +30,7 @@ from hdmf_zarr.metadata.node import (
 from hdmf_zarr.stores.bounded import BoundedStore, bounded
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore
 from hdmf_zarr.stores.contained import ContainedStore, most_bytes_of
+from hdmf_zarr.stores.wrappers import read_only_view
 
 
 def async_array(
@@ -108,19 +109,9 @@ def zarr_group(nodes: Nodes) -> zarr.Group:
     root = dict(nodes.documents[""])
     if nodes.is_consolidated or nodes.zarr_format == 2:
         root = with_consolidated(root, entries)
-    store_path = StorePath(_read_only(nodes.bytestore.zarr_store), "")
+    store_path = StorePath(read_only_view(nodes.bytestore.zarr_store), "")
     with array_document.without_specification_warnings():
         return zarr.Group(zarr.AsyncGroup.from_dict(store_path, root))
-
-
-def _read_only(store: Store) -> Store:
-    """Return a store that refuses changes, where its class can make one."""
-    if store.read_only:
-        return store
-    try:
-        return store.with_read_only(read_only=True)
-    except NotImplementedError:
-        return store
 
 
 def store_of_chunks(bytestore: ByteStore) -> Store:

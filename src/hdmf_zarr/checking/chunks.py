@@ -6,9 +6,9 @@ import asyncio
 import itertools
 import math
 import threading
-from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,7 @@ from hdmf_zarr.chunks.missing import meaning_of_missing, stored_chunks
 from hdmf_zarr.codecs.checked import check_compressed, checked_codecs, decoded_size
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.core.limits import check_encoded_size
+from hdmf_zarr.core.threads import bounded_map
 from hdmf_zarr.errors import ChunkError, HDMFZarrError, MetadataError
 from hdmf_zarr.metadata import array_document
 from hdmf_zarr.metadata.chunk_keys import FORMAT2_CHUNK_KEYS, chunk_key, coordinates_of
@@ -214,32 +215,25 @@ def check_contents(
     decoded : Decoded
         Counts what was decoded.
     """
-    waiting: deque[Future[tuple[int, list[Finding]]]] = deque()
     loops = _Loops()
     if not isinstance(examined.bytestore, LocalByteStore):
         jobs = max(jobs, REMOTE_JOBS)
-    pool = ThreadPoolExecutor(jobs, thread_name_prefix="hdmf-zarr-check")
+    steps = bounded_map(
+        lambda task: _check_chunk(examined, loops, *task),
+        _tasks(examined, chunks),
+        n_threads=jobs,
+        most_waiting=jobs * (1 + WAITING_PER_JOB) + 1,
+        name="hdmf-zarr-check",
+    )
     try:
-        with array_document.without_specification_warnings():
-            for task, key, at in _tasks(examined, chunks):
-                waiting.append(pool.submit(_check_chunk, examined, loops, task, key, at))
-                if len(waiting) > jobs * (1 + WAITING_PER_JOB):
-                    yield from _taken(waiting.popleft(), advance, decoded)
-            while waiting:
-                yield from _taken(waiting.popleft(), advance, decoded)
+        with array_document.without_specification_warnings(), closing(steps):
+            for n_bytes, findings in steps:
+                advance(n_bytes)
+                decoded.n_bytes += n_bytes
+                decoded.n_chunks += n_bytes > 0
+                yield from findings
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
         loops.close()
-
-
-def _taken(
-    step: Future[tuple[int, list[Finding]]], advance: Callable[[int], None], decoded: Decoded
-) -> list[Finding]:
-    n_bytes, findings = step.result()
-    advance(n_bytes)
-    decoded.n_bytes += n_bytes
-    decoded.n_chunks += n_bytes > 0
-    return findings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

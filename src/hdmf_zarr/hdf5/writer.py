@@ -33,9 +33,10 @@ from hdmf_zarr.core.dtypes import (
     enum_names_of,
     with_enum_names,
 )
-from hdmf_zarr.core.elements import plain_text
+from hdmf_zarr.core.elements import TEXT_BYTES, plain_text
 from hdmf_zarr.core.enumerations import kept_names
 from hdmf_zarr.core.nesting import at_leaf, leaf_dtype, leaves_of, nested
+from hdmf_zarr.core.progress import Progress
 from hdmf_zarr.errors import BrokenLinkError, EncodingError, HDMFZarrError
 from hdmf_zarr.hdf5.fill import creation_options
 from hdmf_zarr.hdf5.scales import make_scale, stored_list
@@ -50,10 +51,6 @@ COMPRESSED_BYTES = 512 * 1024
 COMPRESSED: Mapping[str, Any] = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
 """What large arrays of numbers get whose codecs HDF5 has not."""
 
-TEXT_BYTES = 64
-"""Guess of the bytes of a text."""
-
-Progress = Callable[[int], None]
 
 MoveChunks = Callable[[HDMFZarrArray, h5py.Dataset, Progress], bool]
 

@@ -53,8 +53,6 @@ _CHUNK = re.compile(r"(?:^|.*/)(?P<chunk>c(?:[./]\d+)*|\d+(?:[./]\d+)*)")
 _CHUNK_NAME = re.compile(r"c(?:[./]\d+)*|\d+(?:[./]\d+)*")
 """A name of a chunk in the folder of its array."""
 
-NODE_KEYS = METADATA_KEYS - {ZMETADATA}
-
 
 @dataclass(frozen=True, slots=True)
 class Recovery:

@@ -11,8 +11,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -37,7 +36,9 @@ from hdmf_zarr.convention.unified import (
 )
 from hdmf_zarr.core.dtypes import BYTES_TYPE, ElementType
 from hdmf_zarr.core.elements import bytes_where_not_text
+from hdmf_zarr.core.progress import Progress
 from hdmf_zarr.core.system import collection_paused
+from hdmf_zarr.core.threads import bounded_map
 from hdmf_zarr.errors import (
     ChunkError,
     HDMFZarrError,
@@ -90,8 +91,6 @@ _NEW_CHUNK = re.compile(r"c(\.\d+)*")
 
 REMOVING_THREADS = 4
 """A disk that is told of each block that is free again (``discard``) takes its time: half of it with four."""
-
-Progress = Callable[[int], None]
 
 
 @dataclass(kw_only=True)
@@ -268,8 +267,14 @@ def _delete(bytestore: ByteStore, keys: Sequence[str]) -> None:
             bytestore.delete(key)
 
     parts = [keys[first::REMOVING_THREADS] for first in range(REMOVING_THREADS)]
-    with ThreadPoolExecutor(REMOVING_THREADS, thread_name_prefix="hdmf-zarr-remove") as pool:
-        list(pool.map(delete, parts))
+    for _ in bounded_map(
+        delete,
+        parts,
+        n_threads=REMOVING_THREADS,
+        most_waiting=REMOVING_THREADS + 1,
+        name="hdmf-zarr-remove",
+    ):
+        pass
 
 
 class _Upgrader:

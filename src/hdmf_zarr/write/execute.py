@@ -13,7 +13,8 @@ from hdmf_zarr.chunks import single
 from hdmf_zarr.chunks.missing import stored_chunks, tell_missing, with_count
 from hdmf_zarr.codecs.direct import DirectChain
 from hdmf_zarr.convention import JSON
-from hdmf_zarr.core.elements import encode_elements
+from hdmf_zarr.core.elements import TEXT_BYTES, encode_elements
+from hdmf_zarr.core.progress import Progress, no_progress
 from hdmf_zarr.core.regions import parts_of, regions_of
 from hdmf_zarr.core.system import n_cores
 from hdmf_zarr.errors import ChunkError, HDMFZarrError
@@ -61,12 +62,7 @@ MOST_UNDOUBTED = 2**30
 COPIED_TOGETHER = 16
 """Encoded chunks that are read concurrently when an array is copied chunk by chunk."""
 
-Progress = Callable[[int], None]
 """Is told the bytes (of elements, or of encoded chunks) that were just written."""
-
-
-def no_progress(_count: int) -> None:
-    """Take no notice."""
 
 
 @dataclass(kw_only=True)
@@ -257,7 +253,7 @@ class Execution:
             chunk = chunk.astype(chain.dtype)
         key = f"{plan.path}/{node.key((0,) * len(plan.shape))}"
         self.hierarchy.bytestore.set(key, chain.encode(chunk))
-        itemsize = 64 if chain.dtype is None else chain.dtype.itemsize
+        itemsize = TEXT_BYTES if chain.dtype is None else chain.dtype.itemsize
         self.progress(values.size * itemsize)
         return True
 

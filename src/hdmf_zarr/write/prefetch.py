@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from hdmf_zarr.arrays import zarr_view
+from hdmf_zarr.core.elements import TEXT_BYTES
 from hdmf_zarr.core.limits import most_encoded_bytes
 from hdmf_zarr.hierarchy.hierarchy import Hierarchy
 from hdmf_zarr.metadata.node import array_node
@@ -69,7 +70,7 @@ def _small_chunk(source: ChunkCopySource) -> list[tuple[str, int]]:
     node = array_node(array.hierarchy.documents[array.node_path])
     unit = node.stored_chunk
     is_one = all(0 < size <= step for size, step in zip(array.shape, unit, strict=True))
-    itemsize = 64 if array.dtype.hasobject else array.dtype.itemsize
+    itemsize = TEXT_BYTES if array.dtype.hasobject else array.dtype.itemsize
     if not is_one or math.prod(unit) * itemsize > SMALL_BYTES:
         return []
     at = (0,) * len(array.shape)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,13 +10,12 @@ import numpy.typing as npt
 from hdmf_zarr.chunks.missing import count_chunks
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.core.dtypes import ElementType
+from hdmf_zarr.core.progress import Progress, no_progress
 from hdmf_zarr.core.regions import Coverage, are_elements_of, selected_shape
 from hdmf_zarr.errors import EncodingError
 from hdmf_zarr.hierarchy.hierarchy import Hierarchy
 from hdmf_zarr.metadata.node import array_node, with_attributes, with_shape
 from hdmf_zarr.write.chunks.arrays import ArrayWriter, as_elements
-
-Progress = Callable[[int], None]
 
 
 class Shipper(Protocol):
@@ -49,7 +47,7 @@ class GrowingArray:
         self.path = path
         self.element = element
         self._document = document
-        self.progress: Progress = lambda _count: None
+        self.progress: Progress = no_progress
         self.shipper: Shipper | None = None
         self._n_threads = n_threads
         self._writer: ArrayWriter | None = None

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +21,7 @@ import numpy.typing as npt
 
 from hdmf_zarr.codecs.direct import Buffer, DirectChain
 from hdmf_zarr.convention import JSON
+from hdmf_zarr.core.elements import TEXT_BYTES
 from hdmf_zarr.core.regions import (
     Region,
     Shape,
@@ -33,6 +32,7 @@ from hdmf_zarr.core.regions import (
     size_of,
 )
 from hdmf_zarr.core.system import give_back_memory
+from hdmf_zarr.core.threads import OrderedCalls
 from hdmf_zarr.errors import HDMFZarrError, LayoutError
 from hdmf_zarr.metadata import array_document
 from hdmf_zarr.metadata.node import ArrayNode, array_node
@@ -174,9 +174,11 @@ class _Filling:
         self._open: dict[tuple[int, ...], _OpenChunk] = {}
         self._complete: list[tuple[tuple[int, ...], _OpenChunk]] = []
         self._shards: dict[tuple[int, ...], _OpenShard] = {}
-        self._encoders = _InOrder(writer.n_threads, self._place)
+        self._encoders = OrderedCalls(writer.n_threads, self._place, "hdmf-zarr-units")
         is_local = isinstance(writer.bytestore, LocalByteStore)
-        self._requests = _InOrder(1 if is_local else REQUESTS, lambda _done, _result: None)
+        self._requests = OrderedCalls(
+            1 if is_local else REQUESTS, lambda _done, _result: None, "hdmf-zarr-units"
+        )
         self._room = math.prod(writer.unit) * self._itemsize
         self._piece_bytes = 0
 
@@ -196,7 +198,7 @@ class _Filling:
 
     @property
     def _itemsize(self) -> int:
-        return 64 if self._chain.dtype is None else self._chain.dtype.itemsize
+        return TEXT_BYTES if self._chain.dtype is None else self._chain.dtype.itemsize
 
     def add(self, piece: Region, values: npt.NDArray[Any]) -> None:
         """Encode the chunks that a piece fills, and keep the other parts of it."""
@@ -329,46 +331,3 @@ class _OpenShard:
     def finished(self) -> list[bytes]:
         """Return the parts of the whole shard."""
         return [*self._encoded, self._index.encoded()]
-
-
-class _InOrder:
-    """Calls that threads make, and whose results are taken in their order; one thread: the caller's."""
-
-    def __init__(self, n_threads: int, take: Callable[[tuple[int, ...], Any], None]) -> None:
-        self.n_threads = n_threads
-        self._take = take
-        self._pool: ThreadPoolExecutor | None = None
-        self._waiting: deque[tuple[tuple[int, ...], Future[Any], int]] = deque()
-        self._n_bytes = 0
-
-    def do(self, at: tuple[int, ...], call: Callable[[], Any], *, n_bytes: int = 0) -> None:
-        """Make a call, at once or soon."""
-        if self.n_threads == 1:
-            self._take(at, call())
-            return
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.n_threads, thread_name_prefix="hdmf-zarr-units")
-        while len(self._waiting) > self.n_threads:
-            self._take_first()
-        self._waiting.append((at, self._pool.submit(call), n_bytes))
-        self._n_bytes += n_bytes
-
-    def wait_for_room(self, n_bytes: int, room: int) -> None:
-        """Wait until so many bytes more are not too many."""
-        while self._waiting and self._n_bytes + n_bytes > room:
-            self._take_first()
-
-    def _take_first(self) -> None:
-        at, future, n_bytes = self._waiting.popleft()
-        self._take(at, future.result())
-        self._n_bytes -= n_bytes
-
-    def drain(self) -> None:
-        """Take what is still to come."""
-        while self._waiting:
-            self._take_first()
-
-    def close(self) -> None:
-        """Begin no call more, and wait for those that were begun."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)

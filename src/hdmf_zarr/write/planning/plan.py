@@ -15,6 +15,7 @@ from hdmf.build import Builder
 
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.core.dtypes import ElementType
+from hdmf_zarr.core.elements import TEXT_BYTES
 from hdmf_zarr.metadata.chunk_keys import CHUNK_KEYS
 from hdmf_zarr.metadata.node import array_node
 from hdmf_zarr.write.chunks.sources import ArraySource, ChunkCopySource, IteratorSource, RawSource
@@ -187,4 +188,4 @@ def _reported_bytes(plan: ArrayPlan) -> int:
     if isinstance(plan.source, (RawSource, ChunkCopySource)):
         return plan.source.n_bytes
     itemsize = plan.element.memory_dtype.itemsize
-    return math.prod(plan.shape) * (64 if plan.element.memory_dtype.hasobject else itemsize)
+    return math.prod(plan.shape) * (TEXT_BYTES if plan.element.memory_dtype.hasobject else itemsize)
