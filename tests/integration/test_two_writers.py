@@ -287,7 +287,7 @@ def test_a_store_that_is_replaced_during_an_append_is_left_alone(store: Path) ->
 def test_a_writer_that_fails_leaves_its_journal_to_the_next_one(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hdmf_zarr.hierarchy.hierarchy import Hierarchy
+    from hdmf_zarr.hierarchy.commit import Commit
 
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -295,7 +295,7 @@ def test_a_writer_that_fails_leaves_its_journal_to_the_next_one(
     io, data = opened(store)
     data.append(np.full(3, -1))
     with monkeypatch.context() as patch:
-        patch.setattr(Hierarchy, "_write_root", full)
+        patch.setattr(Commit, "_write_root", full)
         with pytest.raises(OSError, match="No space left"):
             io.close()
     io, data = opened(store)
