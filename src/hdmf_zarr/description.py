@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from hdmf_zarr.codecs.registry import SERIALIZERS
 from hdmf_zarr.convention import JSON, SELF, data_type_of
 from hdmf_zarr.core.dtypes import ElementType
 from hdmf_zarr.errors import HDMFZarrError, NotAStoreError, StoreNotFoundError
@@ -21,9 +22,6 @@ from hdmf_zarr.stores.bytestore import ByteStore, open_bytestore
 from hdmf_zarr.stores.location import locate
 
 __all__ = ["NodeInfo", "StoreInfo", "describe", "format_bytes", "render"]
-
-HIDDEN_CODECS = frozenset({"bytes", "vlen-utf8", "vlen-bytes"})
-"""Serializers that follow from the data type: they are left out of the tree, not of the JSON."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -329,7 +327,7 @@ def _codec_name(codec: Any) -> str:
 def _codec_text(codec: Any) -> str:
     name = _codec_name(codec)
     settings = codec.get("configuration") or {} if isinstance(codec, Mapping) else {}
-    if name in HIDDEN_CODECS:
+    if name in SERIALIZERS:
         return "big-endian" if settings.get("endian") == "big" else ""
     if name == "blosc":
         return f"blosc({settings.get('cname')} {settings.get('clevel')}, {settings.get('shuffle')})"

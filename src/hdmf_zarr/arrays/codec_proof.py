@@ -25,9 +25,8 @@ from zarr.storage import MemoryStore
 
 from hdmf_zarr.arrays import zarr_view
 from hdmf_zarr.codecs.direct import DirectChain
-from hdmf_zarr.codecs.hdf5.codecs import ZARR_CODECS, Blosc2Codec, SzipCodec, ZFPCodec
-from hdmf_zarr.codecs.objects.objects import OBJECT_CODECS
-from hdmf_zarr.codecs.registered import NUMCODECS, registered_codec
+from hdmf_zarr.codecs.registered import registered_codec
+from hdmf_zarr.codecs.registry import APPROXIMATE, EXACT, NUMCODECS, OBJECT_CODECS, ROUNDING, SHAPED
 from hdmf_zarr.codecs.typed_filters import round_trip, rounding_filters
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.core.dtypes import BYTES_TYPE
@@ -46,32 +45,7 @@ _SAMPLE, _SEED = "sample", 20260101
 _CHUNKS: tuple[tuple[int, ...], ...] = ((), (37,), (6, 5), (4, 3, 5))
 """Shape of a chunk of the sample by rank: all sizes differ, so that elements in other places are seen."""
 
-_EXACT = frozenset(
-    {
-        *("transpose", "bytes", "vlen-utf8", "vlen-bytes", "blosc", "zstd", "gzip", "crc32c"),
-        *(ZARR_CODECS.keys() - {ZFPCodec.name}),
-        *OBJECT_CODECS,
-        *(
-            NUMCODECS + name
-            for name in (
-                *("blosc", "lz4", "zstd", "zlib", "gzip", "bz2", "lzma", "pcodec"),
-                *("shuffle", "delta", "packbits"),
-                *("crc32", "crc32c", "adler32", "fletcher32", "jenkins_lookup3"),
-            )
-        ),
-    }
-)
-"""Codecs that give back what they were given."""
-
-_ROUNDING = frozenset(
-    NUMCODECS + name for name in ("astype", "fixedscaleoffset", "quantize", "bitround")
-)
-"""Filters that do so with values that they have rounded once."""
-
-_APPROXIMATE = frozenset({ZFPCodec.name, NUMCODECS + "zfpy"})
-"""Codecs that round a little each time."""
-
-_OF_ANY_SHAPE = (_EXACT | _ROUNDING) - {Blosc2Codec.name, SzipCodec.name}
+_OF_ANY_SHAPE = (EXACT | ROUNDING) - SHAPED
 """Codecs in whose settings there is nothing of the shape of a chunk."""
 
 _TEXTS = (
@@ -195,7 +169,7 @@ def _try(trial: _Trial) -> None:
             trial.require_same(found, given, "what is read is not what was written")
             continue
         again = trial.written_and_read(np.asarray(found, order=order))
-        if trial.names & _APPROXIMATE:
+        if trial.names & APPROXIMATE:
             _require_close(again, found, given)
         else:
             trial.require_same(again, found, "what was read is written as something else")
@@ -269,15 +243,15 @@ class _Trial:
             is_bytes = array_node(self.document).data_type == BYTES_TYPE
             kinds = [text.encode() if is_bytes else text for text in texts]
             return np.resize(np.array(kinds, dtype=object), shape)
-        values = _elements(random, shape, dtype, is_small=not self.names <= _EXACT)
-        if self.names <= _EXACT or not self.is_known:
+        values = _elements(random, shape, dtype, is_small=not self.names <= EXACT)
+        if self.names <= EXACT or not self.is_known:
             return values
         return round_trip(values, self._filters).astype(dtype, copy=False)
 
     @property
     def is_known(self) -> bool:
         """Whether the codecs give back what they are given, if it is such as their filters can hold."""
-        return self.names <= _EXACT | _ROUNDING
+        return self.names <= EXACT | ROUNDING
 
     @property
     def _filters(self) -> list[JSON]:

@@ -22,6 +22,7 @@ from hdmf_zarr.checking.metadata import itemsize_of
 from hdmf_zarr.checking.report import Finding
 from hdmf_zarr.chunks.missing import meaning_of_missing, stored_chunks
 from hdmf_zarr.codecs.checked import check_compressed, checked_codecs, decoded_size
+from hdmf_zarr.codecs.registry import SERIALIZERS
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.core.limits import check_encoded_size
 from hdmf_zarr.core.threads import bounded_map
@@ -38,8 +39,6 @@ LISTED_MISSING = 100
 
 DECODED_TOGETHER = 32 * 1024**2
 """Bytes of elements up to which the chunks inside of a shard are decoded in one go."""
-
-_SERIALIZERS = frozenset({"bytes", "vlen-utf8", "vlen-bytes"})
 
 _LEAST_TEXT_BYTES = 4
 """That an element of text takes in its chunk: its length."""
@@ -350,11 +349,11 @@ def _check_size(task: _Task, encoded: bytes) -> None:
         names.pop()
         encoded = encoded[:-4]
     n_bytes: int | None = len(encoded)
-    if names and names[-1] not in _SERIALIZERS:
+    if names and names[-1] not in SERIALIZERS:
         n_bytes = decoded_size(names.pop(), encoded)
     while names and names[0] == "transpose":
         names.pop(0)
-    if n_bytes is None or len(names) != 1 or names[0] not in _SERIALIZERS:
+    if n_bytes is None or len(names) != 1 or names[0] not in SERIALIZERS:
         return
     count = math.prod(task.one_chunk["shape"])
     if names[0] == "bytes" and n_bytes != count * task.itemsize:

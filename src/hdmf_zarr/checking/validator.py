@@ -21,6 +21,7 @@ import zarr
 from hdmf_zarr.checking import rules
 from hdmf_zarr.checking.inventory import Examined
 from hdmf_zarr.checking.report import Finding, Kind, Severity
+from hdmf_zarr.codecs.registry import IN_TENSORSTORE
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.convention.attributes import holds_no_unicode, holds_not_finite
 from hdmf_zarr.metadata.consolidated import unreadable_arrays
@@ -64,10 +65,6 @@ TENSORSTORE_TYPES = frozenset(
     )
 )
 """Data types of Zarr format 3 that TensorStore 0.1.86 opens."""
-
-TENSORSTORE_CODECS = frozenset(
-    ("blosc", "bytes", "crc32c", "gzip", "sharding_indexed", "transpose", "zstd")
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +241,7 @@ def why_not_for_tensorstore(document: dict[str, JSON]) -> str | None:
     node = array_node(document)
     if not isinstance(name := node.data_type, str) or name not in TENSORSTORE_TYPES:
         return f"TensorStore has no data type {name!r:.100}"
-    unknown = sorted(set(codec_names(node.codecs)) - TENSORSTORE_CODECS)
+    unknown = sorted(set(codec_names(node.codecs)) - IN_TENSORSTORE)
     if unknown:
         return f"TensorStore has no codec {unknown[0]!r}"
     attributes = node.attributes

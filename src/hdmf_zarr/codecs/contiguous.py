@@ -17,7 +17,8 @@ import zarr.codecs
 from zarr.abc.codec import ArrayArrayCodec, ArrayBytesCodec
 from zarr.registry import get_codec_class
 
-from hdmf_zarr.codecs.registered import NUMCODECS, registered_codec
+from hdmf_zarr.codecs.registered import registered_codec
+from hdmf_zarr.codecs.registry import NUMCODECS
 
 
 def in_c_order(codec: Mapping[str, Any]) -> Any:

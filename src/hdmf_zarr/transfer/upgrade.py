@@ -24,7 +24,7 @@ from hdmf_zarr.chunks.missing import (
     stored_chunks,
     with_count,
 )
-from hdmf_zarr.codecs.objects.objects import OBJECT_CODECS
+from hdmf_zarr.codecs.registry import OBJECT_CODECS
 from hdmf_zarr.convention import JSON, SELF, ArrayHeader, Link, Reference, convention_for_format
 from hdmf_zarr.convention.attributes import decode_attribute
 from hdmf_zarr.convention.records import COMPOUND

@@ -14,7 +14,8 @@ import numpy as np
 import zarr.dtype
 from zarr.abc.codec import BytesBytesCodec
 
-from hdmf_zarr.codecs.objects.objects import OBJECT_CODECS, PICKLE_CODEC, JSONObjectsCodec
+from hdmf_zarr.codecs.objects.objects import PICKLE_CODEC, JSONObjectsCodec
+from hdmf_zarr.codecs.registry import OBJECT_CODECS
 from hdmf_zarr.convention import JSON, ArrayHeader
 from hdmf_zarr.core.dtypes import (
     BYTES,
