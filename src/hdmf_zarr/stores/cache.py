@@ -20,7 +20,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,11 +29,19 @@ from hdmf_zarr.codecs.direct import DirectChain
 from hdmf_zarr.codecs.shards import ShardCodec
 from hdmf_zarr.dtypes import ElementType
 from hdmf_zarr.elements import decode_elements
-from hdmf_zarr.limits import MOST_CHUNK_BYTES, check_encoded_size
+from hdmf_zarr.errors import ChunkError
+from hdmf_zarr.limits import MOST_CHUNK_BYTES
 from hdmf_zarr.stores import compat
 from hdmf_zarr.stores.bytestore import LocalByteStore, ZarrByteStore
 from hdmf_zarr.stores.chunk_keys import chunk_key, is_known_form, naming
-from hdmf_zarr.stores.opened import FileStamp, OpenedFile, is_settled, is_unchanged
+from hdmf_zarr.stores.contained import NO_FILE
+from hdmf_zarr.stores.opened import (
+    FileStamp,
+    OpenedFile,
+    is_settled,
+    is_unchanged,
+    read_stamped,
+)
 
 if TYPE_CHECKING:
     from hdmf_zarr.stores.hierarchy import Hierarchy
@@ -72,6 +80,9 @@ _INTEGERS = (int, np.integer)
 
 _BOUNDS = (int, np.integer, type(None))
 
+_ROWS_IN_PLACE = (np.ndarray, np.void)
+"""Rows that are a part of their array; others are values by themselves."""
+
 At = tuple[int, ...]
 """Coordinates of a chunk in the grid of its array."""
 
@@ -104,16 +115,14 @@ class _Layout:
         return f"{self.key(path, at)}: the chunk at {self.shards.first_element(at)}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
+class _Source(NamedTuple):
     """The file that a chunk was read from, as it was before."""
 
     file: str
     stamp: FileStamp
 
 
-@dataclass(frozen=True, slots=True)
-class _Encoded:
+class _Encoded(NamedTuple):
     content: bytes
     source: _Source | None
 
@@ -175,7 +184,7 @@ class ChunkCache:
     def rows(self, path: str, element: ElementType, selection: Any) -> tuple[Any] | None:
         """Return the row or rows of an array that is kept whole; None for anything else.
 
-        A short way for what tables do thousands of times; what it returns is that of `select`.
+        A short way for what tables do thousands of times; what it returns is the caller's own.
         """
         kept = self._whole.get(path)
         if (
@@ -193,13 +202,14 @@ class ChunkCache:
                 or not isinstance(selection.stop, _BOUNDS)
             ):
                 return None
-        else:
-            if kind is not int and (kind is bool or not isinstance(selection, _INTEGERS)):
-                return None
-            count = len(kept.values)
-            if not -count <= selection < count:
-                return None
-        return (kept.values[selection],)
+            return (kept.values[selection].copy(),)
+        if kind is not int and (kind is bool or not isinstance(selection, _INTEGERS)):
+            return None
+        try:
+            row = kept.values[selection]
+        except IndexError:
+            return None
+        return (row.copy() if isinstance(row, _ROWS_IN_PLACE) else row,)
 
     def select(self, path: str, element: ElementType, index: tuple[Any, ...]) -> tuple[Any] | None:
         """Return what an index selects, as its elements are in memory; None where zarr is to read it.
@@ -355,7 +365,7 @@ class ChunkCache:
         """The bytes of a chunk, and where they are from; None for a chunk that is not there."""
         bytestore = self._hierarchy.bytestore
         key = layout.key(path, at)
-        with naming(f"{bytestore.location.uri}:/{key}"):
+        try:
             if isinstance(bytestore, LocalByteStore):
                 return _read(bytestore, key, layout, at)
             if layout.shards is not None:
@@ -364,14 +374,20 @@ class ChunkCache:
             if content is None and layout.shards is None:
                 assert layout.chain is not None
                 content = bytestore.get(key, layout.chain.most_encoded)
+        except ChunkError:
+            with naming(f"{bytestore.location.uri}:/{key}"):
+                raise
         return None if content is None else _Encoded(content, None)
 
     def _decoded(self, path: str, layout: _Layout, at: At, encoded: bytes) -> npt.NDArray[Any]:
         """Elements of a chunk inside of the array, as they are stored."""
         chain = layout.chain
         assert chain is not None
-        with naming(f"{self._hierarchy.uri}:/{layout.name(path, at)}"):
+        try:
             chunk = chain.decode(encoded)
+        except ChunkError:
+            with naming(f"{self._hierarchy.uri}:/{layout.name(path, at)}"):
+                raise
         inside = tuple(
             slice(size - place * step)
             for place, step, size in zip(at, chain.shape, layout.shape, strict=True)
@@ -539,16 +555,17 @@ def _layout_of(document: Mapping[str, Any]) -> _Layout:
 
 def _read(bytestore: LocalByteStore, key: str, layout: _Layout, at: At) -> _Encoded | None:
     """A chunk of a local store, with the stamp that its file had before it was read."""
-    file = bytestore.open_file(key)
-    if file is None:
+    path = bytestore.path_of(key)
+    try:
+        if layout.shards is not None:
+            with OpenedFile(path) as file:
+                content, stamp = _part(file, layout.shards, at), file.stamp
+        else:
+            assert layout.chain is not None
+            content, stamp = read_stamped(path, layout.chain.most_encoded)
+    except NO_FILE:
         return None
-    with file:
-        if layout.shards is None and layout.chain is not None:
-            where = f"{bytestore.location.uri}:/{key}"
-            check_encoded_size(file.size, layout.chain.most_encoded, where)
-        content = file.whole() if layout.shards is None else _part(file, layout.shards, at)
-        source = _Source(bytestore.path_of(key), file.stamp)
-    return None if content is None else _Encoded(content, source)
+    return None if content is None else _Encoded(content, _Source(path, stamp))
 
 
 def _part(file: OpenedFile, shards: ShardCodec, at: At) -> bytes | None:
