@@ -33,7 +33,7 @@ from hdmf_zarr.limits import check_encoded_size, check_size_of_key
 from hdmf_zarr.stores import compat
 from hdmf_zarr.stores.answers import answers
 from hdmf_zarr.stores.bounded import CheckSize, Wanted, first_failure_ends, read_value
-from hdmf_zarr.stores.contained import BINARY, NO_FILE, ContainedStore, OwnFolders, open_regular
+from hdmf_zarr.stores.contained import BINARY, ContainedStore, OwnFolders, open_regular
 from hdmf_zarr.stores.location import Location
 from hdmf_zarr.stores.names import is_inside
 from hdmf_zarr.stores.objects import PROCESS_LOCK, StoredObjects, Version, objects_of
@@ -177,14 +177,14 @@ class LocalByteStore:
             return _read_file(
                 self._file(key), lambda size: check_size_of_key(key, size, most, where)
             )
-        except NO_FILE:
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
 
     def open_file(self, key: str) -> OpenedFile | None:
         """Open the file of a key to read parts of it; None where there is none."""
         try:
             return OpenedFile(self._file(key))
-        except NO_FILE:
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
 
     def path_of(self, key: str) -> str:
@@ -218,7 +218,7 @@ class LocalByteStore:
                     if end == len(view):  # the file has grown meanwhile
                         return memoryview(bytes(view) + file.readall())
                 return view[:end]
-        except NO_FILE:
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
 
     def get_many(

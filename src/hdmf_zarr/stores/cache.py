@@ -30,18 +30,11 @@ from hdmf_zarr.codecs.shards import ShardCodec
 from hdmf_zarr.dtypes import ElementType
 from hdmf_zarr.elements import decode_elements
 from hdmf_zarr.errors import ChunkError
-from hdmf_zarr.limits import MOST_CHUNK_BYTES
+from hdmf_zarr.limits import MOST_CHUNK_BYTES, check_encoded_size
 from hdmf_zarr.stores import compat
 from hdmf_zarr.stores.bytestore import LocalByteStore, ZarrByteStore
 from hdmf_zarr.stores.chunk_keys import chunk_key, is_known_form, naming
-from hdmf_zarr.stores.contained import NO_FILE
-from hdmf_zarr.stores.opened import (
-    FileStamp,
-    OpenedFile,
-    is_settled,
-    is_unchanged,
-    read_stamped,
-)
+from hdmf_zarr.stores.opened import FileStamp, OpenedFile, is_settled, is_unchanged
 
 if TYPE_CHECKING:
     from hdmf_zarr.stores.hierarchy import Hierarchy
@@ -555,17 +548,15 @@ def _layout_of(document: Mapping[str, Any]) -> _Layout:
 
 def _read(bytestore: LocalByteStore, key: str, layout: _Layout, at: At) -> _Encoded | None:
     """A chunk of a local store, with the stamp that its file had before it was read."""
-    path = bytestore.path_of(key)
-    try:
-        if layout.shards is not None:
-            with OpenedFile(path) as file:
-                content, stamp = _part(file, layout.shards, at), file.stamp
-        else:
-            assert layout.chain is not None
-            content, stamp = read_stamped(path, layout.chain.most_encoded)
-    except NO_FILE:
+    file = bytestore.open_file(key)
+    if file is None:
         return None
-    return None if content is None else _Encoded(content, _Source(path, stamp))
+    with file:
+        if layout.shards is None:
+            assert layout.chain is not None
+            check_encoded_size(file.size, layout.chain.most_encoded, "the file")
+        content = file.whole() if layout.shards is None else _part(file, layout.shards, at)
+    return None if content is None else _Encoded(content, _Source(file.path, file.stamp))
 
 
 def _part(file: OpenedFile, shards: ShardCodec, at: At) -> bytes | None:

@@ -26,9 +26,6 @@ BINARY = getattr(os, "O_BINARY", 0)
 _READ = os.O_RDONLY | BINARY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 """Without the wait for a writer, where the file is a pipe; regular files know no such wait."""
 
-NO_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
-"""What is raised where there is no file of a name."""
-
 _KINDS = (
     (stat.S_ISFIFO, "a pipe"),
     (stat.S_ISCHR, "a device"),
@@ -168,7 +165,7 @@ class ContainedStore(LocalStore):
         try:
             found = os.stat(path)
             check_regular(path, found)
-        except NO_FILE:
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return False
         if self.most is not None:
             check_encoded_size(found.st_size, self.most, f"{self.root}:/{key}")

@@ -9,7 +9,6 @@ from functools import cached_property
 from types import TracebackType
 from typing import Self
 
-from hdmf_zarr.limits import check_encoded_size
 from hdmf_zarr.stores.contained import open_regular
 
 FileStamp = tuple[int, int, int, int]
@@ -59,6 +58,7 @@ class OpenedFile:
 
     Attributes
     ----------
+    path : str
     size : int
         In bytes.
     stamp : FileStamp
@@ -74,6 +74,7 @@ class OpenedFile:
 
     def __init__(self, path: str) -> None:
         self._descriptor, found = open_regular(path)
+        self.path = path
         self.size = found.st_size
         self.stamp = file_stamp(found)
 
@@ -128,30 +129,6 @@ class OpenedFile:
     @cached_property
     def _file(self) -> io.FileIO:
         return io.FileIO(self._descriptor, closefd=False)
-
-
-def read_stamped(path: str, most: int) -> tuple[bytes, FileStamp]:
-    """Return what a file holds, and the stamp that it had before.
-
-    Parameters
-    ----------
-    path : str
-    most : int
-        Bytes that it may have.
-
-    Raises
-    ------
-    ChunkError
-        If it has more.
-    OSError, SpecialFileError
-        As `OpenedFile`.
-    """
-    descriptor, found = open_regular(path)
-    try:
-        check_encoded_size(found.st_size, most, "the file")
-        return read_on(descriptor, found.st_size), file_stamp(found)
-    finally:
-        os.close(descriptor)
 
 
 def read_on(descriptor: int, size: int) -> bytes:
