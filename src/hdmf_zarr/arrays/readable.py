@@ -236,7 +236,7 @@ class ReadableArray(zarr.Array):  # type: ignore[type-arg]
     def __getitem__(self, selection: Any) -> Any:
         kept = self._hierarchy.cache.rows(self._node_path, self.element_type, selection)
         if kept is not None and not self.is_restored:
-            return _own(kept[0])
+            return kept[0]
         return self._of_one_store(partial(self._read, selection), selection)
 
     def _of_one_store(self, read: Callable[[], Any], selection: Any = None) -> Any:

@@ -20,7 +20,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,7 @@ from hdmf_zarr.convention import JSON
 from hdmf_zarr.core.dtypes import ElementType
 from hdmf_zarr.core.elements import decode_elements
 from hdmf_zarr.core.limits import MOST_CHUNK_BYTES, check_encoded_size
+from hdmf_zarr.errors import ChunkError
 from hdmf_zarr.metadata.chunk_keys import chunk_key, is_known_form, naming
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore, ZarrByteStore
 from hdmf_zarr.stores.open_files import FileStamp, OpenedFile, is_settled, is_unchanged
@@ -70,6 +71,9 @@ _INTEGERS = (int, np.integer)
 
 _BOUNDS = (int, np.integer, type(None))
 
+_ROWS_IN_PLACE = (np.ndarray, np.void)
+"""Rows that are a part of their array; others are values by themselves."""
+
 At = tuple[int, ...]
 """Coordinates of a chunk in the grid of its array."""
 
@@ -102,16 +106,14 @@ class _Layout:
         return f"{self.key(path, at)}: the chunk at {self.shards.first_element(at)}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
+class _Source(NamedTuple):
     """The file that a chunk was read from, as it was before."""
 
     file: str
     stamp: FileStamp
 
 
-@dataclass(frozen=True, slots=True)
-class _Encoded:
+class _Encoded(NamedTuple):
     content: bytes
     source: _Source | None
 
@@ -189,7 +191,7 @@ class ChunkCache:
     def rows(self, path: str, element: ElementType, selection: Any) -> tuple[Any] | None:
         """Return the row or rows of an array that is kept whole; None for anything else.
 
-        A short way for what tables do thousands of times; what it returns is that of `select`.
+        A short way for what tables do thousands of times; what it returns is the caller's own.
         """
         kept = self._whole.get(path)
         if (
@@ -207,13 +209,14 @@ class ChunkCache:
                 or not isinstance(selection.stop, _BOUNDS)
             ):
                 return None
-        else:
-            if kind is not int and (kind is bool or not isinstance(selection, _INTEGERS)):
-                return None
-            count = len(kept.values)
-            if not -count <= selection < count:
-                return None
-        return (kept.values[selection],)
+            return (kept.values[selection].copy(),)
+        if kind is not int and (kind is bool or not isinstance(selection, _INTEGERS)):
+            return None
+        try:
+            row = kept.values[selection]
+        except IndexError:
+            return None
+        return (row.copy() if isinstance(row, _ROWS_IN_PLACE) else row,)
 
     def select(self, path: str, element: ElementType, index: tuple[Any, ...]) -> tuple[Any] | None:
         """Return what an index selects, as its elements are in memory; None where zarr is to read it.
@@ -369,7 +372,7 @@ class ChunkCache:
         """The bytes of a chunk, and where they are from; None for a chunk that is not there."""
         bytestore = self._nodes.bytestore
         key = layout.key(path, at)
-        with naming(f"{bytestore.location.uri}:/{key}"):
+        try:
             if isinstance(bytestore, LocalByteStore):
                 return _read(bytestore, key, layout, at)
             if layout.shards is not None:
@@ -378,14 +381,20 @@ class ChunkCache:
             if content is None and layout.shards is None:
                 assert layout.chain is not None
                 content = bytestore.get(key, layout.chain.most_encoded)
+        except ChunkError:
+            with naming(f"{bytestore.location.uri}:/{key}"):
+                raise
         return None if content is None else _Encoded(content, None)
 
     def _decoded(self, path: str, layout: _Layout, at: At, encoded: bytes) -> npt.NDArray[Any]:
         """Elements of a chunk inside of the array, as they are stored."""
         chain = layout.chain
         assert chain is not None
-        with naming(f"{self._nodes.uri}:/{layout.name(path, at)}"):
+        try:
             chunk = chain.decode(encoded)
+        except ChunkError:
+            with naming(f"{self._nodes.uri}:/{layout.name(path, at)}"):
+                raise
         inside = tuple(
             slice(size - place * step)
             for place, step, size in zip(at, chain.shape, layout.shape, strict=True)
@@ -557,12 +566,11 @@ def _read(bytestore: LocalByteStore, key: str, layout: _Layout, at: At) -> _Enco
     if file is None:
         return None
     with file:
-        if layout.shards is None and layout.chain is not None:
-            where = f"{bytestore.location.uri}:/{key}"
-            check_encoded_size(file.size, layout.chain.most_encoded, where)
+        if layout.shards is None:
+            assert layout.chain is not None
+            check_encoded_size(file.size, layout.chain.most_encoded, "the file")
         content = file.whole() if layout.shards is None else _part(file, layout.shards, at)
-        source = _Source(bytestore.path_of(key), file.stamp)
-    return None if content is None else _Encoded(content, source)
+    return None if content is None else _Encoded(content, _Source(file.path, file.stamp))
 
 
 def _part(file: OpenedFile, shards: ShardCodec, at: At) -> bytes | None:

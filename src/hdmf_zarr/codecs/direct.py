@@ -16,7 +16,7 @@ import warnings
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Protocol
 
 import google_crc32c
@@ -124,7 +124,7 @@ class DirectChain:
             return None
         return _chain(named)
 
-    @property
+    @cached_property
     def nbytes(self) -> int | None:
         """Bytes of a decoded chunk; None where the elements vary in length."""
         return None if self.dtype is None else math.prod(self.shape) * self.dtype.itemsize
