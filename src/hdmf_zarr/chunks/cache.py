@@ -33,7 +33,9 @@ from hdmf_zarr.core.dtypes import ElementType
 from hdmf_zarr.core.elements import decode_elements
 from hdmf_zarr.core.limits import MOST_CHUNK_BYTES, check_encoded_size
 from hdmf_zarr.errors import ChunkError
-from hdmf_zarr.metadata.chunk_keys import chunk_key, is_known_form, naming
+from hdmf_zarr.metadata.chunk_keys import is_known_form, naming
+from hdmf_zarr.metadata.codec_chain import direct_chain, shard_codec
+from hdmf_zarr.metadata.node import ArrayNode, array_node
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore, ZarrByteStore
 from hdmf_zarr.stores.open_files import FileStamp, OpenedFile, is_settled, is_unchanged
 
@@ -89,7 +91,7 @@ class _Layout:
     shards : ShardCodec or None
     """
 
-    document: Mapping[str, Any]
+    node: ArrayNode
     shape: tuple[int, ...]
     chain: DirectChain | None
     shards: ShardCodec | None
@@ -97,7 +99,7 @@ class _Layout:
     def key(self, path: str, at: At) -> str:
         """Key of what holds a chunk: the chunk itself, or its shard."""
         place = at if self.shards is None else self.shards.shard_of(at)
-        return f"{path}/{chunk_key(self.document['chunk_key_encoding'], place)}"
+        return f"{path}/{self.node.key(place)}"
 
     def name(self, path: str, at: At) -> str:
         """What a damaged chunk is called: its key, and in a shard where it begins in the array."""
@@ -333,7 +335,7 @@ class ChunkCache:
         if source is not None and not is_settled(source.stamp):
             return values
         until = math.inf if source is None else -math.inf
-        made = _Kept(layout.document, element, values, _nbytes(values), source, until)
+        made = _Kept(layout.node.document, element, values, _nbytes(values), source, until)
         with self._lock:
             if changes == self._changes:
                 self._keep(path, at, made)
@@ -343,7 +345,7 @@ class ChunkCache:
         """A chunk that is kept, and still is what the store has; one that is not is dropped."""
         with self._lock:
             kept = self._kept.get((path, at))
-            if kept is None or kept.document is not layout.document or kept.element != element:
+            if kept is None or kept.document is not layout.node.document or kept.element != element:
                 return None
             self._kept.move_to_end((path, at))
         if kept.is_current():
@@ -489,7 +491,7 @@ class ChunkCache:
             while len(large) > 1 and len(large) * kept.nbytes > LARGE_BYTES_OF_ARRAY:
                 self._drop((path, large[0]))
         self._kept[path, at] = kept
-        if kept.values.ndim and kept.values.shape == tuple(kept.document["shape"]):
+        if kept.values.ndim and kept.values.shape == array_node(kept.document).shape:
             self._whole[path] = kept
         self._nbytes += kept.nbytes
         while self._nbytes > KEPT_BYTES:
@@ -528,7 +530,7 @@ class ChunkCache:
     def _layout(self, path: str) -> _Layout:
         document = self._nodes.documents[path]
         layout = self._layouts.get(path)
-        if layout is None or layout.document is not document:
+        if layout is None or layout.node.document is not document:
             layout = self._layouts[path] = _layout_of(document)
         return layout
 
@@ -546,18 +548,17 @@ if hasattr(os, "register_at_fork"):
 
 
 def _layout_of(document: Mapping[str, Any]) -> _Layout:
-    shape = tuple(document["shape"])
-    chain = DirectChain.for_document(document)
-    shards = ShardCodec.for_document(document) if chain is None else None
+    node = array_node(document)
+    shape = node.shape
+    chain = direct_chain(document)
+    shards = shard_codec(document) if chain is None else None
     if shards is not None:
         chain = shards.chain
     if chain is not None and not (
-        len(chain.shape) == len(shape)
-        and is_known_form(document.get("chunk_key_encoding"))
-        and _is_moderate(chain)
+        len(chain.shape) == len(shape) and is_known_form(node.chunk_keys) and _is_moderate(chain)
     ):
         chain = None
-    return _Layout(document, shape, chain, shards)
+    return _Layout(node, shape, chain, shards)
 
 
 def _read(bytestore: LocalByteStore, key: str, layout: _Layout, at: At) -> _Encoded | None:
