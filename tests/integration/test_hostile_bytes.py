@@ -108,7 +108,8 @@ def test_streams_after_each_other_become_what_each_was(
 
 def test_streams_of_one_chunk_are_still_refused_beyond_the_limit() -> None:
     document = {
-        "data_type": "uint8",
+        "shape": [1000],
+            "data_type": "uint8",
         "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [1000]}},
         "codecs": [{"name": "bytes"}, {"name": "gzip", "configuration": {"level": 1}}],
     }
