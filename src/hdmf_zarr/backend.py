@@ -42,6 +42,7 @@ from hdmf_zarr.convention import (
     convention_for_format,
     data_type_of,
     one_text,
+    reference_from_object,
 )
 from hdmf_zarr.convention.unified import SPECIFICATION_GROUP, SPECIFICATION_LOCATION
 from hdmf_zarr.core.elements import plain_text
@@ -1279,7 +1280,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             zarr_ref = {"path": zarr_ref}
         if zarr_ref.get("path") is None:
             raise BrokenLinkError(f"{self.source}: the reference {dict(zarr_ref)} has no path")
-        reference = Reference(source=zarr_ref.get("source") or ".", path=zarr_ref["path"])
+        reference = reference_from_object(zarr_ref)
         self.read_builder()
         assert self._reader is not None
         assert self._hierarchy is not None
