@@ -35,6 +35,7 @@ from hdmf.spec import NamespaceCatalog
 from hdmf.utils import generate_array_html_repr, get_basic_array_info
 from zarr.abc.store import Store
 
+from hdmf_zarr.arrays import zarr_view
 from hdmf_zarr.arrays.array import HDMFZarrArray
 from hdmf_zarr.arrays.live_group import LiveGroup
 from hdmf_zarr.convention import (
@@ -47,6 +48,7 @@ from hdmf_zarr.convention import (
 from hdmf_zarr.convention.unified import SPECIFICATION_GROUP, SPECIFICATION_LOCATION
 from hdmf_zarr.core.elements import plain_text
 from hdmf_zarr.core.hdmf_private import hdf5_file
+from hdmf_zarr.core.progress import Progress, no_progress
 from hdmf_zarr.core.system import can_sync_at_once
 from hdmf_zarr.errors import (
     BrokenLinkError,
@@ -65,6 +67,7 @@ from hdmf_zarr.hdf5.errors import reading
 from hdmf_zarr.hdf5.hard_links import lost_names
 from hdmf_zarr.hdf5.linked import LinkedFiles
 from hdmf_zarr.hdf5.source import UnchangedFiles
+from hdmf_zarr.hierarchy.commit import stored_together
 from hdmf_zarr.hierarchy.hierarchy import Hierarchy
 from hdmf_zarr.hierarchy.new_store import (
     NewStore,
@@ -89,7 +92,6 @@ from hdmf_zarr.read.tree import (
     open_array,
     open_linked_hierarchy,
 )
-from hdmf_zarr.stores.batching import stored_together
 from hdmf_zarr.stores.bytestore import open_bytestore
 from hdmf_zarr.stores.identity import Relation, refuse_overlap, relation_of
 from hdmf_zarr.stores.location import (
@@ -101,7 +103,7 @@ from hdmf_zarr.stores.location import (
 )
 from hdmf_zarr.transactions.lock import check_not_locked
 from hdmf_zarr.write.chunks.sources import EmptySource
-from hdmf_zarr.write.execute import Execution, Progress, no_progress
+from hdmf_zarr.write.execute import Execution
 from hdmf_zarr.write.planning.addresses import identified
 from hdmf_zarr.write.planning.archive import (
     ZARR_FORMAT,
@@ -287,7 +289,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
     def _root_of(self, hierarchy: Hierarchy) -> zarr.Group:
         """Return the root as zarr's group: where it can be written to, one that shows what was written."""
         if hierarchy.bytestore.zarr_store.read_only:
-            return hierarchy.zarr_group()
+            return zarr_view.zarr_group(hierarchy)
         return LiveGroup.of_node(hierarchy, "", self)
 
     # See the comment in `__init__`.
@@ -1369,7 +1371,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
                 guard.settle(warn=True)
                 guard.catch_up()
             except MetadataError:
-                if self._hierarchy is None or not self._hierarchy.has_removed:
+                if self._hierarchy is None or not self._hierarchy.removals:
                     raise  # else columns of the table were removed: it gets no more rows
 
     def _note_written_columns(self, container: Container) -> None:

@@ -20,7 +20,9 @@ from pynwb import NWBHDF5IO
 from hdmf_zarr.backend import ZarrIO
 from hdmf_zarr.convention import convention_for_format, one_text
 from hdmf_zarr.convention.unified import SPECIFICATION_LOCATION
+from hdmf_zarr.core.elements import TEXT_BYTES
 from hdmf_zarr.core.hdmf_private import hdf5_file
+from hdmf_zarr.core.progress import Progress, no_progress
 from hdmf_zarr.errors import (
     MetadataError,
     NoDataError,
@@ -52,7 +54,6 @@ from hdmf_zarr.write.planning.plan import Planned
 __all__ = ["SUFFIXES", "Written", "convert"]
 
 Kind = Literal["hdf5", "zarr"]
-Progress = Callable[[int], None]
 
 DANDI_SUFFIX = ".nwb.zarr"
 
@@ -216,7 +217,7 @@ def _to_hdf5(
     destination: str,
     progress: Callable[[int], Progress] | None,
 ) -> Written:
-    advance = progress(expected_bytes(builder)) if progress else _no_progress
+    advance = progress(expected_bytes(builder)) if progress else no_progress
     _write_hdf5(src_io, destination, advance)
     return _measure(destination, None)
 
@@ -239,7 +240,7 @@ class _Reporter:
         self.planned: Planned | None = None
         self._on_plan = on_plan
         self._start_progress = progress
-        self._progress: Progress = _no_progress
+        self._progress: Progress = no_progress
 
     def start(self, planned: Planned) -> None:
         self.planned = planned
@@ -381,7 +382,9 @@ def _dataset_bytes(builder: DatasetBuilder) -> int:
         return 0
     dtype = getattr(data, "dtype", None)
     itemsize = getattr(dtype, "itemsize", None)
-    return size * (64 if itemsize is None or getattr(dtype, "kind", "") == "O" else int(itemsize))
+    return size * (
+        TEXT_BYTES if itemsize is None or getattr(dtype, "kind", "") == "O" else int(itemsize)
+    )
 
 
 # -- destinations ----------------------------------------------------------------------------------
@@ -457,7 +460,3 @@ def _measure(destination: str, planned: Planned | None) -> Written:
     sizes = open_bytestore(location, read_only=True).sizes()
     n_bytes = sum(sizes.values())
     return Written(path=location.uri, n_files=len(sizes), n_bytes=n_bytes, planned=planned)
-
-
-def _no_progress(_count: int) -> None:
-    """Take no notice."""

@@ -9,20 +9,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from hdmf_zarr.codecs.registry import SERIALIZERS
 from hdmf_zarr.convention import JSON, SELF, data_type_of
 from hdmf_zarr.core.dtypes import ElementType
 from hdmf_zarr.errors import HDMFZarrError, NotAStoreError, StoreNotFoundError
 from hdmf_zarr.hdf5 import is_hdf5_file
 from hdmf_zarr.hierarchy.hierarchy import Hierarchy
 from hdmf_zarr.metadata.element_types import element_type_of_array
+from hdmf_zarr.metadata.node import array_node
 from hdmf_zarr.read.specifications import latest_versions
 from hdmf_zarr.stores.bytestore import ByteStore, open_bytestore
 from hdmf_zarr.stores.location import locate
 
 __all__ = ["NodeInfo", "StoreInfo", "describe", "format_bytes", "render"]
-
-HIDDEN_CODECS = frozenset({"bytes", "vlen-utf8", "vlen-bytes"})
-"""Serializers that follow from the data type: they are left out of the tree, not of the JSON."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -162,22 +161,15 @@ def _described_attributes(hierarchy: Hierarchy, attributes: Mapping[str, JSON]) 
 
 
 def _array(hierarchy: Hierarchy, path: str) -> NodeInfo:
-    document = hierarchy.documents[path]
-    unit = tuple(document["chunk_grid"]["configuration"]["chunk_shape"])
-    codecs = document["codecs"]
-    shards = None
-    if codecs and _codec_name(codecs[0]) == "sharding_indexed":
-        shards = unit
-        unit = tuple(codecs[0]["configuration"]["chunk_shape"])
-        codecs = codecs[0]["configuration"]["codecs"]
+    node = array_node(hierarchy.documents[path])
     return NodeInfo(
         path="/" + path,
         kind="array",
         dtype=_dtype_name(hierarchy, path),
-        shape=tuple(document["shape"]),
-        chunks=unit,
-        shards=shards,
-        codecs=tuple(codecs),
+        shape=node.shape,
+        chunks=node.chunk,
+        shards=node.shards,
+        codecs=node.chunk_codecs,
         **_described_attributes(hierarchy, hierarchy.attributes(path)),
     )
 
@@ -189,7 +181,7 @@ def _dtype_name(hierarchy: Hierarchy, path: str) -> str:
     try:
         return _element_name(element_type_of_array(document, header))
     except HDMFZarrError:
-        return str(document["data_type"])
+        return str(array_node(document).data_type)
 
 
 def _element_name(element: ElementType) -> str:
@@ -335,7 +327,7 @@ def _codec_name(codec: Any) -> str:
 def _codec_text(codec: Any) -> str:
     name = _codec_name(codec)
     settings = codec.get("configuration") or {} if isinstance(codec, Mapping) else {}
-    if name in HIDDEN_CODECS:
+    if name in SERIALIZERS:
         return "big-endian" if settings.get("endian") == "big" else ""
     if name == "blosc":
         return f"blosc({settings.get('cname')} {settings.get('clevel')}, {settings.get('shuffle')})"

@@ -367,9 +367,9 @@ def test_an_append_to_a_store_that_is_no_folder() -> None:
 
 KILLED = """
 import os, sys, numpy as np
-from hdmf_zarr.hierarchy.hierarchy import Hierarchy
+from hdmf_zarr.hierarchy.commit import Commit
 from tests.integration.test_dandi_stores import append_table
-setattr(Hierarchy, sys.argv[2], lambda *args, **more: os._exit(7))
+setattr(Commit, sys.argv[2], lambda *args, **more: os._exit(7))
 append_table(sys.argv[1])
 """
 

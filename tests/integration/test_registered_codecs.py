@@ -19,6 +19,7 @@ from pynwb import NWBFile, TimeSeries
 from zarr.storage import MemoryStore
 
 from hdmf_zarr import NWBZarrIO, ZarrDataIO
+from hdmf_zarr.arrays import zarr_view
 from hdmf_zarr.checking.run import check
 from hdmf_zarr.cli import main
 from hdmf_zarr.codecs.registered import (
@@ -282,7 +283,7 @@ def test_a_reader_without_the_codec_names_it(
         with pytest.raises(MissingExtraError, match=f"{PATH}.*'{codec_id}' is not known"):
             array[:]
         with pytest.raises(MissingExtraError, match=f"{PATH}.*'{codec_id}' is not known"):
-            array.hierarchy.async_array(PATH)
+            zarr_view.async_array(array.hierarchy, PATH)
         with pytest.raises(MissingExtraError, match=f"'{codec_id}' is not known"):
             _ = array.compressor, array.filters
     assert any(codec_id in finding.message for finding in check(store).findings)

@@ -19,6 +19,7 @@ from pynwb import NWBFile, TimeSeries
 from hdmf_zarr import NWBZarrIO
 from hdmf_zarr.checking import check
 from hdmf_zarr.errors import LockedError
+from hdmf_zarr.hierarchy import new_store
 from hdmf_zarr.hierarchy.new_store import NewStore
 from hdmf_zarr.stores.location import locate
 from hdmf_zarr.transactions import lock as lock_module
@@ -169,7 +170,7 @@ def test_an_upgrade_is_refused_where_the_file_of_the_lock_was_removed(store: Pat
 def test_a_new_store_is_locked_as_soon_as_it_has_its_place(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    new_store = NewStore(locate(store))
+    replacing = NewStore(locate(store))
     lock_path(store).unlink()
     seen = []
 
@@ -177,7 +178,7 @@ def test_a_new_store_is_locked_as_soon_as_it_has_its_place(
         seen.append(writer_of(store))
 
     monkeypatch.setattr(new_store, "sync_folder", look)
-    new_store.commit(consolidate=True, durable=True)
+    replacing.commit(consolidate=True, durable=True)
     assert "this process" in str(seen[0])
     assert writer_of(store) is None
 
@@ -287,7 +288,7 @@ def test_a_store_that_is_replaced_during_an_append_is_left_alone(store: Path) ->
 def test_a_writer_that_fails_leaves_its_journal_to_the_next_one(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hdmf_zarr.hierarchy.hierarchy import Hierarchy
+    from hdmf_zarr.hierarchy.commit import Commit
 
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -295,7 +296,7 @@ def test_a_writer_that_fails_leaves_its_journal_to_the_next_one(
     io, data = opened(store)
     data.append(np.full(3, -1))
     with monkeypatch.context() as patch:
-        patch.setattr(Hierarchy, "_write_root", full)
+        patch.setattr(Commit, "_write_root", full)
         with pytest.raises(OSError, match="No space left"):
             io.close()
     io, data = opened(store)

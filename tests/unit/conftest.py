@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from zarr.storage import MemoryStore
 
+from hdmf_zarr.arrays import zarr_view
 from hdmf_zarr.arrays.array import HDMFZarrArray
 from hdmf_zarr.codecs import CodecRequest
 from hdmf_zarr.convention import ArrayHeader
@@ -85,7 +86,7 @@ def make_array(hierarchy: Hierarchy) -> MakeArray:
         document["attributes"] = UnifiedConvention().encode_header(header)
         hierarchy.set_document("group", group_document({}))
         hierarchy.set_document(path, document)
-        array = hierarchy.async_array(path)
+        array = zarr_view.async_array(hierarchy, path)
         encoded = encode_elements(values, element, dtype)
         if encoded.size:
             event_loop.run(array.setitem(..., encoded))

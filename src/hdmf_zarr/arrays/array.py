@@ -16,9 +16,10 @@ import zarr.dtype
 from zarr.abc.codec import ArrayArrayCodec
 from zarr.codecs import BloscCodec, BytesCodec, TransposeCodec
 
+from hdmf_zarr.arrays import zarr_view
+from hdmf_zarr.arrays.codec_proof import prove_chain, rounding_filters_of
 from hdmf_zarr.arrays.readable import ReadableArray, given
 from hdmf_zarr.chunks.missing import (
-    grid_of,
     meaning_of_missing,
     resized,
     stored_chunks,
@@ -30,7 +31,13 @@ from hdmf_zarr.codecs.objects.objects import JSONObjectsCodec, PickledObjectsCod
 from hdmf_zarr.codecs.typed_filters import check_kept
 from hdmf_zarr.convention import ArrayHeader
 from hdmf_zarr.core.dtypes import BYTES, BYTES_ELEMENT_KINDS, ElementType, stored_dtype
-from hdmf_zarr.core.elements import decode_elements, encode_elements, field_widths, to_memory
+from hdmf_zarr.core.elements import (
+    TEXT_BYTES,
+    decode_elements,
+    encode_elements,
+    field_widths,
+    to_memory,
+)
 from hdmf_zarr.core.limits import parsed_json
 from hdmf_zarr.errors import (
     DtypeError,
@@ -40,22 +47,18 @@ from hdmf_zarr.errors import (
     ModeError,
     OptionError,
 )
-from hdmf_zarr.hierarchy.codec_proof import prove_chain, rounding_filters_of
 from hdmf_zarr.hierarchy.hierarchy import Hierarchy
-from hdmf_zarr.metadata import array_document, format2
+from hdmf_zarr.metadata import array_document
 from hdmf_zarr.metadata.chunk_keys import coordinates_of
 from hdmf_zarr.metadata.documents import encode_document, extensions_of
 from hdmf_zarr.metadata.element_types import element_type_of_array
+from hdmf_zarr.metadata.node import array_node, with_shape
 from hdmf_zarr.stores.anonymous import without_known_secrets
 from hdmf_zarr.stores.bytestore import open_bytestore
 from hdmf_zarr.stores.location import Location
 
 GROWN_CHUNK_BYTES = 512 * 1024
 """Up to this size the chunk of a small column grows with it, instead of one chunk a few rows."""
-
-
-TEXT_BYTES = 64
-"""Of a text, a guess."""
 
 
 class HDMFZarrArray(ReadableArray):
@@ -186,10 +189,11 @@ class HDMFZarrArray(ReadableArray):
         What an append that failed has left outside of the old one would be seen in the new one.
         """
         document, bytestore = self._document, self._hierarchy.bytestore
-        kept = [*map(min, grid_of(document), grid_of({**document, "shape": list(new_shape)}))]
+        node, resized_node = array_node(document), array_node(with_shape(document, new_shape))
+        kept = [*map(min, node.grid, resized_node.grid)]
         for key in list(bytestore.list_prefix(self._node_path)):
             name = key.removeprefix(self._node_path + "/")
-            at = coordinates_of(document["chunk_key_encoding"], name, len(kept))
+            at = coordinates_of(node.chunk_keys, name, len(kept))
             if at is not None and any(n >= count for n, count in zip(at, kept, strict=True)):
                 bytestore.delete(key)
 
@@ -265,14 +269,15 @@ class HDMFZarrArray(ReadableArray):
     def _go_back(self, document: dict[str, Any], element: ElementType) -> None:
         if self._document is document:
             return
-        if self._document["chunk_key_encoding"] == document["chunk_key_encoding"]:
+        node = array_node(document)
+        if array_node(self._document).chunk_keys == node.chunk_keys:
             # Nothing is written, so that a full disk does not prevent it.
             self.element_type = element
             self._hierarchy.put_document_back(self._node_path, document)
             self.__dict__.pop("_made_array", None)
             return
         # The chunks that the old document names may be gone: the wider type, or the larger chunk, stays.
-        shape = [document["shape"][0], *self.shape[1:]]
+        shape = [node.shape[0], *self.shape[1:]]
         shorter = self._resized(shape, is_written=False)
         if meaning_of_missing(shorter) == "absent":
             self._hierarchy.count_later(self._node_path)
@@ -297,7 +302,7 @@ class HDMFZarrArray(ReadableArray):
         document = self._resized([count, *self.shape[1:]], is_written=True)
         # Chunks first, then the document: a reader of the old one never sees half a row.
         grown = Hierarchy(self._hierarchy.bytestore, {"": {}, self._node_path: document})
-        array = grown.async_array(self._node_path, present=self._document)
+        array = zarr_view.async_array(grown, self._node_path, present=self._document)
         zarr.Array(array)[start:count] = self._encode(rows)
         self._check_last_chunk(grown, rows)
         self._take_document(document)
@@ -310,7 +315,7 @@ class HDMFZarrArray(ReadableArray):
         """
         if self._has_typed_filters:
             return
-        start, unit = self.shape[0], self._document["chunk_grid"]["configuration"]["chunk_shape"][0]
+        start, unit = self.shape[0], array_node(self._document).stored_chunk[0]
         inside = rows[: -start % unit]
         if inside.size == 0:
             return
@@ -378,7 +383,7 @@ class HDMFZarrArray(ReadableArray):
     @property
     def _has_typed_filters(self) -> bool:
         """Whether filters compute with the elements, in a dtype that they name."""
-        return bool(self._document.get(format2.NATIVE)) or any(
+        return array_node(self._document).is_native or any(
             isinstance(codec, ArrayArrayCodec) and not isinstance(codec, TransposeCodec)
             for codec in self._inner_codecs
         )
@@ -418,7 +423,7 @@ class HDMFZarrArray(ReadableArray):
             chunk_grid_shape=(chunk_rows, *self.chunks[1:]),
             fill_value=fill_value,
             codecs=_codecs_for(self.metadata.codecs, data_type),  # type: ignore[union-attr]
-            dimension_names=old.get("dimension_names"),
+            dimension_names=array_node(old).dimension_names,
             chunk_key_encoding=self._hierarchy.keys_for_rewrite(self._node_path, self.ndim),
         )
         document |= extensions_of(old)
@@ -431,7 +436,7 @@ class HDMFZarrArray(ReadableArray):
                 )
             )
         written = Hierarchy(self._hierarchy.bytestore, {"": {}, self._node_path: document})
-        array = zarr.Array(written.async_array(self._node_path))
+        array = zarr.Array(zarr_view.async_array(written, self._node_path))
         array[...] = encode_elements(
             values, _as_stored(element, data_type), _record_dtype(data_type)
         )
@@ -486,7 +491,7 @@ class ExpandedCompoundArray(HDMFZarrArray):
     @property
     def shape(self) -> tuple[int, ...]:
         """Number of rows."""
-        return (self._document["shape"][0],)
+        return (array_node(self._document).shape[0],)
 
     @shape.setter
     def shape(self, value: Any) -> None:
@@ -558,7 +563,7 @@ def array_of_node(
     Release 0.11.2 and this package expand none; what this one writes says how many chunks it has.
     """
     document = hierarchy.documents[path]
-    shape = document.get("shape") or []
+    shape = array_node(document).shape
     is_expanded = (
         header.fields is not None
         and stored_chunks(document) is None

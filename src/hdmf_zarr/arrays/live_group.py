@@ -15,12 +15,13 @@ from typing import Any, Self
 import zarr
 from zarr.storage import StorePath
 
+from hdmf_zarr.arrays import zarr_view
 from hdmf_zarr.arrays.array import HDMFZarrArray, open_array
 from hdmf_zarr.arrays.live_store import LiveStore
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.errors import EncodingError, MetadataError
 from hdmf_zarr.hierarchy.hierarchy import Hierarchy
-from hdmf_zarr.metadata import format2
+from hdmf_zarr.metadata.node import why_unreadable
 
 Node = Any
 """A `LiveGroup` or an `HDMFZarrArray`."""
@@ -50,7 +51,7 @@ class LiveGroup(zarr.Group):
 
     @property
     def _async_group(self) -> zarr.AsyncGroup:
-        live = LiveStore(self._hierarchy, self._hierarchy.store_of_chunks())
+        live = LiveStore(self._hierarchy, zarr_view.store_of_chunks(self._hierarchy.bytestore))
         document = live.document_of(self._node_path)
         return zarr.AsyncGroup.from_dict(StorePath(live, self._node_path), document)
 
@@ -138,7 +139,7 @@ class LiveGroup(zarr.Group):
             name = path.removeprefix(start)
             is_below = path.startswith(start) and path != self._node_path
             is_wanted = max_depth is None or name.count("/") <= max_depth
-            if is_below and is_wanted and format2.BROKEN not in document:
+            if is_below and is_wanted and why_unreadable(document) is None:
                 found.append((name, self._open(path)))
         return tuple(found)
 

@@ -25,10 +25,11 @@ from hdmf_zarr.errors import (
     ObjectExistsError,
     OptionError,
 )
-from hdmf_zarr.metadata import array_document, format2
+from hdmf_zarr.metadata import array_document
 from hdmf_zarr.metadata.chunk_keys import is_staged
 from hdmf_zarr.metadata.documents import encode_document
 from hdmf_zarr.metadata.element_types import element_type_of_array
+from hdmf_zarr.metadata.node import array_node, is_array, why_unreadable, without_consolidated
 from hdmf_zarr.stores import event_loop
 from hdmf_zarr.stores.bytestore import ZarrByteStore
 from hdmf_zarr.stores.keys import DOCUMENT, METADATA_KEYS, is_node_path, why_unsafe
@@ -74,15 +75,15 @@ class LiveStore(WrapperStore[Any]):
         """
         document = self._hierarchy.documents[path]
         where = f"{self._hierarchy.uri}:/{path}"
-        if format2.BROKEN in document:
-            raise MetadataError(f"{where}: {document[format2.BROKEN]}")
-        if document.get(format2.NATIVE):
+        if (reason := why_unreadable(document)) is not None:
+            raise MetadataError(f"{where}: {reason}")
+        if is_array(document) and array_node(document).is_native:
             raise MetadataError(
                 f"{where} has filters of Zarr format 2 alone: read it with read() or read_builder(), or open "
                 "the store with mode 'r'"
             )
         found = json.loads(encode_document(array_document.readable_document(document)))
-        return {key: value for key, value in found.items() if key != "consolidated_metadata"}
+        return without_consolidated(found)
 
     def _encoded(self, path: str, prototype: Any) -> Any:
         if path not in self._hierarchy.documents:
@@ -130,21 +131,21 @@ class LiveStore(WrapperStore[Any]):
                 f"{where}: an object cannot have this name: it leads out of the store"
             )
         try:
-            hierarchy.refuse_removed(path)
+            hierarchy.removals.refuse_new(path)
         except ObjectExistsError as error:
             # zarr removes what it overwrites: what cannot be written in its place stays.
-            hierarchy.take_removal_back(path)
+            hierarchy.removals.take_back(path)
             self._refused = error
             raise
-        encoding = given.get("chunk_key_encoding")
-        if hierarchy.zarr_format == 2 and encoding is not None and is_staged(encoding):
+        if not is_array(given):
+            return
+        if hierarchy.zarr_format == 2 and is_staged(array_node(given).chunk_keys):
             raise LayoutError(
                 f"{where}: the store has Zarr format 2, whose chunks are called '0.0': make the array with "
                 "chunk_key_encoding={'name': 'v2', 'separator': '.'}, or with write_dataset()"
             )
-        if encoding is not None:
-            header = hierarchy.convention.decode_header(given.get("attributes") or {})
-            element_type_of_array(given, header)  # which raises for types that HDMF has not
+        header = hierarchy.convention.decode_header(given.get("attributes") or {})
+        element_type_of_array(given, header)  # which raises for types that HDMF has not
 
     def _count_chunks(self, path: str) -> None:
         """Have the commit count the chunks of an array: zarr leaves those out that hold nothing else."""
@@ -340,7 +341,9 @@ class LiveStore(WrapperStore[Any]):
 
 def _is_unreadable(document: dict[str, JSON]) -> bool:
     """Whether zarr cannot read an array by a document of format 3."""
-    return format2.BROKEN in document or bool(document.get(format2.NATIVE))
+    if why_unreadable(document) is not None:
+        return True
+    return is_array(document) and array_node(document).is_native
 
 
 def _node_of(key: str) -> str | None:

@@ -16,6 +16,7 @@ from zarr.abc.store import Store
 from zarr.codecs import ShardingCodec
 from zarr.storage import StorePath
 
+from hdmf_zarr.arrays import zarr_view
 from hdmf_zarr.chunks import single
 from hdmf_zarr.chunks.bulk_read import BlockReader
 from hdmf_zarr.chunks.indexing import (
@@ -27,8 +28,8 @@ from hdmf_zarr.chunks.indexing import (
     split_fields,
 )
 from hdmf_zarr.codecs.direct import DECODING_ERRORS
-from hdmf_zarr.codecs.objects.objects import OBJECT_CODECS
 from hdmf_zarr.codecs.registered import numcodec
+from hdmf_zarr.codecs.registry import CRC32C, OBJECT_CODECS, SERIALIZERS
 from hdmf_zarr.codecs.translate import to_numcodecs
 from hdmf_zarr.convention.common import CHUNKS_GIVEN, enum_names, fill_settings
 from hdmf_zarr.core.dtypes import ElementType
@@ -60,10 +61,7 @@ def _written_layout(
 
 _Made = tuple[Mapping[str, Any] | None, zarr.AsyncArray[Any] | None]
 
-CHECKSUMS = frozenset({"crc32c", "numcodecs.crc32c"})
-"""What ends each chunk of an array that was asked for with a checksum."""
-
-UNNAMED = CHECKSUMS | OBJECT_CODECS | {"bytes", "vlen-utf8", "vlen-bytes"}
+UNNAMED = CRC32C | OBJECT_CODECS | SERIALIZERS
 """Codecs that are neither filters nor compressors: checksums, and what makes bytes of elements."""
 
 MOST_LOOKED_INTO = 10_000
@@ -96,7 +94,7 @@ class ReadableArray(zarr.Array):  # type: ignore[type-arg]
         # Others have arrays of the same node, and may have changed it.
         document, made = cast("_Made", self.__dict__.get("_made_array", (None, None)))
         if made is None or document is not self._document:
-            made = self._hierarchy.async_array(self._node_path, present=self._document)
+            made = zarr_view.async_array(self._hierarchy, self._node_path, present=self._document)
             self._async_array = made
         return made
 
@@ -204,7 +202,7 @@ class ReadableArray(zarr.Array):  # type: ignore[type-arg]
             native = self._document[format2.ORIGINAL]
             compressor = native.get("compressor")
             given = [*(native.get("filters") or ()), *([compressor] if compressor else [])]
-            steps = [numcodec(codec) for codec in given if codec["id"] not in CHECKSUMS]
+            steps = [numcodec(codec) for codec in given if codec["id"] not in CRC32C]
             is_compressed = bool(compressor and steps)
         else:
             encoding = [codec for codec in self._inner_codecs if _name(codec) not in UNNAMED]

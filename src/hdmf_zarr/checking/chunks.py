@@ -6,26 +6,30 @@ import asyncio
 import itertools
 import math
 import threading
-from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
 import zarr
 from zarr.storage import MemoryStore, StorePath
 
+from hdmf_zarr.arrays import zarr_view
 from hdmf_zarr.checking import rules
 from hdmf_zarr.checking.inventory import Examined
 from hdmf_zarr.checking.metadata import itemsize_of
 from hdmf_zarr.checking.report import Finding
-from hdmf_zarr.chunks.missing import grid_of, meaning_of_missing, stored_chunks
+from hdmf_zarr.chunks.missing import meaning_of_missing, stored_chunks
 from hdmf_zarr.codecs.checked import check_compressed, checked_codecs, decoded_size
+from hdmf_zarr.codecs.registry import SERIALIZERS
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.core.limits import check_encoded_size
+from hdmf_zarr.core.threads import bounded_map
 from hdmf_zarr.errors import ChunkError, HDMFZarrError, MetadataError
-from hdmf_zarr.metadata import array_document, format2
+from hdmf_zarr.metadata import array_document
 from hdmf_zarr.metadata.chunk_keys import FORMAT2_CHUNK_KEYS, chunk_key, coordinates_of
+from hdmf_zarr.metadata.node import array_node, is_array, one_chunk
 from hdmf_zarr.stores import event_loop
 from hdmf_zarr.stores.bytestore import LocalByteStore
 from hdmf_zarr.stores.contained import most_bytes_of
@@ -35,8 +39,6 @@ LISTED_MISSING = 100
 
 DECODED_TOGETHER = 32 * 1024**2
 """Bytes of elements up to which the chunks inside of a shard are decoded in one go."""
-
-_SERIALIZERS = frozenset({"bytes", "vlen-utf8", "vlen-bytes"})
 
 _LEAST_TEXT_BYTES = 4
 """That an element of text takes in its chunk: its length."""
@@ -95,14 +97,14 @@ def check_presence(examined: Examined, chunks: Mapping[str, ArrayChunks]) -> Ite
     """Every chunk of every array is in the store."""
     for path in examined.arrays():
         document = examined.hierarchy.documents[path]
-        grid = grid_of(document)
+        node = array_node(document)
         if examined.sizes is None:
-            if math.prod(grid) > MOST_ASKED:
-                message = f"its {math.prod(grid)} chunks are not checked"
+            if node.n_chunks > MOST_ASKED:
+                message = f"its {node.n_chunks} chunks are not checked"
                 yield Finding.of(rules.NOT_LISTED, path, message)
             continue
         present = chunks[path].present
-        missing = math.prod(grid) - len(present)
+        missing = node.n_chunks - len(present)
         if missing == 0:
             continue
         stored = stored_chunks(document)
@@ -113,18 +115,18 @@ def check_presence(examined: Examined, chunks: Mapping[str, ArrayChunks]) -> Ite
             continue
         if is_absent:
             message = (
-                f"{missing} of {math.prod(grid)} chunks are not there and read as the fill value"
+                f"{missing} of {node.n_chunks} chunks are not there and read as the fill value"
             )
             yield Finding.of(rules.ABSENT_CHUNKS, path, message)
             continue
         held = set(present.values())
-        lost = (at for at in places(grid) if at not in held)
+        lost = (at for at in places(node.grid) if at not in held)
         for at in itertools.islice(lost, LISTED_MISSING):
-            key = f"{path}/{chunk_key(document['chunk_key_encoding'], at)}"
-            message = f"the chunk at {list(at)} of the grid {list(grid)} is missing"
+            key = f"{path}/{node.key(at)}"
+            message = f"the chunk at {list(at)} of the grid {list(node.grid)} is missing"
             yield Finding.of(rules.MISSING_CHUNK, path, message, key=key)
         if missing > LISTED_MISSING:
-            message = f"{missing} of {math.prod(grid)} chunks are missing"
+            message = f"{missing} of {node.n_chunks} chunks are missing"
             yield Finding.of(rules.MISSING_CHUNK, path, message)
 
 
@@ -135,9 +137,7 @@ def sort_chunks(
 ) -> tuple[dict[str, ArrayChunks], list[str]]:
     """Give each key of a store to its array; return also the keys that are nobody's."""
     chunks = {
-        path: ArrayChunks(path=path)
-        for path, document in documents.items()
-        if document["node_type"] == "array"
+        path: ArrayChunks(path=path) for path, document in documents.items() if is_array(document)
     }
     others = []
     for key in sizes:
@@ -158,14 +158,15 @@ def _array_of(key: str, chunks: Mapping[str, ArrayChunks]) -> str | None:
 
 def _take(array: ArrayChunks, document: Mapping[str, JSON], key: str) -> bool:
     """Note a key of an array's folder; False where it does not look like that of a chunk."""
-    if format2.BROKEN in document:
+    node = array_node(document)
+    if node.why_unreadable is not None:
         return True  # what its chunks are is not known
     name = key[len(array.path) + 1 :]
-    grid = grid_of(document)
-    at = coordinates_of(document["chunk_key_encoding"], name, len(grid))
-    if at is not None and all(index < count for index, count in zip(at, grid, strict=True)):
+    if (at := node.place(name)) is not None:
         array.present[key] = at
-    elif at is not None or looks_like_chunk(name):
+    elif coordinates_of(node.chunk_keys, name, len(node.shape)) is not None or looks_like_chunk(
+        name
+    ):
         array.stale.append(key)
     else:
         return False
@@ -213,32 +214,25 @@ def check_contents(
     decoded : Decoded
         Counts what was decoded.
     """
-    waiting: deque[Future[tuple[int, list[Finding]]]] = deque()
     loops = _Loops()
     if not isinstance(examined.bytestore, LocalByteStore):
         jobs = max(jobs, REMOTE_JOBS)
-    pool = ThreadPoolExecutor(jobs, thread_name_prefix="hdmf-zarr-check")
+    steps = bounded_map(
+        lambda task: _check_chunk(examined, loops, *task),
+        _tasks(examined, chunks),
+        n_threads=jobs,
+        most_waiting=jobs * (1 + WAITING_PER_JOB) + 1,
+        name="hdmf-zarr-check",
+    )
     try:
-        with array_document.without_specification_warnings():
-            for task, key, at in _tasks(examined, chunks):
-                waiting.append(pool.submit(_check_chunk, examined, loops, task, key, at))
-                if len(waiting) > jobs * (1 + WAITING_PER_JOB):
-                    yield from _taken(waiting.popleft(), advance, decoded)
-            while waiting:
-                yield from _taken(waiting.popleft(), advance, decoded)
+        with array_document.without_specification_warnings(), closing(steps):
+            for n_bytes, findings in steps:
+                advance(n_bytes)
+                decoded.n_bytes += n_bytes
+                decoded.n_chunks += n_bytes > 0
+                yield from findings
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
         loops.close()
-
-
-def _taken(
-    step: Future[tuple[int, list[Finding]]], advance: Callable[[int], None], decoded: Decoded
-) -> list[Finding]:
-    n_bytes, findings = step.result()
-    advance(n_bytes)
-    decoded.n_bytes += n_bytes
-    decoded.n_chunks += n_bytes > 0
-    return findings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -278,16 +272,17 @@ def _tasks(
             for key, at in chunks[path].present.items():
                 yield task, key, at
             continue
-        if math.prod(grid_of(task.document)) > MOST_ASKED:
+        node = array_node(task.document)
+        if node.n_chunks > MOST_ASKED:
             continue
-        for at in places(grid_of(task.document)):
-            yield task, f"{path}/{chunk_key(task.document['chunk_key_encoding'], at)}", at
+        for at in places(node.grid):
+            yield task, f"{path}/{node.key(at)}", at
 
 
 def _task(examined: Examined, path: str) -> _Task | None:
     document = examined.hierarchy.documents[path]
     try:
-        array = examined.hierarchy.async_array(path)
+        array = zarr_view.async_array(examined.hierarchy, path)
     except HDMFZarrError:
         return None
     return _Task(
@@ -301,18 +296,12 @@ def _task(examined: Examined, path: str) -> _Task | None:
 
 def _of_one_chunk(document: dict[str, JSON]) -> dict[str, JSON]:
     """The document of an array that is one chunk of another one, whole, with the key ``0`` or ``0.0``."""
-    unit = document["chunk_grid"]["configuration"]["chunk_shape"] or [1]
-    if document.get(format2.NATIVE):
-        return {**document[format2.ORIGINAL], "shape": unit, "dimension_separator": "."}
-    return {
-        **array_document.readable_document(document),
-        "codecs": checked_codecs(document["codecs"]),
-        "shape": unit,
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": unit}},
-        "chunk_key_encoding": FORMAT2_CHUNK_KEYS,
-        "dimension_names": None,
-        "attributes": {},
-    }
+    node = array_node(document)
+    shape = list(node.stored_chunk) or [1]
+    if node.is_native:
+        return {**(node.format2 or {}), "shape": shape, "dimension_separator": "."}
+    readable = array_document.readable_document(document)
+    return one_chunk(readable, shape, checked_codecs(list(node.codecs)))
 
 
 def _check_chunk(
@@ -344,8 +333,9 @@ def _check_chunk(
 
 def _check_native(task: _Task, encoded: bytes) -> None:
     """Look at a chunk that zarr decodes as format 2, with codecs that do not look themselves."""
-    if task.document.get(format2.NATIVE):
-        compressor = task.document[format2.ORIGINAL].get("compressor") or {}
+    node = array_node(task.document)
+    if node.is_native:
+        compressor = (node.format2 or {}).get("compressor") or {}
         check_compressed(str(compressor.get("id")), encoded, None)
 
 
@@ -354,16 +344,16 @@ def _check_size(task: _Task, encoded: bytes) -> None:
 
     Metadata can claim gigabytes for a chunk of some bytes: nobody should wait for zarr to fill them.
     """
-    names = [codec["name"] for codec in task.document["codecs"]]
+    names = [codec["name"] for codec in array_node(task.document).codecs]
     while names and names[-1] == "crc32c":
         names.pop()
         encoded = encoded[:-4]
     n_bytes: int | None = len(encoded)
-    if names and names[-1] not in _SERIALIZERS:
+    if names and names[-1] not in SERIALIZERS:
         n_bytes = decoded_size(names.pop(), encoded)
     while names and names[0] == "transpose":
         names.pop(0)
-    if n_bytes is None or len(names) != 1 or names[0] not in _SERIALIZERS:
+    if n_bytes is None or len(names) != 1 or names[0] not in SERIALIZERS:
         return
     count = math.prod(task.one_chunk["shape"])
     if names[0] == "bytes" and n_bytes != count * task.itemsize:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import zarr
 
+from hdmf_zarr.arrays import zarr_view
 from hdmf_zarr.checking.chunks import places
-from hdmf_zarr.chunks.missing import grid_of, meaning_of_missing, stored_chunks, with_count
+from hdmf_zarr.chunks.missing import meaning_of_missing, stored_chunks, with_count
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.errors import ChunkError, HDMFZarrError, OptionError
 from hdmf_zarr.hierarchy.hierarchy import Hierarchy
-from hdmf_zarr.metadata import format2
-from hdmf_zarr.metadata.chunk_keys import coordinates_of
+from hdmf_zarr.metadata.node import array_node
 from hdmf_zarr.stores.bytestore import ByteStore
 from hdmf_zarr.transactions.lock import WriterLock
 
@@ -42,7 +41,7 @@ class _Accepted:
     @property
     def n_missing(self) -> int:
         """How many chunks are not there."""
-        return math.prod(grid_of(self.document)) - len(self.present)
+        return array_node(self.document).n_chunks - len(self.present)
 
     @property
     def is_counted(self) -> bool:
@@ -99,19 +98,13 @@ def _missing_of(hierarchy: Hierarchy, path: str) -> _Accepted:
     if path not in hierarchy or hierarchy.node_type(path) != "array":
         raise OptionError(f"{where} is no array, of which missing chunks could be accepted")
     document = hierarchy.documents[path]
-    if format2.BROKEN in document:
-        raise OptionError(f"{where} cannot be read: {document[format2.BROKEN]}")
-    hierarchy.async_array(path)  # its metadata make sense
-    grid = grid_of(document)
-    found = (
-        coordinates_of(document["chunk_key_encoding"], key[len(path) + 1 :], len(grid))
-        for key in hierarchy.bytestore.list_prefix(path)
-    )
-    present = {
-        at
-        for at in found
-        if at is not None and all(index < count for index, count in zip(at, grid, strict=True))
-    }
+    node = array_node(document)
+    if node.why_unreadable is not None:
+        raise OptionError(f"{where} cannot be read: {node.why_unreadable}")
+    zarr_view.async_array(hierarchy, path)  # its metadata make sense
+    listed = hierarchy.bytestore.list_prefix(path)
+    found = (node.place(key[len(path) + 1 :]) for key in listed)
+    present = {at for at in found if at is not None}
     one = _Accepted(path=path, document=document, present=present)
     if one.n_missing > MOST_FILLED and not one.is_counted:
         raise OptionError(
@@ -130,17 +123,13 @@ def _fill(hierarchy: Hierarchy, one: _Accepted) -> str:
         if stored is None or stored <= len(one.present):
             return f"/{one.path} lacks no chunk that was written: nothing was accepted"
         return f"/{one.path}: {stored - len(one.present)} chunks more read as the fill value"
-    array = zarr.Array(hierarchy.async_array(one.path))
-    unit = one.document["chunk_grid"]["configuration"]["chunk_shape"]
+    array = zarr.Array(zarr_view.async_array(hierarchy, one.path))
+    node = array_node(one.document)
     written = []
-    for at in places(grid_of(one.document)):
+    for at in places(node.grid):
         if at in one.present:
             continue
-        region = tuple(
-            slice(index * step, min((index + 1) * step, size))
-            for index, step, size in zip(at, unit, one.document["shape"], strict=True)
-        )
-        _fill_one(hierarchy, one.path, array, region)
+        _fill_one(hierarchy, one.path, array, node.region(at))
         written.append(at)
     shown = _listed(written)
     return f"/{one.path}: wrote fill values at {shown}, where {one.n_missing} of its chunks were missing"

@@ -20,8 +20,25 @@ from hdmf_zarr.hierarchy.hierarchy import Hierarchy
 from hdmf_zarr.hierarchy.loading import refuse_missing, refuse_store_below
 from hdmf_zarr.metadata import format2
 from hdmf_zarr.metadata.consolidated import entries_of, keeps_apart
+from hdmf_zarr.metadata.documents import group_document, why_no_node
+from hdmf_zarr.metadata.node import (
+    consolidated_in,
+    has_consolidated,
+    is_array,
+    why_unreadable,
+    without_consolidated,
+)
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore, open_bytestore
-from hdmf_zarr.stores.keys import DOCUMENT, METADATA_KEYS, is_inside, is_node_path
+from hdmf_zarr.stores.keys import (
+    DOCUMENT,
+    METADATA_KEYS,
+    NODE_DOCUMENTS,
+    ZARRAY,
+    ZGROUP,
+    ZMETADATA,
+    is_inside,
+    is_node_path,
+)
 from hdmf_zarr.stores.location import Location
 from hdmf_zarr.transactions.fingerprint import HeldFolder, hold_folder, stamp_of
 from hdmf_zarr.transactions.journal import JOURNAL, Recovery, documents_in, plan_recovery
@@ -80,7 +97,7 @@ class Examined:
     @property
     def root_key(self) -> str:
         """Key of the document of the root."""
-        return DOCUMENT if self.zarr_format == 3 else format2.GROUP
+        return DOCUMENT if self.zarr_format == 3 else ZGROUP
 
     def is_changed(self) -> bool:
         """Whether somebody has written to the store meanwhile, or has begun to."""
@@ -97,7 +114,7 @@ class Examined:
     def arrays(self) -> Iterator[str]:
         """Paths of all arrays whose metadata make sense, the cached specifications included."""
         for path, document in self.hierarchy.documents.items():
-            if document["node_type"] == "array" and format2.BROKEN not in document:
+            if is_array(document) and why_unreadable(document) is None:
                 yield path
 
     def is_specification(self, path: str) -> bool:
@@ -163,10 +180,10 @@ def _is_document(key: str) -> bool:
 
 def _own_documents(recovery: Recovery) -> dict[str, JSON]:
     return {
-        key: {name: value for name, value in document.items() if name != "consolidated_metadata"}
+        key: without_consolidated(document)
         for key, document in recovery.restored.items()
         if key.rpartition("/")[0] not in recovery.replaced
-        if key != format2.CONSOLIDATED and isinstance(document, dict)
+        if key != ZMETADATA and isinstance(document, dict)
     }
 
 
@@ -206,20 +223,20 @@ def object_sizes(bytestore: ByteStore) -> dict[str, int] | None:
 def _format_of(bytestore: ByteStore, sizes: dict[str, int] | None) -> int:
     uri = bytestore.location.uri
     if sizes is None:
-        names_of_root = set(bytestore.get_many([DOCUMENT, format2.GROUP, format2.CONSOLIDATED]))
+        names_of_root = set(bytestore.get_many([DOCUMENT, ZGROUP, ZMETADATA]))
     else:
         names_of_root = {key for key in sizes if "/" not in key}
     if DOCUMENT in names_of_root:
         return 3
-    if names_of_root & {format2.GROUP, format2.CONSOLIDATED}:
+    if names_of_root & {ZGROUP, ZMETADATA}:
         return 2
-    if format2.ARRAY in names_of_root:
+    if ZARRAY in names_of_root:
         raise NotAStoreError(f"{uri} holds a Zarr array at its root, not a group")
     refuse_store_below(bytestore, sizes or ())
     found = {key.rpartition("/")[2] for key in sizes or ()}
     if DOCUMENT in found:
         return 3
-    if found & format2.NODE_DOCUMENTS:
+    if found & NODE_DOCUMENTS:
         return 2
     if not sizes:
         refuse_missing(bytestore)
@@ -231,32 +248,32 @@ def _format_of(bytestore: ByteStore, sizes: dict[str, int] | None) -> int:
 
 def _read_documents(examined: Examined) -> None:
     format3 = examined.zarr_format == 3
-    document_names = frozenset({DOCUMENT}) if format3 else format2.NODE_DOCUMENTS
+    document_names = frozenset({DOCUMENT}) if format3 else NODE_DOCUMENTS
     if format3:
         root = _read(examined, [DOCUMENT]).get(DOCUMENT)
-        if isinstance(root, dict) and "consolidated_metadata" in root:
+        if isinstance(root, dict) and has_consolidated(root):
             examined.held = _held_in_root(examined, root)
     else:
-        held = _read(examined, [format2.CONSOLIDATED], rules.BROKEN_CONSOLIDATED)
-        if format2.CONSOLIDATED in held:
-            examined.held = _entries(examined, held[format2.CONSOLIDATED])
-            examined.keeps_apart = keeps_apart(held[format2.CONSOLIDATED])
+        held = _read(examined, [ZMETADATA], rules.BROKEN_CONSOLIDATED)
+        if ZMETADATA in held:
+            examined.held = _entries(examined, held[ZMETADATA])
+            examined.keeps_apart = keeps_apart(held[ZMETADATA])
     if examined.sizes is not None:
         keys = [key for key in examined.sizes if key.rpartition("/")[2] in document_names]
     else:
         keys = [
             key
-            for key in {DOCUMENT if format3 else format2.GROUP, *(examined.held or {})}
+            for key in {DOCUMENT if format3 else ZGROUP, *(examined.held or {})}
             if is_inside(key)
         ]
     examined.own = _read(examined, keys)
     root_document = examined.own.get(examined.root_key)
     if isinstance(root_document, dict):
-        root_document.pop("consolidated_metadata", None)
+        examined.own[examined.root_key] = without_consolidated(root_document)
 
 
 def _held_in_root(examined: Examined, root: dict[str, JSON]) -> dict[str, JSON] | None:
-    entries = _entries(examined, root["consolidated_metadata"] or {})
+    entries = _entries(examined, consolidated_in(root) or {})
     if entries is None:
         return None
     return {f"{path.strip('/')}/{DOCUMENT}": document for path, document in entries.items()}
@@ -339,8 +356,8 @@ def _make_hierarchy(examined: Examined) -> None:
         documents = format2.node_documents(dict(sorted(sound.items())))
     if "" not in documents:
         _miss_root(examined)
-        documents = {"": {"zarr_format": 3, "node_type": "group", "attributes": {}}, **documents}
-    if documents[""]["node_type"] != "group":
+        documents = {"": group_document({}), **documents}
+    if is_array(documents[""]):
         raise NotAStoreError(f"{examined.uri} holds a Zarr array at its root, not a group")
     examined.hierarchy.documents = documents
     examined.hierarchy.is_consolidated = examined.held is not None
@@ -369,48 +386,3 @@ def _makes_sense(examined: Examined, key: str, document: JSON) -> bool:
     if reason is not None:
         examined.note(rules.BROKEN_DOCUMENT, key.rpartition("/")[0], reason, key=key)
     return reason is None
-
-
-def why_no_node(document: JSON) -> str | None:
-    """Why a document of format 3 is that of no node, or None."""
-    if not isinstance(document, dict):
-        return f"must be a JSON object, found {type(document).__name__}"
-    if document.get("zarr_format") != 3:
-        return f"has the Zarr format {document.get('zarr_format')!r:.100}, expected 3"
-    if not isinstance(document.get("attributes") or {}, dict):
-        return "has attributes that are no object"
-    if document.get("node_type") == "group":
-        return None
-    if document.get("node_type") != "array":
-        return f"has the node type {document.get('node_type')!r:.100}, expected group or array"
-    return _why_no_array(document)
-
-
-def _why_no_array(document: dict[str, JSON]) -> str | None:
-    if missing := {"shape", "data_type", "chunk_grid", "codecs"} - document.keys():
-        return f"is an array without {', '.join(sorted(missing))}"
-    grid, keys = document["chunk_grid"], document.get("chunk_key_encoding")
-    if not isinstance(grid, dict) or grid.get("name") != "regular":
-        return f"has chunks in a grid that is not known: {grid!r:.100}"
-    unit: Any = (grid.get("configuration") or {}).get("chunk_shape")
-    if not _are_sizes(document["shape"], 0) or not _are_sizes(unit, 1):
-        return f"has the shape {document['shape']!r:.100} and chunks of {unit!r:.100}"
-    if len(document["shape"]) != len(unit):
-        return f"has the shape {document['shape']!r:.100} and chunks of {unit!r:.100}"
-    if not isinstance(keys, dict) or keys.get("name") not in ("default", "v2"):
-        return f"names its chunks in a way that is not known: {keys!r:.100}"
-    if (keys.get("configuration") or {}).get("separator", "/") not in (".", "/"):
-        return f"names its chunks in a way that is not known: {keys!r:.100}"
-    if not isinstance(document["codecs"], list) or not all(
-        isinstance(codec, dict) and isinstance(codec.get("name"), str)
-        for codec in document["codecs"]
-    ):
-        return f"has codecs that are no list of names: {document['codecs']!r:.200}"
-    return None
-
-
-def _are_sizes(sizes: JSON, least: int) -> bool:
-    return isinstance(sizes, list) and all(
-        isinstance(size, int) and not isinstance(size, bool) and least <= size < 2**63
-        for size in sizes
-    )

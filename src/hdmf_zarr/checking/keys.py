@@ -8,21 +8,24 @@ from pathlib import Path
 from hdmf_zarr.checking import rules
 from hdmf_zarr.checking.inventory import Examined
 from hdmf_zarr.checking.report import Finding
-from hdmf_zarr.metadata import format2
 from hdmf_zarr.stores import keys
 from hdmf_zarr.stores.bytestore import LocalByteStore
-from hdmf_zarr.stores.keys import DOCUMENT
+from hdmf_zarr.stores.keys import (
+    DOCUMENT,
+    NODE_DOCUMENTS,
+    ZMETADATA,
+)
 from hdmf_zarr.transactions.journal import SAVED, TEMPORARY
 from hdmf_zarr.transactions.lock import leftovers_beside as beside
 from hdmf_zarr.transactions.lock import writer_of
 
-METADATA_NAMES = {3: frozenset({DOCUMENT}), 2: format2.NODE_DOCUMENTS}
+METADATA_NAMES = {3: frozenset({DOCUMENT}), 2: NODE_DOCUMENTS}
 
 
 def is_metadata(examined: Examined, key: str) -> bool:
     """Whether a key is that of a metadata document."""
     name = key.rpartition("/")[2]
-    if examined.zarr_format == 2 and key == format2.CONSOLIDATED:
+    if examined.zarr_format == 2 and key == ZMETADATA:
         return True
     return name in METADATA_NAMES[examined.zarr_format]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from hdmf_zarr.arrays import zarr_view
 from hdmf_zarr.checking import rules
 from hdmf_zarr.checking.inventory import Examined
 from hdmf_zarr.checking.report import Finding
@@ -13,11 +14,12 @@ from hdmf_zarr.convention.attributes import decode_attribute
 from hdmf_zarr.convention.unified import ATTRIBUTE_TYPES
 from hdmf_zarr.errors import HDMFZarrError
 from hdmf_zarr.hdf5 import empty_attribute
-from hdmf_zarr.metadata import format2
 from hdmf_zarr.metadata.element_types import element_type_of_array
-from hdmf_zarr.stores.keys import DOCUMENT
-
-_ROOT_ONLY = "consolidated_metadata"
+from hdmf_zarr.metadata.node import array_node, is_array, without_consolidated
+from hdmf_zarr.stores.keys import (
+    DOCUMENT,
+    ZATTRS,
+)
 
 SHOWN_DIFFERENCES = 6
 
@@ -51,18 +53,18 @@ def _comparable(document: JSON) -> JSON:
         return document
     return {
         name: value
-        for name, value in document.items()
-        if name != _ROOT_ONLY and not (name == "attributes" and not value)
+        for name, value in without_consolidated(document).items()
+        if not (name == "attributes" and not value)
     }
 
 
 def _difference(held: dict[str, JSON], own: dict[str, JSON], key: str) -> str | None:
     if key not in own:
         # zarr-python consolidates the attributes that a node does not have as empty ones.
-        is_empty = key.endswith(format2.ATTRIBUTES) and not held[key]
+        is_empty = key.endswith(ZATTRS) and not held[key]
         return None if is_empty else "is in the consolidated metadata, and not in the store"
     if key not in held:
-        is_empty = key.endswith(format2.ATTRIBUTES) and not own[key]
+        is_empty = key.endswith(ZATTRS) and not own[key]
         return None if is_empty else "is in the store, and not in the consolidated metadata"
     found = list(_differences(held[key], own[key], ""))
     if not found:
@@ -100,7 +102,7 @@ def _is_old_omission(examined: Examined, key: str, is_held: bool) -> bool:  # no
     path = key.rpartition("/")[0]
     if examined.is_specification(path):
         return not is_held
-    if key != format2.ATTRIBUTES or not is_held or key not in examined.own:
+    if key != ZATTRS or not is_held or key not in examined.own:
         return False
     assert examined.held is not None
     held, own = examined.held[key], examined.own[key]
@@ -124,7 +126,7 @@ def check_nodes(examined: Examined) -> Iterator[Finding]:
         if parent in hierarchy.documents and hierarchy.node_type(parent) == "array" and path:
             yield Finding.of(rules.NODE_IN_ARRAY, path, f"it lies in the array /{parent}")
         yield from _check_attributes(examined, path)
-        if document["node_type"] == "array":
+        if is_array(document):
             yield from _check_array(examined, path)
 
 
@@ -147,22 +149,23 @@ def _check_attributes(examined: Examined, path: str) -> Iterator[Finding]:
 def _check_array(examined: Examined, path: str) -> Iterator[Finding]:
     hierarchy = examined.hierarchy
     document = hierarchy.documents[path]
-    if format2.BROKEN in document:
-        yield Finding.of(rules.BROKEN_ARRAY, path, document[format2.BROKEN])
+    node = array_node(document)
+    if node.why_unreadable is not None:
+        yield Finding.of(rules.BROKEN_ARRAY, path, node.why_unreadable)
         return
     try:
         header = hierarchy.convention.decode_header(hierarchy.attributes(path))
         element_type_of_array(document, header)
-        hierarchy.async_array(path)
+        zarr_view.async_array(hierarchy, path)
     except HDMFZarrError as error:
         yield Finding.of(rules.BROKEN_ARRAY, path, error)
         return
-    names = document.get("dimension_names") or header.dimension_names
-    if names is not None and len(names) != len(document["shape"]) and not header.scalar:
+    names = node.dimension_names or header.dimension_names
+    if names is not None and len(names) != len(node.shape) and not header.scalar:
         yield Finding.of(
             rules.DIMENSION_NAMES,
             path,
-            f"{len(names)} names of dimensions {list(names)!r:.100} for the shape {document['shape']}",
+            f"{len(names)} names of dimensions {list(names)!r:.100} for the shape {list(node.shape)}",
         )
 
 

@@ -1,4 +1,4 @@
-"""Data types and codecs that readers outside of Python cannot open: the one table of them.
+"""Data types, codecs and attributes that readers outside of Python cannot open.
 
 TensorStore 0.1.86 and zarrita.js 0.7.5 (in Node.js) were given arrays of each type and codec, written by
 zarr-python 3.1.6, and either read the right values or not. MATLAB stands for MathWorks' "MATLAB Support
@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from hdmf_zarr.checking import rules
 from hdmf_zarr.checking.inventory import Examined
 from hdmf_zarr.checking.report import Finding
+from hdmf_zarr.codecs import registry
+from hdmf_zarr.codecs.registry import MATLAB, TENSORSTORE, ZARRITA
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.convention.attributes import holds_no_unicode, holds_not_finite
-from hdmf_zarr.metadata import format2
-
-TENSORSTORE, ZARRITA, MATLAB = "TensorStore", "zarrita.js", "MATLAB"
+from hdmf_zarr.metadata.node import GroupNode, codec_names, node_of
 
 READERS = {3: (TENSORSTORE, ZARRITA), 2: (TENSORSTORE, ZARRITA, MATLAB)}
 """Readers that open stores of a Zarr format at all."""
@@ -61,26 +61,11 @@ FORMAT2_TYPES: dict[str, Obstacle] = {
 }
 """Kind of a data type of Zarr format 2 -> who cannot open it."""
 
-CODECS: dict[str, Obstacle] = {
-    "numcodecs.fletcher32": Obstacle((TENSORSTORE, ZARRITA), _PLAIN_CODECS),
-    "numcodecs.lzma": Obstacle((TENSORSTORE, ZARRITA), _PLAIN_CODECS),
-    "numcodecs.bz2": Obstacle((TENSORSTORE, ZARRITA), _PLAIN_CODECS),
-    "numcodecs.": Obstacle((TENSORSTORE,), _PLAIN_CODECS),
-    "hdmf_zarr.": Obstacle((TENSORSTORE, ZARRITA), _PLAIN_CODECS),
+_ADVICE = {
+    "vlen-bytes": _AS_NUMBERS,
+    "pickle": "Run 'hdmf-zarr upgrade': references become text.",
 }
-"""Codec of Zarr format 3, or how the names of several start -> who cannot open it."""
-
-FORMAT2_CODECS: dict[str, Obstacle] = {
-    "lz4": Obstacle(_TENSORSTORE_KIN, _PLAIN_CODECS),
-    "lzma": Obstacle(_ALL, _PLAIN_CODECS),
-    "bz2": Obstacle((ZARRITA,), _PLAIN_CODECS),
-    "shuffle": Obstacle(_TENSORSTORE_KIN, _PLAIN_CODECS),
-    "delta": Obstacle(_TENSORSTORE_KIN, _PLAIN_CODECS),
-    "fletcher32": Obstacle(_ALL, _PLAIN_CODECS),
-    "vlen-bytes": Obstacle(_ALL, _AS_NUMBERS),
-    "pickle": Obstacle(_ALL, "Run 'hdmf-zarr upgrade': references become text."),
-}
-"""Filter or compressor of Zarr format 2 -> who cannot open it."""
+"""Codec of Zarr format 2 -> what to do, where another codec is no way out."""
 
 NAN_TOKEN = Obstacle(
     _ALL,
@@ -121,27 +106,19 @@ def _obstacles(examined: Examined, path: str) -> Iterator[tuple[str, Obstacle]]:
         yield "metadata with NaN or infinity in an attribute", NAN_TOKEN
     if holds_no_unicode(examined.hierarchy.attributes(path)):
         yield "metadata with text that is not Unicode in an attribute", NOT_UNICODE
-    if document["node_type"] != "array" or format2.BROKEN in document:
+    node = node_of(document)
+    if isinstance(node, GroupNode) or node.why_unreadable is not None:
         return
-    if format2.ORIGINAL in document:
-        yield from _format2_obstacles(document[format2.ORIGINAL])
+    if node.format2 is not None:
+        yield from _format2_obstacles(node.format2)
         return
-    data_type = document["data_type"]
+    data_type = node.data_type
     name = data_type.get("name") if isinstance(data_type, Mapping) else data_type
     if name in DATA_TYPES:
         yield f"the data type {name}", DATA_TYPES[name]
-    for codec in _codec_names(document["codecs"]):
-        for start, obstacle in CODECS.items():
-            if codec.startswith(start):
-                yield f"the codec {codec}", obstacle
-                break
-
-
-def _codec_names(codecs: JSON) -> Iterator[str]:
-    for codec in codecs:
-        yield codec["name"]
-        configuration = codec.get("configuration") or {}
-        yield from _codec_names(configuration.get("codecs") or ())
+    for codec in codec_names(node.codecs):
+        if readers := registry.info(codec).unknown_to:
+            yield f"the codec {codec}", Obstacle(readers, _PLAIN_CODECS)
 
 
 def _format2_obstacles(metadata: Mapping[str, JSON]) -> Iterator[tuple[str, Obstacle]]:
@@ -152,5 +129,7 @@ def _format2_obstacles(metadata: Mapping[str, JSON]) -> Iterator[tuple[str, Obst
         yield shown, FORMAT2_TYPES[kind]
     codecs = [*(metadata.get("filters") or ()), metadata.get("compressor") or {}]
     for codec in codecs:
-        if codec.get("id") in FORMAT2_CODECS:
-            yield f"the codec {codec['id']}", FORMAT2_CODECS[codec["id"]]
+        known = registry.FORMAT2_CODECS.get(codec.get("id", ""))
+        if known is not None and known.unknown_in_format2_to:
+            advice = _ADVICE.get(codec["id"], _PLAIN_CODECS)
+            yield f"the codec {codec['id']}", Obstacle(known.unknown_in_format2_to, advice)

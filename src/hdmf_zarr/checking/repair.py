@@ -19,8 +19,13 @@ from hdmf_zarr.checking.unused_chunks import unused_chunks
 from hdmf_zarr.errors import ModeError
 from hdmf_zarr.metadata import format2
 from hdmf_zarr.metadata.consolidated import consolidated_document, unreadable_arrays
+from hdmf_zarr.metadata.node import with_consolidated
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore, open_bytestore
-from hdmf_zarr.stores.keys import DOCUMENT
+from hdmf_zarr.stores.keys import (
+    DOCUMENT,
+    ZATTRS,
+    ZMETADATA,
+)
 from hdmf_zarr.stores.location import Location
 from hdmf_zarr.transactions.claims import recover_for_writing
 from hdmf_zarr.transactions.lock import WriterLock, lock_path, remove_beside
@@ -219,7 +224,7 @@ def _only_there(examined: Examined, key: str) -> str | None:
     if key not in examined.own:
         return f"/{key}"
     held, own = ((found or {}).get(key) for found in (examined.held, examined.own))
-    if not key.endswith(format2.ATTRIBUTES):
+    if not key.endswith(ZATTRS):
         held, own = ((document or {}).get("attributes") for document in (held, own))
     if not isinstance(held, dict):
         return None
@@ -236,17 +241,14 @@ def _rebuild(examined: Examined, bytestore: ByteStore) -> int:
     if examined.zarr_format == 2:
         held = {key: examined.own[key] for key in sorted(examined.own)}
         document = consolidated_document(held, is_apart=examined.keeps_apart)
-        bytestore.set(format2.CONSOLIDATED, format2.encode(document))
+        bytestore.set(ZMETADATA, format2.encode(document))
         return len(held)
     nodes = {
         key.removesuffix("/" + DOCUMENT): examined.own[key]
         for key in sorted(examined.own)
         if key != DOCUMENT
     }
-    root = {
-        **examined.own[DOCUMENT],
-        "consolidated_metadata": {"kind": "inline", "must_understand": False, "metadata": nodes},
-    }
+    root = with_consolidated(examined.own[DOCUMENT], nodes)
     bytestore.set(DOCUMENT, json.dumps(root, separators=(",", ":")).encode("utf-8"))
     return len(nodes)
 

@@ -11,8 +11,8 @@ from hdmf_zarr.chunks.missing import stored_chunks
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.errors import HDMFZarrError
 from hdmf_zarr.hierarchy.hierarchy import Hierarchy
-from hdmf_zarr.metadata import format2
 from hdmf_zarr.metadata.documents import comparable
+from hdmf_zarr.metadata.node import why_unreadable
 from hdmf_zarr.stores.bytestore import ByteStore
 from hdmf_zarr.stores.keys import METADATA_KEYS
 
@@ -52,7 +52,7 @@ def _documents(bytestore: ByteStore) -> dict[str, dict[str, JSON]]:
     return {
         path: document
         for path, document in own.documents.items()
-        if format2.BROKEN not in document
+        if why_unreadable(document) is None
         and path in held
         and comparable(held[path]) == comparable(document)
     }

@@ -21,14 +21,18 @@ import zarr
 from hdmf_zarr.checking import rules
 from hdmf_zarr.checking.inventory import Examined
 from hdmf_zarr.checking.report import Finding, Kind, Severity
+from hdmf_zarr.codecs.registry import IN_TENSORSTORE
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.convention.attributes import holds_no_unicode, holds_not_finite
-from hdmf_zarr.metadata import format2
 from hdmf_zarr.metadata.consolidated import unreadable_arrays
 from hdmf_zarr.metadata.documents import parse_or_empty, why_not_read
+from hdmf_zarr.metadata.node import array_node, codec_names, is_array, missing_keys, says_its_type
 from hdmf_zarr.stores.bounded import bounded
 from hdmf_zarr.stores.bytestore import LocalByteStore
-from hdmf_zarr.stores.keys import DOCUMENT
+from hdmf_zarr.stores.keys import (
+    DOCUMENT,
+    ZMETADATA,
+)
 
 PROGRAM = "dandi"
 
@@ -61,10 +65,6 @@ TENSORSTORE_TYPES = frozenset(
     )
 )
 """Data types of Zarr format 3 that TensorStore 0.1.86 opens."""
-
-TENSORSTORE_CODECS = frozenset(
-    ("blosc", "bytes", "crc32c", "gzip", "sharding_indexed", "transpose", "zstd")
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +174,7 @@ def _rule_of_place(examined: Examined) -> Iterator[Finding]:
 
 def _rules_of_format2(examined: Examined) -> Iterator[Finding]:
     """Plain zarr-python opens the root, and sees something in it."""
-    encoded = examined.bytestore.get(format2.CONSOLIDATED) or b"{}"
+    encoded = examined.bytestore.get(ZMETADATA) or b"{}"
     visible = parse_or_empty(encoded, examined.uri).get("metadata")
     unreadable = unreadable_arrays(visible) if isinstance(visible, dict) else {}
     for path, reason in unreadable.items():
@@ -214,11 +214,10 @@ def _rules_of_format3(examined: Examined) -> Iterator[Finding]:
             yield _rule(rules.DANDI_ZARR_JSON, found.path, "zarr.invalid_zarr_json", message)
     for key, document in sorted(examined.own.items()):
         path = key.rpartition("/")[0]
-        node_type = document.get("node_type") if isinstance(document, dict) else None
-        if not isinstance(node_type, str):
+        if not says_its_type(document):
             message = f"{key} has no node type"
             yield _rule(rules.DANDI_ZARR_JSON, path, "zarr.invalid_zarr_json", message)
-        elif node_type == "array" and (reason := why_not_for_tensorstore(document)) is not None:
+        elif is_array(document) and (reason := why_not_for_tensorstore(document)) is not None:
             yield _rule(rules.DANDI_TENSORSTORE, path, "zarr.tensorstore_cannot_open", reason)
 
 
@@ -236,26 +235,16 @@ def why_not_for_tensorstore(document: dict[str, JSON]) -> str | None:
     document : dict
         The ``zarr.json`` of the array.
     """
-    missing = [name for name in _WANTED if name not in document]
+    missing = missing_keys(document)
     if missing or document.get("zarr_format") != 3:
         return f"its metadata have no {(missing or ['zarr_format 3'])[0]!r}"
-    if not isinstance(name := document["data_type"], str) or name not in TENSORSTORE_TYPES:
+    node = array_node(document)
+    if not isinstance(name := node.data_type, str) or name not in TENSORSTORE_TYPES:
         return f"TensorStore has no data type {name!r:.100}"
-    unknown = sorted(set(_codec_names(document["codecs"])) - TENSORSTORE_CODECS)
+    unknown = sorted(set(codec_names(node.codecs)) - IN_TENSORSTORE)
     if unknown:
         return f"TensorStore has no codec {unknown[0]!r}"
-    attributes = document.get("attributes") or {}
+    attributes = node.attributes
     if holds_not_finite(attributes) or holds_no_unicode(attributes):
         return "its attributes have NaN, infinity or text that is not Unicode, which JSON has not"
     return why_not_read(document)
-
-
-_WANTED = ("shape", "data_type", "chunk_grid", "chunk_key_encoding", "fill_value", "codecs")
-
-
-def _codec_names(codecs: JSON) -> Iterator[str]:
-    for codec in codecs if isinstance(codecs, list) else ():
-        name = codec.get("name") if isinstance(codec, dict) else codec
-        yield str(name)
-        configuration = codec.get("configuration") if isinstance(codec, dict) else None
-        yield from _codec_names((configuration or {}).get("codecs"))

@@ -20,7 +20,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -28,15 +28,13 @@ import numpy.typing as npt
 from hdmf_zarr.chunks import pipeline
 from hdmf_zarr.codecs.direct import DirectChain
 from hdmf_zarr.codecs.shards import ShardCodec
+from hdmf_zarr.convention import JSON
 from hdmf_zarr.core.dtypes import ElementType
 from hdmf_zarr.core.elements import decode_elements
 from hdmf_zarr.core.limits import MOST_CHUNK_BYTES, check_encoded_size
 from hdmf_zarr.metadata.chunk_keys import chunk_key, is_known_form, naming
-from hdmf_zarr.stores.bytestore import LocalByteStore, ZarrByteStore
+from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore, ZarrByteStore
 from hdmf_zarr.stores.open_files import FileStamp, OpenedFile, is_settled, is_unchanged
-
-if TYPE_CHECKING:
-    from hdmf_zarr.hierarchy.hierarchy import Hierarchy
 
 SMALL_BYTES = 2**20
 """Chunks up to this size are kept as long as there is room."""
@@ -154,11 +152,27 @@ class _Kept:
         return True
 
 
-class ChunkCache:
-    """The decoded chunks of one store."""
+class StoredNodes(Protocol):
+    """What the cache asks of the nodes of a store; a writer may replace its byte store for a while."""
 
-    def __init__(self, hierarchy: Hierarchy) -> None:
-        self._hierarchy = hierarchy
+    bytestore: ByteStore
+    documents: dict[str, dict[str, JSON]]
+
+    @property
+    def uri(self) -> str:
+        """Absolute path or URL of the store."""
+
+
+class ChunkCache:
+    """The decoded chunks of one store.
+
+    Parameters
+    ----------
+    nodes : StoredNodes
+    """
+
+    def __init__(self, nodes: StoredNodes) -> None:
+        self._nodes = nodes
         self._layouts: dict[str, _Layout] = {}
         self._kept: OrderedDict[tuple[str, At], _Kept] = OrderedDict()
         self._whole: dict[str, _Kept] = {}
@@ -181,7 +195,7 @@ class ChunkCache:
         if (
             kept is None
             or kept.element is not element
-            or kept.document is not self._hierarchy.documents[path]
+            or kept.document is not self._nodes.documents[path]
             or not (monotonic() < kept.trusted_until or kept.is_current())
         ):
             return None
@@ -252,7 +266,7 @@ class ChunkCache:
             _is_small(layout.chain)
             or not layout.chain.decodes_parts
             or element.kind != "number"
-            or not isinstance(self._hierarchy.bytestore, LocalByteStore)
+            or not isinstance(self._nodes.bytestore, LocalByteStore)
         ):
             return False
         with self._lock:
@@ -353,7 +367,7 @@ class ChunkCache:
 
     def _encoded(self, path: str, layout: _Layout, at: At) -> _Encoded | None:
         """The bytes of a chunk, and where they are from; None for a chunk that is not there."""
-        bytestore = self._hierarchy.bytestore
+        bytestore = self._nodes.bytestore
         key = layout.key(path, at)
         with naming(f"{bytestore.location.uri}:/{key}"):
             if isinstance(bytestore, LocalByteStore):
@@ -370,7 +384,7 @@ class ChunkCache:
         """Elements of a chunk inside of the array, as they are stored."""
         chain = layout.chain
         assert chain is not None
-        with naming(f"{self._hierarchy.uri}:/{layout.name(path, at)}"):
+        with naming(f"{self._nodes.uri}:/{layout.name(path, at)}"):
             chunk = chain.decode(encoded)
         inside = tuple(
             slice(size - place * step)
@@ -382,7 +396,7 @@ class ChunkCache:
 
     def fetch(self, paths: Iterable[str]) -> None:
         """Get the first chunks of arrays, all at the same time; they are decoded when they are used."""
-        if isinstance(self._hierarchy.bytestore, LocalByteStore):
+        if isinstance(self._nodes.bytestore, LocalByteStore):
             return  # a file is read when it is used
         keys = {}
         for path in paths:
@@ -400,7 +414,7 @@ class ChunkCache:
 
     def _fetch_block(self, path: str, layout: _Layout, places: list[At]) -> None:
         """Get several chunks of one array, where that is faster than one after the other."""
-        if isinstance(self._hierarchy.bytestore, LocalByteStore):
+        if isinstance(self._nodes.bytestore, LocalByteStore):
             return
         missing = [at for at in places if (path, at) not in self._kept]
         if layout.shards is not None:
@@ -415,14 +429,14 @@ class ChunkCache:
         if len(keys) < 2:
             return
         changes = self._changes
-        self._note_fetched(changes, self._hierarchy.bytestore.get_many(keys, most))
+        self._note_fetched(changes, self._nodes.bytestore.get_many(keys, most))
 
     def _fetch_parts(self, path: str, layout: _Layout, places: list[At]) -> None:
         """Get chunks out of their shards: all indexes at once, then all chunks at once.
 
         Where a chunk is, is not remembered: a shard that was written anew has it elsewhere.
         """
-        bytestore, shards = self._hierarchy.bytestore, layout.shards
+        bytestore, shards = self._nodes.bytestore, layout.shards
         assert shards is not None
         assert isinstance(bytestore, ZarrByteStore)
         keys = {at: layout.key(path, at) for at in places}
@@ -503,7 +517,7 @@ class ChunkCache:
             self.clear()  # the other thread was changing what is kept
 
     def _layout(self, path: str) -> _Layout:
-        document = self._hierarchy.documents[path]
+        document = self._nodes.documents[path]
         layout = self._layouts.get(path)
         if layout is None or layout.document is not document:
             layout = self._layouts[path] = _layout_of(document)

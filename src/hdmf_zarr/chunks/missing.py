@@ -17,8 +17,7 @@ from zarr.storage import WrapperStore
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.convention.common import EVERY_CHUNK, STORED_CHUNKS
 from hdmf_zarr.errors import ChunkError
-from hdmf_zarr.metadata import format2
-from hdmf_zarr.metadata.chunk_keys import coordinates_of
+from hdmf_zarr.metadata.node import array_node, with_attributes, with_shape
 from hdmf_zarr.stores.answers import answers
 from hdmf_zarr.stores.bytestore import ByteStore
 
@@ -28,17 +27,12 @@ Meaning = Literal["lost", "untold", "absent"]
 EMPTY = "the chunk is empty, as none is that was written to its end; bring it back from a copy"
 
 
-def grid_of(document: Mapping[str, JSON]) -> tuple[int, ...]:
-    """Number of chunks (or shards) along each dimension."""
-    unit = document["chunk_grid"]["configuration"]["chunk_shape"]
-    return tuple(-(-size // step) for size, step in zip(document["shape"], unit, strict=True))
-
-
 def stored_chunks(document: Mapping[str, JSON]) -> int | None:
     """Return how many chunks there are, where the array says so."""
-    count = (document.get("attributes") or {}).get(STORED_CHUNKS)
+    node = array_node(document)
+    count = node.attributes.get(STORED_CHUNKS)
     if count == EVERY_CHUNK:
-        return math.prod(grid_of(document))
+        return node.n_chunks
     return count if type(count) is int else None
 
 
@@ -51,8 +45,8 @@ def meaning_of_missing(document: Mapping[str, JSON]) -> Meaning:
     """
     stored = stored_chunks(document)
     if stored is not None:
-        return "lost" if stored >= math.prod(grid_of(document)) else "absent"
-    return "untold" if format2.ORIGINAL in document else "absent"
+        return "lost" if stored >= array_node(document).n_chunks else "absent"
+    return "untold" if array_node(document).format2 is not None else "absent"
 
 
 def tell_missing(document: Mapping[str, JSON], where: str) -> None:
@@ -95,13 +89,13 @@ def with_count(document: dict[str, JSON], n_written: int | None) -> dict[str, JS
     n_written : int or None
         None for every one.
     """
-    n_chunks = math.prod(grid_of(document))
-    attributes = dict(document.get("attributes") or {})
+    node = array_node(document)
+    n_chunks, attributes = node.n_chunks, dict(node.attributes)
     count = n_chunks if n_written is None else min(n_written, n_chunks)
     told: JSON = EVERY_CHUNK if count == n_chunks else count
     if attributes.get(STORED_CHUNKS) == told:
         return document
-    return {**document, "attributes": {**attributes, STORED_CHUNKS: told}}
+    return with_attributes(document, {**attributes, STORED_CHUNKS: told})
 
 
 def resized(document: dict[str, JSON], shape: list[int], *, is_written: bool) -> dict[str, JSON]:
@@ -114,11 +108,11 @@ def resized(document: dict[str, JSON], shape: list[int], *, is_written: bool) ->
     is_written : bool
         Whether every chunk that comes with it is, or is going to be, written.
     """
-    new = {**document, "shape": shape}
+    new = with_shape(document, shape)
     stored = stored_chunks(document)
     if stored is None:
         return new  # what is missing stays untold
-    old_grid, new_grid = grid_of(document), grid_of(new)
+    old_grid, new_grid = array_node(document).grid, array_node(new).grid
     n_kept = math.prod(map(min, old_grid, new_grid))
     n_new = (math.prod(new_grid) - n_kept) * is_written
     return with_count(new, min(stored, n_kept) + n_new)
@@ -131,12 +125,8 @@ def count_chunks(bytestore: ByteStore, path: str, document: Mapping[str, JSON]) 
 
 def count_keys(keys: Iterable[str], path: str, document: Mapping[str, JSON]) -> int:
     """Return how many of the keys in the folder of an array are of its chunks."""
-    grid = grid_of(document)
-    count = 0
-    for key in keys:
-        at = coordinates_of(document["chunk_key_encoding"], key[len(path) + 1 :], len(grid))
-        count += at is not None and all(i < n for i, n in zip(at, grid, strict=True))
-    return count
+    node = array_node(document)
+    return sum(node.place(key[len(path) + 1 :]) is not None for key in keys)
 
 
 class WatchedStore(WrapperStore[Any]):
@@ -199,10 +189,9 @@ def watched(store: Store, uri: str, path: str, document: Mapping[str, JSON]) -> 
     document : mapping
         That names the chunks.
     """
-    grid, encoding = grid_of(document), document["chunk_key_encoding"]
+    node = array_node(document)
 
     def is_chunk(key: str) -> bool:
-        at = coordinates_of(encoding, key.removeprefix(path + "/"), len(grid))
-        return at is not None and all(i < n for i, n in zip(at, grid, strict=True))
+        return node.place(key.removeprefix(path + "/")) is not None
 
     return WatchedStore(store, uri, is_chunk, lambda key: tell_missing(document, f"{uri}:/{key}"))

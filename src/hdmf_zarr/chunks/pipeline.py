@@ -11,6 +11,7 @@ import zarr
 from zarr.codecs import ShardingCodec
 from zarr.storage import LocalStore
 
+from hdmf_zarr.codecs.registry import IN_ZARRS
 from hdmf_zarr.core.system import n_cores
 from hdmf_zarr.core.zarr_private import (
     ArrayConfig,
@@ -29,12 +30,6 @@ _DEFAULT_PIPELINE = "zarr.core.codec_pipeline.BatchedCodecPipeline"
 def has_default_pipeline() -> bool:
     """Whether the user has left it to zarr-python, and so to us, how chunks are decoded."""
     return bool(zarr.config.get("codec_pipeline.path", _DEFAULT_PIPELINE) == _DEFAULT_PIPELINE)
-
-
-_CODECS_OF_ZARRS = frozenset(
-    {"bytes", "blosc", "zstd", "gzip", "crc32c", "sharding_indexed", "transpose"}
-)
-"""What the package ``zarrs`` decodes as zarr-python does; checked with zarrs 0.2.3."""
 
 
 PATH_OF_ZARRS = "zarrs.ZarrsCodecPipeline"
@@ -125,7 +120,7 @@ def _are_known(codecs: Sequence[Any]) -> bool:
         if isinstance(codec, ShardingCodec) and not _are_known(codec.codecs):
             return False
         said = codec.to_dict()
-        if said["name"] not in _CODECS_OF_ZARRS or _is_big_endian(said):
+        if said["name"] not in IN_ZARRS or _is_big_endian(said):
             return False
     return True
 

@@ -13,6 +13,7 @@ from zarr.storage import MemoryStore, StorePath
 from hdmf_zarr.codecs.contiguous import in_c_order
 from hdmf_zarr.codecs.variable import encode_one
 from hdmf_zarr.metadata.array_document import readable_document, without_specification_warnings
+from hdmf_zarr.metadata.node import array_node, one_chunk
 from hdmf_zarr.stores.event_loop import prototype, run
 
 
@@ -22,7 +23,7 @@ def encode_scalar(document: dict[str, Any], value: np.ndarray[Any, Any]) -> byte
     zarr-python makes numpy text or bytes of such an element, which drops the NULs at its end, or
     fails; it encodes a row of one element as it should.
     """
-    encoded = encode_one(value.item(), document["codecs"])
+    encoded = encode_one(value.item(), list(array_node(document).codecs))
     if encoded is not None:
         return encoded
     store = MemoryStore()
@@ -37,18 +38,8 @@ def encode_scalar(document: dict[str, Any], value: np.ndarray[Any, Any]) -> byte
 
 def encode_chunk(document: dict[str, Any], values: np.ndarray[Any, Any]) -> bytes:
     """Return one whole chunk as the codecs of an array (of its shards' chunks) encode it."""
-    codecs = document["codecs"]
-    if codecs[0]["name"] == "sharding_indexed":
-        codecs = codecs[0]["configuration"]["codecs"]
-    single: Any = {
-        **readable_document(document),
-        "shape": list(values.shape),
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(values.shape)}},
-        "chunk_key_encoding": {"name": "v2", "configuration": {"separator": "."}},
-        "codecs": [in_c_order(codec) or codec for codec in codecs],
-        "dimension_names": None,
-        "attributes": {},
-    }
+    codecs = [in_c_order(codec) or codec for codec in array_node(document).chunk_codecs]
+    single: Any = one_chunk(readable_document(document), values.shape, codecs)
     store = MemoryStore()
     with without_specification_warnings():
         array: Any = zarr.AsyncArray(
@@ -77,11 +68,4 @@ async def read_scalar(array: zarr.AsyncArray[Any]) -> Any:
 
 
 def _as_one_row(document: dict[str, Any]) -> Any:
-    return {
-        **readable_document(document),
-        "shape": [1],
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [1]}},
-        "chunk_key_encoding": {"name": "v2", "configuration": {"separator": "."}},
-        "dimension_names": None,
-        "attributes": {},
-    }
+    return one_chunk(readable_document(document), (1,), array_node(document).codecs)

@@ -17,7 +17,8 @@ import zarr.codecs
 from zarr.abc.codec import ArrayArrayCodec, ArrayBytesCodec
 from zarr.registry import get_codec_class
 
-from hdmf_zarr.codecs.registered import NUMCODECS, registered_codec
+from hdmf_zarr.codecs.registered import registered_codec
+from hdmf_zarr.codecs.registry import NUMCODECS
 from hdmf_zarr.core.zarr_private import DECODE_SINGLE, DECODE_SYNC, ENCODE_SINGLE, ENCODE_SYNC
 
 

@@ -15,7 +15,6 @@ import math
 import warnings
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
@@ -34,6 +33,7 @@ from hdmf_zarr.codecs.hdf5.codecs import ZARR_CODECS
 from hdmf_zarr.codecs.hdf5.stream_codecs import Framing
 from hdmf_zarr.codecs.inflate import INFLATE_ERRORS, inflater, streams
 from hdmf_zarr.codecs.objects.objects import JSONObjectsCodec, PickledObjectsCodec
+from hdmf_zarr.codecs.registry import SETTINGS
 from hdmf_zarr.core.limits import most_encoded_bytes, most_text_bytes
 from hdmf_zarr.errors import ChunkError, EncodingError, HDMFZarrError, MetadataError
 
@@ -329,7 +329,7 @@ def _made_chain(data_type: Any, shape: tuple[int, ...], codecs: Sequence[Any]) -
     order = None
     for codec in codecs:
         settings = (codec.get("configuration") or {}).keys()
-        if not _SETTINGS.get(codec["name"], settings) >= settings:
+        if not SETTINGS.get(codec["name"], settings) >= settings:
             raise _UnknownError
     if rest and rest[0]["name"] == "transpose":
         order = tuple(rest.pop(0)["configuration"]["order"])
@@ -690,23 +690,6 @@ _STEPS: dict[str, Callable[[Mapping[str, Any], int | None], _Step]] = {
     "numcodecs.fletcher32": _numcodecs_checksum("fletcher32"),
 }
 """Name of a codec from bytes to bytes -> what makes it of its configuration and the bytes of an element."""
-
-_SETTINGS: dict[str, AbstractSet[str]] = {
-    "bytes": {"endian"},
-    "transpose": {"order"},
-    "vlen-utf8": set(),
-    "vlen-bytes": set(),
-    "blosc": {"typesize", "cname", "clevel", "shuffle", "blocksize"},
-    "zstd": {"level", "checksum"},
-    "gzip": {"level"},
-    "crc32c": set(),
-    "numcodecs.zstd": {"level", "checksum"},
-    "numcodecs.gzip": {"level"},
-    "numcodecs.zlib": {"level"},
-    "numcodecs.bz2": {"level"},
-    "numcodecs.shuffle": {"elementsize"},
-}
-"""Settings that are known of a codec: with another one its bytes may mean something else."""
 
 _OBJECT_CODECS: dict[str, type[JSONObjectsCodec | PickledObjectsCodec]] = {
     "hdmf_zarr.json2": JSONObjectsCodec,

@@ -23,15 +23,14 @@ from numcodecs.registry import codec_registry
 from zarr.abc.codec import ArrayArrayCodec, ArrayBytesCodec, BytesBytesCodec
 from zarr.registry import get_codec_class, register_codec
 
+from hdmf_zarr.codecs.registry import FORMAT2_CODECS, NUMCODECS
 from hdmf_zarr.errors import EncodingError, LayoutError, MissingExtraError
 
-NUMCODECS = "numcodecs."
-"""What the names of the codecs of numcodecs begin with."""
-
-OF_OBJECTS = frozenset(
-    {"pickle", "json", "json2", "msgpack", "msgpack2", "categorize"}
-    | {"vlen-utf8", "vlen-bytes", "vlen-array"}
-)
+OF_OBJECTS = {
+    codec_id
+    for codec_id, known in FORMAT2_CODECS.items()
+    if known.role == "objects" or codec_id.startswith("vlen-")
+}
 """Codecs for arrays of objects, which format 3 has not; a pickle could run code."""
 
 PACKAGES = {

@@ -13,7 +13,8 @@ from zarr.errors import ZarrUserWarning
 from zarr.registry import get_codec_class
 
 from hdmf_zarr.codecs.hdf5.codecs import PREFIX
-from hdmf_zarr.codecs.registered import NUMCODECS, missing_codec, registered_codec
+from hdmf_zarr.codecs.registered import missing_codec, registered_codec
+from hdmf_zarr.codecs.registry import NUMCODECS
 from hdmf_zarr.errors import LayoutError, MissingExtraError, OptionError
 
 ZarrCodec = ArrayArrayCodec | ArrayBytesCodec | BytesBytesCodec

@@ -13,7 +13,7 @@ import numcodecs
 import numpy as np
 import numpy.typing as npt
 
-from hdmf_zarr.codecs.registered import NUMCODECS
+from hdmf_zarr.codecs.registry import NUMCODECS
 from hdmf_zarr.errors import EncodingError
 
 _BLOCK = 1 << 20

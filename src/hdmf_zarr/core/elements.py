@@ -46,6 +46,9 @@ _ROW_TYPES = (tuple, list, np.void, np.ndarray)
 ReferenceText = Callable[[Any], str]
 """Returns the text that stands in a dataset of references for a builder or container."""
 
+TEXT_BYTES = 64
+"""Bytes that an element of text counts for where its length is not known: a guess."""
+
 
 def infer_element_type(data: Any) -> ElementType:
     """Return the type of the elements of data that nobody declared a type for.

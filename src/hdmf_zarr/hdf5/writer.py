@@ -33,13 +33,14 @@ from hdmf_zarr.core.dtypes import (
     enum_names_of,
     with_enum_names,
 )
-from hdmf_zarr.core.elements import plain_text
+from hdmf_zarr.core.elements import TEXT_BYTES, plain_text
 from hdmf_zarr.core.enumerations import kept_names
 from hdmf_zarr.core.nesting import at_leaf, leaf_dtype, leaves_of, nested
+from hdmf_zarr.core.progress import Progress
 from hdmf_zarr.errors import BrokenLinkError, EncodingError, HDMFZarrError
 from hdmf_zarr.hdf5.fill import creation_options
 from hdmf_zarr.hdf5.scales import make_scale, stored_list
-from hdmf_zarr.metadata.format2 import NATIVE
+from hdmf_zarr.metadata.node import array_node
 
 BUFFER_BYTES = 16 * 1024**2
 """Elements that are held at once."""
@@ -50,10 +51,6 @@ COMPRESSED_BYTES = 512 * 1024
 COMPRESSED: Mapping[str, Any] = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
 """What large arrays of numbers get whose codecs HDF5 has not."""
 
-TEXT_BYTES = 64
-"""Guess of the bytes of a text."""
-
-Progress = Callable[[int], None]
 
 MoveChunks = Callable[[HDMFZarrArray, h5py.Dataset, Progress], bool]
 
@@ -337,11 +334,10 @@ def _layout(array: HDMFZarrArray, dtype: np.dtype[Any], *, is_growable: bool) ->
 def _filters(array: HDMFZarrArray) -> dict[str, Any] | None:
     """The filters of an array, or None where HDF5 has none of its own that do the same."""
     document = array.hierarchy.documents[array.node_path]
-    if document.get(NATIVE) or not array.size or not array.shape:
+    node = array_node(document)
+    if node.is_native or not array.size or not array.shape:
         return None
-    codecs = document["codecs"]
-    if codecs[0]["name"] == "sharding_indexed":
-        codecs = codecs[0]["configuration"]["codecs"]
+    codecs = node.chunk_codecs
     numbers = array.element_type.numpy
     return filters_of_codecs(codecs, None if numbers is None else numbers.itemsize)
 

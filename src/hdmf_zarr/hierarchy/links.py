@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from hdmf_zarr.convention import JSON, SELF, Link
 from hdmf_zarr.errors import BrokenLinkError
-
-if TYPE_CHECKING:
-    from hdmf_zarr.hierarchy.hierarchy import Hierarchy
+from hdmf_zarr.hierarchy.nodes import Nodes
 
 _NO_ATTRIBUTES: dict[str, JSON] = {}
 
@@ -18,25 +14,25 @@ class LinkTable:
 
     Parameters
     ----------
-    hierarchy : Hierarchy
+    nodes : Nodes
     """
 
-    def __init__(self, hierarchy: Hierarchy) -> None:
-        self._hierarchy = hierarchy
+    def __init__(self, nodes: Nodes) -> None:
+        self._nodes = nodes
         self._decoded: dict[str, tuple[dict[str, JSON], dict[str, Link]]] = {}
 
     def resolve(self, path: str, limit: int) -> str:
         """Return the path of the node that a path leads to, see `Hierarchy.resolve`."""
         wanted = path.strip("/")
         for _ in range(limit):
-            if wanted in self._hierarchy.documents:
+            if wanted in self._nodes.documents:
                 return wanted
             followed = self._follow_one(wanted)
             if followed is None:
-                raise BrokenLinkError(f"{self._hierarchy.uri} has no object at /{wanted}")
+                raise BrokenLinkError(f"{self._nodes.uri} has no object at /{wanted}")
             wanted = followed
         raise BrokenLinkError(
-            f"{self._hierarchy.uri}:/{path.strip('/')} leads through more than {limit} links"
+            f"{self._nodes.uri}:/{path.strip('/')} leads through more than {limit} links"
         )
 
     def _follow_one(self, path: str) -> str | None:
@@ -51,7 +47,7 @@ class LinkTable:
         parts = path.split("/")
         for depth in range(len(parts)):
             parent = "/".join(parts[:depth])
-            if parent not in self._hierarchy.documents:
+            if parent not in self._nodes.documents:
                 return None
             link = self._of(parent).get(parts[depth])
             if link is not None:
@@ -60,11 +56,11 @@ class LinkTable:
 
     def _of(self, path: str) -> dict[str, Link]:
         """The links of a group by their names."""
-        attributes = self._hierarchy.documents[path].get("attributes") or _NO_ATTRIBUTES
+        attributes = self._nodes.documents[path].get("attributes") or _NO_ATTRIBUTES
         decoded = self._decoded.get(path)
         if decoded is None or decoded[0] is not attributes:
             links: dict[str, Link] = {}
-            for link in self._hierarchy.convention.decode_links(attributes):
+            for link in self._nodes.convention.decode_links(attributes):
                 links.setdefault(link.name, link)
             decoded = self._decoded[path] = attributes, links
         return decoded[1]

@@ -29,8 +29,23 @@ from hdmf_zarr.metadata.documents import (
     public_document,
     why_not_read,
 )
+from hdmf_zarr.metadata.node import (
+    consolidated_in,
+    is_array,
+    is_node,
+    unreadable,
+    without_consolidated,
+)
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore, ZarrByteStore
-from hdmf_zarr.stores.keys import DOCUMENT, METADATA_KEYS
+from hdmf_zarr.stores.keys import (
+    DOCUMENT,
+    METADATA_KEYS,
+    NODE_DOCUMENTS,
+    ZARRAY,
+    ZATTRS,
+    ZGROUP,
+    ZMETADATA,
+)
 from hdmf_zarr.transactions.fingerprint import HeldFolder, Stamp, hold_folder, stamp_of
 from hdmf_zarr.transactions.journal import JOURNAL
 
@@ -144,13 +159,14 @@ def load_node(bytestore: ByteStore, path: str, zarr_format: int) -> dict[str, JS
     """Return the document of one node, as it says itself; None where it has none."""
     if zarr_format == 3:
         return _parsed_nodes(bytestore, [f"{path}/{DOCUMENT}"]).get(path)
-    keys = [f"{path}/{name}" for name in format2.NODE_DOCUMENTS]
+    keys = [f"{path}/{name}" for name in NODE_DOCUMENTS]
     return format2.node_documents(_parsed_entries(bytestore, keys)).get(path)
 
 
 def _load_format3(encoded: bytes, bytestore: ByteStore, *, consolidated: bool) -> Loaded:
     root = _parse_root(bytestore, encoded)
-    held = root.pop("consolidated_metadata", None) or {}
+    held = consolidated_in(root) or {}
+    root = without_consolidated(root)
     uri = bytestore.location.uri
     if not isinstance(held, dict):
         raise MetadataError(f"{uri}:/ has consolidated metadata that are no object")
@@ -178,10 +194,9 @@ def _is_same(entries: JSON, nodes: Mapping[str, dict[str, JSON]]) -> bool:
 def _parse_root(bytestore: ByteStore, encoded: bytes) -> dict[str, JSON]:
     uri = bytestore.location.uri
     root = parse(encoded, f"{uri}:/{DOCUMENT}")
-    if root.get("node_type") != "group":
-        raise NotAStoreError(
-            f"{uri} holds a Zarr {root.get('node_type', 'document of no type')} at its root, not a group"
-        )
+    if not is_node(root) or is_array(root):
+        found = "array" if is_node(root) else "document of no type"
+        raise NotAStoreError(f"{uri} holds a Zarr {found} at its root, not a group")
     check_document(root, f"{uri}:/")
     check_node("", root, f"{uri}:/")
     if (reason := why_not_read(root)) is not None:
@@ -224,17 +239,17 @@ def _checked_nodes(entries: JSON, uri: str) -> dict[str, dict[str, JSON]]:
     nodes = {}
     for path, document in inside(entries, uri, is_key=False).items():
         where = f"{uri}:/{path}"
-        if not isinstance(document, dict) or document.get("node_type") not in ("group", "array"):
+        if not is_node(document):
             raise MetadataError(f"{where} is neither a group nor an array")
         check_document(document, where)
         check_node(path, document, where)
-        document.pop("consolidated_metadata", None)
+        document = without_consolidated(document)
         reason = why_not_read(document)
         document = public_document(document)
-        if reason is not None and document["node_type"] == "group":
+        if reason is not None and not is_array(document):
             raise MetadataError(f"{where}: {reason}")
         if reason is not None:
-            document = {**document, format2.BROKEN: reason}
+            document = unreadable(document, reason)
         nodes[path.strip("/")] = document
     return nodes
 
@@ -245,13 +260,13 @@ def _checked_nodes(entries: JSON, uri: str) -> dict[str, dict[str, JSON]]:
 def _root_of_format2(bytestore: ByteStore) -> dict[str, bytes]:
     """Return the consolidated document of a root, which is enough, or else the others that there are."""
     try:
-        encoded = bytestore.get(format2.CONSOLIDATED)
+        encoded = bytestore.get(ZMETADATA)
     except PermissionError as error:  # see `_of_root`, which is asked for the others
-        logger.debug("%s:/%s: %s", bytestore.location.uri, format2.CONSOLIDATED, error)
+        logger.debug("%s:/%s: %s", bytestore.location.uri, ZMETADATA, error)
         encoded = None
     if encoded is not None:
-        return {format2.CONSOLIDATED: encoded}
-    return _of_root(bytestore, [format2.GROUP, format2.ARRAY])
+        return {ZMETADATA: encoded}
+    return _of_root(bytestore, [ZGROUP, ZARRAY])
 
 
 def _load_format2(bytestore: ByteStore, *, consolidated: bool) -> Loaded:
@@ -259,15 +274,15 @@ def _load_format2(bytestore: ByteStore, *, consolidated: bool) -> Loaded:
     found = _root_of_format2(bytestore)
     if not found:
         return _load_unfinished(bytestore, is_wanted=not consolidated)
-    if format2.ARRAY in found:
+    if ZARRAY in found:
         raise NotAStoreError(f"{uri} holds a Zarr array at its root, not a group")
-    encoded = found.get(format2.CONSOLIDATED, b"{}")
+    encoded = found.get(ZMETADATA, b"{}")
     with collection_paused():
-        held = parse_or_empty(encoded, f"{uri}:/{format2.CONSOLIDATED}")
+        held = parse_or_empty(encoded, f"{uri}:/{ZMETADATA}")
         entries = entries_of(held)
     loaded = Loaded(documents={}, zarr_format=2, keeps_apart=keeps_apart(held))
-    loaded.was_consolidated = format2.CONSOLIDATED in found
-    loaded.root = found.get(format2.CONSOLIDATED)
+    loaded.was_consolidated = ZMETADATA in found
+    loaded.root = found.get(ZMETADATA)
     loaded.is_consolidated = consolidated and isinstance(entries, dict)
     if not loaded.is_consolidated:
         if consolidated and loaded.was_consolidated and bytestore.get(JOURNAL) is not None:
@@ -294,7 +309,7 @@ def _load_format2(bytestore: ByteStore, *, consolidated: bool) -> Loaded:
 def _entries_of_nodes(bytestore: ByteStore) -> dict[str, JSON]:
     """Every document of format 2, each read by itself, by its key."""
     try:
-        keys = bytestore.metadata_keys(format2.NODE_DOCUMENTS)
+        keys = bytestore.metadata_keys(NODE_DOCUMENTS)
     except PermissionError as error:
         logger.debug("%s cannot be listed: %s", bytestore.location.uri, error)
         return {}
@@ -317,14 +332,14 @@ def specification_documents(
     except (OSError, NotImplementedError) as error:
         logger.debug("%s:/%s cannot be listed: %s", bytestore.location.uri, base, error)
         return {}
-    names = format2.NODE_DOCUMENTS if zarr_format == 2 else {DOCUMENT}
+    names = NODE_DOCUMENTS if zarr_format == 2 else {DOCUMENT}
     entries = _parsed_entries(bytestore, [k for k in listed if k.rpartition("/")[2] in names])
     if zarr_format == 2:
         return format2.node_documents(entries)
     return {
         key.removesuffix("/" + DOCUMENT): document
         for key, document in entries.items()
-        if isinstance(document, dict) and document.get("node_type") in ("group", "array")
+        if is_node(document)
     }
 
 
@@ -393,7 +408,7 @@ def refuse_store_below(bytestore: ByteStore, keys: Iterable[str]) -> None:
 FOLDERS_LOOKED_AT = 8
 """Groups of which it is looked whether they are the root of a store."""
 
-ROOT_KEYS = frozenset({DOCUMENT, format2.CONSOLIDATED})
+ROOT_KEYS = frozenset({DOCUMENT, ZMETADATA})
 """Documents that show what is a root: the consolidated metadata are in them."""
 
 
@@ -408,10 +423,10 @@ def _depth(folder: str) -> tuple[int, str]:
 
 def _is_whole_root(bytestore: ByteStore, folder: str) -> bool:
     """Whether a group has consolidated metadata, as no group has that is inside of a store."""
-    if bytestore.get(f"{folder}/{format2.CONSOLIDATED}") is not None:
+    if bytestore.get(f"{folder}/{ZMETADATA}") is not None:
         return True
     document = parse_or_empty(bytestore.get(f"{folder}/{DOCUMENT}") or b"{}", folder)
-    return isinstance(document.get("consolidated_metadata"), dict)
+    return isinstance(consolidated_in(document), dict)
 
 
 def lost_document(
@@ -432,10 +447,10 @@ def lost_document(
     if path not in own.documents:
         name = DOCUMENT
         if own.zarr_format == 2:
-            name = format2.ARRAY if known["node_type"] == "array" else format2.GROUP
+            name = ZARRAY if is_array(known) else ZGROUP
         is_there = next(bytestore.list_prefix(path), None) is not None
         return f"{path}/{name}" if is_there else None
-    key = f"{path}/{format2.ATTRIBUTES}"
+    key = f"{path}/{ZATTRS}"
     has_attributes = own.documents[path].get("attributes")
     if own.zarr_format == 3 or not known.get("attributes") or has_attributes:
         return None

@@ -205,7 +205,13 @@ def _begin_elsewhere(hierarchy: Hierarchy, *, is_forced: bool) -> None:
             )
         return
     _check_outside_elsewhere(bytestore)
-    hierarchy.replacement = Replacement(hierarchy, is_forced=is_forced)
+    assert isinstance(bytestore, ZarrByteStore)
+    hierarchy.replacement = Replacement(
+        bytestore,
+        hierarchy.open_append,
+        zarr_format=hierarchy.zarr_format,
+        is_forced=is_forced,
+    )
 
 
 # -- what is there ---------------------------------------------------------------------------------

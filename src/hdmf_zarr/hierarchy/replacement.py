@@ -11,26 +11,35 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.errors import LockedError, StoreExistsError
-from hdmf_zarr.metadata import format2
-from hdmf_zarr.metadata.chunk_keys import chunk_key, unused_form, unused_format2_form
+from hdmf_zarr.metadata.chunk_keys import (
+    chunk_key,
+    format2_chunk_keys,
+    unused_form,
+    unused_format2_form,
+)
 from hdmf_zarr.metadata.consolidated import entries_of
+from hdmf_zarr.metadata.node import consolidated_in
 from hdmf_zarr.stores.bytestore import ZarrByteStore
-from hdmf_zarr.stores.keys import DOCUMENT, METADATA_KEYS
+from hdmf_zarr.stores.keys import (
+    DOCUMENT,
+    METADATA_KEYS,
+    ZARRAY,
+    ZATTRS,
+    ZGROUP,
+    ZMETADATA,
+)
 from hdmf_zarr.stores.objects import NoConditionsError, Version
+from hdmf_zarr.transactions.append import OpenAppend
 from hdmf_zarr.transactions.claims import recover_for_writing
 from hdmf_zarr.transactions.journal import JOURNAL, Named, documents_in, encode_journal
 from hdmf_zarr.transactions.writers import changed_since
 
-if TYPE_CHECKING:
-    from hdmf_zarr.hierarchy.hierarchy import Hierarchy
-
 logger = logging.getLogger(__name__)
 
-ROOT_KEYS = (DOCUMENT, format2.CONSOLIDATED, format2.ATTRIBUTES, format2.GROUP)
+ROOT_KEYS = (DOCUMENT, ZMETADATA, ZATTRS, ZGROUP)
 """Documents of a root, of both formats."""
 
 RootVersions = dict[str, Version | None]
@@ -41,8 +50,12 @@ class Replacement:
 
     Parameters
     ----------
-    hierarchy : Hierarchy
+    bytestore : ZarrByteStore
         Of the new store, in which nothing is yet.
+    open_append : OpenAppend
+        Puts the journal of the new store, and is told how to go back.
+    zarr_format : int
+        Format of the new store.
     is_forced : bool
         Whether what is no store may be replaced.
 
@@ -63,10 +76,15 @@ class Replacement:
         If something is there that is no store, and it may not be replaced.
     """
 
-    def __init__(self, hierarchy: Hierarchy, *, is_forced: bool) -> None:
-        bytestore = hierarchy.bytestore
-        assert isinstance(bytestore, ZarrByteStore)
-        self._hierarchy, self._bytestore = hierarchy, bytestore
+    def __init__(
+        self,
+        bytestore: ZarrByteStore,
+        open_append: OpenAppend,
+        *,
+        zarr_format: int,
+        is_forced: bool,
+    ) -> None:
+        self._bytestore, self._zarr_format = bytestore, zarr_format
         recover_for_writing(bytestore)
         # In this order: what is listed then belongs to the root that is known.
         self.root = root_versions(bytestore)
@@ -77,10 +95,10 @@ class Replacement:
         self.before = self._documents_before() if is_store else {}
         # What was no store is not put back, and nobody but its replacement removes it.
         kept = None if is_store else sorted(self.keys)
-        hierarchy.open_append.begin_with(encode_journal(self.before, kept=kept))
-        hierarchy.open_append.is_enough = bool(self.before)
+        open_append.begin_with(encode_journal(self.before, kept=kept))
+        open_append.is_enough = bool(self.before)
         if not self._is_unchanged(is_store=is_store):
-            hierarchy.open_append.release()
+            open_append.release()
             raise LockedError(changed_since(bytestore.location.uri, " by another writer"))
         bytestore.covered = self.keys
 
@@ -97,7 +115,7 @@ class Replacement:
         """Return the documents of the store that is there, by key; None where its root has them all."""
         names = METADATA_KEYS - {DOCUMENT} if self.root[DOCUMENT] is None else {DOCUMENT}
         root = documents_in(self._bytestore, [key for key in ROOT_KEYS if key in names])
-        held = root.get(DOCUMENT, {}).get("consolidated_metadata") or root.get(format2.CONSOLIDATED)
+        held = consolidated_in(root.get(DOCUMENT, {})) or root.get(ZMETADATA)
         if isinstance((held or {}).get("metadata"), dict):
             return None
         wanted = [key for key in sorted(self.keys) if key.rpartition("/")[2] in names]
@@ -120,7 +138,7 @@ class Replacement:
         names = [*self._names_below.get(path, ()), *(chunk_key(keys, (0, 0)) for keys in taken)]
         if not names:
             return encoding
-        if self._hierarchy.zarr_format == 3:
+        if self._zarr_format == 3:
             return unused_form(encoding, names)
         return unused_format2_form(n_dimensions, encoding, names)
 
@@ -132,7 +150,7 @@ class Replacement:
         StoreExistsError
             If they are not those of such an array: its readers could not be kept from the new chunks.
         """
-        key = f"{path}/{format2.ARRAY}"
+        key = f"{path}/{ZARRAY}"
         document = self._format2_documents.get(key)
         if self.root[DOCUMENT] is not None or document is None:
             raise StoreExistsError(
@@ -141,18 +159,18 @@ class Replacement:
                 "store first"
             )
         separator = document.get("dimension_separator", ".")
-        return {"name": "v2", "configuration": {"separator": separator}}
+        return format2_chunk_keys(separator)
 
     @cached_property
     def _format2_documents(self) -> dict[str, JSON]:
         """Documents of arrays that are there, by key."""
         covered, self._bytestore.covered = self._bytestore.covered, frozenset()
         try:
-            held = documents_in(self._bytestore, [format2.CONSOLIDATED]).get(format2.CONSOLIDATED)
+            held = documents_in(self._bytestore, [ZMETADATA]).get(ZMETADATA)
             found = entries_of(held)
             if isinstance(found, dict):
                 return found
-            arrays = [key for key in self.keys if key.rpartition("/")[2] == format2.ARRAY]
+            arrays = [key for key in self.keys if key.rpartition("/")[2] == ZARRAY]
             return documents_in(self._bytestore, arrays)
         finally:
             self._bytestore.covered = covered

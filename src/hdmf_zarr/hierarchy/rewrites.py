@@ -8,24 +8,29 @@ of the old ones at the commit. The old ones are saved before, and the journal te
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.core.system import make_durable
 from hdmf_zarr.errors import LostWriteError
+from hdmf_zarr.hierarchy.metadata_writer import MetadataWriter
 from hdmf_zarr.metadata import format2
 from hdmf_zarr.metadata.chunk_keys import (
     chunk_key,
     coordinates_of,
     has_form,
-    is_staged,
     other_form,
     other_format2_form,
     toggled,
 )
 from hdmf_zarr.metadata.consolidated import entries_of, with_entries
+from hdmf_zarr.metadata.node import array_node, with_chunk_keys
 from hdmf_zarr.stores.bytestore import LocalByteStore
-from hdmf_zarr.stores.keys import METADATA_KEYS
+from hdmf_zarr.stores.keys import (
+    METADATA_KEYS,
+    ZARRAY,
+    ZATTRS,
+    ZMETADATA,
+)
 from hdmf_zarr.transactions.journal import (
     JOURNAL,
     SAVED,
@@ -35,16 +40,13 @@ from hdmf_zarr.transactions.journal import (
     save_chunks,
 )
 
-if TYPE_CHECKING:
-    from hdmf_zarr.hierarchy.hierarchy import Hierarchy
-
 
 class Rewrites:
     """The arrays of a store that have been written anew since the last commit.
 
     Parameters
     ----------
-    hierarchy : Hierarchy
+    nodes : MetadataWriter
 
     Attributes
     ----------
@@ -52,22 +54,22 @@ class Rewrites:
         Whether the journal names the commit that follows: once that is written nothing is undone.
     """
 
-    def __init__(self, hierarchy: Hierarchy) -> None:
-        self._hierarchy = hierarchy
+    def __init__(self, nodes: MetadataWriter) -> None:
+        self._nodes = nodes
         self._committed: dict[str, dict[str, JSON]] = {}
         self._replaced: dict[str, list[str]] = {}
         self.has_named = False
 
     def keys_for(self, path: str, n_dimensions: int) -> dict[str, JSON]:
         """Return how to name the chunks of an array, see `Hierarchy.keys_for_rewrite`."""
-        document = self._hierarchy.documents[path]
-        current: dict[str, JSON] = document["chunk_key_encoding"]
+        document = self._nodes.documents[path]
+        current = dict(array_node(document).chunk_keys)
         committed = self._committed.setdefault(path, current)
-        replacement = self._hierarchy.replacement
+        replacement = self._nodes.replacement
         if replacement is not None and replacement.keys:
             keys = replacement.unused_keys(path, toggled(current), n_dimensions, current)
-        elif self._hierarchy.zarr_format == 2:
-            least = min(n_dimensions, len(document["shape"]))
+        elif self._nodes.zarr_format == 2:
+            least = min(n_dimensions, len(array_node(document).shape))
             keys = other_format2_form(least, current, committed)
         else:
             keys = other_form(current, committed)
@@ -85,31 +87,26 @@ class Rewrites:
         """
         self._committed[path] = before
 
-    def is_staged(self, document: dict[str, JSON]) -> bool:
-        """Whether the chunks of an array get the names of format 2 at the commit."""
-        keys = document.get("chunk_key_encoding")
-        return self._hierarchy.zarr_format == 2 and keys is not None and is_staged(keys)
-
     def check(self) -> None:
         """Raise `LostWriteError` unless the arrays have all of their new chunks."""
         for path in self._committed:
-            if path in self._hierarchy:
-                self._hierarchy.check_chunks(path)
+            if path in self._nodes:
+                self._nodes.check_chunks(path)
 
     # -- going back, and going on ----------------------------------------------------------------
 
     def put_back(self) -> None:
         """Give the old chunks their names again, where others have taken them."""
-        put_back(self._hierarchy.bytestore, self._replaced)
+        put_back(self._nodes.bytestore, self._replaced)
 
     def remove_failed(self) -> None:
         """Remove the chunks that neither the last commit nor the present documents name."""
-        documents = self._hierarchy.documents
+        documents = self._nodes.documents
         for path, committed in list(self._committed.items()):
             if path not in documents:
                 del self._committed[path]
                 continue
-            present = documents[path]["chunk_key_encoding"]
+            present = array_node(documents[path]).chunk_keys
             self._remove_chunks(path, lambda key, keep=(committed, present): _has_none(keep, key))  # type: ignore[misc]
             if present == committed:
                 del self._committed[path]
@@ -117,15 +114,15 @@ class Rewrites:
     def remove_obsolete(self) -> None:
         """Remove the chunks that the present documents, which are committed, do not name."""
         if self._replaced:
-            self._hierarchy.bytestore.delete_prefix(SAVED)
+            self._nodes.bytestore.delete_prefix(SAVED)
             self._replaced = {}
-        for path in self._committed.keys() & self._hierarchy.documents.keys():
-            keys = self._hierarchy.documents[path]["chunk_key_encoding"]
+        for path in self._committed.keys() & self._nodes.documents.keys():
+            keys = array_node(self._nodes.documents[path]).chunk_keys
             self._remove_chunks(path, lambda key, keys=keys: not has_form(keys, key))  # type: ignore[misc]
         self._committed.clear()
 
     def _remove_chunks(self, path: str, is_obsolete: Callable[[str], bool]) -> None:
-        bytestore = self._hierarchy.bytestore
+        bytestore = self._nodes.bytestore
         for key in list(bytestore.list_prefix(path)):
             name = key.removeprefix(path + "/")
             if name not in METADATA_KEYS and is_obsolete(name):
@@ -136,96 +133,97 @@ class Rewrites:
     def name_chunks(self, *, consolidate: bool, durable: bool) -> None:
         """Let staged chunks take the names of the old ones; meanwhile nobody reads these arrays."""
         self.has_named = False
-        documents = self._hierarchy.documents
+        documents = self._nodes.documents
         staged = {
-            path: documents[path]["chunk_key_encoding"]
+            path: dict(array_node(documents[path]).chunk_keys)
             for path in self._committed
-            if path in documents and self.is_staged(documents[path])
+            if path in documents and self._nodes.is_staged(documents[path])
         }
         for path in staged:
             final = toggled(self._committed[path])
-            documents[path] = {**documents[path], "chunk_key_encoding": final}
-        if staged and (self._hierarchy.is_live or self._hierarchy.replacement is not None):
+            documents[path] = with_chunk_keys(documents[path], final)
+        if staged and (self._nodes.is_live or self._nodes.replacement is not None):
             self._save_before(list(staged), consolidate=consolidate, durable=durable)
         for path, keys in staged.items():
             self._name_chunks_of(path, keys)
 
     def _save_before(self, paths: list[str], *, consolidate: bool, durable: bool) -> None:
-        bytestore, append = self._hierarchy.bytestore, self._hierarchy.open_append
+        bytestore, append = self._nodes.bytestore, self._nodes.open_append
         before = documents_of_truth(
-            documents_in(bytestore, [format2.CONSOLIDATED]), bytestore.get(JOURNAL) or b"{}"
+            documents_in(bytestore, [ZMETADATA]), bytestore.get(JOURNAL) or b"{}"
         )
         for path in paths:
             self._replaced[path] = self._names_before(path)
             save_chunks(bytestore, path, self._replaced[path])
             self._check_saved(path)
-        names = (format2.ARRAY, format2.ATTRIBUTES)
+        names = (ZARRAY, ZATTRS)
         append.keep(f"{path}/{name}" for path in paths for name in names)
-        append.keep([format2.CONSOLIDATED])
-        commit = self._hierarchy.consolidated_format2() if consolidate else None
+        append.keep([ZMETADATA])
+        commit = self._nodes.consolidated_format2() if consolidate else None
         append.rewrite_journal(before, self._replaced, commit)
         self.has_named = consolidate
         if durable and isinstance(bytestore, LocalByteStore):
             make_durable(bytestore.root)
         self._let_nobody_read(paths, before or {})
-        self._hierarchy.note_root()
+        self._nodes.note_root()
 
     def _check_saved(self, path: str) -> None:
         """Raise `LostWriteError` unless the chunks that others replace are saved."""
-        bytestore = self._hierarchy.bytestore
+        bytestore = self._nodes.bytestore
         if isinstance(bytestore, LocalByteStore):
             return
         saved = set(bytestore.list_prefix(f"{SAVED}/{path}"))
         lost = [name for name in self._replaced[path] if f"{SAVED}/{path}/{name}" not in saved]
         if lost:
             raise LostWriteError(
-                f"{self._hierarchy.uri}:/{SAVED}/{path}/{lost[0]} was written, and the store does not have "
+                f"{self._nodes.uri}:/{SAVED}/{path}/{lost[0]} was written, and the store does not have "
                 "it; what was there before is kept: look at the store, and write again"
             )
 
     def _names_before(self, path: str) -> list[str]:
         """Return the names of the chunks that others may replace."""
-        replacement = self._hierarchy.replacement
+        replacement = self._nodes.replacement
         if replacement is None:
             return self._names(path, self._committed[path])
         return sorted(replacement.chunk_names(path))
 
     def _let_nobody_read(self, paths: list[str], before: dict[str, JSON]) -> None:
         """Let every reader refuse arrays, and nothing else."""
-        bytestore = self._hierarchy.bytestore
-        keys = [f"{path}/{format2.ARRAY}" for path in paths]
+        bytestore = self._nodes.bytestore
+        keys = [f"{path}/{ZARRAY}" for path in paths]
         marked = {key: format2.being_replaced(before[key]) for key in keys if key in before}
-        if (held := before.get(format2.CONSOLIDATED)) is not None:
+        if (held := before.get(ZMETADATA)) is not None:
             entries = {key: marked.get(key, entry) for key, entry in entries_of(held).items()}
-            bytestore.set(format2.CONSOLIDATED, format2.encode(with_entries(held, entries)))
+            bytestore.set(ZMETADATA, format2.encode(with_entries(held, entries)))
         for key, metadata in marked.items():
             bytestore.set(key, format2.encode(metadata))
-        if held is None and (attributes := bytestore.get(format2.ATTRIBUTES)) is not None:
+        if held is None and (attributes := bytestore.get(ZATTRS)) is not None:
             # Who has read these documents before goes by those of the root, see `stamp_of`.
-            bytestore.set(format2.ATTRIBUTES, attributes)
+            bytestore.set(ZATTRS, attributes)
 
     def _names(self, path: str, encoding: dict[str, JSON]) -> list[str]:
-        listed = self._hierarchy.bytestore.list_prefix(path)
+        listed = self._nodes.bytestore.list_prefix(path)
         names = (key.removeprefix(path + "/") for key in listed)
         return sorted(name for name in names if has_form(encoding, name))
 
     def _name_chunks_of(self, path: str, staged: dict[str, JSON]) -> None:
         """Give the staged chunks of an array their names, then write the document of these."""
-        bytestore, document = self._hierarchy.bytestore, self._hierarchy.documents[path]
-        final = document["chunk_key_encoding"]
+        bytestore, document = self._nodes.bytestore, self._nodes.documents[path]
+        node = array_node(document)
+        final = dict(node.chunk_keys)
         obsolete = set(self._names(path, final))
         if not isinstance(bytestore, LocalByteStore):
             # What is lost on its way is missing then, and is no chunk of before.
             bytestore.delete_many(f"{path}/{name}" for name in obsolete)
         for name in self._names(path, staged):
-            at = coordinates_of(staged, name, len(document["shape"]))
+            at = coordinates_of(staged, name, len(node.shape))
             if at is not None:
                 new = chunk_key(final, at)
                 bytestore.copy(f"{path}/{name}", f"{path}/{new}")
                 obsolete.discard(new)
         for name in obsolete:
             bytestore.delete(f"{path}/{name}")
-        self._hierarchy.write_document(path, document)
+        self._nodes.write_document(path, document)
 
 
 def _has_none(encodings: Iterable[dict[str, JSON]], key: str) -> bool:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from typing import TYPE_CHECKING
 
+from hdmf_zarr.convention import JSON
 from hdmf_zarr.errors import HDMFZarrError, MetadataError
-from hdmf_zarr.metadata import format2
-from hdmf_zarr.metadata.chunk_keys import chunk_key
+from hdmf_zarr.hierarchy.loading import Loaded, load_documents
+from hdmf_zarr.hierarchy.nodes import Nodes
+from hdmf_zarr.hierarchy.replacement import RootVersions
 from hdmf_zarr.metadata.documents import layout_of
+from hdmf_zarr.metadata.node import array_node, is_array, why_unreadable
 from hdmf_zarr.stores.bytestore import ZarrByteStore
-from hdmf_zarr.stores.keys import DOCUMENT
-
-if TYPE_CHECKING:
-    from hdmf_zarr.hierarchy.hierarchy import Hierarchy
-    from hdmf_zarr.hierarchy.replacement import RootVersions
-    from hdmf_zarr.stores.objects import Version
+from hdmf_zarr.stores.keys import (
+    DOCUMENT,
+    ZMETADATA,
+)
+from hdmf_zarr.stores.objects import Version
 
 logger = logging.getLogger(__name__)
 
@@ -30,17 +31,17 @@ class RootWatch:
 
     Parameters
     ----------
-    hierarchy : Hierarchy
+    nodes : Nodes
     """
 
-    def __init__(self, hierarchy: Hierarchy) -> None:
-        self._hierarchy = hierarchy
-        self._key = DOCUMENT if hierarchy.zarr_format == 3 else format2.CONSOLIDATED
+    def __init__(self, nodes: Nodes) -> None:
+        self._nodes, self._bytestore = nodes, nodes.bytestore
+        self._key = DOCUMENT if nodes.zarr_format == 3 else ZMETADATA
         self._version: Version | None = None
         self._digest = b""
         self._looked = time.monotonic()
         self._opened = time.time()
-        self._newer: tuple[Version, Hierarchy] | None = None
+        self._newer: tuple[Version, Loaded] | None = None
         self.is_watched = False
 
     def begin(self, encoded: bytes | None) -> None:
@@ -51,7 +52,7 @@ class RootWatch:
         encoded : bytes or None
             As it was read.
         """
-        bytestore = self._hierarchy.bytestore
+        bytestore = self._bytestore
         self._version, self._digest, self.is_watched = None, b"", False
         if encoded is None or not isinstance(bytestore, ZarrByteStore):
             return
@@ -66,7 +67,7 @@ class RootWatch:
         found : dict of str to Version
             Which documents the root has now.
         """
-        bytestore, version = self._hierarchy.open_append.bytestore, found[self._key]
+        bytestore, version = self._bytestore, found[self._key]
         assert isinstance(bytestore, ZarrByteStore)
         return version is not None and self._is_known(bytestore, version)
 
@@ -83,25 +84,23 @@ class RootWatch:
         is_soon = time.monotonic() - self._looked < SECONDS_BETWEEN_LOOKS
         if not self.is_watched or (is_soon and not is_urgent):
             return
-        bytestore = self._hierarchy.bytestore
+        bytestore = self._bytestore
         assert isinstance(bytestore, ZarrByteStore)
         try:
             found = bytestore.version(self._key)
         except OSError as error:  # which is told of what is read itself
-            logger.debug("%s:/%s cannot be looked at: %s", self._hierarchy.uri, self._key, error)
+            logger.debug("%s:/%s cannot be looked at: %s", self._nodes.uri, self._key, error)
             return
         self._looked = time.monotonic()
         if found is not None and self._is_known(bytestore, found):
             return
-        hierarchy = self._hierarchy
-        hierarchy.cache.clear()
-        hierarchy.n_changes += 1
+        self._nodes.note_change()
         newer = None if found is None else self._load_newer(found)
         for path in paths:
             if newer is None or self._is_other(bytestore, path, newer):
                 raise MetadataError(
-                    f"{hierarchy.uri} was replaced or changed while it was read; open it again to read what "
-                    "is there now"
+                    f"{self._nodes.uri} was replaced or changed while it was read; open it again to read "
+                    "what is there now"
                 )
 
     def _is_known(self, bytestore: ZarrByteStore, found: Version) -> bool:
@@ -118,34 +117,38 @@ class RootWatch:
         self._version = found
         return True
 
-    def _load_newer(self, found: Version) -> Hierarchy | None:
+    def _load_newer(self, found: Version) -> Loaded | None:
         """The metadata as they are now, read once for all arrays; None where they make no sense."""
         if self._newer is None or not self._newer[0].is_same(found):
-            hierarchy = self._hierarchy
             try:
-                newer = type(hierarchy).load(
-                    hierarchy.bytestore, consolidated=hierarchy.is_consolidated
-                )
+                newer = load_documents(self._bytestore, consolidated=self._nodes.is_consolidated)
             except (HDMFZarrError, OSError) as error:
-                logger.debug("%s: %s", hierarchy.uri, error)
+                logger.debug("%s: %s", self._nodes.uri, error)
                 return None
             self._newer = found, newer
         return self._newer[1]
 
-    def _is_other(self, bytestore: ZarrByteStore, path: str, newer: Hierarchy) -> bool:
+    def _is_other(self, bytestore: ZarrByteStore, path: str, newer: Loaded) -> bool:
         """Whether an array is another one, to which more has happened than that rows were added."""
-        old, new = self._hierarchy.documents.get(path), newer.documents.get(path)
-        own, theirs = (one.attributes("").get("object_id") for one in (self._hierarchy, newer))
+        old, new = self._nodes.documents.get(path), newer.documents.get(path)
+        own, theirs = (_object_id(one.documents) for one in (self._nodes, newer))
         if own != theirs or layout_of(old) != layout_of(new):
             return True
-        if old is None or new is None or "chunk_grid" not in old or not old["shape"]:
+        if old is None or new is None or not is_array(old) or why_unreadable(old) is not None:
             return False
-        rows, unit = old["shape"][0], old["chunk_grid"]["configuration"]["chunk_shape"][0]
-        if new["shape"][0] < rows:
+        was, now = array_node(old), array_node(new)
+        if not was.shape:
+            return False
+        rows, unit = was.shape[0], was.stored_chunk[0]
+        if now.shape[0] < rows:
             return True
-        if new["shape"][0] > rows and rows < unit:
+        if now.shape[0] > rows and rows < unit:
             return False  # its first chunk has got more rows
         # Names of chunks return when a store is replaced for the second time.
-        key = chunk_key(old["chunk_key_encoding"], (0,) * len(old["shape"]))
+        key = was.key((0,) * len(was.shape))
         version = bytestore.version(f"{path}/{key}")
         return version is not None and version.is_later_than(self._opened)
+
+
+def _object_id(documents: dict[str, dict[str, JSON]]) -> JSON:
+    return (documents[""].get("attributes") or {}).get("object_id")

@@ -16,7 +16,17 @@ from zarr.codecs import ShardingCodec
 from zarr.errors import UnstableSpecificationWarning
 
 from hdmf_zarr.core.zarr_private import ArrayV2Metadata, ArrayV3Metadata, default_buffer_prototype
-from hdmf_zarr.stores.keys import KNOWN_KEYS
+
+KNOWN_KEYS = {
+    "group": frozenset({"zarr_format", "node_type", "attributes", "consolidated_metadata"}),
+    "array": frozenset(
+        {
+            *("zarr_format", "node_type", "attributes", "shape", "data_type", "chunk_grid"),
+            *("chunk_key_encoding", "fill_value", "codecs", "dimension_names"),
+        }
+    ),
+}
+"""Keys of a document of Zarr format 3 that every reader knows."""
 
 HAS_STRUCT = hasattr(zarr.dtype, "Struct")
 """Whether zarr-python (>= 3.2) knows compounds as ``struct`` and not only as ``structured``."""
@@ -128,6 +138,11 @@ def empty_scalar(data_type: Any) -> Any:
     """
     dtype = data_type.to_native_dtype()
     return np.zeros((), dtype=dtype)[()] if dtype.names is not None else data_type.default_scalar()
+
+
+def readable_data_type(data_type: Any) -> Any:
+    """Return a data type, as documents have it, as the installed zarr-python can parse it."""
+    return readable_document({"data_type": data_type})["data_type"]
 
 
 def readable_document(document: dict[str, Any]) -> dict[str, Any]:

@@ -31,6 +31,11 @@ _FORMS: tuple[dict[str, Any], ...] = (CHUNK_KEYS, FORMAT2_CHUNK_KEYS, *_STAGED[1
 """Forms that share no key: ``c.0.0``, ``0.0``, ``c/0/0``."""
 
 
+def format2_chunk_keys(separator: str) -> dict[str, Any]:
+    """Return how chunks are named in Zarr format 2, with a separator between their coordinates."""
+    return {"name": "v2", "configuration": {"separator": separator}}
+
+
 def chunk_key(encoding: Mapping[str, Any], coordinates: tuple[int, ...]) -> str:
     """Return the key of a chunk in the folder of its array."""
     separator = _separator(encoding)

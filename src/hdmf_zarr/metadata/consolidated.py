@@ -12,30 +12,13 @@ import json
 from collections.abc import Mapping
 from functools import lru_cache
 
+from hdmf_zarr.codecs.registry import BUNDLED
 from hdmf_zarr.convention import JSON
-from hdmf_zarr.metadata import array_document, format2
+from hdmf_zarr.metadata import array_document
+from hdmf_zarr.stores.keys import ZARRAY
 
 APART = "hdmf_zarr_metadata"
 """Key, beside ``metadata``, of the entries that are kept apart; a store without such entries has it too."""
-
-PLAIN_CODECS = frozenset(
-    (
-        *(
-            "adler32",
-            "astype",
-            "base64",
-            "bitround",
-            "blosc",
-            "bz2",
-            "categorize",
-            "crc32",
-            "crc32c",
-        ),
-        *("delta", "fixedscaleoffset", "fletcher32", "gzip", "jenkins_lookup3", "lz4", "lzma"),
-        *("packbits", "quantize", "shuffle", "vlen-bytes", "vlen-utf8", "zlib", "zstd"),
-    )
-)
-"""Codecs that numcodecs has without any other package, and that zarr-python 3 can use in format 2."""
 
 _ENCODING = ("dtype", "filters", "compressor", "fill_value", "order", "dimension_separator")
 """What of a ``.zarray`` zarr-python parses, but for sizes."""
@@ -106,7 +89,7 @@ def unreadable_arrays(entries: Mapping[str, JSON]) -> dict[str, str]:
     reasons = {
         _path(key): why_unreadable(document)
         for key, document in entries.items()
-        if key.rpartition("/")[2] == format2.ARRAY
+        if key.rpartition("/")[2] == ZARRAY
     }
     return {path: reason for path, reason in reasons.items() if reason is not None}
 
@@ -131,7 +114,7 @@ def _why_unreadable(said: str, rank: int) -> str | None:
     """Return the same for JSON; the arrays of a file have few kinds, and zarr-python is slow to parse one."""
     metadata = json.loads(said)
     names = [codec.get("id") for codec in _codecs(metadata) if isinstance(codec, dict)]
-    unknown = sorted({str(name) for name in names} - PLAIN_CODECS)
+    unknown = sorted({str(name) for name in names} - BUNDLED)
     if unknown:
         return f"zarr-python 3 alone has no codec {unknown[0]!r} for it"
     if _is_of_later_versions(metadata.get("dtype")):

@@ -11,7 +11,7 @@ from hdmf_zarr.convention import JSON
 from hdmf_zarr.core import limits
 from hdmf_zarr.errors import MetadataError, UnsupportedFormatError
 from hdmf_zarr.metadata import array_document, format2
-from hdmf_zarr.stores.keys import KNOWN_KEYS, is_node_path
+from hdmf_zarr.stores.keys import is_node_path
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def why_not_read(document: dict[str, JSON]) -> str | None:
     unknown = [
         key
         for key, value in document.items()
-        if key not in KNOWN_KEYS[document["node_type"]]
+        if key not in array_document.KNOWN_KEYS[document["node_type"]]
         and not (key == "storage_transformers" and not value)
         and not (isinstance(value, dict) and value.get("must_understand") is False)
     ]
@@ -69,7 +69,7 @@ def why_not_read(document: dict[str, JSON]) -> str | None:
 
 def extensions_of(document: dict[str, JSON]) -> dict[str, JSON]:
     """Return what of a document is neither of the format nor a note of this package."""
-    known = KNOWN_KEYS[document["node_type"]] | format2.NOTES
+    known = array_document.KNOWN_KEYS[document["node_type"]] | format2.NOTES
     return {key: value for key, value in document.items() if key not in known}
 
 
@@ -176,3 +176,48 @@ def parse_or_empty(encoded: bytes, where: str) -> dict[str, JSON]:
     except MetadataError as error:
         logger.warning("%s", error)
         return {}
+
+
+def why_no_node(document: JSON) -> str | None:
+    """Why a document of format 3 is that of no node, or None."""
+    if not isinstance(document, dict):
+        return f"must be a JSON object, found {type(document).__name__}"
+    if document.get("zarr_format") != 3:
+        return f"has the Zarr format {document.get('zarr_format')!r:.100}, expected 3"
+    if not isinstance(document.get("attributes") or {}, dict):
+        return "has attributes that are no object"
+    if document.get("node_type") == "group":
+        return None
+    if document.get("node_type") != "array":
+        return f"has the node type {document.get('node_type')!r:.100}, expected group or array"
+    return _why_no_array(document)
+
+
+def _why_no_array(document: dict[str, JSON]) -> str | None:
+    if missing := {"shape", "data_type", "chunk_grid", "codecs"} - document.keys():
+        return f"is an array without {', '.join(sorted(missing))}"
+    grid, keys = document["chunk_grid"], document.get("chunk_key_encoding")
+    if not isinstance(grid, dict) or grid.get("name") != "regular":
+        return f"has chunks in a grid that is not known: {grid!r:.100}"
+    unit: JSON = (grid.get("configuration") or {}).get("chunk_shape")
+    if not _are_sizes(document["shape"], 0) or not _are_sizes(unit, 1):
+        return f"has the shape {document['shape']!r:.100} and chunks of {unit!r:.100}"
+    if len(document["shape"]) != len(unit):
+        return f"has the shape {document['shape']!r:.100} and chunks of {unit!r:.100}"
+    if not isinstance(keys, dict) or keys.get("name") not in ("default", "v2"):
+        return f"names its chunks in a way that is not known: {keys!r:.100}"
+    if (keys.get("configuration") or {}).get("separator", "/") not in (".", "/"):
+        return f"names its chunks in a way that is not known: {keys!r:.100}"
+    if not isinstance(document["codecs"], list) or not all(
+        isinstance(codec, dict) and isinstance(codec.get("name"), str)
+        for codec in document["codecs"]
+    ):
+        return f"has codecs that are no list of names: {document['codecs']!r:.200}"
+    return None
+
+
+def _are_sizes(sizes: JSON, least: int) -> bool:
+    return isinstance(sizes, list) and all(
+        isinstance(size, int) and not isinstance(size, bool) and least <= size < 2**63
+        for size in sizes
+    )

@@ -12,7 +12,7 @@ from typing import Any, cast
 import numpy as np
 import zarr.dtype
 
-from hdmf_zarr.codecs.objects.objects import OBJECT_CODECS
+from hdmf_zarr.codecs.registry import OBJECT_CODECS
 from hdmf_zarr.convention import ArrayHeader
 from hdmf_zarr.core.dtypes import (
     ASCII,

@@ -31,9 +31,7 @@ from hdmf_zarr.metadata.array_document import (
     without_specification_warnings,
 )
 from hdmf_zarr.metadata.chunk_keys import is_staged
-
-GROUP, ARRAY, ATTRIBUTES, CONSOLIDATED = ".zgroup", ".zarray", ".zattrs", ".zmetadata"
-NODE_DOCUMENTS = frozenset({GROUP, ARRAY, ATTRIBUTES})
+from hdmf_zarr.stores.keys import NODE_DOCUMENTS, ZARRAY, ZATTRS, ZGROUP
 
 BROKEN = "_broken"
 """In the document of an array whose metadata make no sense: why. Raised when it is used."""
@@ -73,17 +71,17 @@ def node_documents(entries: Mapping[str, JSON]) -> dict[str, dict[str, JSON]]:
     return {
         path: _node_document(found)
         for path, found in nodes.items()
-        if GROUP in found or ARRAY in found
+        if ZGROUP in found or ZARRAY in found
     }
 
 
 def _node_document(found: Mapping[str, JSON]) -> dict[str, JSON]:
-    attributes = found.get(ATTRIBUTES)
+    attributes = found.get(ZATTRS)
     attributes = attributes if isinstance(attributes, dict) else {}
-    if ARRAY not in found:
+    if ZARRAY not in found:
         return {"zarr_format": 3, "node_type": "group", "attributes": attributes}
     try:
-        document = array_document(found[ARRAY], is_scalar=attributes.get(ELEMENT_TYPE) == "scalar")
+        document = array_document(found[ZARRAY], is_scalar=attributes.get(ELEMENT_TYPE) == "scalar")
     except (
         HDMFZarrError,
         ValueError,
@@ -92,10 +90,10 @@ def _node_document(found: Mapping[str, JSON]) -> dict[str, JSON]:
         AttributeError,
         ArithmeticError,
     ) as error:
-        shape = found[ARRAY].get("shape") if isinstance(found[ARRAY], dict) else None
+        shape = found[ZARRAY].get("shape") if isinstance(found[ZARRAY], dict) else None
         is_shape = isinstance(shape, list) and all(map(_is_size, shape))
         document = broken_document(shape if is_shape else [0], str(error))
-    return {**document, ORIGINAL: found[ARRAY], "attributes": attributes}
+    return {**document, ORIGINAL: found[ZARRAY], "attributes": attributes}
 
 
 def broken_document(shape: Any, reason: str) -> dict[str, JSON]:
@@ -331,8 +329,8 @@ def documents_of_node(document: Mapping[str, JSON]) -> dict[str, dict[str, JSON]
     """
     attributes = dict(document.get("attributes") or {})
     if document["node_type"] == "group":
-        return {GROUP: {"zarr_format": 2}, ATTRIBUTES: attributes}
-    return {ARRAY: array_metadata(document), ATTRIBUTES: attributes}
+        return {ZGROUP: {"zarr_format": 2}, ZATTRS: attributes}
+    return {ZARRAY: array_metadata(document), ZATTRS: attributes}
 
 
 def being_replaced(metadata: Mapping[str, JSON]) -> dict[str, JSON]:

@@ -14,11 +14,12 @@ from hdmf.build import TypeMap
 from hdmf.spec import NamespaceCatalog, SpecReader
 from packaging.version import InvalidVersion, Version
 
+from hdmf_zarr.arrays import zarr_view
 from hdmf_zarr.convention import legacy
 from hdmf_zarr.core.limits import parsed_json
 from hdmf_zarr.errors import ChunkError, MetadataError
 from hdmf_zarr.hierarchy.hierarchy import Hierarchy
-from hdmf_zarr.metadata.chunk_keys import chunk_key
+from hdmf_zarr.metadata.node import array_node
 from hdmf_zarr.read.tree import open_array
 from hdmf_zarr.stores.location import get_store_path
 
@@ -245,13 +246,11 @@ def _edited_text(hierarchy: Hierarchy, path: str, error: ChunkError) -> str:
     ChunkError
         The one given, where what is there is no JSON.
     """
-    document = hierarchy.documents[path]
-    if hierarchy.zarr_format == 3 or [codec["name"] for codec in document["codecs"]] != [
-        "vlen-utf8"
-    ]:
+    node = array_node(hierarchy.documents[path])
+    if hierarchy.zarr_format == 3 or [codec["name"] for codec in node.codecs] != ["vlen-utf8"]:
         raise error
-    key = f"{path}/{chunk_key(document['chunk_key_encoding'], (0,) * len(document['shape']))}"
-    encoded = hierarchy.encoded_chunks(path, [key]).get(key, b"")
+    key = f"{path}/{node.key((0,) * len(node.shape))}"
+    encoded = zarr_view.encoded_chunks(hierarchy, path, [key]).get(key, b"")
     try:
         text = encoded[legacy.BYTES_BEFORE_TEXT :].decode("utf-8")
         parsed_json(text, key)

@@ -16,7 +16,7 @@ from hdmf_zarr.arrays.array import open_array
 from hdmf_zarr.chunks.missing import resized
 from hdmf_zarr.errors import HDMFZarrError, MetadataError
 from hdmf_zarr.hierarchy.hierarchy import Hierarchy
-from hdmf_zarr.metadata.format2 import BROKEN
+from hdmf_zarr.metadata.node import array_node, is_array
 
 INDEX_SUFFIX = "_index"
 """Of the name of the index of a ragged column, after the name of the column."""
@@ -95,12 +95,15 @@ def _chain(hierarchy: Hierarchy, path: str, name: str) -> tuple[str, ...]:
 
 
 def _is_column(hierarchy: Hierarchy, path: str) -> bool:
-    document = hierarchy.documents.get(path) or {}
-    return bool(document.get("shape")) and BROKEN not in document
+    document = hierarchy.documents.get(path)
+    if document is None or not is_array(document):
+        return False
+    node = array_node(document)
+    return bool(node.shape) and node.why_unreadable is None
 
 
 def _length(hierarchy: Hierarchy, path: str) -> int:
-    return int(hierarchy.documents[path]["shape"][0])
+    return array_node(hierarchy.documents[path]).shape[0]
 
 
 def see_whole_rows(hierarchy: Hierarchy) -> None:
@@ -155,7 +158,8 @@ def _index(hierarchy: Hierarchy, path: str, rows: slice) -> npt.NDArray[np.int64
 
 def _shorten(hierarchy: Hierarchy, path: str, length: int) -> None:
     document = hierarchy.documents[path]
-    if document["shape"][0] != length:
-        shape = [length, *document["shape"][1:]]
-        shorter = resized(document, shape, is_written=False)
+    shape = array_node(document).shape
+    if shape[0] != length:
+        shape = (length, *shape[1:])
+        shorter = resized(document, list(shape), is_written=False)
         hierarchy.see_shorter(path, shorter)

@@ -20,6 +20,7 @@ from hdmf.build import (
 )
 from hdmf.build.builders import BaseBuilder
 
+from hdmf_zarr.arrays import zarr_view
 from hdmf_zarr.arrays.array import HDMFZarrArray, array_of_node, open_array
 from hdmf_zarr.chunks import single
 from hdmf_zarr.convention import JSON, SELF, ArrayHeader, Link, Reference, data_type_of
@@ -39,7 +40,7 @@ from hdmf_zarr.hdf5 import empty_attribute
 from hdmf_zarr.hdf5.source import marked_dtype
 from hdmf_zarr.hierarchy.hierarchy import Hierarchy
 from hdmf_zarr.metadata.element_types import element_type_of_array
-from hdmf_zarr.metadata.format2 import BROKEN
+from hdmf_zarr.metadata.node import ArrayNode, array_node, is_array, unreadable
 from hdmf_zarr.read.builders import make_dataset, make_group, set_attribute
 from hdmf_zarr.read.lazy import BuilderZarrReferenceDataset, BuilderZarrTableDataset, ZarrDataset
 from hdmf_zarr.read.tables import see_whole_rows
@@ -242,7 +243,8 @@ class TreeReader:
         if isinstance(reason := self._scalars.get(path), Exception):
             self._break(path, reason)
             document, header, element = self.hierarchy.documents[path], ArrayHeader(), TEXT
-        is_scalar = BROKEN not in document and _is_scalar(document, header)
+        node = array_node(document)
+        is_scalar = node.why_unreadable is None and _is_scalar(node, header)
         array = array_of_node(self.hierarchy, path, header, element)
         if array.is_restored:
             warnings.warn(
@@ -251,7 +253,7 @@ class TreeReader:
                 UserWarning,
                 stacklevel=2,
             )
-        names = document.get("dimension_names") or header.dimension_names
+        names = node.dimension_names or header.dimension_names
         builder = make_dataset(
             name=name,
             data=(
@@ -298,7 +300,7 @@ class TreeReader:
         paths = [
             path
             for path, document in self.hierarchy.documents.items()
-            if document.get("node_type") == "array"
+            if is_array(document)
             and not self._is_specification(path)
             and self._is_readable_scalar(path, document)
         ]
@@ -310,7 +312,9 @@ class TreeReader:
         async def read(path: str) -> Any:
             try:
                 present = self.hierarchy.documents[path]
-                return await single.read_scalar(self.hierarchy.async_array(path, present=present))
+                return await single.read_scalar(
+                    zarr_view.async_array(self.hierarchy, path, present=present)
+                )
             except (HDMFZarrError, ValueError, RuntimeError) as error:
                 return error
 
@@ -334,7 +338,7 @@ class TreeReader:
         return [
             path
             for path, document in self.hierarchy.documents.items()
-            if document.get("node_type") == "array"
+            if is_array(document)
             and (
                 data_type_of(self._attributes_of(path)) in TYPES_READ_BY_CONSTRUCTORS
                 or path in PATHS_READ_BY_CONSTRUCTORS
@@ -344,7 +348,8 @@ class TreeReader:
     def _is_readable_scalar(self, path: str, document: Mapping[str, Any]) -> bool:
         try:
             return _is_scalar(
-                document, self.hierarchy.convention.decode_header(self._attributes_of(path))
+                array_node(document),
+                self.hierarchy.convention.decode_header(self._attributes_of(path)),
             )
         except HDMFZarrError:
             return False
@@ -352,7 +357,7 @@ class TreeReader:
     def _break(self, path: str, error: Exception) -> None:
         """Let a dataset cost itself alone: who uses its data is told why they cannot be read."""
         document = self.hierarchy.documents[path]
-        self.hierarchy.documents[path] = {**document, BROKEN: str(error)}
+        self.hierarchy.documents[path] = unreadable(document, str(error))
 
     def _scalar_data(
         self, path: str, element: ElementType, names: Mapping[str, JSON] | None
@@ -542,9 +547,8 @@ def _with_names(dtype: Any, names: Mapping[str, JSON] | None) -> Any:
     return with_enum_names(dtype, names) if is_marked else dtype
 
 
-def _is_scalar(document: Mapping[str, Any], header: ArrayHeader) -> bool:
-    shape = document["shape"]
-    return not shape or (header.scalar and list(shape) == [1])
+def _is_scalar(node: ArrayNode, header: ArrayHeader) -> bool:
+    return not node.shape or (header.scalar and node.shape == (1,))
 
 
 def _is_reference(hierarchy: Hierarchy, value: Any) -> bool:

@@ -11,18 +11,13 @@ import asyncio
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from zarr.abc.store import Store
 
-from hdmf_zarr.metadata.format2 import NODE_DOCUMENTS
 from hdmf_zarr.stores import event_loop
 from hdmf_zarr.stores.answers import answers
-from hdmf_zarr.stores.bytestore import ByteStore, ZarrByteStore
-from hdmf_zarr.stores.keys import DOCUMENT
-
-if TYPE_CHECKING:
-    from hdmf_zarr.hierarchy.hierarchy import Hierarchy
+from hdmf_zarr.stores.bytestore import ZarrByteStore
 
 BATCH_KEYS = 64
 """Values that are stored at the same time."""
@@ -189,23 +184,3 @@ class GatheringByteStore:
         """Bytes of each object below a prefix, by key."""
         self.finish()
         return self.inner.sizes(prefix)
-
-
-@contextmanager
-def stored_together(hierarchy: Hierarchy) -> Iterator[None]:
-    """Store what is written to a store that is not a folder in batches; all of it when this ends.
-
-    The journal of an append is there before. After a failure nothing that waits is stored.
-    """
-    bytestore: ByteStore = hierarchy.bytestore
-    if not isinstance(bytestore, ZarrByteStore):
-        yield
-        return
-    hierarchy.begin()
-    gathering = GatheringByteStore(bytestore, frozenset({DOCUMENT}) | NODE_DOCUMENTS)
-    hierarchy.bytestore = gathering
-    try:
-        yield
-        gathering.finish()
-    finally:
-        hierarchy.bytestore = bytestore

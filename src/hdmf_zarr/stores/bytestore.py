@@ -39,6 +39,7 @@ from hdmf_zarr.stores.keys import is_inside
 from hdmf_zarr.stores.location import Location
 from hdmf_zarr.stores.objects import PROCESS_LOCK, StoredObjects, Version, objects_of
 from hdmf_zarr.stores.open_files import OpenedFile, read_on
+from hdmf_zarr.stores.wrappers import read_only_view
 
 
 class ByteStore(Protocol):
@@ -153,7 +154,7 @@ class LocalByteStore:
 
     def _file_to_change(self, key: str) -> str:
         """Path of the file of a key that is going to be written or removed."""
-        self._refuse_read_only(key)
+        self._refuseread_only_view(key)
         path = self._file(key)
         if not self.is_unseen:
             self._own.check(key)
@@ -299,7 +300,7 @@ class LocalByteStore:
 
     def delete_prefix(self, prefix: str) -> None:
         path = Path(self._file_to_change(prefix)) if prefix else self._path(prefix)
-        self._refuse_read_only(prefix)
+        self._refuseread_only_view(prefix)
         self._made.clear()
         if path.is_symlink() and prefix:
             path.unlink()
@@ -333,7 +334,7 @@ class LocalByteStore:
     def sizes(self, prefix: str = "") -> dict[str, int]:
         return {key: _file_size(f"{self.root}/{key}") for key in self.list_prefix(prefix)}
 
-    def _refuse_read_only(self, key: str) -> None:
+    def _refuseread_only_view(self, key: str) -> None:
         if self.read_only:
             raise ModeError(f"{self.location.uri}:/{key} cannot be written: the store is read-only")
 
@@ -620,7 +621,7 @@ def _zarr_store(location: Location, *, read_only: bool) -> Store:
     if store is not None:
         if store.read_only and not read_only:
             raise ModeError(f"{location.uri}: the given store is read-only; open it with mode 'r'")
-        return _read_only(store) if read_only else store
+        return read_only_view(store) if read_only else store
     if _is_zip(location):
         return _open_zip(location)
     options = with_unsigned(location.uri, location.storage_options, read_only=read_only)
@@ -642,17 +643,6 @@ def _packages_for(uri: str) -> str:
     """What to install for a URL; the extra of this package has no clients of other clouds."""
     of_extra = ("http://", "https://", *S3_SCHEMES)
     return "'hdmf-zarr[remote]'" if uri.startswith(of_extra) else "them beside 'hdmf-zarr[remote]'"
-
-
-def _read_only(store: Store) -> Store:
-    """Return a store for reading; as it is where its class makes no copies of its stores.
-
-    A class that is derived from one of zarr's and has a constructor of its own raises `TypeError`.
-    """
-    try:
-        return store if store.read_only else store.with_read_only(read_only=True)
-    except (NotImplementedError, TypeError):
-        return store
 
 
 def _open_zip(location: Location) -> Store:

@@ -14,13 +14,12 @@ from zarr.abc.store import Store
 from zarr.storage import FsspecStore, MemoryStore, ObjectStore
 
 from hdmf_zarr.core.other_private import info as info_of
-from hdmf_zarr.metadata import format2
 from hdmf_zarr.stores import event_loop, wrappers
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore
 from hdmf_zarr.stores.identity_proofs import is_view
-from hdmf_zarr.stores.keys import DOCUMENT
+from hdmf_zarr.stores.keys import DOCUMENT, ZARRAY, ZATTRS, ZGROUP, ZMETADATA
 
-ROOT_DOCUMENTS = (DOCUMENT, format2.CONSOLIDATED, format2.GROUP, format2.ATTRIBUTES, format2.ARRAY)
+ROOT_DOCUMENTS = (DOCUMENT, ZMETADATA, ZGROUP, ZATTRS, ZARRAY)
 
 SECONDS_APART = 1.0
 """Two ways to one object may say its time with and without a fraction of a second."""

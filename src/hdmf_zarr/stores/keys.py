@@ -13,18 +13,13 @@ from collections.abc import Iterable, Iterator
 DOCUMENT = "zarr.json"
 """Name of the metadata document of a node of Zarr format 3."""
 
-KNOWN_KEYS = {
-    "group": frozenset({"zarr_format", "node_type", "attributes", "consolidated_metadata"}),
-    "array": frozenset(
-        {
-            *("zarr_format", "node_type", "attributes", "shape", "data_type", "chunk_grid"),
-            *("chunk_key_encoding", "fill_value", "codecs", "dimension_names"),
-        }
-    ),
-}
-"""Keys of a document of Zarr format 3 that every reader knows."""
+ZGROUP, ZARRAY, ZATTRS, ZMETADATA = ".zgroup", ".zarray", ".zattrs", ".zmetadata"
+"""Names of the metadata documents of Zarr format 2."""
 
-METADATA_KEYS = frozenset({DOCUMENT, ".zgroup", ".zarray", ".zattrs", ".zmetadata"})
+NODE_DOCUMENTS = frozenset({ZGROUP, ZARRAY, ZATTRS})
+"""Those that a node has itself."""
+
+METADATA_KEYS = frozenset({DOCUMENT, ZMETADATA}) | NODE_DOCUMENTS
 """Names that both Zarr formats keep for metadata; an object of that name would replace them."""
 
 _KEPT_FOR_WRITERS = re.compile(r"\.append\.partial|\.replaced\.partial|.+\.[0-9a-f]{32}\.partial")

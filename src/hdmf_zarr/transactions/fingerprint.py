@@ -8,9 +8,12 @@ import weakref
 from pathlib import Path
 from typing import Any
 
-from hdmf_zarr.metadata import format2
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore
-from hdmf_zarr.stores.keys import DOCUMENT
+from hdmf_zarr.stores.keys import (
+    DOCUMENT,
+    ZATTRS,
+    ZMETADATA,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -89,13 +92,13 @@ def stamp_of(bytestore: ByteStore, held: HeldFolder | None = None) -> Stamp | No
             return None
         number = (folder.st_dev, folder.st_ino)
     documents = []
-    for name in (DOCUMENT, format2.CONSOLIDATED, format2.ATTRIBUTES):
+    for name in (DOCUMENT, ZMETADATA, ZATTRS):
         try:
             found = os.stat(f"{bytestore.root}/{name}")
         except OSError:
             continue
         documents.append((name, found.st_ino, found.st_mtime_ns, found.st_size))
-        if name != format2.ATTRIBUTES:
+        if name != ZATTRS:
             break
     return number, *documents
 

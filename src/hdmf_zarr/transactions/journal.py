@@ -23,10 +23,18 @@ from typing import Any
 
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.metadata import format2
-from hdmf_zarr.metadata.chunk_keys import coordinates_of
+from hdmf_zarr.metadata.chunk_keys import coordinates_of, format2_chunk_keys
 from hdmf_zarr.metadata.consolidated import entries_of
+from hdmf_zarr.metadata.node import array_node, consolidated_in, is_array, is_node
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore
-from hdmf_zarr.stores.keys import DOCUMENT, METADATA_KEYS, is_node_path
+from hdmf_zarr.stores.keys import (
+    DOCUMENT,
+    METADATA_KEYS,
+    ZARRAY,
+    ZGROUP,
+    ZMETADATA,
+    is_node_path,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -44,8 +52,6 @@ _CHUNK = re.compile(r"(?:^|.*/)(?P<chunk>c(?:[./]\d+)*|\d+(?:[./]\d+)*)")
 
 _CHUNK_NAME = re.compile(r"c(?:[./]\d+)*|\d+(?:[./]\d+)*")
 """A name of a chunk in the folder of its array."""
-
-NODE_KEYS = METADATA_KEYS - {format2.CONSOLIDATED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +281,7 @@ def documents_of_truth(found: Mapping[str, JSON], journal: bytes) -> dict[str, J
     before = (_parse(journal) or {}).get("before")
     if is_committed(found, journal):
         return _consolidated(found)
-    if before == {} and not {DOCUMENT, format2.CONSOLIDATED, format2.GROUP}.isdisjoint(found):
+    if before == {} and not {DOCUMENT, ZMETADATA, ZGROUP}.isdisjoint(found):
         return None  # a new store, which is complete
     if isinstance(before, dict):
         return {key: document for key, document in before.items() if _is_document_key(key)}
@@ -284,7 +290,7 @@ def documents_of_truth(found: Mapping[str, JSON], journal: bytes) -> dict[str, J
 
 def is_committed(found: Mapping[str, JSON], journal: bytes) -> bool:
     """Whether the document that a journal announces as the commit is in the store."""
-    root = found.get(DOCUMENT, found.get(format2.CONSOLIDATED))
+    root = found.get(DOCUMENT, found.get(ZMETADATA))
     return root is not None and (_parse(journal) or {}).get("commit") == _digest(root)
 
 
@@ -292,18 +298,18 @@ def _consolidated(found: Mapping[str, JSON]) -> dict[str, JSON] | None:
     """Return the documents that consolidated metadata have, by key, with the one that has them."""
     root = found.get(DOCUMENT)
     if root is not None:
-        entries = (root.get("consolidated_metadata") or {}).get("metadata")
+        entries = (consolidated_in(root) or {}).get("metadata")
         if not isinstance(entries, dict):
             return None
         nodes = {f"{path.strip('/')}/{DOCUMENT}": document for path, document in entries.items()}
         inside = {key: document for key, document in nodes.items() if _is_document_key(key)}
         return {DOCUMENT: root, **inside}
-    held = found.get(format2.CONSOLIDATED)
+    held = found.get(ZMETADATA)
     entries = entries_of(held)
     if not isinstance(entries, dict):
         return None
     inside = {key: document for key, document in entries.items() if _is_document_key(key)}
-    return {**inside, format2.CONSOLIDATED: held}
+    return {**inside, ZMETADATA: held}
 
 
 def _is_document_key(key: str) -> bool:
@@ -323,16 +329,17 @@ def _grids(documents: Mapping[str, JSON]) -> dict[str, tuple[Mapping[str, Any], 
     for key, document in documents.items():
         path, _, name = key.rpartition("/")
         try:
-            if name == DOCUMENT and document.get("node_type") == "array":
-                unit = document["chunk_grid"]["configuration"]["chunk_shape"]
-                encoding = document["chunk_key_encoding"]
-            elif name == format2.ARRAY:
-                unit = document["chunks"]
-                separator = document.get("dimension_separator", ".")
-                encoding = {"name": "v2", "configuration": {"separator": separator}}
+            if name == DOCUMENT and is_node(document) and is_array(document):
+                node = array_node(document)
+                shape, unit, encoding = node.shape, node.stored_chunk, node.chunk_keys
+            elif name == ZARRAY:
+                shape, unit = document["shape"], document["chunks"]
+                encoding = format2_chunk_keys(document.get("dimension_separator", "."))
             else:
                 continue
-            sizes = zip(document["shape"], unit, strict=True)
+            if not encoding:
+                continue
+            sizes = zip(shape, unit, strict=True)
             grids[path] = (encoding, [-(-size // step) for size, step in sizes])
         except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError):
             continue  # metadata that make no sense: nothing of the array is removed

@@ -23,9 +23,12 @@ from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 from hdmf_zarr.errors import LockedError
-from hdmf_zarr.metadata import format2
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore
-from hdmf_zarr.stores.keys import DOCUMENT
+from hdmf_zarr.stores.keys import (
+    DOCUMENT,
+    ZATTRS,
+    ZMETADATA,
+)
 from hdmf_zarr.transactions.journal import JOURNAL, Recovery, recover
 from hdmf_zarr.transactions.lock import WriterLock, holds_folder, in_words
 
@@ -330,7 +333,7 @@ def _root_state(bytestore: LocalByteStore) -> RootState:
     Some network file systems have another inode each time that they are asked.
     """
     states = []
-    for name in (DOCUMENT, format2.CONSOLIDATED, format2.ATTRIBUTES):
+    for name in (DOCUMENT, ZMETADATA, ZATTRS):
         try:
             found = os.stat(f"{bytestore.root}/{name}")
         except OSError:

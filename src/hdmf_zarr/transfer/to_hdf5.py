@@ -6,7 +6,7 @@ they are those of the array, a chunk has the same bytes in both. Each is decoded
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,11 @@ import numpy as np
 from hdmf_zarr.arrays.array import HDMFZarrArray
 from hdmf_zarr.codecs import to_zarr_codec
 from hdmf_zarr.codecs.direct import DirectChain
+from hdmf_zarr.core.progress import Progress
 from hdmf_zarr.errors import ChunkError
 from hdmf_zarr.hdf5.raw import can_copy_raw, filter_chain
-from hdmf_zarr.metadata.format2 import NATIVE
+from hdmf_zarr.metadata.node import array_node
 from hdmf_zarr.write.chunks.zarr_chunks import ZarrChunks
-
-Progress = Callable[[int], None]
 
 
 def move_chunks(array: HDMFZarrArray, dataset: Any, progress: Progress) -> bool:
@@ -70,11 +69,12 @@ def _check(chain: DirectChain, encoded: bytes, where: str) -> None:
 
 
 def _has_same_bytes(array: HDMFZarrArray, document: Mapping[str, Any], dataset: Any) -> bool:
-    if document.get(NATIVE) or array.shards is not None or dataset.chunks != array.chunks:
+    node = array_node(document)
+    if node.is_native or array.shards is not None or dataset.chunks != array.chunks:
         return False
     if array.element_type.numpy != dataset.dtype or can_copy_raw(dataset) is not None:
         return False
-    serializer, *codecs = document["codecs"]
+    serializer, *codecs = node.codecs
     if serializer["name"] != "bytes" or not _has_order(serializer, dataset.dtype):
         return False
     itemsize = dataset.dtype.itemsize

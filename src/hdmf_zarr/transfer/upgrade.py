@@ -8,25 +8,23 @@ root document is written, and that one is the commit.
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from hdmf_zarr.arrays import zarr_view
 from hdmf_zarr.arrays.array import HDMFZarrArray, array_of_node
 from hdmf_zarr.chunks.missing import (
     count_chunks,
     count_keys,
-    grid_of,
     stored_chunks,
     with_count,
 )
-from hdmf_zarr.codecs.objects.objects import OBJECT_CODECS
+from hdmf_zarr.codecs.registry import OBJECT_CODECS
 from hdmf_zarr.convention import JSON, SELF, ArrayHeader, Link, Reference, convention_for_format
 from hdmf_zarr.convention.attributes import decode_attribute
 from hdmf_zarr.convention.records import COMPOUND
@@ -38,7 +36,9 @@ from hdmf_zarr.convention.unified import (
 )
 from hdmf_zarr.core.dtypes import BYTES_TYPE, ElementType
 from hdmf_zarr.core.elements import bytes_where_not_text
+from hdmf_zarr.core.progress import Progress
 from hdmf_zarr.core.system import collection_paused
+from hdmf_zarr.core.threads import bounded_map
 from hdmf_zarr.errors import (
     ChunkError,
     HDMFZarrError,
@@ -48,17 +48,28 @@ from hdmf_zarr.errors import (
     StoreNotFoundError,
 )
 from hdmf_zarr.hdf5 import empty_attribute
+from hdmf_zarr.hierarchy.commit import stored_together
 from hdmf_zarr.hierarchy.hierarchy import Hierarchy
 from hdmf_zarr.hierarchy.new_store import NewStore, check_replaceable, store_exists
-from hdmf_zarr.metadata.documents import group_document
+from hdmf_zarr.metadata.documents import group_document, public_document
 from hdmf_zarr.metadata.element_types import element_type_of_array
-from hdmf_zarr.metadata.format2 import BROKEN, CONSOLIDATED, NATIVE, NODE_DOCUMENTS
+from hdmf_zarr.metadata.node import (
+    array_node,
+    why_unreadable,
+    with_attributes,
+    with_dimension_names,
+    with_shape,
+    with_stored_chunk,
+)
 from hdmf_zarr.read.specifications import read_specifications
-from hdmf_zarr.stores.batching import stored_together
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore, open_bytestore
 from hdmf_zarr.stores.contained import most_bytes_of
 from hdmf_zarr.stores.identity import refuse_overlap
-from hdmf_zarr.stores.keys import DOCUMENT
+from hdmf_zarr.stores.keys import (
+    DOCUMENT,
+    NODE_DOCUMENTS,
+    ZMETADATA,
+)
 from hdmf_zarr.stores.location import Location, locate, options_of_each, relative_source
 from hdmf_zarr.transactions.lock import WriterLock
 from hdmf_zarr.transfer.files import ChunkMover, Way
@@ -80,8 +91,6 @@ _NEW_CHUNK = re.compile(r"c(\.\d+)*")
 
 REMOVING_THREADS = 4
 """A disk that is told of each block that is free again (``discard``) takes its time: half of it with four."""
-
-Progress = Callable[[int], None]
 
 
 @dataclass(kw_only=True)
@@ -248,7 +257,7 @@ def _remove_old(hierarchy: Hierarchy, rewritten: Mapping[str, str]) -> None:
         if key.removeprefix(path + "/")[:1].isdigit()
     ]
     _delete(bytestore, chunks)
-    bytestore.delete(CONSOLIDATED)
+    bytestore.delete(ZMETADATA)
     _delete(bytestore, bytestore.metadata_keys(NODE_DOCUMENTS))
 
 
@@ -258,8 +267,14 @@ def _delete(bytestore: ByteStore, keys: Sequence[str]) -> None:
             bytestore.delete(key)
 
     parts = [keys[first::REMOVING_THREADS] for first in range(REMOVING_THREADS)]
-    with ThreadPoolExecutor(REMOVING_THREADS, thread_name_prefix="hdmf-zarr-remove") as pool:
-        list(pool.map(delete, parts))
+    for _ in bounded_map(
+        delete,
+        parts,
+        n_threads=REMOVING_THREADS,
+        most_waiting=REMOVING_THREADS + 1,
+        name="hdmf-zarr-remove",
+    ):
+        pass
 
 
 class _Upgrader:
@@ -356,8 +371,8 @@ class _Upgrader:
 
     def _array(self, path: str) -> tuple[HDMFZarrArray, ArrayHeader]:
         document = self.old.documents[path]
-        if BROKEN in document:
-            raise MetadataError(f"{self.old.uri}:/{path}: {document[BROKEN]}")
+        if (reason := why_unreadable(document)) is not None:
+            raise MetadataError(f"{self.old.uri}:/{path}: {reason}")
         header = self.old.convention.decode_header(self.old.attributes(path))
         element = element_type_of_array(document, header)
         return array_of_node(self.old, path, header, element), header
@@ -365,34 +380,28 @@ class _Upgrader:
     def _reason_to_rewrite(self, array: HDMFZarrArray, document: Mapping[str, Any]) -> str | None:
         if array.is_restored:
             return "an expanded compound"
-        if document.get(NATIVE):
+        node = array_node(document)
+        if node.is_native:
             return FILTER_WITHOUT_CODEC
-        if any(codec["name"] in OBJECT_CODECS for codec in document["codecs"]):
+        if any(codec["name"] in OBJECT_CODECS for codec in node.codecs):
             return "references or records stored as objects"
-        if document["data_type"] == BYTES_TYPE:
+        if node.data_type == BYTES_TYPE:
             return "text stored as bytes"
         return None
 
     def _keep(self, path: str, array: HDMFZarrArray, header: ArrayHeader) -> None:
         document = self.old.documents[path]
         shape = () if header.scalar else array.shape
-        chunks = document["chunk_grid"]["configuration"]["chunk_shape"]
-        grid = {"chunk_shape": [] if header.scalar else chunks}
-        new = {
-            **{key: value for key, value in document.items() if not key.startswith("_")},
-            "shape": list(shape),
-            "chunk_grid": {"name": "regular", "configuration": grid},
-            "attributes": {
-                **self._attributes(path),
-                **self._header(array.element_type, shape, header),
-            },
-        }
+        node = array_node(document)
+        attributes = self._attributes(path) | self._header(array.element_type, shape, header)
+        new = with_attributes(with_shape(public_document(document), shape), attributes)
+        new = with_stored_chunk(new, () if header.scalar else node.stored_chunk)
         if header.dimension_names and len(header.dimension_names) == len(shape):
-            new["dimension_names"] = list(header.dimension_names)
+            new = with_dimension_names(new, header.dimension_names)
         n_chunks = self._keep_chunks(path, document)
-        if stored_chunks(document) is None and n_chunks < math.prod(grid_of(document)):
+        if stored_chunks(document) is None and n_chunks < node.n_chunks:
             message = (
-                f"{self.old.uri}:/{path} has {n_chunks} of {math.prod(grid_of(document))} chunks; the others "
+                f"{self.old.uri}:/{path} has {n_chunks} of {node.n_chunks} chunks; the others "
                 "read as the fill value, since Zarr format 2 does not tell whether they were lost"
             )
             warnings.warn(message, UserWarning, stacklevel=2)
@@ -409,7 +418,7 @@ class _Upgrader:
                 self.new.bytestore,
                 path,
                 lambda name: name[:1].isdigit(),
-                most_bytes_of(self.old.async_array(path)),
+                most_bytes_of(zarr_view.async_array(self.old, path)),
             )
             n_chunks = count_keys(keys, path, document)
         stored = stored_chunks(document)

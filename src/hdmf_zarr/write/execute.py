@@ -8,11 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from hdmf_zarr.arrays import zarr_view
 from hdmf_zarr.chunks import single
 from hdmf_zarr.chunks.missing import stored_chunks, tell_missing, with_count
 from hdmf_zarr.codecs.direct import DirectChain
 from hdmf_zarr.convention import JSON
-from hdmf_zarr.core.elements import encode_elements
+from hdmf_zarr.core.elements import TEXT_BYTES, encode_elements
+from hdmf_zarr.core.progress import Progress, no_progress
 from hdmf_zarr.core.regions import parts_of, regions_of
 from hdmf_zarr.core.system import n_cores
 from hdmf_zarr.errors import ChunkError, HDMFZarrError
@@ -21,6 +23,7 @@ from hdmf_zarr.hierarchy.hierarchy import Hierarchy
 from hdmf_zarr.metadata import array_document
 from hdmf_zarr.metadata.chunk_keys import chunk_key
 from hdmf_zarr.metadata.documents import group_document
+from hdmf_zarr.metadata.node import array_node, with_attributes, with_chunk_keys
 from hdmf_zarr.write.chunks.append_buffer import GrowingArray
 from hdmf_zarr.write.chunks.arrays import ArrayWriter
 from hdmf_zarr.write.chunks.raw_copy import THREADS, RawMove
@@ -59,12 +62,7 @@ MOST_UNDOUBTED = 2**30
 COPIED_TOGETHER = 16
 """Encoded chunks that are read concurrently when an array is copied chunk by chunk."""
 
-Progress = Callable[[int], None]
 """Is told the bytes (of elements, or of encoded chunks) that were just written."""
-
-
-def no_progress(_count: int) -> None:
-    """Take no notice."""
 
 
 @dataclass(kw_only=True)
@@ -98,7 +96,7 @@ class Execution:
         """Write every node of a plan."""
         for node in plan.nodes:
             if node.path not in self.hierarchy:
-                self.hierarchy.refuse_removed(node.path)
+                self.hierarchy.removals.refuse_new(node.path)
         self.hierarchy.begin()
         with self.queue.workers() as workers:
             if any(self._is_for_workers(node, workers) for node in plan.nodes):
@@ -167,19 +165,16 @@ class Execution:
 
     def _write_attributes(self, plan: AttributesPlan) -> None:
         document = self.hierarchy.documents[plan.path]
-        self.hierarchy.set_document(plan.path, {**document, "attributes": plan.attributes})
+        self.hierarchy.set_document(plan.path, with_attributes(document, plan.attributes))
 
     def _document(self, plan: ArrayPlan) -> dict[str, JSON]:
         document = dict(plan.document) if plan.document is not None else _made_document(plan)
         if plan.path in self.hierarchy:
-            document["chunk_key_encoding"] = self.hierarchy.keys_for_rewrite(
-                plan.path, len(plan.shape)
-            )
+            keys = self.hierarchy.keys_for_rewrite(plan.path, len(plan.shape))
         else:
-            document["chunk_key_encoding"] = self.hierarchy.unused_keys(
-                plan.path, document["chunk_key_encoding"], len(plan.shape)
-            )
-        return {**document, "attributes": plan.attributes}
+            given = dict(array_node(document).chunk_keys)
+            keys = self.hierarchy.unused_keys(plan.path, given, len(plan.shape))
+        return with_attributes(with_chunk_keys(document, keys), plan.attributes)
 
     def _fill(self, plan: ArrayPlan, source: ArraySource, document: dict[str, JSON]) -> None:
         if not plan.shape and plan.element.is_variable:
@@ -242,9 +237,9 @@ class Execution:
 
         Through zarr each costs milliseconds, by far the most of a file of thousands of small arrays.
         """
-        unit = document["chunk_grid"]["configuration"]["chunk_shape"]
+        node = array_node(document)
         is_one = 0 not in plan.shape and all(
-            size <= step for size, step in zip(plan.shape, unit, strict=True)
+            size <= step for size, step in zip(plan.shape, node.stored_chunk, strict=True)
         )
         chain = DirectChain.for_document(document) if is_one else None
         if chain is None or (chain.nbytes or 0) > ONE_CHUNK_BYTES:
@@ -256,9 +251,9 @@ class Execution:
         chunk = chain.padded(encoded, plan.layout.fill_value)
         if chain.dtype is not None and chunk.dtype != chain.dtype:
             chunk = chunk.astype(chain.dtype)
-        key = f"{plan.path}/{chunk_key(document['chunk_key_encoding'], (0,) * len(plan.shape))}"
+        key = f"{plan.path}/{node.key((0,) * len(plan.shape))}"
         self.hierarchy.bytestore.set(key, chain.encode(chunk))
-        itemsize = 64 if chain.dtype is None else chain.dtype.itemsize
+        itemsize = TEXT_BYTES if chain.dtype is None else chain.dtype.itemsize
         self.progress(values.size * itemsize)
         return True
 
@@ -267,7 +262,7 @@ class Execution:
     ) -> None:
         """Write one text or bytes, encoded in place: numpy would drop the NULs at its end."""
         encoded = encode_elements(source.read(()), plan.element)
-        key = f"{plan.path}/{chunk_key(document['chunk_key_encoding'], ())}"
+        key = f"{plan.path}/{array_node(document).key(())}"
         self.hierarchy.bytestore.set(key, single.encode_scalar(document, encoded))
         self.progress(len(encoded.item()))
 
@@ -309,17 +304,16 @@ class Execution:
         """Copy encoded chunks; one that is missing stays missing. Return how many there are."""
         n_copied = 0
         origin = source.array.hierarchy
-        unit = document["chunk_grid"]["configuration"]["chunk_shape"]
-        if math.prod(unit) > MOST_UNDOUBTED:
-            origin.async_array(source.array.node_path)  # refuses what is beyond the limits
-        grid = [range(-(-size // step)) for size, step in zip(source.shape, unit, strict=True)]
-        old = origin.documents[source.array.node_path]
-        old_keys = old["chunk_key_encoding"]
-        new_keys = document["chunk_key_encoding"]
-        coordinates = itertools.product(*grid)
+        new, old = array_node(document), origin.documents[source.array.node_path]
+        if math.prod(new.stored_chunk) > MOST_UNDOUBTED:
+            zarr_view.async_array(
+                origin, source.array.node_path
+            )  # refuses what is beyond the limits
+        old_keys = array_node(old).chunk_keys
+        coordinates = itertools.product(*map(range, new.grid))
         while batch := list(itertools.islice(coordinates, COPIED_TOGETHER)):
             renamed = {
-                f"{source.array.node_path}/{chunk_key(old_keys, at)}": f"{path}/{chunk_key(new_keys, at)}"
+                f"{source.array.node_path}/{chunk_key(old_keys, at)}": f"{path}/{new.key(at)}"
                 for at in batch
             }
             found = self._ahead.get_many(origin, source.array.node_path, renamed)
@@ -360,9 +354,8 @@ def _made_document(plan: ArrayPlan) -> dict[str, JSON]:
 
 
 def _steps(document: dict[str, JSON], shape: tuple[int, ...], itemsize: int) -> Steps:
-    unit = tuple(document["chunk_grid"]["configuration"]["chunk_shape"])
-    inner = inner_document(document) or document
-    chunk = tuple(inner["chunk_grid"]["configuration"]["chunk_shape"])
+    unit = array_node(document).stored_chunk
+    chunk = array_node(inner_document(document) or document).stored_chunk
     buffer = _region_shape(shape, unit, itemsize)
     piece = _region_shape(buffer, chunk, itemsize)
     return Steps(shape=shape, unit=unit, buffer=buffer, piece=piece)

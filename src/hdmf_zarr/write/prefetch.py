@@ -6,9 +6,11 @@ import math
 from collections import deque
 from collections.abc import Iterable
 
+from hdmf_zarr.arrays import zarr_view
+from hdmf_zarr.core.elements import TEXT_BYTES
 from hdmf_zarr.core.limits import most_encoded_bytes
 from hdmf_zarr.hierarchy.hierarchy import Hierarchy
-from hdmf_zarr.metadata.chunk_keys import chunk_key
+from hdmf_zarr.metadata.node import array_node
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore
 from hdmf_zarr.stores.contained import FILTER_GROWTH
 from hdmf_zarr.write.chunks.sources import ChunkCopySource
@@ -49,7 +51,7 @@ class ReadAhead:
         if len(keys) == 1 and keys[0] in self._held:
             value = self._held.pop(keys[0])
             return {} if value is None else {keys[0]: value}
-        return origin.encoded_chunks(path, keys)
+        return zarr_view.encoded_chunks(origin, path, keys)
 
     def _fetch(self, bytestore: ByteStore) -> None:
         most: dict[str, int] = {}
@@ -65,12 +67,12 @@ def _small_chunk(source: ChunkCopySource) -> list[tuple[str, int]]:
     array = source.array
     if isinstance(array.hierarchy.bytestore, LocalByteStore):
         return []
-    document = array.hierarchy.documents[array.node_path]
-    unit = document["chunk_grid"]["configuration"]["chunk_shape"]
+    node = array_node(array.hierarchy.documents[array.node_path])
+    unit = node.stored_chunk
     is_one = all(0 < size <= step for size, step in zip(array.shape, unit, strict=True))
-    itemsize = 64 if array.dtype.hasobject else array.dtype.itemsize
+    itemsize = TEXT_BYTES if array.dtype.hasobject else array.dtype.itemsize
     if not is_one or math.prod(unit) * itemsize > SMALL_BYTES:
         return []
     at = (0,) * len(array.shape)
     most = most_encoded_bytes(None if array.dtype.hasobject else SMALL_BYTES * FILTER_GROWTH)
-    return [(f"{array.node_path}/{chunk_key(document['chunk_key_encoding'], at)}", most)]
+    return [(f"{array.node_path}/{node.key(at)}", most)]

@@ -23,6 +23,7 @@ from hdmf_zarr.hierarchy.hierarchy import Hierarchy
 from hdmf_zarr.metadata import array_document
 from hdmf_zarr.metadata.chunk_keys import chunk_key
 from hdmf_zarr.metadata.documents import group_document
+from hdmf_zarr.metadata.node import array_node, with_chunk_keys
 from hdmf_zarr.write.planning.element_storage import storage_of_format
 from hdmf_zarr.write.planning.layout import LayoutRequest, decide_layout
 
@@ -77,10 +78,11 @@ def _write_in_group(group: zarr.Group, path: str, text: str) -> zarr.Array[Any]:
 def _write_in_hierarchy(hierarchy: Hierarchy, path: str, text: str) -> None:
     """Write a text without a round trip through zarr's array."""
     plain = _text_document(hierarchy.zarr_format)
-    n_dimensions = len(plain["shape"])
+    node = array_node(plain)
+    n_dimensions = len(node.shape)
     _ensure_group(hierarchy, path.rpartition("/")[0])
-    keys = hierarchy.unused_keys(path, plain["chunk_key_encoding"], n_dimensions)
-    document = {**plain, "chunk_key_encoding": keys}
+    keys = hierarchy.unused_keys(path, dict(node.chunk_keys), n_dimensions)
+    document = with_chunk_keys(plain, keys)
     chunk = chunk_key(keys, (0,) * n_dimensions)
     stored = text if hierarchy.zarr_format == 3 else legacy.padded(text)
     encoded = encode_elements(np.asarray(stored, dtype=object), TEXT)

@@ -11,6 +11,7 @@ import zarr
 from zarr.codecs import BloscCodec, GzipCodec, VLenBytesCodec, VLenUTF8Codec, ZstdCodec
 from zarr.storage import MemoryStore
 
+from hdmf_zarr.arrays import zarr_view
 from hdmf_zarr.codecs import checked as own
 from hdmf_zarr.codecs.checked import check_compressed, check_count, checked_codecs
 from hdmf_zarr.errors import MetadataError
@@ -68,7 +69,7 @@ def read(codec: object, change: object) -> np.ndarray:
     changed = change(buffer.to_bytes())
     store._store_dict[key] = type(buffer).from_bytes(changed)
     hierarchy = Hierarchy.load(open_bytestore(locate(store), read_only=True), consolidated=False)
-    return np.asarray(zarr.Array(hierarchy.async_array("data"))[:])
+    return np.asarray(zarr.Array(zarr_view.async_array(hierarchy, "data"))[:])
 
 
 @pytest.mark.parametrize("cut", [1, 10, 500])
@@ -139,7 +140,7 @@ def test_a_text_that_claims_four_billion_elements_takes_no_memory() -> None:
     tracemalloc.start()
     try:
         with pytest.raises(MetadataError, match="holds 4294967295 elements"):
-            zarr.Array(hierarchy.async_array("data"))[:]
+            zarr.Array(zarr_view.async_array(hierarchy, "data"))[:]
         assert tracemalloc.get_traced_memory()[1] < 10_000_000
     finally:
         tracemalloc.stop()

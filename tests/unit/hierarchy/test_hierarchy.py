@@ -11,6 +11,7 @@ import pytest
 import zarr
 from zarr.storage import MemoryStore
 
+from hdmf_zarr.arrays import zarr_view
 from hdmf_zarr.errors import (
     BrokenLinkError,
     MetadataError,
@@ -94,11 +95,11 @@ def test_consolidated_metadata_are_one_request(filled: ByteStore) -> None:
 
 def test_an_array_is_opened_without_a_request(filled: ByteStore) -> None:
     hierarchy = Hierarchy.load(filled, consolidated=False)
-    assert zarr.Array(hierarchy.async_array("b/data"))[...].tolist() == [0, 1, 2, 3]
+    assert zarr.Array(zarr_view.async_array(hierarchy, "b/data"))[...].tolist() == [0, 1, 2, 3]
 
 
 def test_the_group_of_zarr_is_the_root(filled: ByteStore) -> None:
-    group = Hierarchy.load(filled, consolidated=False).zarr_group()
+    group = zarr_view.zarr_group(Hierarchy.load(filled, consolidated=False))
     assert group["b/data"][...].tolist() == [0, 1, 2, 3]
     assert group.attrs["unit"] == "V"
 
@@ -216,7 +217,7 @@ def test_an_array_that_zarr_cannot_read_is_refused(filled: ByteStore) -> None:
         "codecs": [{"name": "no such"}],
     }
     with pytest.raises(MetadataError, match="/b/data"):
-        hierarchy.async_array("b/data")
+        zarr_view.async_array(hierarchy, "b/data")
 
 
 # -- links -----------------------------------------------------------------------------------------

@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hdmf_zarr.codecs.hdf5.codecs import PREFIX
+from hdmf_zarr.codecs.registry import SERIALIZERS
 
 FilterOptions = dict[str, Any]
 """What ``h5py.Group.create_dataset`` is given for them."""
-
-_SERIALIZERS = frozenset({"bytes", "vlen-utf8", "vlen-bytes"})
 
 
 def filters_of_codecs(
@@ -36,7 +35,7 @@ def filters_of_codecs(
     options: FilterOptions = {}
     reached = 0
     for codec in codecs:
-        if codec["name"] in _SERIALIZERS and not reached:
+        if codec["name"] in SERIALIZERS and not reached:
             continue
         stage, function = _FILTERS.get(codec["name"], (0, _nothing))
         found = function(codec.get("configuration") or {}, itemsize)

@@ -25,9 +25,6 @@ from hdmf_zarr.errors import EncodingError, MetadataError
 
 PICKLE_CODEC = "hdmf_zarr.pickle"
 
-OBJECT_CODECS = frozenset({PICKLE_CODEC, "hdmf_zarr.json2"})
-"""Names of the codecs whose chunks hold objects."""
-
 LONGEST_TEXT = 2**16
 """Characters of a path, or of another text of a reference; longer ones are not believed."""
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from hdmf_zarr.chunks.missing import count_chunks, grid_of
+from hdmf_zarr.chunks.missing import count_chunks
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.core.dtypes import ElementType
+from hdmf_zarr.core.progress import Progress, no_progress
 from hdmf_zarr.core.regions import Coverage, are_elements_of, selected_shape
 from hdmf_zarr.errors import EncodingError
 from hdmf_zarr.hierarchy.hierarchy import Hierarchy
+from hdmf_zarr.metadata.node import array_node, with_attributes, with_shape
 from hdmf_zarr.write.chunks.arrays import ArrayWriter, as_elements
-
-Progress = Callable[[int], None]
 
 
 class Shipper(Protocol):
@@ -48,7 +47,7 @@ class GrowingArray:
         self.path = path
         self.element = element
         self._document = document
-        self.progress: Progress = lambda _count: None
+        self.progress: Progress = no_progress
         self.shipper: Shipper | None = None
         self._n_threads = n_threads
         self._writer: ArrayWriter | None = None
@@ -70,12 +69,12 @@ class GrowingArray:
     @property
     def shape(self) -> tuple[int, ...]:
         """Number of elements along each dimension, so far."""
-        return tuple(self._document["shape"])
+        return array_node(self._document).shape
 
     @property
     def write_unit(self) -> tuple[int, ...]:
         """Shape of what is written in one operation of the store."""
-        return tuple(self._document["chunk_grid"]["configuration"]["chunk_shape"])
+        return array_node(self._document).stored_chunk
 
     @property
     def itemsize(self) -> int:
@@ -85,7 +84,7 @@ class GrowingArray:
     @property
     def current_document(self) -> dict[str, JSON]:
         """The document without attributes; rows may still wait."""
-        return {**self._document, "attributes": {}}
+        return with_attributes(self._document, {})
 
     def note_written(self, selection: Any) -> None:
         """Note that others write a selection."""
@@ -93,7 +92,7 @@ class GrowingArray:
 
     def count_chunks(self) -> int:
         """Write units that were written: an iterator may leave some out."""
-        count = self._coverage.count(grid_of(self._document))
+        count = self._coverage.count(array_node(self._document).grid)
         if count is not None:
             return count
         return count_chunks(self.hierarchy.bytestore, self.path, self._document)
@@ -102,7 +101,7 @@ class GrowingArray:
         """Grow to a shape; nothing is written yet."""
         if tuple(shape[1:]) != self.shape[1:]:
             self.flush()
-        self._document = {**self._document, "shape": [int(size) for size in shape]}
+        self._document = with_shape(self._document, shape)
 
     def __setitem__(self, selection: Any, data: Any) -> None:
         values = as_elements(data, self.element)

@@ -10,14 +10,16 @@ import numpy as np
 import numpy.typing as npt
 import zarr
 
+from hdmf_zarr.arrays import zarr_view
+from hdmf_zarr.arrays.codec_proof import rounding_filters_of
 from hdmf_zarr.codecs.typed_filters import check_kept
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.core.dtypes import ElementType
 from hdmf_zarr.core.elements import check_width, encode_elements, to_memory
 from hdmf_zarr.core.regions import Region, plain_selections, relative, shape_of
 from hdmf_zarr.errors import EncodingError
-from hdmf_zarr.hierarchy.codec_proof import rounding_filters_of
-from hdmf_zarr.hierarchy.hierarchy import Hierarchy
+from hdmf_zarr.hierarchy.nodes import Nodes
+from hdmf_zarr.metadata.node import array_node
 from hdmf_zarr.stores.bytestore import ByteStore
 from hdmf_zarr.write.chunks.region_encoder import UnitWriter, encoding
 
@@ -47,7 +49,7 @@ class ArrayWriter:
         element: ElementType,
         n_threads: int,
     ) -> None:
-        self.shape: tuple[int, ...] = tuple(document["shape"])
+        self.shape: tuple[int, ...] = array_node(document).shape
         self._element = element
         self._bytestore = bytestore
         self._path = path
@@ -57,7 +59,7 @@ class ArrayWriter:
     @cached_property
     def _array(self) -> zarr.Array[Any]:
         documents: dict[str, dict[str, JSON]] = {"": {}, self._path: self._document}
-        return zarr.Array(Hierarchy(self._bytestore, documents).async_array(self._path))
+        return zarr.Array(zarr_view.async_array(Nodes(self._bytestore, documents), self._path))
 
     @cached_property
     def _rounding_filters(self) -> tuple[Any, ...]:

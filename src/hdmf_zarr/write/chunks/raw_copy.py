@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,9 +21,11 @@ from hdmf_zarr.chunks.bulk_read import scratch
 from hdmf_zarr.codecs.direct import DirectChain
 from hdmf_zarr.codecs.shards import crc32c
 from hdmf_zarr.convention import JSON
+from hdmf_zarr.core.progress import Progress
+from hdmf_zarr.core.threads import bounded_map
 from hdmf_zarr.errors import ChunkError, MetadataError, MissingExtraError
 from hdmf_zarr.hdf5.raw import ChunkTable
-from hdmf_zarr.metadata.chunk_keys import chunk_key
+from hdmf_zarr.metadata.node import array_node
 from hdmf_zarr.stores.bytestore import ByteStore
 from hdmf_zarr.write.chunks.shards import ShardIndex, inner_document
 from hdmf_zarr.write.chunks.sources import EncodedChunks
@@ -37,8 +38,6 @@ MOVED_TOGETHER = 8 * 1024**2
 
 WAITING_STEPS = 64
 """Steps that are handed to the threads ahead of what was finished."""
-
-Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,24 +95,20 @@ class RawMove:
         """
         table = self.chunks.table()
         self.chunks.open_file(table)
-        pool = ThreadPoolExecutor(self.n_threads, thread_name_prefix="hdmf-zarr-raw")
-        waiting: deque[Future[Moved]] = deque()
+        steps = bounded_map(
+            lambda step: step(),
+            self._steps(table),
+            n_threads=self.n_threads,
+            most_waiting=WAITING_STEPS,
+            name="hdmf-zarr-raw",
+        )
         n_keys = 0
-
-        def finish_first() -> int:
-            moved = waiting.popleft().result()
-            progress(moved.n_bytes)
-            return moved.n_keys
-
         try:
-            for step in self._steps(table):
-                waiting.append(pool.submit(step))
-                if len(waiting) >= WAITING_STEPS:
-                    n_keys += finish_first()
-            while waiting:
-                n_keys += finish_first()
+            with closing(steps):
+                for moved in steps:
+                    progress(moved.n_bytes)
+                    n_keys += moved.n_keys
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
             self.chunks.close_file()
         return n_keys
 
@@ -129,11 +124,11 @@ class RawMove:
                 yield lambda indices=indices: self._move(table, indices)  # type: ignore[misc]
 
     def _move(self, table: ChunkTable, indices: npt.NDArray[np.int64]) -> Moved:
-        keys = self.document["chunk_key_encoding"]
+        node = array_node(self.document)
         moved = Moved()
         for index, encoded in self._encoded(table, indices.tolist()):
             at = tuple(table.coordinates[index].tolist())
-            self.bytestore.set(f"{self.path}/{chunk_key(keys, at)}", encoded)
+            self.bytestore.set(f"{self.path}/{node.key(at)}", encoded)
             moved += Moved(n_bytes=len(encoded), n_keys=1)
         return moved
 
@@ -161,7 +156,7 @@ class RawMove:
         inside = table.coordinates[indices] % per_shard
         places = np.ravel_multi_index(tuple(inside.T), tuple(per_shard.tolist()))
         shard = tuple((table.coordinates[indices[0]] // per_shard).tolist())
-        key = f"{self.path}/{chunk_key(self.document['chunk_key_encoding'], shard)}"
+        key = f"{self.path}/{array_node(self.document).key(shard)}"
         waiting = self._encoded(table, indices.tolist())
         first = next(waiting, None)
         if first is None:  # none of them was ever written

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +21,7 @@ import numpy.typing as npt
 
 from hdmf_zarr.codecs.direct import Buffer, DirectChain
 from hdmf_zarr.convention import JSON
+from hdmf_zarr.core.elements import TEXT_BYTES
 from hdmf_zarr.core.regions import (
     Region,
     Shape,
@@ -33,9 +32,10 @@ from hdmf_zarr.core.regions import (
     size_of,
 )
 from hdmf_zarr.core.system import give_back_memory
+from hdmf_zarr.core.threads import OrderedCalls
 from hdmf_zarr.errors import HDMFZarrError, LayoutError
 from hdmf_zarr.metadata import array_document
-from hdmf_zarr.metadata.chunk_keys import chunk_key
+from hdmf_zarr.metadata.node import ArrayNode, array_node
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore
 from hdmf_zarr.write.chunks.shards import ShardIndex, inner_document
 
@@ -110,7 +110,8 @@ class UnitWriter:
         """
         inner = inner_document(document)
         chain = DirectChain.for_document(document if inner is None else inner)
-        shape = tuple(document["shape"])
+        node = array_node(document)
+        shape = node.shape
         if chain is None or not shape:
             return None
         return cls(
@@ -118,11 +119,16 @@ class UnitWriter:
             path=path,
             document=document,
             shape=shape,
-            unit=tuple(document["chunk_grid"]["configuration"]["chunk_shape"]),
+            unit=node.stored_chunk,
             chain=chain,
             is_sharded=inner is not None,
             n_threads=n_threads,
         )
+
+    @cached_property
+    def node(self) -> ArrayNode:
+        """What the document says."""
+        return array_node(self.document)
 
     @cached_property
     def fill_value(self) -> Any:
@@ -168,9 +174,11 @@ class _Filling:
         self._open: dict[tuple[int, ...], _OpenChunk] = {}
         self._complete: list[tuple[tuple[int, ...], _OpenChunk]] = []
         self._shards: dict[tuple[int, ...], _OpenShard] = {}
-        self._encoders = _InOrder(writer.n_threads, self._place)
+        self._encoders = OrderedCalls(writer.n_threads, self._place, "hdmf-zarr-units")
         is_local = isinstance(writer.bytestore, LocalByteStore)
-        self._requests = _InOrder(1 if is_local else REQUESTS, lambda _done, _result: None)
+        self._requests = OrderedCalls(
+            1 if is_local else REQUESTS, lambda _done, _result: None, "hdmf-zarr-units"
+        )
         self._room = math.prod(writer.unit) * self._itemsize
         self._piece_bytes = 0
 
@@ -190,7 +198,7 @@ class _Filling:
 
     @property
     def _itemsize(self) -> int:
-        return 64 if self._chain.dtype is None else self._chain.dtype.itemsize
+        return TEXT_BYTES if self._chain.dtype is None else self._chain.dtype.itemsize
 
     def add(self, piece: Region, values: npt.NDArray[Any]) -> None:
         """Encode the chunks that a piece fills, and keep the other parts of it."""
@@ -267,7 +275,7 @@ class _Filling:
 
     def _store(self, unit: tuple[int, ...], *parts: Buffer) -> None:
         """Store a unit, which is several parts one after the other."""
-        key = f"{self._writer.path}/{chunk_key(self._writer.document['chunk_key_encoding'], unit)}"
+        key = f"{self._writer.path}/{self._writer.node.key(unit)}"
         if self._requests.n_threads > 1:
             # The memory of a view is used again while the request is made.
             parts = tuple(map(bytes, parts))
@@ -323,46 +331,3 @@ class _OpenShard:
     def finished(self) -> list[bytes]:
         """Return the parts of the whole shard."""
         return [*self._encoded, self._index.encoded()]
-
-
-class _InOrder:
-    """Calls that threads make, and whose results are taken in their order; one thread: the caller's."""
-
-    def __init__(self, n_threads: int, take: Callable[[tuple[int, ...], Any], None]) -> None:
-        self.n_threads = n_threads
-        self._take = take
-        self._pool: ThreadPoolExecutor | None = None
-        self._waiting: deque[tuple[tuple[int, ...], Future[Any], int]] = deque()
-        self._n_bytes = 0
-
-    def do(self, at: tuple[int, ...], call: Callable[[], Any], *, n_bytes: int = 0) -> None:
-        """Make a call, at once or soon."""
-        if self.n_threads == 1:
-            self._take(at, call())
-            return
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.n_threads, thread_name_prefix="hdmf-zarr-units")
-        while len(self._waiting) > self.n_threads:
-            self._take_first()
-        self._waiting.append((at, self._pool.submit(call), n_bytes))
-        self._n_bytes += n_bytes
-
-    def wait_for_room(self, n_bytes: int, room: int) -> None:
-        """Wait until so many bytes more are not too many."""
-        while self._waiting and self._n_bytes + n_bytes > room:
-            self._take_first()
-
-    def _take_first(self) -> None:
-        at, future, n_bytes = self._waiting.popleft()
-        self._take(at, future.result())
-        self._n_bytes -= n_bytes
-
-    def drain(self) -> None:
-        """Take what is still to come."""
-        while self._waiting:
-            self._take_first()
-
-    def close(self) -> None:
-        """Begin no call more, and wait for those that were begun."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)

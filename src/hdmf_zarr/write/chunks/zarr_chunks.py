@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hdmf_zarr.arrays import zarr_view
 from hdmf_zarr.arrays.array import HDMFZarrArray
 from hdmf_zarr.chunks.missing import tell_missing
 from hdmf_zarr.errors import HDMFZarrError, MetadataError
 from hdmf_zarr.hdf5.raw import ChunkTable
 from hdmf_zarr.metadata.chunk_keys import chunk_key
+from hdmf_zarr.metadata.node import array_node
 
 READ_TOGETHER = 16
 """Encoded chunks that are read concurrently."""
@@ -33,9 +35,9 @@ class ZarrChunks:
     def __init__(self, array: HDMFZarrArray) -> None:
         self.array = array
         self.shape: tuple[int, ...] = array.shape
-        document = array.hierarchy.documents[array.node_path]
-        self.chunks: tuple[int, ...] = tuple(document["chunk_grid"]["configuration"]["chunk_shape"])
-        self._keys = document["chunk_key_encoding"]
+        node = array_node(array.hierarchy.documents[array.node_path])
+        self.chunks: tuple[int, ...] = node.stored_chunk
+        self._keys = node.chunk_keys
         self._chunk_bytes = math.prod(self.chunks) * array.element_type.memory_dtype.itemsize
 
     @property
@@ -106,7 +108,7 @@ class ZarrChunks:
         hierarchy, path = self.array.hierarchy, self.array.node_path
         for batch in _batches(indices):
             keys = [self._key(table, index) for index in batch]
-            found = hierarchy.encoded_chunks(path, keys)
+            found = zarr_view.encoded_chunks(hierarchy, path, keys)
             for key in keys:
                 if key not in found:
                     tell_missing(hierarchy.documents[path], f"{hierarchy.uri}:/{key}")

@@ -14,6 +14,7 @@ from hdmf_zarr.codecs.registered import classes_in
 from hdmf_zarr.core.dtypes import ElementType
 from hdmf_zarr.core.regions import Cut, Shape, parts_of, regions_of, task_shape
 from hdmf_zarr.hdf5 import HDF5Source
+from hdmf_zarr.metadata.node import array_node
 from hdmf_zarr.stores.bytestore import ByteStore
 from hdmf_zarr.write.chunks.sources import ArraySource, LazySource, MemorySource, ZarrSource
 from hdmf_zarr.write.parallel.feed import Feed
@@ -157,7 +158,7 @@ def target_maker(
             document=made,
             element=element,
             token=token,
-            codec_classes=classes_in(made["codecs"]),
+            codec_classes=classes_in(list(array_node(made).codecs)),
         )
 
     return make

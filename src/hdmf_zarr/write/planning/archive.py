@@ -8,18 +8,17 @@ from typing import Any
 import numpy as np
 
 from hdmf_zarr.codecs import to_zarr_codec
+from hdmf_zarr.codecs.registry import FOR_ARCHIVE
 from hdmf_zarr.errors import OptionError
 from hdmf_zarr.hdf5 import is_h5py_dataset
 from hdmf_zarr.hdf5.raw import filter_chain
 from hdmf_zarr.hierarchy.hierarchy import Hierarchy
+from hdmf_zarr.metadata.node import array_node
 from hdmf_zarr.write.planning.export_options import KEEP, LayoutOptions
 from hdmf_zarr.write.planning.layout import default_chunks
 
 ZARR_FORMAT = 2
 """Of format 3 the archive opens each array with TensorStore, which has no text and no references."""
-
-DANDI_CODECS = frozenset({"bytes", "blosc", "zstd", "gzip", "numcodecs.zlib", "crc32c"})
-"""What every reader of Zarr format 2 knows; see `hdmf_zarr.checking.other_readers`."""
 
 DANDI_CHUNK_BYTES = 16 * 1024**2
 """Bytes before compression of the chunks of what is encoded anew: few files, and still small requests."""
@@ -88,9 +87,9 @@ def dandi_codecs(_path: str, dataset: Any) -> str:
         is_missing = chain.missing is not None
     else:
         document = dataset.hierarchy.documents[dataset.node_path] if _is_ours(dataset) else {}
-        names = [codec["name"] for codec in document.get("codecs") or ()]
+        names = [codec["name"] for codec in array_node(document).codecs]
         is_missing = False
-    return "keep" if not is_missing and set(names) <= DANDI_CODECS else "default"
+    return "keep" if not is_missing and set(names) <= FOR_ARCHIVE else "default"
 
 
 def dandi_chunks(path: str, dataset: Any) -> tuple[int, ...] | None:

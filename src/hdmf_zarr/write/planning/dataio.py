@@ -14,6 +14,7 @@ from hdmf.data_utils import DataIO
 from zarr.codecs import BytesCodec
 
 from hdmf_zarr.codecs import CodecRequest, filters_of_dataset, to_zarr_codec
+from hdmf_zarr.codecs.registry import LOSSLESS_FILTERS
 from hdmf_zarr.core.dtypes import is_number
 from hdmf_zarr.errors import LayoutError, OptionError
 from hdmf_zarr.hdf5 import filter_pipeline, is_h5py_dataset, stored_dataset
@@ -22,11 +23,6 @@ from hdmf_zarr.write.planning.export_options import require_bool
 from hdmf_zarr.write.planning.layout import LayoutRequest
 
 COMPRESSOR_NAMES = ("compressor", "compressors")
-
-LOSSLESS_FILTERS = frozenset(
-    {"transpose", "numcodecs.delta", "numcodecs.shuffle", "numcodecs.packbits"}
-)
-"""Filters by which the elements that an array gives are encoded as they were."""
 
 
 class ZarrDataIO(DataIO):  # type: ignore[misc]

@@ -14,7 +14,8 @@ import numpy as np
 import zarr.dtype
 from zarr.abc.codec import BytesBytesCodec
 
-from hdmf_zarr.codecs.objects.objects import OBJECT_CODECS, PICKLE_CODEC, JSONObjectsCodec
+from hdmf_zarr.codecs.objects.objects import PICKLE_CODEC, JSONObjectsCodec
+from hdmf_zarr.codecs.registry import OBJECT_CODECS
 from hdmf_zarr.convention import JSON, ArrayHeader
 from hdmf_zarr.core.dtypes import (
     BYTES,
@@ -31,6 +32,7 @@ from hdmf_zarr.core.nesting import nesting_of
 from hdmf_zarr.errors import LayoutError, UnsupportedFormatError
 from hdmf_zarr.metadata import format2
 from hdmf_zarr.metadata.chunk_keys import CHUNK_KEYS, FORMAT2_CHUNK_KEYS
+from hdmf_zarr.metadata.node import array_node, with_chunk_keys
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,8 +124,9 @@ class Format3Storage:
 
     def can_hold(self, document: Mapping[str, Any], element: ElementType) -> bool:
         """Whether the encoded chunks of an array can be kept as they are: all but objects."""
-        names = [codec.get("name", "") for codec in document.get("codecs", ())]
-        if element.kind in TEXT_KINDS and document.get("data_type") == BYTES_TYPE:
+        node = array_node(document)
+        names = list(map(_name, node.codecs))
+        if element.kind in TEXT_KINDS and node.data_type == BYTES_TYPE:
             return False
         return bool(names) and OBJECT_CODECS.isdisjoint(names)
 
@@ -183,16 +186,21 @@ class Format2Storage:
     def can_hold(self, document: Mapping[str, Any], element: ElementType) -> bool:
         """Whether the encoded chunks of an array can be kept as they are."""
         is_text = element.kind in ("ascii", "isodatetime")
-        if not document.get("shape") or (is_text and document.get("data_type") != BYTES_TYPE):
+        node = array_node(document)
+        if not node.shape or (is_text and node.data_type != BYTES_TYPE):
             return False
-        names = [codec.get("name", "") for codec in document.get("codecs", ())]
+        names = list(map(_name, node.codecs))
         if element.holds_variable or PICKLE_CODEC in names:
             return False
         try:
-            format2.array_metadata({**document, "chunk_key_encoding": self.chunk_keys})
+            format2.array_metadata(with_chunk_keys(dict(document), self.chunk_keys))
         except LayoutError:
             return False
         return True
+
+
+def _name(codec: Mapping[str, Any]) -> str:
+    return str(codec.get("name", ""))
 
 
 def _nesting(element: ElementType) -> list[JSON] | None:

@@ -22,6 +22,7 @@ from hdmf_zarr.core.elements import first_leaf, nested_shape
 from hdmf_zarr.errors import LayoutError
 from hdmf_zarr.hdf5 import is_h5py_dataset, stored_dataset
 from hdmf_zarr.hdf5.raw import can_copy_raw, filter_chain
+from hdmf_zarr.metadata.node import array_node
 from hdmf_zarr.write.chunks.shards import inner_document
 from hdmf_zarr.write.planning.context import PlanContext
 from hdmf_zarr.write.planning.dataio import layout_of_array
@@ -120,7 +121,7 @@ class LayoutChooser:
         if choice.decoded is not None:
             return replace(choice, request=replace(request, checksum=True))
         decoded = self._why_not_raw(data, "a checksum was asked for")
-        if data.element_type.kind == "number" and not data.is_restored and _codecs_of(data):
+        if data.element_type.kind == "number" and not data.is_restored and _chunk_codecs(data):
             request = LayoutRequest(
                 chunks=tuple(data.chunks),
                 shards=data.shards,
@@ -194,14 +195,14 @@ class LayoutChooser:
         """Return a reason, or None where encoded chunks can be moved into another layout as they are."""
         document = array.hierarchy.document_of(array.node_path)
         is_plain = array.element_type.kind == "number" and not array.is_restored
-        can_hold = bool(document.get("codecs")) and array.shards is None
+        can_hold = bool(array_node(document).codecs) and array.shards is None
         if is_plain and can_hold and self.storage.can_hold(document, array.element_type):
             return None
         return reason
 
     def _kept_codecs(self, array: HDMFZarrArray, decoded: str | None) -> CodecRequest:
         """The request for the codecs that an array has, in shards or not."""
-        codecs = _inner(_codecs_of(array))
+        codecs = _chunk_codecs(array)
         if array.element_type.kind != "number" or array.is_restored or not codecs:
             return CodecRequest()  # without codecs that format 3 has, too
         if decoded is not None and not LOSSY_CODECS.isdisjoint(codec["name"] for codec in codecs):
@@ -270,16 +271,11 @@ def _given_chunks(array: HDMFZarrArray, decoded: str | None) -> LayoutRequest:
     return LayoutRequest(chunks=tuple(array.chunks), are_chunks_given=True)
 
 
-def _codecs_of(array: HDMFZarrArray) -> list[JSON]:
-    return list(array.hierarchy.documents[array.node_path].get("codecs") or ())
+def _chunk_codecs(array: HDMFZarrArray) -> list[JSON]:
+    """The codecs of chunks, in shards or not."""
+    return list(array_node(array.hierarchy.documents[array.node_path]).chunk_codecs)
 
 
 def has_own_checksum(array: HDMFZarrArray) -> bool:
     """Whether the chunks of an array end with their CRC-32C."""
-    return has_checksum([to_zarr_codec(codec, 1) for codec in _inner(_codecs_of(array))[-1:]])
-
-
-def _inner(codecs: list[JSON]) -> list[JSON]:
-    """The codecs of chunks, in shards or not."""
-    is_sharded = bool(codecs) and codecs[0]["name"] == "sharding_indexed"
-    return list(codecs[0]["configuration"]["codecs"]) if is_sharded else codecs
+    return has_checksum([to_zarr_codec(codec, 1) for codec in _chunk_codecs(array)[-1:]])

@@ -15,7 +15,9 @@ from hdmf.build import Builder
 
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.core.dtypes import ElementType
+from hdmf_zarr.core.elements import TEXT_BYTES
 from hdmf_zarr.metadata.chunk_keys import CHUNK_KEYS
+from hdmf_zarr.metadata.node import array_node
 from hdmf_zarr.write.chunks.sources import ArraySource, ChunkCopySource, IteratorSource, RawSource
 from hdmf_zarr.write.planning.layout import Layout
 
@@ -174,7 +176,7 @@ def _chunk_files(plan: ArrayPlan) -> int:
         unit = plan.layout.write_unit
     else:
         assert plan.document is not None
-        unit = tuple(plan.document["chunk_grid"]["configuration"]["chunk_shape"])
+        unit = array_node(plan.document).stored_chunk
     n_units = math.prod(-(-size // step) for size, step in zip(plan.shape, unit, strict=False))
     if isinstance(plan.source, RawSource):
         # What was never written stays missing.
@@ -186,4 +188,4 @@ def _reported_bytes(plan: ArrayPlan) -> int:
     if isinstance(plan.source, (RawSource, ChunkCopySource)):
         return plan.source.n_bytes
     itemsize = plan.element.memory_dtype.itemsize
-    return math.prod(plan.shape) * (64 if plan.element.memory_dtype.hasobject else itemsize)
+    return math.prod(plan.shape) * (TEXT_BYTES if plan.element.memory_dtype.hasobject else itemsize)

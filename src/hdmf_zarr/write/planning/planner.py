@@ -15,6 +15,7 @@ from hdmf.build.builders import BaseBuilder
 from hdmf.query import HDMFDataset
 
 from hdmf_zarr.arrays.array import HDMFZarrArray, may_grow
+from hdmf_zarr.arrays.codec_proof import prove_chain, rounding_filters_of
 from hdmf_zarr.codecs.typed_filters import check_kept
 from hdmf_zarr.convention import JSON, Link
 from hdmf_zarr.core.dtypes import ElementType, enum_names_of
@@ -23,9 +24,9 @@ from hdmf_zarr.errors import BrokenLinkError, EncodingError, LayoutError, Object
 from hdmf_zarr.hdf5 import is_h5py_dataset
 from hdmf_zarr.hdf5.fill import fill_settings
 from hdmf_zarr.hdf5.source import row_blocks
-from hdmf_zarr.hierarchy.codec_proof import prove_chain, rounding_filters_of
 from hdmf_zarr.hierarchy.hierarchy import Hierarchy
 from hdmf_zarr.metadata import array_document
+from hdmf_zarr.metadata.node import array_node, with_chunk_keys, with_dimension_names
 from hdmf_zarr.write.chunks.sources import (
     ArraySource,
     ChunkCopySource,
@@ -302,12 +303,12 @@ class _Planner:
                 fill_settings=header.fill_settings,
             ),
         }
-        names = document.get("dimension_names") or header.dimension_names
+        names = array_node(document).dimension_names or header.dimension_names
         names = names or self.dimension_names.of(builder, len(source.shape))
-        document.pop("dimension_names", None)
-        if names and self.storage.has_dimension_names:
-            document["dimension_names"] = list(names)
-        document["chunk_key_encoding"] = self.storage.chunk_keys
+        if not self.storage.has_dimension_names:
+            names = None
+        document = with_dimension_names(document, names or None)
+        document = with_chunk_keys(document, self.storage.chunk_keys)
         return ArrayPlan(
             path=path,
             element=source.element,
@@ -497,7 +498,7 @@ def _names_in_store(source: Any) -> tuple[str | None, ...] | None:
     hierarchy, path = held.array.hierarchy, held.array.node_path
     document = hierarchy.documents[path]
     header = hierarchy.convention.decode_header(document.get("attributes") or {})
-    names = document.get("dimension_names") or header.dimension_names
+    names = array_node(document).dimension_names or header.dimension_names
     return tuple(names) if names and len(names) == len(held.shape) else None
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, cast
@@ -23,18 +23,18 @@ from zarr.abc.codec import ArrayArrayCodec
 from zarr.registry import get_codec_class
 from zarr.storage import MemoryStore
 
+from hdmf_zarr.arrays import zarr_view
 from hdmf_zarr.codecs.direct import DirectChain
-from hdmf_zarr.codecs.hdf5.codecs import ZARR_CODECS, Blosc2Codec, SzipCodec, ZFPCodec
-from hdmf_zarr.codecs.objects.objects import OBJECT_CODECS
-from hdmf_zarr.codecs.registered import NUMCODECS, registered_codec
+from hdmf_zarr.codecs.registered import registered_codec
+from hdmf_zarr.codecs.registry import APPROXIMATE, EXACT, NUMCODECS, OBJECT_CODECS, ROUNDING, SHAPED
 from hdmf_zarr.codecs.typed_filters import round_trip, rounding_filters
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.core.dtypes import BYTES_TYPE
 from hdmf_zarr.errors import LayoutError
-from hdmf_zarr.hierarchy.hierarchy import Hierarchy
+from hdmf_zarr.hierarchy.nodes import Nodes
 from hdmf_zarr.metadata import array_document, format2
-from hdmf_zarr.metadata.chunk_keys import chunk_key
 from hdmf_zarr.metadata.documents import public_document
+from hdmf_zarr.metadata.node import array_node, made_document, with_shards
 from hdmf_zarr.stores import event_loop
 from hdmf_zarr.stores.bytestore import ByteStore, open_bytestore
 from hdmf_zarr.stores.keys import DOCUMENT
@@ -45,32 +45,7 @@ _SAMPLE, _SEED = "sample", 20260101
 _CHUNKS: tuple[tuple[int, ...], ...] = ((), (37,), (6, 5), (4, 3, 5))
 """Shape of a chunk of the sample by rank: all sizes differ, so that elements in other places are seen."""
 
-_EXACT = frozenset(
-    {
-        *("transpose", "bytes", "vlen-utf8", "vlen-bytes", "blosc", "zstd", "gzip", "crc32c"),
-        *(ZARR_CODECS.keys() - {ZFPCodec.name}),
-        *OBJECT_CODECS,
-        *(
-            NUMCODECS + name
-            for name in (
-                *("blosc", "lz4", "zstd", "zlib", "gzip", "bz2", "lzma", "pcodec"),
-                *("shuffle", "delta", "packbits"),
-                *("crc32", "crc32c", "adler32", "fletcher32", "jenkins_lookup3"),
-            )
-        ),
-    }
-)
-"""Codecs that give back what they were given."""
-
-_ROUNDING = frozenset(
-    NUMCODECS + name for name in ("astype", "fixedscaleoffset", "quantize", "bitround")
-)
-"""Filters that do so with values that they have rounded once."""
-
-_APPROXIMATE = frozenset({ZFPCodec.name, NUMCODECS + "zfpy"})
-"""Codecs that round a little each time."""
-
-_OF_ANY_SHAPE = (_EXACT | _ROUNDING) - {Blosc2Codec.name, SzipCodec.name}
+_OF_ANY_SHAPE = (EXACT | ROUNDING) - SHAPED
 """Codecs in whose settings there is nothing of the shape of a chunk."""
 
 _TEXTS = (
@@ -113,23 +88,21 @@ def prove_chain(document: Mapping[str, JSON], zarr_format: int) -> None:
     zarr_format : int
         Of the store.
     """
-    codecs = document["codecs"]
-    inner, chunk = _inner(document)
+    node = array_node(document)
+    inner, chunk = list(node.chunk_codecs), node.chunk
     is_any_shape = {codec["name"] for codec in inner} <= _OF_ANY_SHAPE
     shape = _chunk_of_rank(len(chunk)) if is_any_shape else tuple(chunk)
-    if not shape and document["data_type"] in ("string", BYTES_TYPE):
+    if not shape and node.data_type in ("string", BYTES_TYPE):
         shape = (1,)  # text alone is encoded as a row of one, see `single.encode_scalar`
-    kept = {key: document.get(key) for key in ("data_type", "chunk_key_encoding")}
-    native = {}
-    if document.get(format2.NATIVE):
-        original = {**document[format2.ORIGINAL], "shape": None, "chunks": None}
-        native = {format2.NATIVE: True, format2.ORIGINAL: original}
-    said = json.dumps({**kept, **native, "codecs": inner}, sort_keys=True)
-    is_sharded = inner is not codecs
+    native = None
+    if node.is_native:
+        native = {**(node.format2 or {}), "shape": None, "chunks": None}
+    said = json.dumps([node.data_type, dict(node.chunk_keys), inner, native], sort_keys=True)
+    is_sharded = node.is_sharded
     classes = tuple(map(_class_of, inner))
     reason = _why_wrong(said, classes, shape, zarr_format=zarr_format, is_sharded=is_sharded)
     if reason is not None:
-        names = " -> ".join(_spelled(codec) for codec in inner) or str(native)[:500]
+        names = " -> ".join(_spelled(codec) for codec in inner) or str(native or "")[:500]
         raise LayoutError(
             f"{reason}, as a trial of the codecs {names:.500} with zarr {zarr.__version__} shows; leave one "
             "of them out, or choose others"
@@ -142,18 +115,10 @@ def _chunk_of_rank(rank: int) -> tuple[int, ...]:
 
 def rounding_filters_of(document: Mapping[str, JSON]) -> tuple[Any, ...]:
     """Return the filters of an array that cannot hold every value of its type, see `check_kept`."""
-    if document.get(format2.NATIVE):
-        return rounding_filters(document[format2.ORIGINAL].get("filters") or ())
-    return rounding_filters(_inner(document)[0])
-
-
-def _inner(document: Mapping[str, JSON]) -> tuple[list[JSON], Sequence[int]]:
-    """Codecs and shape of a chunk, inside of a shard if there are shards."""
-    codecs = document["codecs"]
-    if codecs and codecs[0]["name"] == "sharding_indexed":
-        configuration = codecs[0]["configuration"]
-        return list(configuration["codecs"]), configuration["chunk_shape"]
-    return codecs, document["chunk_grid"]["configuration"]["chunk_shape"]
+    node = array_node(document)
+    if node.is_native:
+        return rounding_filters((node.format2 or {}).get("filters") or ())
+    return rounding_filters(node.chunk_codecs)
 
 
 def _class_of(codec: Mapping[str, JSON]) -> type[Any] | None:
@@ -204,7 +169,7 @@ def _try(trial: _Trial) -> None:
             trial.require_same(found, given, "what is read is not what was written")
             continue
         again = trial.written_and_read(np.asarray(found, order=order))
-        if trial.names & _APPROXIMATE:
+        if trial.names & APPROXIMATE:
             _require_close(again, found, given)
         else:
             trial.require_same(again, found, "what was read is written as something else")
@@ -240,61 +205,60 @@ class _Trial:
 
     @classmethod
     def of(
-        cls, said: dict[str, JSON], chunk: tuple[int, ...], zarr_format: int, *, is_sharded: bool
+        cls, said: list[JSON], chunk: tuple[int, ...], zarr_format: int, *, is_sharded: bool
     ) -> _Trial:
         """Return a trial for what is said of an array, with chunks of a shape."""
-        document: dict[str, JSON] = {
-            "zarr_format": 3,
-            "node_type": "array",
-            "shape": _ragged(chunk, is_sharded=is_sharded),
-            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(chunk)}},
-            "fill_value": _fill_value(said["data_type"]),
-            "storage_transformers": [],
-            "attributes": {},
-            **said,
-        }
-        if (original := document.get(format2.ORIGINAL)) is not None:
-            sizes = {"shape": document["shape"], "chunks": list(chunk)}
-            document[format2.ORIGINAL] = {**original, **sizes}
-        chain = DirectChain.for_document(document) if said["codecs"] else None
-        names = frozenset(codec["name"] for codec in said["codecs"])
+        data_type, chunk_keys, codecs, original = said
+        document = made_document(
+            shape=_ragged(chunk, is_sharded=is_sharded),
+            chunk=chunk,
+            data_type=data_type,
+            fill_value=_fill_value(data_type),
+            codecs=codecs,
+            chunk_keys=chunk_keys,
+            format2_filters=original,
+        )
+        chain = DirectChain.for_document(document) if codecs else None
+        names = frozenset(codec["name"] for codec in codecs)
         if original is not None:
             filters = [*(original.get("filters") or ()), original.get("compressor")]
             names |= {NUMCODECS + str(codec["id"]) for codec in filters if codec}
         if is_sharded:
-            document = _with_shards(document, chunk)
+            shard = [2 * chunk[0], *chunk[1:]]
+            document = with_shards(document, shard, _SHARD_INDEX)
         return cls(document=document, zarr_format=zarr_format, chain=chain, names=names)
 
     @property
     def _dtype(self) -> np.dtype[Any] | None:
         """Dtype of the elements; None where they vary in length."""
-        dtype: np.dtype[Any] = _parsed(self.document["data_type"]).to_native_dtype()
+        dtype: np.dtype[Any] = _parsed(array_node(self.document).data_type).to_native_dtype()
         return None if dtype.kind in "OT" else dtype
 
     def sample(self) -> npt.NDArray[Any]:
         """Return elements that differ, of the shape of the array; such as the filters can hold."""
-        shape, dtype = tuple(self.document["shape"]), self._dtype
+        shape, dtype = array_node(self.document).shape, self._dtype
         random = np.random.default_rng(_SEED)
         if dtype is None:
             texts = map(str if OBJECT_CODECS.isdisjoint(self.names) else json.dumps, _TEXTS)
-            is_bytes = self.document["data_type"] == BYTES_TYPE
+            is_bytes = array_node(self.document).data_type == BYTES_TYPE
             kinds = [text.encode() if is_bytes else text for text in texts]
             return np.resize(np.array(kinds, dtype=object), shape)
-        values = _elements(random, shape, dtype, is_small=not self.names <= _EXACT)
-        if self.names <= _EXACT or not self.is_known:
+        values = _elements(random, shape, dtype, is_small=not self.names <= EXACT)
+        if self.names <= EXACT or not self.is_known:
             return values
         return round_trip(values, self._filters).astype(dtype, copy=False)
 
     @property
     def is_known(self) -> bool:
         """Whether the codecs give back what they are given, if it is such as their filters can hold."""
-        return self.names <= _EXACT | _ROUNDING
+        return self.names <= EXACT | ROUNDING
 
     @property
     def _filters(self) -> list[JSON]:
-        if self.document.get(format2.NATIVE):
-            return list(self.document[format2.ORIGINAL].get("filters") or ())
-        return list(itertools.takewhile(_is_filter, _inner(self.document)[0]))
+        node = array_node(self.document)
+        if node.is_native:
+            return list((node.format2 or {}).get("filters") or ())
+        return list(itertools.takewhile(_is_filter, node.chunk_codecs))
 
     def written_and_read(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Write elements and return what is read.
@@ -332,17 +296,17 @@ class _Trial:
 
     def _array(self, bytestore: ByteStore, document: dict[str, JSON]) -> zarr.AsyncArray[Any]:
         nodes: dict[str, dict[str, JSON]] = {"": {}, _SAMPLE: document}
-        return Hierarchy(bytestore, nodes, zarr_format=self.zarr_format).async_array(_SAMPLE)
+        return zarr_view.async_array(Nodes(bytestore, nodes, zarr_format=self.zarr_format), _SAMPLE)
 
     @property
     def _is_sharded(self) -> bool:
-        return _inner(self.document)[0] is not self.document["codecs"]
+        return array_node(self.document).is_sharded
 
     def _put_directly(
         self, bytestore: ByteStore, chain: DirectChain, values: npt.NDArray[Any]
     ) -> None:
         """Put the first chunk into the store as it is encoded without zarr-python."""
-        key = f"{_SAMPLE}/{chunk_key(self.document['chunk_key_encoding'], (0,) * values.ndim)}"
+        key = f"{_SAMPLE}/{array_node(self.document).key((0,) * values.ndim)}"
         first = values[tuple(map(slice, chain.shape))]
         stored = first if chain.dtype is None else first.astype(chain.dtype)
         encoded = bytes(
@@ -374,7 +338,7 @@ class _Trial:
 
 def _parsed(data_type: JSON) -> Any:
     with array_document.without_specification_warnings():
-        readable = array_document.readable_document({"data_type": data_type})["data_type"]
+        readable = array_document.readable_data_type(data_type)
         return zarr.dtype.parse_dtype(readable, zarr_format=3)
 
 
@@ -391,22 +355,6 @@ def _ragged(chunk: tuple[int, ...], *, is_sharded: bool) -> list[int]:
     if shape:
         shape[0] += (chunk[0] if is_sharded else 0) + 1
     return shape
-
-
-def _with_shards(document: dict[str, JSON], chunk: tuple[int, ...]) -> dict[str, JSON]:
-    """The document of an array with shards, whose chunks are those of another one."""
-    shard = [2 * chunk[0], *chunk[1:]]
-    configuration = {
-        "chunk_shape": list(chunk),
-        "codecs": document["codecs"],
-        "index_codecs": _SHARD_INDEX,
-        "index_location": "end",
-    }
-    return {
-        **document,
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": shard}},
-        "codecs": [{"name": "sharding_indexed", "configuration": configuration}],
-    }
 
 
 def _is_filter(codec: Mapping[str, JSON]) -> bool:

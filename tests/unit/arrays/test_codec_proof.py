@@ -21,12 +21,12 @@ from zarr.codecs import (
 )
 from zarr.storage import MemoryStore
 
+from hdmf_zarr.arrays import codec_proof
+from hdmf_zarr.arrays.codec_proof import prove_chain
 from hdmf_zarr.codecs import to_zarr_codec
 from hdmf_zarr.codecs.objects.objects import JSONObjectsCodec
 from hdmf_zarr.core.dtypes import BYTES, REFERENCE, stored_dtype
 from hdmf_zarr.errors import LayoutError
-from hdmf_zarr.hierarchy import codec_proof
-from hdmf_zarr.hierarchy.codec_proof import prove_chain
 from hdmf_zarr.metadata import array_document
 from hdmf_zarr.metadata.chunk_keys import CHUNK_KEYS, FORMAT2_CHUNK_KEYS
 from hdmf_zarr.stores import event_loop

@@ -1,0 +1,12 @@
+"""What is told how much was done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+Progress = Callable[[int], None]
+"""Called with the number of bytes just written, or read."""
+
+
+def no_progress(_count: int) -> None:
+    """Do nothing."""

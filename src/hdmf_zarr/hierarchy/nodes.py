@@ -1,0 +1,154 @@
+"""The nodes of one store, as everybody may ask for them: path -> document."""
+
+from __future__ import annotations
+
+import logging
+from typing import Literal
+
+from hdmf_zarr.chunks.cache import ChunkCache
+from hdmf_zarr.convention import JSON, Convention, convention_for_format, specification_path
+from hdmf_zarr.errors import MetadataError
+from hdmf_zarr.hierarchy.loading import specification_documents
+from hdmf_zarr.metadata.documents import parse_or_empty
+from hdmf_zarr.metadata.node import is_array
+from hdmf_zarr.stores.bytestore import ByteStore
+from hdmf_zarr.stores.keys import (
+    ZATTRS,
+    is_node_path,
+)
+from hdmf_zarr.stores.location import Location
+
+logger = logging.getLogger(__name__)
+
+NodeType = Literal["group", "array"]
+
+
+class Nodes:
+    """The nodes of one store: path (without slashes at its ends, the root is ``""``) -> document.
+
+    Parameters
+    ----------
+    bytestore : ByteStore
+    documents : dict of str to dict
+        The document of each node, attributes included, as that of Zarr format 3 whatever the
+        format of the store is.
+    zarr_format : int
+        Format of the store.
+
+    Attributes
+    ----------
+    is_consolidated : bool
+        Whether the documents came from (or are also in) the root's consolidated metadata.
+    n_changes : int
+        How often it was found that another process has changed the store.
+    cache : ChunkCache
+        Chunks of the arrays, decoded.
+    """
+
+    def __init__(
+        self,
+        bytestore: ByteStore,
+        documents: dict[str, dict[str, JSON]],
+        *,
+        zarr_format: int = 3,
+    ) -> None:
+        self.bytestore = bytestore
+        self.zarr_format = zarr_format
+        self.documents = documents
+        self.is_consolidated = False
+        self.n_changes = 0
+        self.cache = ChunkCache(self)
+
+    @property
+    def location(self) -> Location:
+        """Where the store is."""
+        return self.bytestore.location
+
+    @property
+    def uri(self) -> str:
+        """Absolute path or URL of the store."""
+        return self.location.uri
+
+    @property
+    def convention(self) -> Convention:
+        """How this store spells HDMF's concepts."""
+        return convention_for_format(self.zarr_format)
+
+    def __contains__(self, path: str) -> bool:
+        return path.strip("/") in self.documents
+
+    def node_type(self, path: str) -> NodeType:
+        """Whether a node is a group or an array."""
+        return "array" if is_array(self.documents[path.strip("/")]) else "group"
+
+    def attributes(self, path: str) -> dict[str, JSON]:
+        """All attributes of a node, reserved ones included."""
+        return self.documents[path.strip("/")].get("attributes") or {}
+
+    def document_of(self, path: str) -> dict[str, JSON]:
+        """Return the document of a node.
+
+        Raises
+        ------
+        MetadataError
+            If there is none: it was removed.
+        """
+        try:
+            return self.documents[path]
+        except KeyError:
+            raise MetadataError(f"{self.uri}:/{path} is not in the store; it was removed") from None
+
+    def children(self) -> dict[str, list[str]]:
+        """Names of the children of each node, in one pass over all nodes."""
+        children: dict[str, dict[str, None]] = {path: {} for path in self.documents}
+        for path in self.documents:
+            if path:
+                parent, _, name = path.rpartition("/")
+                # A node whose parent has no document is reached through implicit groups.
+                while parent not in children:
+                    logger.debug("%s:/%s has no document", self.uri, parent)
+                    children[parent] = {name: None}
+                    parent, _, name = parent.rpartition("/")
+                children[parent][name] = None
+        return {path: list(names) for path, names in children.items()}
+
+    @property
+    def specification_path(self) -> str | None:
+        """Path of the group of cached specifications, or None."""
+        return specification_path(self.attributes(""))
+
+    def find_specifications(self) -> None:
+        """Add the cached specifications, of which old consolidated metadata know nothing.
+
+        Up to release 0.6 they, and where they are, were written after the metadata were consolidated.
+        """
+        if self.zarr_format != 2 or not self.is_consolidated:
+            return
+        if self.specification_path is None:
+            written = self.bytestore.get(ZATTRS) or b"{}"
+            attributes = parse_or_empty(written, f"{self.uri}:/{ZATTRS}")
+            base = specification_path(attributes)
+            root = self.documents[""]
+            self.documents[""] = {**root, "attributes": {**attributes, **self.attributes("")}}
+        else:
+            base = self.specification_path
+        if base is None or base in self.documents or not is_node_path(base):
+            return
+        self.find_every_specification()
+
+    def find_every_specification(self) -> None:
+        """Add the cached specifications that the store has and its consolidated metadata do not know.
+
+        Tools that merge stores leave such ones. The store is listed for them, which reading does without.
+        """
+        base = self.specification_path
+        if not self.is_consolidated or base is None or not is_node_path(base):
+            return
+        found = specification_documents(self.bytestore, base, self.zarr_format)
+        for path, document in found.items():
+            self.documents.setdefault(path, document)
+
+    def note_change(self) -> None:
+        """Forget the decoded chunks: another process has changed the store."""
+        self.cache.clear()
+        self.n_changes += 1

@@ -1,0 +1,62 @@
+"""Nodes that were removed and are in the store until that is committed."""
+
+from __future__ import annotations
+
+from hdmf_zarr.convention import JSON
+from hdmf_zarr.errors import ObjectExistsError
+from hdmf_zarr.hierarchy.nodes import Nodes
+from hdmf_zarr.stores.keys import METADATA_KEYS
+
+
+class Removals:
+    """The nodes of a store that were removed since the last commit.
+
+    Parameters
+    ----------
+    nodes : Nodes
+    """
+
+    def __init__(self, nodes: Nodes) -> None:
+        self._nodes = nodes
+        self._removed: dict[str, dict[str, dict[str, JSON]]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._removed)
+
+    def take_out(self, path: str) -> list[str]:
+        """Take a node, and what is below it, out of the documents; return the paths of all of them."""
+        documents = self._nodes.documents
+        below = [one for one in documents if one == path or one.startswith(f"{path}/")]
+        self._removed[path] = {one: documents.pop(one) for one in below}
+        for one in below:
+            self._nodes.cache.forget(one)
+        return below
+
+    def refuse_new(self, path: str) -> None:
+        """Raise `ObjectExistsError` for a new node where one was removed.
+
+        What was removed is in the store until the commit, where the new one would take its place.
+        """
+        for above in self._above(path):
+            raise ObjectExistsError(
+                f"{self._nodes.uri}:/{above} was removed, and is in the store until that is committed: "
+                "nothing else can be made there before; write() or close the file, and make the other one "
+                "then"
+            )
+
+    def take_back(self, path: str) -> None:
+        """Bring back what was removed at a path, or above it; nothing where nothing was."""
+        for above in self._above(path):
+            self._nodes.documents.update(self._removed.pop(above))
+
+    def _above(self, path: str) -> list[str]:
+        return [one for one in self._removed if path == one or path.startswith(f"{one}/")]
+
+    def carry_out(self) -> None:
+        """Remove what nodes that are not in the store any more have left there."""
+        for path, below in self._removed.items():
+            for one in below:
+                for name in METADATA_KEYS:
+                    self._nodes.bytestore.delete(f"{one}/{name}")
+            self._nodes.bytestore.delete_prefix(path)
+        self._removed.clear()
