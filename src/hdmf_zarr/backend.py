@@ -43,9 +43,11 @@ from hdmf_zarr.convention import (
     convention_for_format,
     data_type_of,
     one_text,
+    reference_from_object,
 )
 from hdmf_zarr.convention.unified import SPECIFICATION_GROUP, SPECIFICATION_LOCATION
 from hdmf_zarr.core.elements import plain_text
+from hdmf_zarr.core.hdmf_private import hdf5_file
 from hdmf_zarr.core.progress import Progress, no_progress
 from hdmf_zarr.core.system import can_sync_at_once
 from hdmf_zarr.errors import (
@@ -762,7 +764,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             container = src_io.read()
         if container is None:
             is_hdf5 = isinstance(src_io, HDF5IO)
-            with reading(str(src_io.source), src_io._file) if is_hdf5 else nullcontext():
+            with reading(str(src_io.source), hdf5_file(src_io)) if is_hdf5 else nullcontext():
                 return src_io.read_builder(), src_io.manager
         manager = src_io.manager
         if manager is None:
@@ -874,7 +876,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             checksum=checksum,
             strict_json=strict_json or dandi,
         )
-        unchanged = UnchangedFiles(src_io._file) if isinstance(src_io, HDF5IO) else None
+        unchanged = UnchangedFiles(hdf5_file(src_io)) if isinstance(src_io, HDF5IO) else None
         if isinstance(src_io, HDF5IO) and manager is src_io.manager:
             with reading(str(src_io.source)):
                 context = replace(context, child_names=lost_names(src_io, builder))
@@ -988,7 +990,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             manager=self.manager if src_io is None else manager,
             link_data=link_data,
             export_source=export_source,
-            hdf5_file=hdf5_io._file if hdf5_io is not None else None,
+            hdf5_file=hdf5_file(hdf5_io) if hdf5_io is not None else None,
             hdf5_builder=hdf5_io.get_builder if hdf5_io is not None else None,
         )
 
@@ -1280,7 +1282,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             zarr_ref = {"path": zarr_ref}
         if zarr_ref.get("path") is None:
             raise BrokenLinkError(f"{self.source}: the reference {dict(zarr_ref)} has no path")
-        reference = Reference(source=zarr_ref.get("source") or ".", path=zarr_ref["path"])
+        reference = reference_from_object(zarr_ref)
         self.read_builder()
         assert self._reader is not None
         assert self._hierarchy is not None
@@ -1600,8 +1602,8 @@ def _specifications_to_export(src_io: HDMFIO, *, is_modified: bool) -> Specifica
     """Specifications of an exported file: those of its source, and what a modification needs."""
     if isinstance(src_io, ZarrIO) and src_io._hierarchy is not None:
         cached = read_specifications(src_io._hierarchy)
-    elif isinstance(src_io, HDF5IO) and src_io._file is not None:
-        cached = read_hdf5_specifications(src_io._file)
+    elif isinstance(src_io, HDF5IO) and hdf5_file(src_io) is not None:
+        cached = read_hdf5_specifications(hdf5_file(src_io))
     else:
         cached = {}
     if src_io.manager is None or (cached and not is_modified):

@@ -21,6 +21,7 @@ from hdmf_zarr.backend import ZarrIO
 from hdmf_zarr.convention import convention_for_format, one_text
 from hdmf_zarr.convention.unified import SPECIFICATION_LOCATION
 from hdmf_zarr.core.elements import TEXT_BYTES
+from hdmf_zarr.core.hdmf_private import hdf5_file
 from hdmf_zarr.core.progress import Progress, no_progress
 from hdmf_zarr.errors import (
     MetadataError,
@@ -314,7 +315,7 @@ def _opened_hdf5(path: str) -> HDMFIO:
     if _is_nwb(path):
         return NWBHDF5IO(path, "r")
     src_io = HDF5IO(path, mode="r", manager=get_common_manager())
-    attributes = src_io._file.attrs
+    attributes = hdf5_file(src_io).attrs
     signs = ("data_type", "neurodata_type", "nwb_version", SPECIFICATION_LOCATION)
     if any(name in attributes for name in signs):
         return src_io
@@ -350,7 +351,7 @@ def _read_all(src_io: HDMFIO, kind: Kind) -> GroupBuilder:
     if not isinstance(src_io, HDF5IO):
         builder: GroupBuilder = src_io.read_builder()
         return builder
-    with reading(str(src_io.source), src_io._file):
+    with reading(str(src_io.source), hdf5_file(src_io)):
         builder = src_io.read_builder()
         _check_complete(src_io, builder, kind)
     return builder
@@ -360,7 +361,7 @@ def _check_complete(src_io: HDF5IO, builder: GroupBuilder, kind: Kind) -> None:
     """Raise if a part of an HDF5 file cannot be read, which HDF5IO would leave out."""
     added = lost_names(src_io, builder).added if kind == "zarr" else {}
     known = {f"/{path}/{link.name}".replace("//", "/") for path in added for link in added[path]}
-    missing = [path for path in unreadable_objects(src_io._file, builder) if path not in known]
+    missing = [path for path in unreadable_objects(hdf5_file(src_io), builder) if path not in known]
     if missing:
         raise MetadataError(
             f"{src_io.source} has {len(missing)} objects that the installed HDF5 library cannot "
@@ -419,10 +420,10 @@ def _write_hdf5(src_io: HDMFIO, destination: str, progress: Progress) -> None:
             if isinstance(src_io, ZarrIO):
                 root = src_io.read_builder()
                 placement = _placement(src_io, root, location)
-                HDF5TreeWriter(io._file, progress, move_chunks, placement).write(root)
+                HDF5TreeWriter(hdf5_file(io), progress, move_chunks, placement).write(root)
             else:
                 io.export(src_io, cache_spec=False)
-            write_specifications(io._file, _cached_specifications(src_io))
+            write_specifications(hdf5_file(io), _cached_specifications(src_io))
         put_in_place(partial, target)
     finally:
         partial.unlink(missing_ok=True)
@@ -449,7 +450,7 @@ def _cached_specifications(src_io: HDMFIO) -> dict[str, dict[str, dict[str, str]
     if isinstance(src_io, ZarrIO):
         assert src_io._hierarchy is not None
         return read_specifications(src_io._hierarchy)
-    return read_hdf5_specifications(src_io._file)
+    return read_hdf5_specifications(hdf5_file(src_io))
 
 
 def _measure(destination: str, planned: Planned | None) -> Written:

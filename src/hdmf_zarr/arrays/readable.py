@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Self, cast
@@ -35,6 +34,7 @@ from hdmf_zarr.codecs.translate import to_numcodecs
 from hdmf_zarr.convention.common import CHUNKS_GIVEN, enum_names, fill_settings
 from hdmf_zarr.core.dtypes import ElementType
 from hdmf_zarr.core.elements import decode_elements
+from hdmf_zarr.core.other_private import module_of_caller
 from hdmf_zarr.errors import ChunkError, HDMFZarrError, MetadataError, OptionError
 from hdmf_zarr.hierarchy.hierarchy import Hierarchy
 from hdmf_zarr.metadata.node import array_node
@@ -77,8 +77,7 @@ class ReadableArray(zarr.Array):  # type: ignore[type-arg]
     def of_node(cls, hierarchy: Hierarchy, path: str, element_type: ElementType) -> Self:
         """Return the array at a path, without a request to the store."""
         array = cls.__new__(cls)
-        array._hierarchy = hierarchy
-        array._node_path = path
+        vars(array).update(_hierarchy=hierarchy, _node_path=path)
         array.element_type = element_type
         return array
 
@@ -469,4 +468,4 @@ def given(how: str, selection: Any, shape: tuple[int, ...]) -> Any:
 
 def is_asked_by_zarr() -> bool:
     """Whether zarr-python itself has called the function that calls this one."""
-    return str(sys._getframe(2).f_globals.get("__name__", "")).startswith("zarr.")
+    return module_of_caller(2).startswith("zarr.")

@@ -18,6 +18,7 @@ from hdmf_zarr.core.zarr_private import (
     ArraySpec,
     default_buffer_prototype,
     fused_pipeline_class,
+    wrapped_store,
 )
 
 logger = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ def _zarrs_pipeline(array: Any) -> Any:
         return None
     given = array.store_path.store
     watched = given if hasattr(given, "look") else None
-    store = given if watched is None else watched._store
+    store = given if watched is None else wrapped_store(watched)
     if not isinstance(store, LocalStore):
         return None
     check_file = getattr(store, "check_file", None)

@@ -27,6 +27,7 @@ from hdmf_zarr.codecs.inflate import streams
 from hdmf_zarr.codecs.registered import numcodec
 from hdmf_zarr.core import limits
 from hdmf_zarr.core.limits import check_decoded_size, most_decoded_bytes, most_text_bytes
+from hdmf_zarr.core.zarr_private import DECODE_SINGLE, DECODE_SYNC
 from hdmf_zarr.errors import ChunkError
 
 _BLOSC_HEADER = 16
@@ -285,6 +286,8 @@ _NAMED = frozenset(f"numcodecs.{name}" for name in (*_DECODED_SIZES, *_STREAMS))
 @cache
 def _checked_class(name: str) -> type[Any]:
     plain: Any = get_codec_class(name)
+    plain_sync: Any = getattr(plain, DECODE_SYNC, None)
+    plain_single: Any = getattr(plain, DECODE_SINGLE, None)
 
     def check(codec: Any, chunk_bytes: Any, chunk_spec: Any) -> None:
         encoded, count = chunk_bytes.as_numpy_array(), math.prod(chunk_spec.shape)
@@ -292,18 +295,17 @@ def _checked_class(name: str) -> type[Any]:
 
     def decode_sync(self: Any, chunk_bytes: Any, chunk_spec: Any) -> Any:
         check(self, chunk_bytes, chunk_spec)
-        return plain._decode_sync(self, chunk_bytes, chunk_spec)
+        return plain_sync(self, chunk_bytes, chunk_spec)
 
     async def decode_single(self: Any, chunk_bytes: Any, chunk_spec: Any) -> Any:
         check(self, chunk_bytes, chunk_spec)
-        return await plain._decode_single(self, chunk_bytes, chunk_spec)
+        return await plain_single(self, chunk_bytes, chunk_spec)
 
     def equal(self: Any, other: object) -> bool:
         return isinstance(other, plain) and self.to_dict() == other.to_dict()
 
     # Versions of zarr-python that have the one call it in the other.
-    is_sync = hasattr(plain, "_decode_sync")
-    methods = {"_decode_sync": decode_sync} if is_sync else {"_decode_single": decode_single}
+    methods = {DECODE_SYNC: decode_sync} if plain_sync else {DECODE_SINGLE: decode_single}
     members = {**methods, "__eq__": equal, "__hash__": lambda _self: hash(name)}
     return type(plain.__name__, (plain,), members)
 

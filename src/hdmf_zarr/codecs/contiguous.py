@@ -19,6 +19,7 @@ from zarr.registry import get_codec_class
 
 from hdmf_zarr.codecs.registered import registered_codec
 from hdmf_zarr.codecs.registry import NUMCODECS
+from hdmf_zarr.core.zarr_private import DECODE_SINGLE, DECODE_SYNC, ENCODE_SINGLE, ENCODE_SYNC
 
 
 def in_c_order(codec: Mapping[str, Any]) -> Any:
@@ -103,20 +104,24 @@ def _named(dtype: Any) -> np.dtype[Any] | None:
 @cache
 def _class_in_c_order(plain: Any) -> type[Any]:
     """Return the class of a codec of numcodecs that is equal to it, and takes chunks in C order."""
+    plain_encode_sync: Any = getattr(plain, ENCODE_SYNC, None)
+    plain_encode_single: Any = getattr(plain, ENCODE_SINGLE, None)
+    plain_decode_sync: Any = getattr(plain, DECODE_SYNC, None)
+    plain_decode_single: Any = getattr(plain, DECODE_SINGLE, None)
 
     def encode_sync(self: Any, chunk_array: Any, chunk_spec: Any) -> Any:
-        return plain._encode_sync(self, _contiguous(chunk_array, _taken(self)), chunk_spec)
+        return plain_encode_sync(self, _contiguous(chunk_array, _taken(self)), chunk_spec)
 
     async def encode_single(self: Any, chunk_array: Any, chunk_spec: Any) -> Any:
         given = _contiguous(chunk_array, _taken(self))
-        return await plain._encode_single(self, given, chunk_spec)
+        return await plain_encode_single(self, given, chunk_spec)
 
     def decode_sync(self: Any, chunk_array: Any, chunk_spec: Any) -> Any:
-        return plain._decode_sync(self, _contiguous(chunk_array, _given(self)), chunk_spec)
+        return plain_decode_sync(self, _contiguous(chunk_array, _given(self)), chunk_spec)
 
     async def decode_single(self: Any, chunk_array: Any, chunk_spec: Any) -> Any:
         given = _contiguous(chunk_array, _given(self))
-        return await plain._decode_single(self, given, chunk_spec)
+        return await plain_decode_single(self, given, chunk_spec)
 
     def evolve(self: Any, array_spec: Any) -> Any:
         # zarr-python completes what was left out with a codec of its own class.
@@ -127,10 +132,10 @@ def _class_in_c_order(plain: Any) -> type[Any]:
         return isinstance(other, plain) and self.to_dict() == other.to_dict()
 
     # Versions of zarr-python that have the one call it in the other.
-    is_sync = hasattr(plain, "_encode_sync")
-    methods = {"_encode_sync": encode_sync} if is_sync else {"_encode_single": encode_single}
+    is_sync = plain_encode_sync is not None
+    methods = {ENCODE_SYNC: encode_sync} if is_sync else {ENCODE_SINGLE: encode_single}
     if issubclass(plain, ArrayArrayCodec):
-        methods |= {"_decode_sync": decode_sync} if is_sync else {"_decode_single": decode_single}
+        methods |= {DECODE_SYNC: decode_sync} if is_sync else {DECODE_SINGLE: decode_single}
     members = {
         **methods,
         "evolve_from_array_spec": evolve,

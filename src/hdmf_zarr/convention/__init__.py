@@ -15,6 +15,7 @@ from hdmf_zarr.convention.model import (
     Link,
     Reference,
 )
+from hdmf_zarr.convention.references import ZarrReference, reference_from_object
 from hdmf_zarr.convention.unified import UnifiedConvention, specification_path
 from hdmf_zarr.errors import UnsupportedFormatError
 
@@ -25,10 +26,12 @@ __all__ = [
     "Convention",
     "Link",
     "Reference",
+    "ZarrReference",
     "convention_for_format",
     "data_type_of",
     "full_type_of",
     "one_text",
+    "reference_from_object",
     "specification_path",
 ]
 

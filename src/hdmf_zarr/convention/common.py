@@ -1,4 +1,4 @@
-"""What the conventions have in common: links as lists of objects, reserved words, references."""
+"""What the conventions have in common: links as lists of objects, reserved words."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from hdmf_zarr.convention.model import JSON, SELF, Link, Reference
+from hdmf_zarr.convention.model import JSON, SELF, Link
+from hdmf_zarr.convention.references import absolute
 from hdmf_zarr.errors import MetadataError
 
 STORED_CHUNKS = "_STORED_CHUNKS"
@@ -231,35 +232,6 @@ def _is_enum(value: JSON) -> bool:
 
 def _is_object_of_enums(value: JSON) -> bool:
     return isinstance(value, Mapping) and all(map(_is_enum, value.values()))
-
-
-def reference_from_object(entry: JSON) -> Reference:
-    """Return the reference that an object with ``source`` and ``path`` is.
-
-    Raises
-    ------
-    MetadataError
-        If it is no such object.
-    """
-    if not isinstance(entry, Mapping) or not isinstance(entry.get("path"), str):
-        raise MetadataError(
-            f"a reference must be an object with 'source' and 'path', found {entry!r:.200}"
-        )
-    source = entry.get("source") or SELF
-    if not isinstance(source, str):
-        raise MetadataError(f"the 'source' of a reference must be text, found {source!r:.200}")
-    object_id, source_object_id = entry.get("object_id"), entry.get("source_object_id")
-    return Reference(
-        source=source,
-        path=absolute(entry["path"]),
-        object_id=object_id if isinstance(object_id, str) else None,
-        source_object_id=source_object_id if isinstance(source_object_id, str) else None,
-    )
-
-
-def absolute(path: str) -> str:
-    """Return a path with one slash at its start and none at its end."""
-    return "/" + path.strip("/")
 
 
 def _link(entry: JSON) -> Link:

@@ -14,15 +14,14 @@ from hdmf_zarr.convention.common import (
     NESTED_FIELDS,
     STORED_CHUNKS,
     CommonConvention,
-    absolute,
     dimension_names,
     enum_names,
     field_types,
     fill_settings,
     nested_fields,
-    reference_from_object,
 )
 from hdmf_zarr.convention.model import JSON, ArrayHeader, Reference
+from hdmf_zarr.convention.references import ZarrReference, absolute, reference_from_object
 from hdmf_zarr.convention.unified import (
     ATTRIBUTE_TYPES,
     SPECIFICATION_LOCATION,
@@ -77,7 +76,7 @@ class LegacyConvention(CommonConvention):
 
     def encode_reference(self, reference: Reference) -> JSON:
         """Value of an attribute that is a reference."""
-        return {ELEMENT_TYPE: OBJECT, VALUE: _object(reference)}
+        return {ELEMENT_TYPE: OBJECT, VALUE: dict(ZarrReference.of(reference))}
 
     def decode_reference(self, value: JSON) -> Reference | None:
         """Target of an attribute's value, or None where the value is not a reference."""
@@ -87,7 +86,7 @@ class LegacyConvention(CommonConvention):
 
     def encode_element(self, reference: Reference | None) -> str:
         """Element of a dataset of references: the JSON text of an object."""
-        return "" if reference is None else json.dumps(_object(reference))
+        return "" if reference is None else json.dumps(ZarrReference.of(reference))
 
     def decode_element(self, element: str) -> Reference | None:
         """Target of an element of a dataset of references; None where it refers to nothing."""
@@ -202,15 +201,6 @@ def unpadded(specification: str) -> str:
 def _dimension_names(attributes: Mapping[str, JSON]) -> tuple[str | None, ...] | None:
     names = dimension_names(attributes)
     return None if names == (SCALAR_DIMENSION,) else names
-
-
-def _object(reference: Reference) -> dict[str, JSON]:
-    return {
-        "source": reference.source,
-        "path": reference.path,
-        "object_id": reference.object_id,
-        "source_object_id": reference.source_object_id,
-    }
 
 
 def _field(name: JSON, dtype: JSON) -> tuple[str, str]:

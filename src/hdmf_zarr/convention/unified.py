@@ -14,15 +14,14 @@ from hdmf_zarr.convention.common import (
     NESTED_FIELDS,
     STORED_CHUNKS,
     CommonConvention,
-    absolute,
     dimension_names,
     enum_names,
     field_types,
     fill_settings,
     nested_fields,
-    reference_from_object,
 )
 from hdmf_zarr.convention.model import JSON, SELF, ArrayHeader, Reference
+from hdmf_zarr.convention.references import absolute, reference_from_object
 from hdmf_zarr.core.limits import parsed_json
 from hdmf_zarr.errors import MetadataError
 

@@ -15,6 +15,13 @@ Checked with zarr 3.1.3, 3.1.6 and 3.4.2; ``tests/unit/test_compat.py`` fails wh
 * ``zarr.core.metadata.v3.ArrayV3Metadata``: makes and checks the document of an array without a
   round trip to the store.
 * ``zarr.core.metadata.v2.ArrayV2Metadata``: tells whether zarr-python can parse a ``.zarray``, likewise.
+* ``_encode_sync``, ``_decode_sync``, ``_encode_single`` and ``_decode_single`` of codecs: what the abstract
+  classes of `zarr.abc.codec` ask a codec for; versions with the first two (3.1.6) call them in the others.
+
+Subclasses of zarr-python's classes define or read these names themselves, for no function can stand between:
+``Array._async_array`` (`hdmf_zarr.arrays.readable`), ``Group._async_group`` (`hdmf_zarr.arrays.live_group`),
+``WrapperStore._store`` and ``WrapperStore._with_store`` (`hdmf_zarr.arrays.live_store`,
+`hdmf_zarr.chunks.missing`, `hdmf_zarr.stores.bounded`), and the methods of codecs (`hdmf_zarr.codecs`).
 """
 
 from __future__ import annotations
@@ -31,6 +38,10 @@ from zarr.core.sync import sync
 from zarr.storage import MemoryStore, WrapperStore
 
 __all__ = [
+    "DECODE_SINGLE",
+    "DECODE_SYNC",
+    "ENCODE_SINGLE",
+    "ENCODE_SYNC",
     "ArrayConfig",
     "ArraySpec",
     "ArrayV2Metadata",
@@ -44,6 +55,12 @@ __all__ = [
     "sync",
     "wrapped_store",
 ]
+
+ENCODE_SYNC, DECODE_SYNC = "_encode_sync", "_decode_sync"
+"""Methods of a codec that work on one chunk; a codec need not have them."""
+
+ENCODE_SINGLE, DECODE_SINGLE = "_encode_single", "_decode_single"
+"""The same as coroutines."""
 
 
 def is_open(store: Store) -> bool:

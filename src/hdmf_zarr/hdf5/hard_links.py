@@ -14,6 +14,8 @@ import h5py
 from hdmf.backends.hdf5 import HDF5IO
 from hdmf.build import GroupBuilder, LinkBuilder
 
+from hdmf_zarr.core.hdmf_private import hdf5_file
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChildNames:
@@ -43,7 +45,7 @@ def lost_names(io: HDF5IO, root: GroupBuilder) -> ChildNames:
     """
     added: dict[str, tuple[LinkBuilder, ...]] = {}
     absent: set[tuple[str, str]] = set()
-    for path, group, builder in _groups(io._file, root):
+    for path, group, builder in _groups(hdf5_file(io), root):
         names = set(group)
         known = {*builder.groups, *builder.datasets, *builder.links}
         absent |= {(path, name) for name in known - names}

@@ -20,6 +20,7 @@ from hdmf.build import GroupBuilder
 from hdmf.build.builders import BaseBuilder
 from hdmf.utils import StrDataset
 
+from hdmf_zarr.core.hdmf_private import hdf5_file
 from hdmf_zarr.core.nesting import Leaf, at_leaf, leaf_dtype, leaves_of
 from hdmf_zarr.hdf5.errors import reading
 from hdmf_zarr.hdf5.hard_links import ChildNames, lost_names
@@ -65,7 +66,7 @@ class LinkedFiles:
         """Return the builder of an object that was opened in its file or by way of another; or None."""
         io = self._io(found.file.filename)
         try:
-            builder: BaseBuilder = io.get_builder(io._file[found.name])
+            builder: BaseBuilder = io.get_builder(hdf5_file(io)[found.name])
         except (KeyError, ValueError):
             return None  # a cached specification, or what HDF5IO could not read
         return builder
@@ -77,7 +78,7 @@ class LinkedFiles:
 
     def file(self, filename: str) -> h5py.File:
         """Return a file, open for reading."""
-        return self._io(filename)._file
+        return hdf5_file(self._io(filename))
 
     def _io(self, filename: str) -> HDF5IO:
         filename = os.path.abspath(filename)

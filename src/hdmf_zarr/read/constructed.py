@@ -2,11 +2,7 @@
 
 `BuildManager.construct` clears the modified flag of a container that it has constructed before, so a
 second look would lose what the user has changed; and after `BuildManager.clear_cache` it constructs a
-second container. HDMF has no public way from a builder to its container. Checked with hdmf 6.2.0;
-``tests/unit/test_compat.py`` fails when a name moves:
-
-* ``BuildManager.__containers``: id of a builder -> its container.
-* ``BuildManager.__builders``: id of a container -> its builder.
+second container. HDMF has no public way from a builder to its container.
 """
 
 from __future__ import annotations
@@ -19,6 +15,8 @@ from typing import Any
 from hdmf.build import BuildManager, LinkBuilder
 from hdmf.build.builders import BaseBuilder
 from hdmf.container import AbstractContainer
+
+from hdmf_zarr.core.hdmf_private import builders_of, containers_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,7 @@ class Known:
     @classmethod
     def of(cls, manager: BuildManager) -> Known:
         """Return what a manager knows."""
-        return cls(manager._BuildManager__containers, manager._BuildManager__builders)
+        return cls(containers_of(manager), builders_of(manager))
 
     def pairs(self) -> Iterator[tuple[AbstractContainer, BaseBuilder]]:
         """Yield each container with its builder."""

@@ -35,10 +35,12 @@ class ZarrDataset(HDMFDataset):  # type: ignore[misc]
     (`flush_pending`) gives their targets a path.
     """
 
-    def __init__(self, dataset: HDMFZarrArray, io: ZarrIO) -> None:
+    def __init__(
+        self, dataset: HDMFZarrArray, io: ZarrIO, *, pending: list[Any] | None = None
+    ) -> None:
         super().__init__(dataset=dataset)
         self.__io = io
-        self._pending: list[Any] = []
+        self._pending: list[Any] = [] if pending is None else pending
 
     def mark(self) -> Callable[[], None]:
         """Return a function that removes the rows which are added from now on."""
@@ -88,7 +90,8 @@ class ZarrDataset(HDMFDataset):  # type: ignore[misc]
 class DatasetOfReferences(ZarrDataset, ReferenceResolver):  # type: ignore[misc]
     """A dataset whose elements are, or hold, references that are resolved on access."""
 
-    _inverted: DatasetOfReferences | None = None
+    inverted: DatasetOfReferences | None = None
+    """The dataset that `invert` has returned before."""
 
     @abstractmethod
     def get_object(self, reference: str) -> Any:
@@ -96,13 +99,11 @@ class DatasetOfReferences(ZarrDataset, ReferenceResolver):  # type: ignore[misc]
 
     def invert(self) -> DatasetOfReferences:
         """Return the dataset that resolves to containers in place of builders, or the other way."""
-        if self._inverted is None:
-            inverted = self.get_inverse_class()(self.dataset, self.io)
-            inverted._inverted = self
+        if self.inverted is None:
             # Both are one dataset: rows that wait in one wait in the other.
-            inverted._pending = self._pending
-            self._inverted = inverted
-        return self._inverted
+            inverted = self.get_inverse_class()(self.dataset, self.io, pending=self._pending)
+            self.inverted, inverted.inverted = inverted, self
+        return self.inverted
 
     def _resolve(self, reference: str) -> Any:
         return None if reference == "" else self.get_object(reference)

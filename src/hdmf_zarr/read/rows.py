@@ -3,12 +3,10 @@
 `hdmf.common.DynamicTable.add_row` gives each column its value, one after the other. A `RowGuard` checks the
 values before the first column grows, and removes what grew if the row does not get its end.
 
-Checked with hdmf 6.2.0; ``tests/unit/test_compat.py`` fails when one of these changes:
-
-* ``DynamicTable.add_row`` calls, on the table, ``_validate_new_row(data)`` before anything grows, and
-  then, on the columns, ``id.append``, ``VectorData.add_row`` and ``VectorIndex.add_vector``. These are
-  replaced on the instances: `add_unit`, `add_trial` and others bypass an ``add_row`` of the instance.
-* ``Data.__data``: the data of a column, of which hdmf makes another array for each row in memory.
+Checked with hdmf 6.2.0; ``tests/unit/test_compat.py`` fails when this changes: ``DynamicTable.add_row``
+validates the row on the table (`hdmf_zarr.core.hdmf_private.validate_new_row`) before anything grows, and
+then calls, on the columns, ``id.append``, ``VectorData.add_row`` and ``VectorIndex.add_vector``. These are
+replaced on the instances: `add_unit`, `add_trial` and others bypass an ``add_row`` of the instance.
 """
 
 from __future__ import annotations
@@ -24,6 +22,7 @@ from hdmf.container import AbstractContainer, Data
 from hdmf.data_utils import DataIO
 
 from hdmf_zarr.arrays.array import HDMFZarrArray
+from hdmf_zarr.core.hdmf_private import replace_row_check, set_data, validate_new_row
 from hdmf_zarr.errors import HDMFZarrError, OptionError
 from hdmf_zarr.read.lazy import ZarrDataset
 
@@ -50,7 +49,7 @@ class RowGuard:
         self._waiting: set[int] = set()
         self._categories: dict[int, RowGuard] = {}
         self._stored: dict[int, tuple[Data, Stored]] = {}
-        table._validate_new_row = self._expect
+        replace_row_check(table, self._expect)
         table.id.append = partial(self._append_id, table.id)
 
     def settle(self, *, warn: bool = False) -> None:
@@ -105,7 +104,7 @@ class RowGuard:
                 if isinstance(column.data, (list, np.ndarray)):
                     yield column
 
-    def _data_of(self, column: Data) -> Any:
+    def data_of(self, column: Data) -> Any:
         """What a column adds its values to, or will."""
         return self._stored[id(column)][1] if id(column) in self._stored else column.data
 
@@ -117,7 +116,7 @@ class RowGuard:
         if owner is self:
             self.settle()
         try:
-            type(self.table)._validate_new_row(self.table, data)
+            validate_new_row(self.table, data)
             _check_names(self.table, data)
             self._check_values(data)
         except BaseException:
@@ -129,7 +128,7 @@ class RowGuard:
         """Raise if a column cannot hold its value of a row."""
         for name in self.table.colnames:
             column, depth = _innermost(self.table[name])
-            data = self._owner_of_stored()._data_of(column)
+            data = self._owner_of_stored().data_of(column)
             if name not in row or not isinstance(data, (HDMFZarrArray, ZarrDataset)):
                 continue
             if not _takes_values_as_they_are(column):
@@ -156,7 +155,7 @@ class RowGuard:
             guard = self if table is self.table else self._guard_of(table)
             for column in _row_columns(table):
                 self._waiting.add(id(column))
-                guard._watch(column)
+                guard.watch(column)
             self._undo += [_undo_of(column) for column in _every_column(table)]
 
     def _guard_of(self, category: DynamicTable) -> RowGuard:
@@ -164,7 +163,8 @@ class RowGuard:
             self._categories[id(category)] = RowGuard(category, self)
         return self._categories[id(category)]
 
-    def _watch(self, column: Data) -> None:
+    def watch(self, column: Data) -> None:
+        """Let a column go through this guard when it gets its value of a row."""
         name = "add_vector" if isinstance(column, VectorIndex) else "add_row"
         if isinstance(column, VectorData) and name not in vars(column):
             add = getattr(type(column), name)
@@ -180,14 +180,23 @@ class RowGuard:
         except BaseException:
             owner.settle()
             raise
-        owner._waiting.discard(id(column))
-        if not owner._waiting:
-            owner._undo = []
+        owner.note_grown(column)
+
+    def note_grown(self, column: Data) -> None:
+        """Note that a column has its value of the row; the row is done when all of them have it."""
+        self._waiting.discard(id(column))
+        if not self._waiting:
+            self._undo = []
+
+    @property
+    def is_adding(self) -> bool:
+        """Whether some columns may have a row that others do not have."""
+        return bool(self._undo)
 
     def _owner(self) -> RowGuard:
         """The guard that knows the row which goes on."""
         aligned = self._aligned
-        return aligned if aligned is not None and aligned._undo else self
+        return aligned if aligned is not None and aligned.is_adding else self
 
 
 def guard_tables(root: AbstractContainer) -> list[RowGuard]:
@@ -234,7 +243,7 @@ def _undo_of(column: Data) -> Undo:
     inner = data.data if isinstance(data, DataIO) else data
     if isinstance(inner, list):
         return partial(inner.__delitem__, slice(len(inner), None))
-    return partial(setattr, column, "_Data__data", data)
+    return partial(set_data, column, data)
 
 
 # -- the values of a row ---------------------------------------------------------------------------

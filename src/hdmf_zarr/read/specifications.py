@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import zarr
 from hdmf.build import TypeMap
 from hdmf.spec import NamespaceCatalog, SpecReader
 from packaging.version import InvalidVersion, Version
@@ -19,41 +21,80 @@ from hdmf_zarr.errors import ChunkError, MetadataError
 from hdmf_zarr.hierarchy.hierarchy import Hierarchy
 from hdmf_zarr.metadata.node import array_node
 from hdmf_zarr.read.tree import open_array
+from hdmf_zarr.stores.location import get_store_path
 
 logger = logging.getLogger(__name__)
+
+NAMESPACE = "namespace"
+"""Name of the text that declares the namespaces."""
 
 UNVERSIONED = ("None", "unversioned")
 """Versions under which HDMF cached namespaces that have none; older than any other."""
 
 
-class _CachedSpecReader(SpecReader):  # type: ignore[misc]
-    """Reads the specifications of one version of one namespace."""
+class ZarrSpecReader(SpecReader):  # type: ignore[misc]
+    """Reads the specifications of one version of one namespace.
 
-    def __init__(self, hierarchy: Hierarchy, path: str, namespaces: Any = None) -> None:
-        super().__init__(source=f"{hierarchy.uri}:/{path}")
-        self._hierarchy = hierarchy
-        self._path = path
+    Parameters
+    ----------
+    group : zarr.Group or Hierarchy
+    path : str
+        Of the group in its hierarchy; of zarr's group none.
+    namespaces : list of dict, optional
+        What the group declares, where that is known without it.
+    """
+
+    def __init__(
+        self, group: zarr.Group | Hierarchy, path: str = "", *, namespaces: Any = None
+    ) -> None:
+        where = get_store_path(group.store) if isinstance(group, zarr.Group) else group.uri
+        name = group.name if isinstance(group, zarr.Group) else f"/{path}"
+        super().__init__(source=f"{where}:{name}")
+        self._text = _text_function(group, path)
         self._namespaces = namespaces
 
     def read_spec(self, spec_path: str) -> Any:
-        return _parse(self._hierarchy, f"{self._path}/{spec_path}")
+        """Return the specification of one source."""
+        return parsed_json(self._text(spec_path), f"{self.source}/{spec_path}")
 
     def read_namespace(self, ns_path: str) -> Any:
+        """Return the namespaces that the group declares under a name."""
         if self._namespaces is None:
-            declared = _parse(self._hierarchy, f"{self._path}/{ns_path}")["namespaces"]
-            name = self._path.split("/")[-2]
-            own = [one for one in declared if one.get("name") == name]
-            self._namespaces = own + [one for one in declared if one not in own and self._has(one)]
+            self._namespaces = self.read_spec(ns_path)["namespaces"]
         return self._namespaces
 
-    def _has(self, namespace: Any) -> bool:
-        """Whether the sources of a namespace are here, as those of another one are not in MatNWB's files."""
-        return not missing_sources(namespace, self._names())
 
-    def _names(self) -> frozenset[str]:
-        above = self._path + "/"
-        documents = self._hierarchy.documents
-        return frozenset(path.removeprefix(above) for path in documents if path.startswith(above))
+def _text_function(group: zarr.Group | Hierarchy, path: str) -> Callable[[str], str]:
+    if isinstance(group, zarr.Group):
+        return partial(_text_in_group, group)
+    return lambda name: _text(group, f"{path}/{name}")
+
+
+def _text_in_group(group: zarr.Group, name: str) -> str:
+    if name not in group:
+        raise _missing(f"{get_store_path(group.store)}:{group.name}/{name}")
+    return _as_text(np.asarray(group[name][...]))  # type: ignore[index]
+
+
+def _missing(where: str) -> MetadataError:
+    return MetadataError(f"there is no specification at {where}")
+
+
+def _declared_namespaces(hierarchy: Hierarchy, path: str) -> list[Any]:
+    """Return the namespaces of one version that has its sources, its own first.
+
+    In MatNWB's files the sources of another one are not there.
+    """
+    declared = ZarrSpecReader(hierarchy, path).read_namespace(NAMESPACE)
+    own = [one for one in declared if one.get("name") == path.split("/")[-2]]
+    others = [one for one in declared if one not in own]
+    names = _names_below(hierarchy, path) if others else frozenset()
+    return own + [one for one in others if not missing_sources(one, names)]
+
+
+def _names_below(hierarchy: Hierarchy, path: str) -> frozenset[str]:
+    above, documents = path + "/", hierarchy.documents
+    return frozenset(path.removeprefix(above) for path in documents if path.startswith(above))
 
 
 def missing_sources(namespace: Any, names: Collection[str]) -> list[str]:
@@ -108,15 +149,16 @@ def load_cached_namespaces(
         if any(path.startswith(paths[name] + "/") for name in wanted if name not in not_read)
         and hierarchy.node_type(path) == "array"
     )
-    readers = {
-        name: _CachedSpecReader(
-            hierarchy,
-            paths[name],
-            [{"name": name, "version": versions[name], "schema": []}] if name in not_read else None,
-        )
+    declared = {
+        name: [{"name": name, "version": versions[name], "schema": []}]
+        if name in not_read
+        else _declared_namespaces(hierarchy, paths[name])
         for name in wanted
     }
-    loaded: dict[str, Any] = catalog.load_namespaces("namespace", reader=readers)
+    readers = {
+        name: ZarrSpecReader(hierarchy, paths[name], namespaces=declared[name]) for name in wanted
+    }
+    loaded: dict[str, Any] = catalog.load_namespaces(NAMESPACE, reader=readers)
     return loaded
 
 
@@ -186,7 +228,7 @@ def _version_order(version: str) -> tuple[int, Version, str]:
 
 def _text(hierarchy: Hierarchy, path: str) -> str:
     if path not in hierarchy:
-        raise MetadataError(f"{hierarchy.uri} has no specification at /{path}")
+        raise _missing(f"{hierarchy.uri}:/{path}")
     try:
         stored = hierarchy.cache.stored(path)
         if stored is None:
@@ -221,7 +263,3 @@ def _edited_text(hierarchy: Hierarchy, path: str, error: ChunkError) -> str:
 def _as_text(array: npt.NDArray[Any]) -> str:
     value = array.ravel()[0]
     return value.decode("utf-8") if isinstance(value, bytes) else str(value)
-
-
-def _parse(hierarchy: Hierarchy, path: str) -> Any:
-    return parsed_json(_text(hierarchy, path), f"{hierarchy.uri}:/{path}")

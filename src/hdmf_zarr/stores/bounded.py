@@ -23,6 +23,7 @@ from zarr.abc.store import (
 from zarr.storage import FsspecStore, ObjectStore, WrapperStore
 
 from hdmf_zarr.core.limits import check_size_of_key
+from hdmf_zarr.core.other_private import call_s3, module_that_reads
 from hdmf_zarr.errors import RemoteStoreError
 
 BUSY = frozenset({429, 503})
@@ -217,7 +218,7 @@ async def _read_s3_once(store: Any, wanted: Wanted) -> bytes:
     options = {} if version is None else {"VersionId": version}
     if wanted.part is not None:
         options["Range"] = _header(wanted.part)
-    answer = await store.fs._call_s3("get_object", Bucket=bucket, Key=name, **options)
+    answer = await call_s3(store.fs, "get_object", Bucket=bucket, Key=name, **options)
     body = answer["Body"]
     try:
         return await _joined(body.iter_chunks(PIECE_BYTES), answer.get("ContentLength"), wanted)
@@ -297,8 +298,7 @@ def _reader_of(store: Store) -> Reader | None:
         return _read_obstore
     if get is not FsspecStore.get or not isinstance(store, FsspecStore):
         return None
-    own = getattr(type(store.fs), "_cat_file", None)
-    return _READERS.get(getattr(own, "__module__", ""))
+    return _READERS.get(module_that_reads(store.fs))
 
 
 class BoundedStore(WrapperStore[Any]):

@@ -13,6 +13,7 @@ from typing import Any, cast
 from zarr.abc.store import Store
 from zarr.storage import FsspecStore, MemoryStore, ObjectStore
 
+from hdmf_zarr.core.other_private import info as info_of
 from hdmf_zarr.stores import event_loop, wrappers
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore
 from hdmf_zarr.stores.identity_proofs import is_view
@@ -87,7 +88,7 @@ def _version(bytestore: ByteStore, key: str) -> tuple[float | None, str | None]:
     info: Mapping[str, Any] = {}
     if isinstance(store, FsspecStore):
         path = f"{store.path.rstrip('/')}/{key}".removeprefix("/" if not store.path else "")
-        info = event_loop.run(store.fs._info(path))
+        info = event_loop.run(info_of(store.fs, path))
     elif isinstance(store, ObjectStore):
         info = event_loop.run(_head(store, key))
     return _first_time(info), _first_tag(info)

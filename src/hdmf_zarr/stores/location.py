@@ -112,6 +112,11 @@ def locate(
     return Location(normalized_path(_without_file_scheme(path)), is_local=True, given=path)
 
 
+def get_store_path(store: Store) -> str:
+    """Return the absolute path or URL of a store."""
+    return locate(store).uri
+
+
 def _normalized_url(url: str) -> str:
     """Return the one spelling of a URL of which fsspec knows several."""
     scheme, separator, path = url.rstrip("/").partition("://")

@@ -4,10 +4,7 @@ zarr's stores have no words for these. S3 (through s3fs and obstore) has conditi
 is one of this process, which needs only a lock. Of any other kind nothing is known: what is there is compared
 just before it is replaced, and two processes can come between.
 
-fsspec and s3fs have these operations under private names: ``_find``, ``_pipe_file``, ``_rm_file`` of an
-`fsspec.asyn.AsyncFileSystem`, ``_call_s3`` and ``set_session`` of an `s3fs.S3FileSystem`, which
-`hdmf_zarr.stores.bounded` uses, too. Checked for versions 2024.6.0 and 2026.9.0; `tests/unit/test_compat.py`
-fails when they move.
+fsspec and s3fs have these operations under private names, see `hdmf_zarr.core.other_private`.
 """
 
 from __future__ import annotations
@@ -15,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import hashlib
-import inspect
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +21,8 @@ from typing import Any
 from zarr.abc.store import Store
 from zarr.storage import FsspecStore, MemoryStore, ObjectStore
 
+from hdmf_zarr.core import other_private
+from hdmf_zarr.core.other_private import call_s3, has_call_s3
 from hdmf_zarr.stores import event_loop, wrappers
 from hdmf_zarr.stores.bounded import Wanted, read_value
 
@@ -195,7 +193,7 @@ class FsspecObjects(StoredObjects):
 
     @property
     def _can_create(self) -> bool:
-        return "mode" in inspect.signature(self._fs._pipe_file).parameters
+        return other_private.can_create(self._fs)
 
     def _path(self, key: str) -> str:
         return f"{self._root}/{key}"
@@ -205,14 +203,14 @@ class FsspecObjects(StoredObjects):
         if expected is not None or self._is_memory or not self._can_create:
             return await super().put_if(key, value, expected)
         try:
-            await self._fs._pipe_file(self._path(key), value, mode="create")
+            await other_private.pipe_file(self._fs, self._path(key), value, mode="create")
         except FileExistsError:
             return False
         return True
 
     async def _delete_one(self, key: str) -> None:
         try:
-            await self._fs._rm_file(self._path(key))
+            await other_private.remove_file(self._fs, self._path(key))
         except FileNotFoundError:
             return
 
@@ -220,7 +218,7 @@ class FsspecObjects(StoredObjects):
         """Return the keys of all objects of the store."""
         start = self._root + "/"
         try:
-            found = await self._fs._find(self._root, detail=False, withdirs=False)
+            found = await other_private.find(self._fs, self._root, detail=False)
         except FileNotFoundError:
             return []
         return [
@@ -230,7 +228,7 @@ class FsspecObjects(StoredObjects):
     async def sizes(self, start: str = "") -> dict[str, int]:
         """Return the bytes of each object, see `StoredObjects.sizes`: listings tell them."""
         folder = self._root + "/"
-        found = await self._fs._find(self._path(start).rstrip("/"), detail=True, withdirs=False)
+        found = await other_private.find(self._fs, self._path(start).rstrip("/"), detail=True)
         sizes = {
             path.removeprefix(folder): info.get("size")
             for path, info in found.items()
@@ -256,7 +254,7 @@ class S3Objects(FsspecObjects):
         """Say what is missing, see `StoredObjects.why_missing`: the bucket, or objects in it."""
         bucket, _ = self._split("")
         try:
-            await self._fs._call_s3("head_bucket", Bucket=bucket)
+            await call_s3(self._fs, "head_bucket", Bucket=bucket)
         except FileNotFoundError:
             return f"there is no bucket {bucket!r}"
         except PermissionError:
@@ -267,7 +265,7 @@ class S3Objects(FsspecObjects):
         """Return the version of an object: one request for its head."""
         bucket, name = self._split(key)
         try:
-            head = await self._fs._call_s3("head_object", Bucket=bucket, Key=name)
+            head = await call_s3(self._fs, "head_object", Bucket=bucket, Key=name)
         except FileNotFoundError:
             return None
         modified = str(head.get("LastModified"))
@@ -279,7 +277,7 @@ class S3Objects(FsspecObjects):
         await self._check_known(condition)
         bucket, name = self._split(key)
         try:
-            await self._fs._call_s3("put_object", Bucket=bucket, Key=name, Body=value, **condition)
+            await call_s3(self._fs, "put_object", Bucket=bucket, Key=name, Body=value, **condition)
         except OSError as error:
             if _code(error) in _UNKNOWN:
                 raise NoConditionsError(str(error)) from error
@@ -306,7 +304,7 @@ class S3Objects(FsspecObjects):
             for key in keys[start : start + MOST_AT_ONCE]:
                 self._fs.invalidate_cache(self._path(key).rpartition("/")[0])
             wanted = {"Objects": [{"Key": name} for _, name in part], "Quiet": True}
-            out = await self._fs._call_s3("delete_objects", Bucket=part[0][0], Delete=wanted)
+            out = await call_s3(self._fs, "delete_objects", Bucket=part[0][0], Delete=wanted)
             if errors := (out or {}).get("Errors"):
                 raise _delete_error(self._root, errors)
 
@@ -380,7 +378,7 @@ def objects_of(store: Store) -> StoredObjects:
 
 
 def _is_s3(filesystem: Any) -> bool:
-    return "s3" in filesystem.protocol and hasattr(filesystem, "_call_s3")
+    return "s3" in filesystem.protocol and has_call_s3(filesystem)
 
 
 async def _all_done(*coroutines: Any) -> None:

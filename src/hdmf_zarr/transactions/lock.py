@@ -221,17 +221,18 @@ class WriterLock:
             If another writer has it.
         """
         waiting = _Waiting(folder, takes_over=takes_over)
-        while not self._has(folder):
+        while not self.has(folder):
             try:
                 descriptor = _lock_folder(folder)
             except OSError:
-                waiting.wait_for(_holder_of(folder), lambda lock: lock._has(folder))
+                waiting.wait_for(_holder_of(folder), lambda lock: lock.has(folder))
                 continue
             if descriptor is not None:
                 self._folders[_number(os.fstat(descriptor))] = descriptor
             return
 
-    def _has(self, folder: Path) -> bool:
+    def has(self, folder: Path) -> bool:
+        """Whether a folder itself is locked here."""
         try:
             return _number(os.stat(folder)) in self._folders
         except OSError:
@@ -359,7 +360,7 @@ def _number(found: os.stat_result) -> tuple[int, int]:
 
 def holds_folder(folder: Path) -> bool:
     """Whether this process has locked a folder itself: no other writer is at work there."""
-    return any(lock._has(folder) for lock in list(_HELD))
+    return any(lock.has(folder) for lock in list(_HELD))
 
 
 def _holder_of(folder: Path) -> dict[str, Any]:

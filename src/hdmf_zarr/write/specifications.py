@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from functools import cache
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
+import zarr
 from hdmf.backends.utils import NamespaceToBuilderHelper
 from hdmf.spec import NamespaceCatalog, SpecWriter
 
@@ -30,22 +31,63 @@ Specifications = dict[str, dict[str, dict[str, str]]]
 """Namespace -> version -> source -> JSON text."""
 
 
-class _CollectingWriter(SpecWriter):  # type: ignore[misc]
-    """Collects the text of each source in place of writing it."""
+class ZarrSpecWriter(SpecWriter):  # type: ignore[misc]
+    """Writes specifications as JSON text.
 
-    def __init__(self) -> None:
-        self.texts: dict[str, str] = {}
+    Parameters
+    ----------
+    group : zarr.Group, Hierarchy or dict
+        What the texts are written below, or a dict that collects them: path -> text.
+    """
 
-    def write_spec(self, spec: Any, path: str) -> None:
-        self.texts[path] = stringify(spec)
+    def __init__(self, group: zarr.Group | Hierarchy | dict[str, str]) -> None:
+        self._write: Callable[[str, str], Any] = _write_function(group)
 
-    def write_namespace(self, namespace: Any, path: str) -> None:
-        self.texts[path] = stringify({"namespaces": [namespace]})
+    @staticmethod
+    def stringify(spec: Any) -> str:
+        """Return a specification as JSON text."""
+        return json.dumps(spec, separators=(",", ":"))
+
+    def write_spec(self, spec: Any, path: str) -> Any:
+        """Write the specification of one source; the array where the group is one of zarr's."""
+        return self.write_text(self.stringify(spec), path)
+
+    def write_namespace(self, namespace: Any, path: str) -> Any:
+        """Write a namespace, see `write_spec`."""
+        return self.write_text(self.stringify({"namespaces": [namespace]}), path)
+
+    def write_text(self, text: str, path: str) -> Any:
+        """Write a specification that is JSON text already, see `write_spec`."""
+        return self._write(path, text)
 
 
-def stringify(spec: Any) -> str:
-    """Return a specification as JSON text."""
-    return json.dumps(spec, separators=(",", ":"))
+def _write_function(group: zarr.Group | Hierarchy | dict[str, str]) -> Callable[[str, str], Any]:
+    if isinstance(group, zarr.Group):
+        return partial(_write_in_group, group)
+    if isinstance(group, Hierarchy):
+        return partial(_write_in_hierarchy, group)
+    return group.__setitem__
+
+
+def _write_in_group(group: zarr.Group, path: str, text: str) -> zarr.Array[Any]:
+    array = group.create_array(path, shape=(), dtype="string")
+    array[...] = text
+    return array
+
+
+def _write_in_hierarchy(hierarchy: Hierarchy, path: str, text: str) -> None:
+    """Write a text without a round trip through zarr's array."""
+    plain = _text_document(hierarchy.zarr_format)
+    node = array_node(plain)
+    n_dimensions = len(node.shape)
+    _ensure_group(hierarchy, path.rpartition("/")[0])
+    keys = hierarchy.unused_keys(path, dict(node.chunk_keys), n_dimensions)
+    document = with_chunk_keys(plain, keys)
+    chunk = chunk_key(keys, (0,) * n_dimensions)
+    stored = text if hierarchy.zarr_format == 3 else legacy.padded(text)
+    encoded = encode_elements(np.asarray(stored, dtype=object), TEXT)
+    hierarchy.bytestore.set(f"{path}/{chunk}", single.encode_scalar(document, encoded))
+    hierarchy.set_document(path, {**document, "attributes": dict(document["attributes"])})
 
 
 def specifications_of_catalog(
@@ -54,10 +96,11 @@ def specifications_of_catalog(
     """Return the specifications of loaded namespaces."""
     collected: Specifications = {}
     for name in namespaces:
-        writer = _CollectingWriter()
+        texts: dict[str, str] = {}
+        writer = ZarrSpecWriter(texts)
         NamespaceToBuilderHelper.convert_namespace(catalog, name).export("namespace", writer=writer)
         version = str(catalog.get_namespace(name).version)
-        collected[name] = {version: writer.texts}
+        collected[name] = {version: texts}
     return collected
 
 
@@ -74,18 +117,9 @@ def write_specifications(
         if f"{base}/{namespace}/{version}" not in hierarchy
         for source, text in sources.items()
     }
-    plain = _text_document(hierarchy.zarr_format)
-    node = array_node(plain)
-    n_dimensions = len(node.shape)
+    writer = ZarrSpecWriter(hierarchy)
     for path, text in texts.items():
-        _ensure_group(hierarchy, path.rpartition("/")[0])
-        keys = hierarchy.unused_keys(path, dict(node.chunk_keys), n_dimensions)
-        document = with_chunk_keys(plain, keys)
-        chunk = chunk_key(keys, (0,) * n_dimensions)
-        stored = text if hierarchy.zarr_format == 3 else legacy.padded(text)
-        encoded = encode_elements(np.asarray(stored, dtype=object), TEXT)
-        hierarchy.bytestore.set(f"{path}/{chunk}", single.encode_scalar(document, encoded))
-        hierarchy.set_document(path, {**document, "attributes": dict(document["attributes"])})
+        writer.write_text(text, path)
     root = hierarchy.documents[""]
     attributes = dict(root.get("attributes") or {})
     attributes.setdefault(SPECIFICATION_LOCATION, SPECIFICATION_GROUP)

@@ -75,7 +75,7 @@ class PickledArray:
     shape: tuple[int, ...] = ()
     fields: tuple[str, ...] | None = None
     elements: list[Any] = field(default_factory=list)
-    _is_built: bool = False
+    is_built: bool = False
 
 
 class _Mark:
@@ -99,7 +99,7 @@ def read_pickled_array(encoded: bytes) -> PickledArray:
         truncated, or does not hold an array.
     """
     result = _interpreted(encoded)
-    if not isinstance(result, PickledArray) or not result._is_built:
+    if not isinstance(result, PickledArray) or not result.is_built:
         raise MetadataError(f"the pickle holds a {type(result).__name__}, not an array")
     return result
 
@@ -247,7 +247,7 @@ def _field_names(names: Any) -> tuple[str, ...] | None:
 def _scalar(dtype: Any, raw: Any) -> Any:
     """The number, bytes or text of which a pickle holds the bytes; the record of which it holds an array."""
     spelled = _expect(dtype, _Dtype).name
-    if isinstance(raw, PickledArray) and raw._is_built and raw.shape == () and raw.fields:
+    if isinstance(raw, PickledArray) and raw.is_built and raw.shape == () and raw.fields:
         return raw.elements[0]
     if not _SCALAR_TYPE.fullmatch(spelled) or dtype.order not in ("<", ">", "=", "|"):
         raise MetadataError(f"the pickle holds one value of the dtype {spelled!r:.100}")
@@ -280,7 +280,7 @@ def _set_array_state(array: PickledArray, state: Any) -> None:
             f"the pickle holds {len(elements)} elements for the shape {shape!r:.200}"
         )
     array.shape, array.fields, array.elements = shape, dtype.fields, elements
-    array._is_built = True
+    array.is_built = True
 
 
 def _known_global(module: Any, name: Any) -> _Global:

@@ -14,6 +14,7 @@ import numpy as np
 import zarr
 from hdmf.data_utils import AbstractDataChunkIterator, DataChunk, GenericDataChunkIterator
 
+from hdmf_zarr.core.hdmf_private import read_region
 from hdmf_zarr.core.regions import cut, plain_selections, size_of
 from hdmf_zarr.write.chunks.append_buffer import GrowingArray
 from hdmf_zarr.write.chunks.sources import note_begun
@@ -109,7 +110,7 @@ def _begin_pull(
     selections = plain_selections(given, len(dataset.shape))
     if selections is None:
         # Not by slices: the parent reads.
-        rest = (DataChunk(data._get_data(selection=one), one) for one in given)
+        rest = (DataChunk(read_region(data, one), one) for one in given)
         feed.step = _steps(feed, dataset, rest, workers, make_target)
         return
     grown = [

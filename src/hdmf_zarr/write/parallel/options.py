@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import multiprocessing
 import os
 import sys
@@ -131,5 +132,5 @@ def _is_main_imported_by_worker() -> bool:
     """Whether this is reached from the top level of a script that a worker process imports."""
     return any(
         frame.f_code.co_name == "<module>" and frame.f_globals.get("__name__") == "__mp_main__"
-        for frame, _ in traceback.walk_stack(sys._getframe())
+        for frame, _ in traceback.walk_stack(inspect.currentframe())
     )

@@ -7,6 +7,7 @@ import pickle
 import sys
 from typing import Any
 
+from hdmf_zarr.core.hdmf_private import pickled_state
 from hdmf_zarr.write.parallel.options import WorkerOptions
 from hdmf_zarr.write.parallel.tasks import RegionSource
 
@@ -51,7 +52,7 @@ def what_is_not_picklable(iterator: Any, error: BaseException) -> str:
 
 def _state(iterator: Any) -> dict[str, Any]:
     try:
-        state = iterator._to_dict()
+        state = pickled_state(iterator)
     except Exception:
         # The method that hdmf asks for is not there: the error that pickle gave says so.
         return {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import multiprocessing
 import os
 import sys
@@ -12,6 +11,7 @@ from concurrent import futures
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from typing import Any
 
+from hdmf_zarr.core.other_private import forkserver_preload
 from hdmf_zarr.write.parallel.options import WorkerOptions
 from hdmf_zarr.write.parallel.tasks import run_task
 from hdmf_zarr.write.parallel.threads import initialize, prepare_worker
@@ -111,9 +111,5 @@ def _process_pool(options: WorkerOptions) -> ProcessPoolExecutor:
 
 
 def _is_preload_chosen() -> bool:
-    """Whether the user has said what a fork server imports.
-
-    There is no public way to ask: the name is that of Python 3.11 to 3.13.
-    """
-    server = getattr(importlib.import_module("multiprocessing.forkserver"), "_forkserver", None)
-    return getattr(server, "_preload_modules", ["__main__"]) != ["__main__"]
+    """Whether the user has said what a fork server imports."""
+    return forkserver_preload() != ["__main__"]

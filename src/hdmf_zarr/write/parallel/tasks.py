@@ -27,6 +27,7 @@ from hdmf_zarr.codecs.registered import register_classes
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.core.dtypes import ElementType
 from hdmf_zarr.core.elements import to_memory
+from hdmf_zarr.core.hdmf_private import read_region
 from hdmf_zarr.core.regions import Region, are_elements_of, relative, shape_of
 from hdmf_zarr.errors import EncodingError, OptionError
 from hdmf_zarr.stores.bytestore import open_bytestore
@@ -176,7 +177,7 @@ class IteratorRegions:
 
     def read(self, region: Region) -> npt.NDArray[Any]:
         """Elements of a region."""
-        data = self.iterator._get_data(selection=region)
+        data = read_region(self.iterator, region)
         return np.asarray(data) if self.element is None else as_elements(data, self.element)
 
 

@@ -158,7 +158,7 @@ class ZarrDataIO(DataIO):  # type: ignore[misc]
         rows: Iterator[Any] = _rows(self.data) if is_plain else super().__iter__()
         return rows
 
-    def _was_written(self, array: zarr.Array[Any]) -> None:
+    def note_written(self, array: zarr.Array[Any]) -> None:
         """Take the array that a write has made, see `dataset`."""
         self.__dataset = array
 
@@ -215,7 +215,7 @@ def give_to_wrapper(wrapper: Any, array: zarr.Array[Any]) -> None:
     """Let wrappers without data have the array that was written in their place, see `ZarrDataIO.dataset`."""
     while isinstance(wrapper, DataIO):
         if isinstance(wrapper, ZarrDataIO):
-            wrapper._was_written(array)
+            wrapper.note_written(array)
         wrapper = wrapper.data
 
 
