@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 import numpy as np
 from hdmf.backends.utils import NamespaceToBuilderHelper
+from hdmf.build import BuildManager
 from hdmf.spec import NamespaceCatalog, SpecWriter
 
 from hdmf_zarr.chunks import single
@@ -47,12 +48,11 @@ def stringify(spec: Any) -> str:
     return json.dumps(spec, separators=(",", ":"))
 
 
-def specifications_of_catalog(
-    catalog: NamespaceCatalog, namespaces: Iterable[str]
-) -> Specifications:
-    """Return the specifications of loaded namespaces."""
+def specifications_of_manager(manager: BuildManager) -> Specifications:
+    """Return the specifications of every namespace that a manager knows."""
+    catalog: NamespaceCatalog = manager.namespace_catalog
     collected: Specifications = {}
-    for name in namespaces:
+    for name in catalog.namespaces:
         writer = _CollectingWriter()
         NamespaceToBuilderHelper.convert_namespace(catalog, name).export("namespace", writer=writer)
         version = str(catalog.get_namespace(name).version)
