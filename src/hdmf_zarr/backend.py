@@ -6,7 +6,6 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
@@ -26,9 +25,8 @@ from hdmf_zarr.errors import OptionError
 from hdmf_zarr.hierarchy.hierarchy import Hierarchy
 from hdmf_zarr.read.specifications import latest_versions, load_cached_namespaces
 from hdmf_zarr.read.tree import ROOT_NAME
-from hdmf_zarr.session.append import note_written_columns, prepare_append
-from hdmf_zarr.session.export_source import check_exportable, naming_orphans, source_of_export
-from hdmf_zarr.session.external_resources import herd_beside
+from hdmf_zarr.session.containers import container_read_before, write_container
+from hdmf_zarr.session.export_source import check_exportable, source_of_export
 from hdmf_zarr.session.html import dataset_html
 from hdmf_zarr.session.modes import READING_MODES, checked_mode
 from hdmf_zarr.session.namespaces import nodes_with_namespaces
@@ -49,7 +47,6 @@ from hdmf_zarr.write.options import ExportOptions, WriteOptions
 from hdmf_zarr.write.planning.export_options import ExternalLinks, LayoutOptions, require_bool
 from hdmf_zarr.write.planning.plan import Planned
 from hdmf_zarr.write.queue import Context, ZarrIODataChunkIteratorQueue
-from hdmf_zarr.write.specifications import specifications_of_manager
 
 __all__ = [
     "DEFAULT_SPEC_LOC_DIR",
@@ -319,17 +316,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             durable=durable,
             progress=progress,
         )
-        self._session.rows.settle(self._session.hierarchy)
-        prepare_append(self._session, container)
-        with herd_beside(self, container, herd):
-            with naming_orphans(self.source):
-                builder = self.manager.build(container, source=self.source, root=True)
-            specifications = partial(specifications_of_manager, self.manager)
-            source = WriteSource(
-                builder=builder, manager=self.manager, specifications=specifications
-            )
-            write_tree(self._session, source, options.copying_for_archive())
-        note_written_columns(self._session, container, self)
+        write_container(self, self._session, container, herd, options)
 
     def export(
         self,
@@ -592,21 +579,13 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         """
         self._builder_to_read()
         self._session.require_data()
-        container = self._container_read_before()
+        container = container_read_before(self._session, self.read_builder())
         if container is None:
             with self._session.constructed.remembering(self.read_builder().source):
                 container = super().read()
             if not self._session.is_for_reading:
                 self._session.rows.guard_read(container)
         return cast("Container", container)
-
-    def _container_read_before(self) -> Any:
-        """Return what an earlier `read` returned, with all edits; None before the first."""
-        constructed = self._session.constructed
-        container = constructed.find(self.read_builder())
-        if container is not None and self.manager.get_builder(container) is None:
-            constructed.reinstate()
-        return container
 
     def _builder_to_read(self) -> GroupBuilder:
         self._session.require_readable()

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 
 from hdmf.backends.hdf5 import HDF5IO
 from hdmf.backends.io import HDMFIO
-from hdmf.build import BuildManager, GroupBuilder, OrphanContainerBuildError
+from hdmf.build import BuildManager, GroupBuilder
 from hdmf.container import Container
 
-from hdmf_zarr.errors import BrokenLinkError, LockedError, ModeError, OptionError
+from hdmf_zarr.errors import LockedError, ModeError, OptionError
 from hdmf_zarr.hdf5 import read_specifications as read_hdf5_specifications
 from hdmf_zarr.hdf5.errors import reading
 from hdmf_zarr.hdf5.hard_links import lost_names
 from hdmf_zarr.hdf5.source import UnchangedFiles
 from hdmf_zarr.read.constructed import Known
 from hdmf_zarr.read.specifications import read_specifications
+from hdmf_zarr.session.containers import naming_orphans
 from hdmf_zarr.session.modes import CREATING_MODES
 from hdmf_zarr.session.session import Session, session_of
 from hdmf_zarr.stores.identity import Relation, refuse_overlap, relation_of
@@ -167,15 +167,6 @@ def _builder_of_root(src_io: HDMFIO, container: Container) -> GroupBuilder:
     if builder.parent is not None:
         raise OptionError("the container to export must be the root of the file of src_io")
     return builder
-
-
-@contextmanager
-def naming_orphans(uri: str) -> Iterator[None]:
-    """Raise an error of ours, which names a store, for a link to a container that is in no file."""
-    try:
-        yield
-    except OrphanContainerBuildError as error:
-        raise BrokenLinkError(f"{uri}: {error}") from error
 
 
 def _specifications_to_export(src_io: HDMFIO, *, is_edited: bool) -> Specifications:
