@@ -46,8 +46,8 @@ from hdmf_zarr.stores.identity import refuse_overlap
 from hdmf_zarr.stores.location import Location, locate
 from hdmf_zarr.transfer.to_hdf5 import move_chunks
 from hdmf_zarr.write.planning.addresses import Addresses
-from hdmf_zarr.write.planning.context import ExternalLinks, PlanContext
-from hdmf_zarr.write.planning.export_options import require_bool
+from hdmf_zarr.write.planning.context import PlanContext
+from hdmf_zarr.write.planning.export_options import ExternalLinks, PlanOptions, require_bool
 from hdmf_zarr.write.planning.links import LinkDecisions
 from hdmf_zarr.write.planning.plan import Planned
 
@@ -437,7 +437,7 @@ def _placement(src_io: ZarrIO, root: GroupBuilder, destination: Location) -> Add
         convention=convention_for_format(3),
         is_written=lambda _builder: True,  # HDF5 takes every name
         manager=src_io.manager,
-        link_data=False,
+        options=PlanOptions(link_data=False),
         export_source=locate(src_io.path),
     )
     addresses = Addresses(context)

@@ -109,7 +109,7 @@ def test_streams_after_each_other_become_what_each_was(
 def test_streams_of_one_chunk_are_still_refused_beyond_the_limit() -> None:
     document = {
         "shape": [1000],
-            "data_type": "uint8",
+        "data_type": "uint8",
         "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [1000]}},
         "codecs": [{"name": "bytes"}, {"name": "gzip", "configuration": {"level": 1}}],
     }
