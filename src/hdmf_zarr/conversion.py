@@ -1,4 +1,4 @@
-"""HDF5 or Zarr -> Zarr or HDF5: the backends of a conversion, and its all-or-nothing end."""
+"""HDF5 or Zarr -> Zarr or HDF5, all or nothing."""
 
 from __future__ import annotations
 

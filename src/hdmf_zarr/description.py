@@ -1,4 +1,4 @@
-"""What is in a store, told from its metadata: as a tree for a terminal, and as JSON."""
+"""What is in a store, by its metadata: as a tree for a terminal, and as JSON."""
 
 from __future__ import annotations
 

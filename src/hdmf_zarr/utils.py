@@ -1,4 +1,4 @@
-"""The objects that users make: data with their layout, references, the writer's queue."""
+"""The objects that users make: data with their layout, references, the queue of a writer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The names by which release 0.14 read stores of Zarr format 2; `ZarrIO` reads them all the same."""
+"""The names by which release 0.14 reads Zarr format 2; `ZarrIO` reads both formats."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lazy datasets under the module name that they had up to release 0.14."""
+"""The lazy datasets, under the module name of releases up to 0.14."""
 
 from __future__ import annotations
 

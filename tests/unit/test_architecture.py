@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import io
 import tokenize
 from pathlib import Path
@@ -290,3 +291,14 @@ JSON_KEYS = {"chunk_grid", "chunk_key_encoding", "node_type", "must_understand"}
 def test_the_keys_of_documents_are_spelled_where_nodes_are_made(path: Path) -> None:
     spelled = code_strings(path.read_text("utf-8")) & (JSON_KEYS | {"consolidated_metadata"})
     assert spelled == set()
+
+
+def test_the_page_lists_every_file_as_it_says_of_itself() -> None:
+    """``python docs/list_files.py`` brings the page up to date."""
+    script = Path(__file__).parents[2] / "docs" / "list_files.py"
+    listing = importlib.util.spec_from_file_location("list_files", script)
+    assert listing is not None
+    assert listing.loader is not None
+    module = importlib.util.module_from_spec(listing)
+    listing.loader.exec_module(module)
+    assert module.PAGE.read_text("utf-8") == module.page_with_list()

@@ -1,4 +1,4 @@
-"""The lazy array that readers hand out: elements that are set, rows that are appended."""
+"""The lazy array that readers get: elements can be set, and rows appended."""
 
 from __future__ import annotations
 

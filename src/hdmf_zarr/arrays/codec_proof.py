@@ -1,4 +1,4 @@
-"""A chain of codecs, tried on a sample: what is read is what was written, by this package and by zarr-python.
+"""Tries a chain of codecs on a sample: what is read must be what was written, here and by zarr-python.
 
 Codecs of several authors, with several settings, meet in a chain for the first time at a user's. What does
 not fit is often no error: elements come back in other places, or as other values. So each chain is tried

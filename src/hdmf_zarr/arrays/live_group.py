@@ -1,4 +1,4 @@
-"""The groups of a store that is being written, as zarr's: they show what is there now, and can change it.
+"""Zarr groups of a store that is being written: they show its present state and can change it.
 
 zarr's own groups and arrays keep the metadata with which they were made. These ask the hierarchy each time,
 so that no object of before brings old metadata back. Checked with zarr-python 3.1.3, 3.1.6 and 3.4.2: every

@@ -1,4 +1,4 @@
-"""What zarr reads and writes where a store is being written: what it changes is committed, too.
+"""The store that zarr-python sees while a file is written: its changes join the next commit.
 
 zarr's groups and arrays read and write objects of a store. The store here answers for the metadata documents
 from the hierarchy in memory, gives it what zarr writes of them, and has the journal begin before a chunk

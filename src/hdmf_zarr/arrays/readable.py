@@ -1,4 +1,4 @@
-"""The lazy array as it is read: what it is, and the one way to its elements."""
+"""Reading of the lazy array: its properties, and the one way to its elements."""
 
 from __future__ import annotations
 

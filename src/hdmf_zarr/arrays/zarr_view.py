@@ -1,4 +1,4 @@
-"""The nodes of a store as objects of zarr-python, made from the documents in memory without a request."""
+"""Objects of zarr-python, made from the documents in memory without a request."""
 
 from __future__ import annotations
 

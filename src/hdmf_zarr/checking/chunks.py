@@ -1,4 +1,4 @@
-"""The chunks: every one is there, decodes to what the metadata say, and passes its checksums."""
+"""Checks of chunks: each one exists, decodes to the size in the metadata, and passes its checksums."""
 
 from __future__ import annotations
 

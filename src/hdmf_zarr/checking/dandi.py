@@ -1,4 +1,4 @@
-"""What an upload to the DANDI archive needs, beside a store that is whole."""
+"""What an upload to the DANDI archive needs besides a complete store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Missing chunks that a user has looked at, and takes for what zarr reads in their place: fill values."""
+"""Replaces missing chunks by fill values, where the user has accepted their loss."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A store as it is, read without trust: what makes no sense becomes a finding, never an error."""
+"""All metadata and keys of a store, read without trust: nonsense becomes a finding, not an error."""
 
 from __future__ import annotations
 

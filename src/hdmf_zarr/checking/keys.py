@@ -1,4 +1,4 @@
-"""Objects of a store that are neither metadata nor chunks, and what stopped writes left beside it."""
+"""Checks of objects that are neither metadata nor chunks, and of leftovers beside the store."""
 
 from __future__ import annotations
 

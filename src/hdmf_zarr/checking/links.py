@@ -1,4 +1,4 @@
-"""Links and references: each leads to an object, of this store or another, and to the right one."""
+"""Checks of links and references: each leads to an object, and to the right one."""
 
 from __future__ import annotations
 

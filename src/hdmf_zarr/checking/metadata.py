@@ -1,4 +1,4 @@
-"""The metadata documents: each by itself, and the consolidated ones against those of the nodes."""
+"""Checks of metadata documents: each by itself, and the consolidated ones against the nodes."""
 
 from __future__ import annotations
 

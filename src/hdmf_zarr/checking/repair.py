@@ -1,4 +1,4 @@
-"""What can be put right: consolidated metadata, uneven tables, leftovers, chunks that nobody uses."""
+"""Repairs: consolidated metadata, uneven tables, leftovers, unused chunks."""
 
 from __future__ import annotations
 

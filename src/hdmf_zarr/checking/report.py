@@ -1,4 +1,4 @@
-"""What a check found, as values: for a script, as JSON, and as text for people."""
+"""The findings of a check as values, as JSON, and as text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every kind of finding: its stable name, how bad it is, and what to do."""
+"""Every kind of finding: its stable code, its severity, and what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cached specifications: all namespaces that the file uses, whole; and the types they prescribe."""
+"""Checks of cached specifications: all used namespaces are complete, and targets have their types."""
 
 from __future__ import annotations
 

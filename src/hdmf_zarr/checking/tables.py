@@ -1,4 +1,4 @@
-"""Tables: every column has the same number of rows."""
+"""Checks of tables: all columns have the same number of rows."""
 
 from __future__ import annotations
 

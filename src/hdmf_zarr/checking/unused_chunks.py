@@ -1,4 +1,4 @@
-"""Chunks that no reader uses, and that can be removed without a doubt."""
+"""Finds chunks that no reader uses and that can be removed safely."""
 
 from __future__ import annotations
 

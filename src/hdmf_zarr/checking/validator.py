@@ -1,4 +1,4 @@
-"""What ``dandi validate`` finds in a store: by that program where it is there, or else by the same rules.
+"""The rules of `dandi validate`: by that program where it is installed, else by the same rules here.
 
 The archive's program is not imported, and no extra installs it: it pins zarr-python, and has an
 environment of its own. Its rules are those of dandi 0.81: of a store of Zarr format 2 plain zarr-python

@@ -1,4 +1,4 @@
-"""Large selections of numbers: chunks decoded by several threads, straight into what is handed out.
+"""Large selections of numbers: several threads decode chunks straight into the result.
 
 Each chunk through zarr costs new memory for its bytes and its elements, which takes as long as decoding
 them. Of shards the threads read the chunks that are wanted, and nothing else. What is not numbers on this

@@ -1,4 +1,4 @@
-"""Chunks that are read with one synchronous request, decoded in place and kept decoded for a while.
+"""Small chunks: read with one synchronous request, decoded in place, and cached.
 
 The columns of tables are small and walked row by row; through zarr each row would cost half a millisecond
 and decode the same chunk again. What spans several chunks of some size, or has a codec that is not known

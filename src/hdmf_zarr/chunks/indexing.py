@@ -1,4 +1,4 @@
-"""What arrays are indexed with, as numpy and zarr take it; pure."""
+"""Indices of arrays, as numpy and zarr accept them; pure."""
 
 from __future__ import annotations
 

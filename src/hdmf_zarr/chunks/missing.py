@@ -1,4 +1,4 @@
-"""Which chunks of an array must be there, so that a lost one is told from one that was never written.
+"""Which chunks of an array must exist, so that a lost chunk differs from one never written.
 
 Zarr reads a chunk that is not there as the fill value. What this package writes has every chunk, or counts
 those that it has; so a chunk that is missing from it is lost, and the fill value would be a wrong one.

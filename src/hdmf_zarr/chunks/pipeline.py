@@ -1,4 +1,4 @@
-"""The pipeline of codecs with which zarr-python decodes the chunks of an array."""
+"""The codec pipeline with which zarr-python decodes the chunks of an array."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A part of a Blosc chunk without decoding the rest.
+"""Decodes a part of a Blosc chunk without the rest.
 
 Blosc cuts what it compresses into blocks, each by itself: from the blocks that are needed, with a header and
 starts of their own, a smaller chunk is made, which Blosc decodes as any other. The format is that of Blosc 1,

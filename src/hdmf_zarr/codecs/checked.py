@@ -1,4 +1,4 @@
-"""Codecs of zarr-python that look at what they are given before they decode it.
+"""Codecs of zarr-python that compare the size of a chunk with the metadata before they decode it.
 
 Blosc trusts what a chunk says of its own size: it reads past the end of one that was cut off, and gives
 what it finds there for elements. And a few bytes can become gigabytes. Both are errors here.

@@ -1,4 +1,4 @@
-"""Codecs of arrays that are given chunks in C order.
+"""Codecs of arrays that get their chunks in C order.
 
 Filters and serializers of numcodecs flatten a chunk as it lies in memory. zarr-python before 3.4 encodes
 one in Fortran order where it was transposed, or where the data lie so, and every version decodes one that

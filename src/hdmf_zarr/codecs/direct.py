@@ -1,4 +1,4 @@
-"""One chunk, encoded and decoded in place by the codecs that the metadata of its array name.
+"""Encodes and decodes one chunk in place, by the codecs in the metadata of its array.
 
 zarr-python hands each chunk over to its event loop and to threads, which takes a thousand times as long
 as the codecs of a small chunk themselves. A chain with a codec that is not known here is left to zarr.

@@ -1,4 +1,4 @@
-"""The fastest way there is to inflate what zlib or gzip has deflated.
+"""Inflates zlib and gzip data with the fastest installed library.
 
 ``isal`` takes two thirds of the time of zlib, and checks the same checksums. It is not built for every
 machine; where it is not there, zlib does the same.

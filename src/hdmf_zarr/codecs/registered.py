@@ -1,4 +1,4 @@
-"""Codecs that are registered with numcodecs and that zarr-python does not know, as codecs of format 3.
+"""Codecs of numcodecs that zarr-python does not know, made codecs of format 3.
 
 Format 2 takes whatever is registered, by a package such as flac-numcodecs or by a user. In format 3 such a
 codec has the name ``numcodecs.<id>``. Its place in a chain is found by a trial: what gives an array for an

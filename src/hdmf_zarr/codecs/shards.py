@@ -1,4 +1,4 @@
-"""Shards: encoded chunks in one value, with an index of where each of them is; pure.
+"""Shards: encoded chunks in one value, with an index of their positions; pure.
 
 As Zarr's ``sharding_indexed`` codec specifies it. Shards in shards, codecs around a shard, and an index
 that is stored in another way than as little-endian integers, are left to zarr.

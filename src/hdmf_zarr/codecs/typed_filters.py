@@ -1,4 +1,4 @@
-"""What the filters of numcodecs make of values, and whether values are among those that a filter can hold.
+"""What the filters of numcodecs do to values, and which values a filter can hold.
 
 A filter that rounds, or that stores a narrower type, has a range. numcodecs does not look at it: a value
 outside of it is read back as any other one.

@@ -1,4 +1,4 @@
-"""Attribute values <-> JSON, with the dtype that JSON would lose kept beside them.
+"""Attribute values <-> JSON, with a record of the dtypes that JSON loses.
 
 JSON knows one kind of integer, one kind of real number and lists. A value is encoded as its nearest
 JSON and, where reading that JSON would give another dtype, the dtype is returned too; it is recorded

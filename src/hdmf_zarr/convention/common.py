@@ -1,4 +1,4 @@
-"""What the conventions have in common: links as lists of objects, reserved words."""
+"""What both conventions share: links as lists of objects, reserved words."""
 
 from __future__ import annotations
 

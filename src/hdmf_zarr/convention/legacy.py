@@ -1,4 +1,4 @@
-"""The convention of Zarr format 2, written by hdmf-zarr up to 0.13: its words on disk."""
+"""The convention of Zarr format 2, as hdmf-zarr up to 0.13 writes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The values that the conventions encode and decode; pure, imports nothing of the package."""
+"""The values that conventions encode and decode; pure, imports nothing of the package."""
 
 from __future__ import annotations
 

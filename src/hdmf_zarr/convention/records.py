@@ -1,4 +1,4 @@
-"""Compounds as attributes <-> JSON: an object with what each leaf is in all records.
+"""Compound attributes <-> JSON: an object with the values of each field.
 
 ``np.array([(1, (2.5,))], [("n", "i4"), ("p", [("x", "f8")])])`` is ``{"n": [1], "p.x": [2.5]}``, and what is
 recorded of it is ``'compound {"shape": [1], "fields": [["n", "int32"], ["p", [["x", "float64"]]]]}'``.

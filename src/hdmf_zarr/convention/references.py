@@ -1,4 +1,4 @@
-"""References as objects of JSON: to and from `Reference`, of which both conventions have one at least."""
+"""References <-> JSON objects, in the forms of both conventions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The attributes by which HDF5 keeps account of dimension scales: references in lists and in records.
+"""The attributes of HDF5 dimension scales: references in lists and in records.
 
 ``DIMENSION_LIST`` of an array has, for each dimension, the list of its scales. ``REFERENCE_LIST`` of a scale
 has one record for each dimension to which the scale is attached. In JSON both are lists, of references as

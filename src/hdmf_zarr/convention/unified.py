@@ -1,4 +1,4 @@
-"""The convention of Zarr format 3: every word that it puts on disk is spelled here."""
+"""The convention of Zarr format 3: every word that it writes to disk is defined here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arrays of elements: what users and files supply <-> one form in memory <-> what Zarr stores.
+"""Arrays of elements: as users and files supply them <-> in memory <-> as Zarr stores them.
 
 In memory an array has `ElementType.memory_dtype`: numbers as they are, text as objects of ``str``,
 ASCII text and bytes as objects of ``bytes``, references as objects of ``str`` (the text of the

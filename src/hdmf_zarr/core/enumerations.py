@@ -1,4 +1,4 @@
-"""Names of enumerations beside the attributes of a builder: a single number of numpy cannot carry them.
+"""Names of enumerations, kept beside the attributes of a builder.
 
 An array has them in its dtype, as h5py marks it (`hdmf_zarr.core.dtypes.enum_names_of`).
 """

@@ -1,4 +1,4 @@
-"""Every name of HDMF that is not public and that this package needs; pynwb has none of them.
+"""Every private name of HDMF that this package needs.
 
 Checked with hdmf 6.2.0 (the newest) and pynwb 4.2.0; ``tests/unit/test_compat.py`` fails when one of them
 moves. The newest version has a public way for none of them.

@@ -1,4 +1,4 @@
-"""PURE: how much the metadata of a store can make a reader do; every limit is here.
+"""Every limit on what the metadata of a store can make a reader do; pure.
 
 A file that asks for more is damaged or hostile: its reader gets an error that says so, before memory is
 taken. The limits are far above what files hold; who needs more changes them here, by assignment.

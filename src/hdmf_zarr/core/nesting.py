@@ -1,4 +1,4 @@
-"""PURE: compounds with compounds or arrays in their fields <-> compounds whose fields are all plain.
+"""Nested compounds <-> compounds of plain fields; pure.
 
 Zarr has plain fields only. So a store has one field for each leaf: of ``("p", [("x", "f8"), ("y", "f8")])``
 these are ``p.x`` and ``p.y``, of ``("w", "f8", (2,))`` they are ``w[0]`` and ``w[1]``. How they belong

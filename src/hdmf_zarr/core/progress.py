@@ -1,4 +1,4 @@
-"""What is told how much was done."""
+"""The type of progress callbacks."""
 
 from __future__ import annotations
 

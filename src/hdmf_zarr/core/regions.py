@@ -1,4 +1,4 @@
-"""Cutting an array into regions of whole write units, each with what is read for it. Pure."""
+"""Cuts an array into regions of whole write units; pure."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""What Python has no function for: two names exchanged at once, a whole tree made durable, unused memory
-given back, cores counted.
+"""System calls that Python does not offer: exchange of two names, syncfs, freeing of memory.
 
 The only place that calls the C library. Every function says whether it could; where a system or a
 file system has no such call, the caller does it the long way.

@@ -1,4 +1,4 @@
-"""Calls that threads make, and whose results are taken in their order."""
+"""Calls in threads, whose results come in order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every name of zarr-python that is not public and that this package needs.
+"""Every private name of zarr-python that this package needs.
 
 Checked with zarr 3.1.3, 3.1.6 and 3.4.2; ``tests/unit/test_compat.py`` fails when one of them moves.
 

@@ -1,4 +1,4 @@
-"""Text with a fill value, of which some chunks were never written.
+"""Text datasets with a fill value and chunks that were never written.
 
 The HDF5 library does not read these chunks where a file is open for reading ("no write intent on file", seen
 in 2.0): they are left out, and are the fill value.

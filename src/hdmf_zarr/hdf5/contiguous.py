@@ -1,4 +1,4 @@
-"""Rows of a contiguous dataset, read from the file itself: several threads can at a time.
+"""Rows of a contiguous dataset, read from the file by several threads.
 
 The file is read rather than mapped into memory: one that is cut short meanwhile is an error then, and
 would end the process otherwise.

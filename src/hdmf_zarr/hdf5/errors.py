@@ -1,4 +1,4 @@
-"""What goes wrong while an HDF5 file is read, said as one error that names the file."""
+"""Errors of reading an HDF5 file, as one error that names the file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What HDF5 says of a fill value besides the value: read of a dataset, and set on a new one."""
+"""Fill values in HDF5: undefined, default or given, and when they are written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The filters of a dataset: what they are, and whether the HDF5 library here can undo them."""
+"""The filters of a dataset, and whether the installed HDF5 library can undo them."""
 
 from __future__ import annotations
 

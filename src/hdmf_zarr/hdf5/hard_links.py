@@ -1,4 +1,4 @@
-"""Names of an HDF5 file that HDF5IO loses: of objects with several names, and of links.
+"""Names of an HDF5 file that HDF5IO loses: hard links, and links.
 
 HDF5IO knows an object by the name under which it has met it first, and a link by the name of its
 target. A second hard link of another name, and the first of two links to objects of one name, are not

@@ -1,4 +1,4 @@
-"""The bytes of an HDF5 file, read beside the HDF5 library, which lets one thread in at a time."""
+"""The bytes of an HDF5 file, read outside of the HDF5 library and its lock."""
 
 from __future__ import annotations
 

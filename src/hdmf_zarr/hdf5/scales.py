@@ -1,4 +1,4 @@
-"""Dimension scales of HDF5: what their attributes hold, and the same attributes in a new file."""
+"""Dimension scales of HDF5: read as attributes, and written to a new file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an HDF5 file has and HDF5IO could not read, and left out with no more than a warning."""
+"""Objects of an HDF5 file that HDF5IO leaves out because it cannot read them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A tree of builders -> an HDF5 file, node by node: nothing is rebuilt, so nothing changes.
+"""A tree of builders -> an HDF5 file, node by node.
 
 Large arrays pass through a bounded buffer. What a builder links to in another store is copied, since
 an HDF5 file cannot link to anything else: to where its writer is given for it (`Placement`), or to the

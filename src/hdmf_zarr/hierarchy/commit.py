@@ -1,4 +1,4 @@
-"""The commit of a store: what readers see changes in one operation; and the way back from a failed one."""
+"""The commit: readers see all changes at once; and the way back from a failed one."""
 
 from __future__ import annotations
 

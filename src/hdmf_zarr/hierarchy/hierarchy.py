@@ -1,4 +1,4 @@
-"""The metadata documents of one store, parsed once and kept; the only reader and writer of them."""
+"""All nodes of one store: loaded, followed, changed and committed."""
 
 from __future__ import annotations
 

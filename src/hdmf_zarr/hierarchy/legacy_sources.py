@@ -1,4 +1,4 @@
-"""The ``source`` of a link or reference in a store of Zarr format 2, which releases spelled in several ways.
+"""The sources of links in Zarr format 2, which releases wrote in several forms.
 
 Of the store itself: ``"."``; its absolute path (0.1), which is another one after a move; the name of its
 folder (0.10), which is another one after it was renamed. Of another store: relative to the store, or to

@@ -1,4 +1,4 @@
-"""Links of a store, followed to the nodes that they lead to."""
+"""Follows the links of a store to their targets."""
 
 from __future__ import annotations
 

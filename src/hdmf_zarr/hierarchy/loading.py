@@ -1,4 +1,4 @@
-"""The metadata documents of a store, read: consolidated, node by node, of either format, unfinished."""
+"""Loads the metadata documents of a store: consolidated or node by node, of either format."""
 
 from __future__ import annotations
 

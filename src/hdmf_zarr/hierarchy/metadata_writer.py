@@ -1,4 +1,4 @@
-"""The nodes of a store that can be changed: documents written, changes announced in the journal."""
+"""Nodes that can be changed: documents are written, changes are announced in the journal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a new store is built, and how it takes the place of what was there before.
+"""Builds a new store and puts it in the place of what was there.
 
 On a local path the store is built beside its place and exchanged with what is there at the end: until
 then the old file is whole, afterwards the new one is, and at no moment is there none. On any other store

@@ -1,4 +1,4 @@
-"""The nodes of one store, as everybody may ask for them: path -> document."""
+"""The nodes of one store: path -> document."""
 
 from __future__ import annotations
 

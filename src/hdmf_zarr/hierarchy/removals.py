@@ -1,4 +1,4 @@
-"""Nodes that were removed and are in the store until that is committed."""
+"""Nodes that were removed, and stay in the store until the commit."""
 
 from __future__ import annotations
 

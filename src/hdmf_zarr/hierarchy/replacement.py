@@ -1,4 +1,4 @@
-"""A new store where another one, or nothing, is: under names that are not in use until it is complete.
+"""A new store in a bucket that holds another one: it uses unused names until the commit.
 
 In a bucket nothing can be renamed. So the new chunks have names that the store before does not use, and the
 new documents wait in memory. The root's document is the commit: with the documents of all nodes in it, it is

@@ -1,4 +1,4 @@
-"""Arrays that are written anew beside their old chunks: what their chunks are called, and until when.
+"""Arrays that were written again beside their old chunks: the names of the new ones, until the commit.
 
 New chunks have names of another form than the old ones, which a reader of the old metadata still finds.
 Format 2 has no second form for one dimension: there they get names that it cannot spell, and take those

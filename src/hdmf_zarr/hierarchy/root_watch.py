@@ -1,4 +1,4 @@
-"""Whether a store that is no folder is still the one whose metadata were read: one look for many reads."""
+"""Whether a store in a bucket is still the one that was opened: one look for many reads."""
 
 from __future__ import annotations
 

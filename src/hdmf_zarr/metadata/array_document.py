@@ -1,4 +1,4 @@
-"""The document of an array, as zarr-python makes it and can parse it."""
+"""The document of an array, as zarr-python makes and parses it."""
 
 from __future__ import annotations
 

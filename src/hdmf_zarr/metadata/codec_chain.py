@@ -1,4 +1,4 @@
-"""What encodes and decodes the chunks of an array in place, by its document."""
+"""The codecs of an array that are applied in place, by its document."""
 
 from __future__ import annotations
 

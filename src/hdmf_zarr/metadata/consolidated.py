@@ -1,4 +1,4 @@
-"""The consolidated document of Zarr format 2: entries that every reader sees, and those that are kept apart.
+"""The consolidated document of Zarr format 2, with entries for other readers and for this package.
 
 zarr-python 3 opens no group of which the consolidated metadata name an array that it cannot parse:
 references, which are objects as JSON, or an array with a codec that is not installed. A store that is

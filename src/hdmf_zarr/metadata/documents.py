@@ -1,4 +1,4 @@
-"""Metadata documents by themselves: parsed, checked, encoded; no store."""
+"""Metadata documents by themselves: parsed, checked, encoded."""
 
 from __future__ import annotations
 

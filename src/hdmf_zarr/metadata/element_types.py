@@ -1,4 +1,4 @@
-"""What the elements of an array are, from its document and from what the convention records of it."""
+"""The element type of an array, from its document and its reserved attributes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The documents of Zarr format 2 <-> the documents by which this package knows nodes.
+"""Documents of Zarr format 2 <-> those of format 3, by which this package knows all nodes.
 
 Every node is known by a document of format 3, whichever format its store has: an array of format 2 is
 an array of format 3 with other chunk keys (``v2``) and with codecs that do the same. Only here are

@@ -1,4 +1,4 @@
-"""The nodes of a store as typed values, made from the documents of either format of Zarr.
+"""Typed nodes, made from the documents of either format of Zarr.
 
 A document is what stands in the store; a node is what it says. Documents are changed by the functions here,
 so that the keys of Zarr's JSON are named in this room only.

@@ -1,4 +1,4 @@
-"""Makes the columns of containers that were read for appending grow with the store.
+"""Lets the columns of containers that were read grow with the store.
 
 HDMF appends to a `zarr.Array` row by row, but knows no way to *extend* one, and its `VectorIndex`
 cannot widen the integers of an index that is not in memory. Both are needed for `add_unit` and every

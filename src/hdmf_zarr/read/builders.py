@@ -1,4 +1,4 @@
-"""Builders as HDMF's constructors make them, without the checks of each argument.
+"""Makes builders without the checks of each argument that HDMF makes.
 
 HDMF checks every argument of every call against its documented type, in each class of a builder's
 ancestry: 0.2 ms a builder, most of the time that reading thousands of objects takes. Here one builder of

@@ -1,4 +1,4 @@
-"""The containers that a `BuildManager` of HDMF has constructed, found without constructing them again.
+"""Finds the containers that a `BuildManager` has constructed, without constructing them again.
 
 `BuildManager.construct` clears the modified flag of a container that it has constructed before, so a
 second look would lose what the user has changed; and after `BuildManager.clear_cache` it constructs a

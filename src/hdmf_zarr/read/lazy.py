@@ -1,4 +1,4 @@
-"""Datasets of references and of compounds: lazy, and resolved when they are indexed."""
+"""Lazy datasets of references and of compounds, resolved when they are indexed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lazy datasets ask of the IO that has read them: references, resolved and encoded."""
+"""What lazy datasets ask of the IO that read them: to resolve and encode references."""
 
 from __future__ import annotations
 

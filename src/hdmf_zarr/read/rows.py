@@ -1,4 +1,4 @@
-"""Rows that are added to a table that was read: all columns get a row, or none does.
+"""Adds rows to a table that was read: to all columns or to none.
 
 `hdmf.common.DynamicTable.add_row` gives each column its value, one after the other. A `RowGuard` checks the
 values before the first column grows, and removes what grew if the row does not get its end.

@@ -1,4 +1,4 @@
-"""The specifications that a store caches."""
+"""Reads the specifications that a store caches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables of a store whose columns do not have the same number of rows.
+"""Tables whose columns differ in length, and their complete rows.
 
 hdmf does not open such a table. What can be used of it are its whole rows: those that every column has.
 """

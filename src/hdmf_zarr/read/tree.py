@@ -1,4 +1,4 @@
-"""The nodes of a store -> builders, in one pass over the metadata that are in memory."""
+"""The nodes of a store -> builders, in one pass over the metadata in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the namespaces are that a file caches."""
+"""The paths of the namespaces that a file caches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stores that are there already, opened for what their metadata say."""
+"""Opens existing stores for what their metadata say."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of an open store's tables: those that wait for the next write, and those that were interrupted."""
+"""Rows of the tables of an open store: waiting for the next write, or interrupted."""
 
 from __future__ import annotations
 

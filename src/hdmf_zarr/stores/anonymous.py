@@ -1,4 +1,4 @@
-"""Requests to S3 by who has no credentials: unsigned, as public buckets are read."""
+"""Anonymous S3 requests for users without credentials."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What services and their clients raise, as errors of this package that say where."""
+"""Errors of services and their clients, as errors of this package that name the store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many small values into a store that is far away: together, not one after the other.
+"""Writes many small values to a remote store in batches.
 
 A request to a bucket takes tens of milliseconds however small the value is, and a file of a thousand objects
 is five thousand of them. Chunks go first, in batches; the documents that name them go when all chunks

@@ -1,4 +1,4 @@
-"""Values of remote stores: read in pieces up to a limit, and asked for again while the server is busy.
+"""Reads values of remote stores in pieces up to a limit, and retries while the server is busy.
 
 The clients return a value when all of it is in memory, so that a server that sends without end takes all of
 it. Here the clients of fsspec for HTTP and S3, and obstore, are asked for the body in pieces. Other clients,

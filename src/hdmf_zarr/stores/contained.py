@@ -1,4 +1,4 @@
-"""Files of a local store: only regular ones are read, and no change follows a symbolic link out of it.
+"""Reads only regular files, and follows no symbolic link out of the store.
 
 A store is what somebody else made. A pipe in the place of a chunk lets its reader wait for ever, a device
 has no end, and a folder that is a symbolic link leads a writer to the files of its user.

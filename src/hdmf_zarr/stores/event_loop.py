@@ -1,4 +1,4 @@
-"""Coroutines of stores, run from synchronous code on the event loop of zarr-python."""
+"""Runs coroutines of stores on the event loop of zarr-python."""
 
 from __future__ import annotations
 

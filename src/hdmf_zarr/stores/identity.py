@@ -1,4 +1,4 @@
-"""Whether two places are one store, or one lies inside of the other: by proof, else by evidence.
+"""Whether two locations are one store, or one contains the other: by proof, else by evidence.
 
 Two folders are proved to be one by device and inode, two stores in memory by the mapping behind them, two
 places in a bucket by service, bucket and prefix (`stores.proofs`). Where that proves nothing, what is

@@ -1,4 +1,4 @@
-"""What two places have in common where nothing proves whether they are one store.
+"""What two locations have in common, where nothing proves whether they are one store.
 
 The same root document, of the same modification time, version or ETag, is the same store. It is only read.
 """

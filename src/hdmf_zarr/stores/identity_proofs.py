@@ -1,4 +1,4 @@
-"""What proves where a store is: device and inode, the mapping behind it, bucket and prefix.
+"""What proves the identity of a store: device and inode, the mapping behind it, bucket and prefix.
 
 Of a file system or store that is not known here nothing is proved, see `stores.evidence`.
 """

@@ -1,4 +1,4 @@
-"""PURE: which names an object of a store can have, and which keys stay inside of the store.
+"""Which names objects of a store can have, and which keys stay inside of the store; pure.
 
 A name is one part of a path. It becomes part of a file's name on a disk, of a key in a bucket and of a
 URL; a store that moves from one to the other keeps its names only where all of them allow these.

@@ -1,4 +1,4 @@
-"""Where a store is: one value for a path, a URL or a store object, and the paths between them."""
+"""The location of a store: one value for a path, a URL or a store object."""
 
 from __future__ import annotations
 

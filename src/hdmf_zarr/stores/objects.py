@@ -1,4 +1,4 @@
-"""Single objects of a store that is no folder: their versions, puts with a condition, exact deletes.
+"""Single objects of a bucket: versions, conditional puts, exact deletes.
 
 zarr's stores have no words for these. S3 (through s3fs and obstore) has conditional puts; a store in memory
 is one of this process, which needs only a lock. Of any other kind nothing is known: what is there is compared

@@ -1,4 +1,4 @@
-"""Files of a local store that are read in parts, and what tells whether they were changed since."""
+"""Files of a local store that are read in parts, and whether they were changed since."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""URLs that cannot be what was meant, named before anything is asked for or written."""
+"""Refuses mistyped URLs before any request is made."""
 
 from __future__ import annotations
 

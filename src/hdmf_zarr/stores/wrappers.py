@@ -1,4 +1,4 @@
-"""Store objects that hand everything on to another one, as zarr-python has them."""
+"""Zarr stores that wrap another store."""
 
 from __future__ import annotations
 

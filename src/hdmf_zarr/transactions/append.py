@@ -1,4 +1,4 @@
-"""An append that goes on: its journal, and what it takes to go back where it fails."""
+"""One append: its journal, and the way back where it fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One writer at a time to a store that is no folder: its journal names it, and only one can put it there.
+"""One writer at a time to a store in a bucket: only one can put the journal.
 
 A bucket has no locks. The journal is put with the condition that there is none: of two writers one succeeds,
 and the other gets an error that names the first. A writer of this machine lives as long as its process. A

@@ -1,4 +1,4 @@
-"""What tells whether a local store is the one that it was when its metadata were read."""
+"""The fingerprint of a local store, which differs once another store is there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The journal of an append: how the next writer knows that one before it was stopped, and undoes it.
+"""The journal of an append: the next writer undoes by it what a killed one has begun.
 
 While nodes are added to a store its readers see the consolidated metadata, in which these are not yet.
 The journal is an object in the store from before the first change until after the commit. If it is there

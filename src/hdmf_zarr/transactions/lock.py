@@ -1,4 +1,4 @@
-"""One writer at a time: a lock beside a local store, and what else writers have lain beside it.
+"""One writer at a time to a local store: a lock file beside it, and the leftovers of writers.
 
 Of a store ``a.zarr`` these are hidden files and folders in the same folder:
 

@@ -1,4 +1,4 @@
-"""Who is writing to a local store: named in its journal, and compared before anything is committed.
+"""The writer of a local store: named in its journal, compared before the commit.
 
 A lock lies beside a store, and two paths may lead to one store (a folder that is mounted twice), or the
 lock's file may have been removed. The folder itself is locked, too, where its file system can do that. Where

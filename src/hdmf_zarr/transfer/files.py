@@ -1,4 +1,4 @@
-"""The chunks of one array into another store: linked, cloned, or copied; never decoded."""
+"""Moves the chunk files of an array into another store: linked, cloned, or copied."""
 
 from __future__ import annotations
 

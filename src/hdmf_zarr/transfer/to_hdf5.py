@@ -1,4 +1,4 @@
-"""Zarr -> HDF5: encoded chunks move as they are where HDF5 would have encoded them so.
+"""Zarr -> HDF5: encoded chunks move unchanged where HDF5 has the same filters.
 
 The filters of the new dataset are turned into codecs as on the way from HDF5 (`hdmf_zarr.hdf5.raw`); where
 they are those of the array, a chunk has the same bytes in both. Each is decoded once, to see that it can be.

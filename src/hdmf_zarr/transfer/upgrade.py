@@ -1,4 +1,4 @@
-"""Zarr format 2 -> Zarr format 3: the bytes of numbers and text stay, their metadata are written anew.
+"""Zarr format 2 -> 3: chunks of numbers and text stay, metadata are written again.
 
 An array of numbers is the same in both formats but for its document. What format 3 says otherwise
 (references, compounds that hold them, bytes, specifications) is written anew, beside the old chunks

@@ -1,4 +1,4 @@
-"""Carries a plan out: groups, arrays, attributes; the root's document waits for the commit."""
+"""Carries out a plan: groups, arrays, attributes; the document of the root waits for the commit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One write: everything is decided, then written into a store, the root's document last."""
+"""One write: everything is planned, then written, the document of the root last."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The options of a write and of an export, as values that are made once from the public signatures."""
+"""The options of a write and of an export, as frozen values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Encoded chunks of small arrays of a remote store, read together before it is their turn."""
+"""Prefetches small encoded chunks of a remote store, in batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bars that show the bytes that were written: one a dataset, and one in all."""
+"""Progress bars: one for each dataset, and one in all."""
 
 from __future__ import annotations
 

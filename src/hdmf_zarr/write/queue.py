@@ -1,4 +1,4 @@
-"""The queue in which the iterators of HDMF are exhausted."""
+"""The queue that exhausts the iterators of HDMF."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The specifications that a file carries with it."""
+"""Writes the specifications that a file caches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bytes of the HDF5 filters that know the shape of a chunk: Blosc2 and ZFP.
+"""The bytes of HDF5 filters that know the shape of a chunk: Blosc2 and ZFP.
 
 As in `hdmf_zarr.codecs.hdf5.stream_codecs`, libraries compress, and sizes are compared with what can be.
 """

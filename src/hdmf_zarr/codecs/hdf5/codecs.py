@@ -1,4 +1,4 @@
-"""The framings of HDF5 filters as codecs: of zarr for format 3, of numcodecs for format 2.
+"""HDF5 filters as codecs: of zarr for format 3, of numcodecs for format 2.
 
 Both are found by name through their entry points, so that zarr-python reads such arrays wherever this
 package is installed.

@@ -1,4 +1,4 @@
-"""HDF5 filter -> the codecs that do the same, one small registered function a filter.
+"""HDF5 filter -> the codecs that do the same, one small registered function for each filter.
 
 Takes what h5py tells of a filter (its number and its values), so that h5py is not imported here. A chain
 decodes HDF5's chunks exactly as they are; ``docs/filters.md`` has the table of all filters.

@@ -1,4 +1,4 @@
-"""Bytes of HDF5 filters whose framing is HDF5's own, encoded and decoded.
+"""The bytes of HDF5 filters with a framing of their own, encoded and decoded.
 
 Compression is that of libraries; what lies around it (sizes, blocks) is read and written here. A framing
 is a frozen dataclass whose fields are the configuration of its codec. Bytes come from files, so that

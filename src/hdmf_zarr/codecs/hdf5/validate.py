@@ -1,4 +1,4 @@
-"""What an encoded chunk of HDF5 tells of its own damage, without being decoded.
+"""Finds damage in an encoded chunk of HDF5 without decoding it.
 
 Its checksum, where there is one; its first bytes; and what these say that it becomes. A chunk that passes may
 be damaged all the same: only who decodes it knows.

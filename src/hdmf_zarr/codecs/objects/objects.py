@@ -1,4 +1,4 @@
-"""Codecs for the chunks of objects that Zarr format 2 has and format 3 has not.
+"""Codecs for chunks of objects, which only Zarr format 2 has.
 
 In the view through which such arrays are read their data type is ``string``: each element is the JSON
 text of what the chunk holds there, a reference (``{"source", "path", ...}``), a record of a compound

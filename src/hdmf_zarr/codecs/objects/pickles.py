@@ -1,4 +1,4 @@
-"""Reads the pickles in which released versions stored references, and runs nothing of them.
+"""Reads the pickles of earlier releases without running anything in them.
 
 A pickle is a program. This is an interpreter for the few instructions of which those pickles are made
 (arrays of objects and of records, numbers of numpy, and `hdmf_zarr.utils.ZarrReference`); it imports

@@ -1,4 +1,4 @@
-"""Elements into an array whose document is not in the store yet."""
+"""Writes elements into an array whose document is not in the store yet."""
 
 from __future__ import annotations
 

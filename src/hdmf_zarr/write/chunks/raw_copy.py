@@ -1,4 +1,4 @@
-"""Encoded chunks into an array as they are: one by one, or packed into shards; decoded by nobody.
+"""Copies encoded chunks into an array: one by one, or packed into shards; nothing is decoded.
 
 Threads move them: reading, writing and counting checksums are the system's work and leave Python to
 others. A chunk to which HDF5 has not applied every filter is decoded and encoded by the array's chain.

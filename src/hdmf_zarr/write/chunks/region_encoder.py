@@ -1,4 +1,4 @@
-"""Whole write units (shards, else chunks) of an array, encoded and stored one after the other.
+"""Encodes and stores whole write units (shards, else chunks), one chunk after the other.
 
 What is read of a region (its pieces) is taken apart into chunks as it comes: a chunk is encoded as soon
 as it is complete, and a shard holds its chunks encoded. So there is never more in memory than a piece, and

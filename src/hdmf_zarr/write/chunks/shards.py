@@ -1,4 +1,4 @@
-"""The bytes of a shard: encoded chunks, one after the other, and at the end where each of them is.
+"""The bytes of a shard: encoded chunks, and the index of their positions at the end.
 
 As Zarr's ``sharding_indexed`` codec specifies it, with the index at the end and a checksum of it.
 """

@@ -1,4 +1,4 @@
-"""Where the elements of an array come from: memory, a lazy array, an iterator, another store."""
+"""Sources of elements: memory, a lazy array, an iterator, another store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arrays of files as feeds, and the targets and tasks of any feed."""
+"""Arrays of files as feeds of workers, and the tasks of any feed."""
 
 from __future__ import annotations
 

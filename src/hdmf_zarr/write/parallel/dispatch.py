@@ -1,4 +1,4 @@
-"""What this process reads of an iterator, handed on in regions of whole write units."""
+"""Regroups what this process reads of an iterator into whole write units, and hands it to workers."""
 
 from __future__ import annotations
 

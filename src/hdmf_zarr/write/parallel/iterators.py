@@ -1,4 +1,4 @@
-"""Iterators of HDMF as feeds: asked for their regions in workers, or read here."""
+"""Iterators of HDMF as feeds: workers ask them for regions, or this process reads them."""
 
 from __future__ import annotations
 

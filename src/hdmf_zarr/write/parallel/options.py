@@ -1,4 +1,4 @@
-"""Who writes, as users say it."""
+"""How many workers write, and of which kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What regions are read from, as bytes that other processes understand."""
+"""Sources of regions, as bytes that other processes understand."""
 
 from __future__ import annotations
 

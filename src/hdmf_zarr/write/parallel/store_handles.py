@@ -1,4 +1,4 @@
-"""Where other processes find a store, if they find it."""
+"""How other processes find a store, if they can."""
 
 from __future__ import annotations
 

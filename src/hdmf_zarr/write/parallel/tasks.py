@@ -1,4 +1,4 @@
-"""What a worker is told, and how it carries that out.
+"""The task of a worker, and how the worker carries it out.
 
 A task names things: where the store is, which array, which region. Nothing that holds an open file
 travels. What the regions are read from (an iterator) is sent to each process once, and kept there.

@@ -1,4 +1,4 @@
-"""How many threads a worker's libraries start, decided once in its life."""
+"""The number of threads that the libraries of a worker start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tasks are handed out, by this process alone; it counts what was written, and raises what fails."""
+"""Hands out tasks, counts the bytes that were written, and raises failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where each builder is written, and how references lead to it."""
+"""The path of each builder in the store, and the references to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a store for the DANDI archive is written with, and what contradicts that."""
+"""The options of a store for the DANDI archive, and what contradicts them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which datasets become links to arrays that a store has already."""
+"""Which datasets become links to arrays that a store holds already."""
 
 from __future__ import annotations
 

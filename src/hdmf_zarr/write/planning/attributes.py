@@ -1,4 +1,4 @@
-"""Attributes of builders -> those of nodes, references among them."""
+"""Attributes of builders -> attributes of nodes, with their references."""
 
 from __future__ import annotations
 

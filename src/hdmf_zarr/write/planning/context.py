@@ -1,4 +1,4 @@
-"""What is known of a write or an export besides the builders."""
+"""What a write or an export knows besides the builders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The data of a builder -> where their elements come from, and what these are."""
+"""The data of a builder -> the source of its elements, and their type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`ZarrDataIO`: data together with how its user wants it stored."""
+"""`ZarrDataIO`: data with the layout that the user wants."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of an array's dimensions, from the specification of the type that holds it."""
+"""Names of the dimensions of an array, from the specification of its type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which containers hold something else than the builders from which they were read.
+"""Which containers differ from the builders from which they were read.
 
 HDMF asks the modified flag of a container. A user's ``fields[...] = value`` does not set it, and each
 resolved reference, and each second read, clears it. So what a container holds is compared here with its

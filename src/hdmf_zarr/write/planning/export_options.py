@@ -1,4 +1,4 @@
-"""The options of a write or an export that decide what is planned, those of single datasets included."""
+"""The options that decide what is planned, those of single datasets included."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What elements of an array are that were never written: as in the dataset from which it is made."""
+"""The fill value of an array, as in the dataset from which it is made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Objects of other files that are copied to the places that they have there, with what they need."""
+"""Objects of other files, copied to their own paths together with what they need."""
 
 from __future__ import annotations
 

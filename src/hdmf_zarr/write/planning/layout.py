@@ -1,4 +1,4 @@
-"""Chunks, shards, codecs and fill value of an array: what the user asked for, the rest by default."""
+"""Chunks, shards, codecs and fill value of an array: what the user asked for, else the defaults."""
 
 from __future__ import annotations
 

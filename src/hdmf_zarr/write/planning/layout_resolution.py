@@ -1,4 +1,4 @@
-"""How a dataset is laid out: what was asked for, and what of its source's layout stays."""
+"""The layout of a dataset: what was asked for, and what is kept of its source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which objects of a group the specifications want as links, and which as parts of it."""
+"""Which objects of a group the specifications want as links."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which links of builders stay links, and what is written in the place of the others."""
+"""Which links of builders stay links, and what replaces the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The names of what is written: refused where they break the store, kept with one warning otherwise."""
+"""Refuses names that break a store, and warns once of names that other systems change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What will be written, as values: nothing here touches the destination.
+"""The plan of a write, as frozen values.
 
 `plan_tree` (in `hdmf_zarr.write.planning.planner`) makes a `TreePlan` of a builder; `hdmf_zarr.write.execute`
 carries it out.

@@ -1,4 +1,4 @@
-"""A builder -> the plan of what is written; reads the source, never touches the destination."""
+"""A builder -> the plan; the source is read, the destination is not touched."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether what is planned can be read again: asked before anything is written."""
+"""Whether the planned arrays can be read again, checked before anything is written."""
 
 from __future__ import annotations
 
