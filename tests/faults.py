@@ -55,12 +55,13 @@ class Fault:
 
 def end_as_if_killed(io: Any) -> None:
     """Let an IO be what it is for others when its process was killed: the system takes its locks away."""
-    for hierarchy in io._open_hierarchies():
+    for hierarchy in io._session.hierarchies():
         if isinstance(hierarchy.bytestore, LocalByteStore):
             hierarchy.open_append.abandon()
-    if io._new_store is not None and io._new_store.lock is not None:
-        io._new_store.lock.release()
-    io._is_open = False
+    new_store = io._session.new_store
+    if new_store is not None and new_store.lock is not None:
+        new_store.lock.release()
+    io._session.is_open = False
 
 
 def broken() -> OSError:

@@ -16,6 +16,8 @@ from hdmf.build import DatasetBuilder, GroupBuilder
 from hdmf.data_utils import AbstractDataChunkIterator, DataChunk, GenericDataChunkIterator
 
 from hdmf_zarr import ZarrDataIO, ZarrIO
+from hdmf_zarr.write.job import WriteSource, write_tree
+from hdmf_zarr.write.options import WriteOptions
 
 
 class ArrayIterator(GenericDataChunkIterator):
@@ -262,14 +264,9 @@ def write(
         if are_started:
             workers.begin()
             workers.pool.wait()
-        io._write_tree(
-            GroupBuilder("root", datasets=builders),
-            link_data=True,
-            exhaust_dci=exhaust_dci,
-            consolidate_metadata=True,
-            specifications=dict,
-            queue=queue,
-        )
+        root = GroupBuilder("root", datasets=builders)
+        source = WriteSource(builder=root, manager=io.manager)
+        write_tree(io._session, source, WriteOptions(exhaust_dci=exhaust_dci, queue=queue))
 
 
 def _queue(options: dict[str, Any]) -> Any:

@@ -41,13 +41,14 @@ from hdmf_zarr.hierarchy.hierarchy import Hierarchy
 from hdmf_zarr.hierarchy.new_store import check_replaceable, put_in_place, store_exists
 from hdmf_zarr.nwb import NWBZarrIO
 from hdmf_zarr.read.specifications import read_specifications
+from hdmf_zarr.session.session import session_of
 from hdmf_zarr.stores.bytestore import open_bytestore
 from hdmf_zarr.stores.identity import refuse_overlap
 from hdmf_zarr.stores.location import Location, locate
 from hdmf_zarr.transfer.to_hdf5 import move_chunks
 from hdmf_zarr.write.planning.addresses import Addresses
-from hdmf_zarr.write.planning.context import ExternalLinks, PlanContext
-from hdmf_zarr.write.planning.export_options import require_bool
+from hdmf_zarr.write.planning.context import PlanContext
+from hdmf_zarr.write.planning.export_options import ExternalLinks, PlanOptions, require_bool
 from hdmf_zarr.write.planning.links import LinkDecisions
 from hdmf_zarr.write.planning.plan import Planned
 
@@ -437,7 +438,7 @@ def _placement(src_io: ZarrIO, root: GroupBuilder, destination: Location) -> Add
         convention=convention_for_format(3),
         is_written=lambda _builder: True,  # HDF5 takes every name
         manager=src_io.manager,
-        link_data=False,
+        options=PlanOptions(link_data=False),
         export_source=locate(src_io.path),
     )
     addresses = Addresses(context)
@@ -447,9 +448,10 @@ def _placement(src_io: ZarrIO, root: GroupBuilder, destination: Location) -> Add
 
 
 def _cached_specifications(src_io: HDMFIO) -> dict[str, dict[str, dict[str, str]]]:
-    if isinstance(src_io, ZarrIO):
-        assert src_io._hierarchy is not None
-        return read_specifications(src_io._hierarchy)
+    session = session_of(src_io)
+    if session is not None:
+        assert session.hierarchy is not None
+        return read_specifications(session.hierarchy)
     return read_hdf5_specifications(hdf5_file(src_io))
 
 

@@ -13,19 +13,14 @@ from hdmf.build import BuildManager, TypeMap
 from pynwb import NWBFile, get_manager, get_type_map
 from zarr.abc.store import Store
 
-from hdmf_zarr.backend import (
-    CREATING_MODES,
-    MODES,
-    ZarrIO,
-    _load_hierarchy,
-    _try_to_open,
-    has_data,
-)
+from hdmf_zarr.backend import ZarrIO
 from hdmf_zarr.convention import one_text
 from hdmf_zarr.errors import HDMFZarrError, OptionError
 from hdmf_zarr.hierarchy.hierarchy import Hierarchy
 from hdmf_zarr.hierarchy.new_store import store_exists
 from hdmf_zarr.read.specifications import load_cached_namespaces
+from hdmf_zarr.session.modes import CREATING_MODES, MODES
+from hdmf_zarr.session.opening import has_data, load_hierarchy, try_to_open
 from hdmf_zarr.stores.location import locate
 
 __all__ = ["NWBZarrIO"]
@@ -86,7 +81,7 @@ class NWBZarrIO(ZarrIO):
 
         Warns, as pynwb does for HDF5, where a Zarr hierarchy is there that is no such file.
         """
-        hierarchy = _try_to_open(path, storage_options)
+        hierarchy = try_to_open(path, storage_options)
         if hierarchy is None or not has_data(hierarchy):
             return False
         version = _parsed_version(hierarchy.attributes("").get("nwb_version"))[1]
@@ -186,7 +181,7 @@ def _hierarchy_of(path: Any, mode: str, storage_options: dict[str, Any] | None) 
     location = locate(path, storage_options)
     if (location.is_local or mode == "a") and not store_exists(location):
         return None
-    return _load_hierarchy(location, mode)
+    return load_hierarchy(location, mode)
 
 
 def _manager_for(hierarchy: Hierarchy) -> BuildManager:

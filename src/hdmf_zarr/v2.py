@@ -9,9 +9,11 @@ from typing import Any
 from pynwb import NWBFile
 from zarr.abc.store import Store
 
-from hdmf_zarr.backend import READING_MODES, ZarrIO, _try_to_open
+from hdmf_zarr.backend import ZarrIO
 from hdmf_zarr.errors import HDMFZarrError, ModeError
 from hdmf_zarr.nwb import NWBZarrIO
+from hdmf_zarr.session.modes import READING_MODES
+from hdmf_zarr.session.opening import try_to_open
 from hdmf_zarr.stores.location import options_of_each
 from hdmf_zarr.utils import ZarrSpecReader
 
@@ -43,7 +45,7 @@ def is_zarr_v2_file(
     storage_options : dict, optional
         Options for fsspec, with a URL.
     """
-    hierarchy = _try_to_open(path, storage_options)
+    hierarchy = try_to_open(path, storage_options)
     return hierarchy is not None and hierarchy.zarr_format == 2
 
 

@@ -383,7 +383,7 @@ def test_a_writer_is_refused_after_its_own_commit_where_others_have_followed(
     with ZarrIO(url, "r+", get_manager(), bucket.options) as io:
         for name in ("one", "two"):
             io.write_group("", GroupBuilder(name))
-            io._commit(consolidate=True, durable=False)
+            io._session.commit(consolidate=True, durable=False)
     assert values(url, bucket.options) == {**expected(1.0), "group/a": [1.0] * 50 + [2.0] * 3}
 
 

@@ -20,6 +20,8 @@ from hdmf_zarr import ZarrIO, check
 from hdmf_zarr.cli import main
 from hdmf_zarr.conversion import convert
 from hdmf_zarr.errors import EncodingError
+from hdmf_zarr.write.job import WriteSource, write_tree
+from hdmf_zarr.write.options import WriteOptions
 
 ATTRIBUTES: dict[str, Any] = {
     "float": float("nan"),
@@ -133,15 +135,8 @@ def test_what_would_become_text_is_refused(value: Any) -> None:
         with pytest.raises(
             EncodingError, match="attribute 'bad'.*(NaN or infinity|numbers and text)"
         ):
-            io._write_tree(
-                root,
-                link_data=True,
-                exhaust_dci=True,
-                consolidate_metadata=True,
-                specifications=dict,
-                queue=None,
-                strict_json=True,
-            )
+            source = WriteSource(builder=root, manager=io.manager)
+            write_tree(io._session, source, WriteOptions(strict_json=True))
     assert not store._store_dict
 
 

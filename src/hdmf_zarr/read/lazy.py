@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,9 +23,7 @@ from hdmf_zarr.core.elements import (
     to_memory,
 )
 from hdmf_zarr.errors import EncodingError, OptionError
-
-if TYPE_CHECKING:
-    from hdmf_zarr.backend import ZarrIO
+from hdmf_zarr.read.references import ReadingIO
 
 
 class ZarrDataset(HDMFDataset):  # type: ignore[misc]
@@ -36,7 +34,7 @@ class ZarrDataset(HDMFDataset):  # type: ignore[misc]
     """
 
     def __init__(
-        self, dataset: HDMFZarrArray, io: ZarrIO, *, pending: list[Any] | None = None
+        self, dataset: HDMFZarrArray, io: ReadingIO, *, pending: list[Any] | None = None
     ) -> None:
         super().__init__(dataset=dataset)
         self.__io = io
@@ -53,7 +51,7 @@ class ZarrDataset(HDMFDataset):  # type: ignore[misc]
         return go_back
 
     @property
-    def io(self) -> ZarrIO:
+    def io(self) -> ReadingIO:
         """The IO that read the array."""
         return self.__io
 
@@ -124,7 +122,7 @@ class DatasetOfReferences(ZarrDataset, ReferenceResolver):  # type: ignore[misc]
             self.dataset.append([row])
         else:  # also behind rows that wait, whose place it would take
             self._pending.append(self._pending_row(arg))
-            self.io._note_pending(self)
+            self.io.references.note_pending(self)
 
     def check_rows(self, rows: Any) -> None:
         """Raise what `append` would raise for the same rows; nothing is written."""
@@ -177,7 +175,7 @@ class DatasetOfReferences(ZarrDataset, ReferenceResolver):  # type: ignore[misc]
                 f"{self.dataset.hierarchy.uri}:{self.name}: a reference is to a container or a builder, "
                 f"found {target!r:.100} of type {type(target).__name__}"
             )
-        return self.io._element_of_target(self.dataset, target)
+        return self.io.references.element_of_target(self.dataset, target)
 
     def _pending_row(self, arg: Any) -> Any:
         return arg
@@ -190,7 +188,7 @@ class BuilderResolverMixin(BuilderResolver):  # type: ignore[misc]
         """Return the builder of a reference's target."""
         if isinstance(reference, AbstractContainer):
             return self.io.manager.get_builder(reference)
-        return self.io._builder_of_element(self.dataset, reference)
+        return self.io.references.builder_of_element(self.dataset, reference)
 
 
 class ContainerResolverMixin(ContainerResolver):  # type: ignore[misc]
@@ -200,8 +198,8 @@ class ContainerResolverMixin(ContainerResolver):  # type: ignore[misc]
         """Return the container of a reference's target."""
         if isinstance(reference, AbstractContainer):
             return reference
-        builder = self.io._builder_of_element(self.dataset, reference)
-        return self.io._container_of(builder)
+        builder = self.io.references.builder_of_element(self.dataset, reference)
+        return self.io.references.container_of(builder)
 
 
 class AbstractZarrReferenceDataset(DatasetOfReferences):

@@ -6,7 +6,7 @@ import asyncio
 import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -43,13 +43,11 @@ from hdmf_zarr.metadata.element_types import element_type_of_array
 from hdmf_zarr.metadata.node import ArrayNode, array_node, is_array, unreadable
 from hdmf_zarr.read.builders import make_dataset, make_group, set_attribute
 from hdmf_zarr.read.lazy import BuilderZarrReferenceDataset, BuilderZarrTableDataset, ZarrDataset
+from hdmf_zarr.read.references import ReadingIO
 from hdmf_zarr.read.tables import see_whole_rows
 from hdmf_zarr.stores import event_loop
 from hdmf_zarr.stores.bytestore import open_bytestore
 from hdmf_zarr.stores.location import Location
-
-if TYPE_CHECKING:
-    from hdmf_zarr.backend import ZarrIO
 
 ROOT_NAME = "root"
 
@@ -77,7 +75,7 @@ class StoreReader:
     ----------
     hierarchy : Hierarchy
         Of the store that is read.
-    io : ZarrIO
+    io : ReadingIO
         Given to the datasets of references, which resolve through it.
     on_built : callable
         Told every builder that belongs to the store.
@@ -90,7 +88,7 @@ class StoreReader:
         self,
         hierarchy: Hierarchy,
         *,
-        io: Any,
+        io: ReadingIO,
         on_built: Callable[[Builder], None],
         open_linked: Callable[[Location], Hierarchy],
         specified_as_float: SpecifiedAsFloat,
@@ -174,7 +172,7 @@ class TreeReader:
         self,
         hierarchy: Hierarchy,
         stores: StoreReader,
-        io: Any,
+        io: ReadingIO,
         on_built: Callable[[Builder], None],
         specified_as_float: SpecifiedAsFloat,
     ) -> None:
@@ -524,7 +522,7 @@ class TreeReader:
         warnings.warn(f"{what} is broken and left out: {error}", BrokenLinkWarning, stacklevel=2)
 
 
-def lazy_data(array: HDMFZarrArray, io: ZarrIO) -> HDMFZarrArray | ZarrDataset:
+def lazy_data(array: HDMFZarrArray, io: ReadingIO) -> HDMFZarrArray | ZarrDataset:
     """Return an array as the data of a builder: one of references resolves them."""
     if array.element_type.kind == "reference":
         return BuilderZarrReferenceDataset(array, io)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import Any
 
 import numpy as np
 import zarr
 from hdmf.backends.utils import NamespaceToBuilderHelper
+from hdmf.build import BuildManager
 from hdmf.spec import NamespaceCatalog, SpecWriter
 
 from hdmf_zarr.chunks import single
@@ -90,12 +91,11 @@ def _write_in_hierarchy(hierarchy: Hierarchy, path: str, text: str) -> None:
     hierarchy.set_document(path, {**document, "attributes": dict(document["attributes"])})
 
 
-def specifications_of_catalog(
-    catalog: NamespaceCatalog, namespaces: Iterable[str]
-) -> Specifications:
-    """Return the specifications of loaded namespaces."""
+def specifications_of_manager(manager: BuildManager) -> Specifications:
+    """Return the specifications of every namespace that a manager knows."""
+    catalog: NamespaceCatalog = manager.namespace_catalog
     collected: Specifications = {}
-    for name in namespaces:
+    for name in catalog.namespaces:
         texts: dict[str, str] = {}
         writer = ZarrSpecWriter(texts)
         NamespaceToBuilderHelper.convert_namespace(catalog, name).export("namespace", writer=writer)

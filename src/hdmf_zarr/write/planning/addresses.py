@@ -216,10 +216,10 @@ class Addresses:
         context = self.context
         is_export = context.export_source is not None
         is_edited = is_export and location == context.destination
-        if is_export and context.external_links == "keep" and not is_edited:
+        if is_export and context.options.external_links == "keep" and not is_edited:
             return False
         return (
-            (is_export and not context.link_data)
+            (is_export and not context.options.link_data)
             or self.is_hdf5(location)
             or not can_link(location, context.destination)
             or (location == context.destination and context.existing is None)
@@ -356,7 +356,7 @@ class Addresses:
         if target.source is not None:
             location = location_of_uri(target.source)
             is_own = location in (self.context.destination, self.context.export_source)
-            is_kept = not is_own and self.context.external_links == "keep"
+            is_kept = not is_own and self.context.options.external_links == "keep"
             if is_kept and self.is_hdf5(location):
                 location = location_of_uri(location.uri + CONVERTED_SUFFIX)
             is_reachable = can_link(location, self.context.destination)

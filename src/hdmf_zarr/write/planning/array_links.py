@@ -87,13 +87,17 @@ class ArrayLinks:
                 return Link(name=name, path="/" + array_path)
             self._check_readable_meanwhile()
             return self._link_to_home(array_path, path) if is_export else None
-        if location == self.context.export_source and not self.context.link_data and not link_data:
+        if (
+            location == self.context.export_source
+            and not self.context.options.link_data
+            and not link_data
+        ):
             return self._link_to_home(array_path, path)
-        wanted = self.context.link_data if link_data is None else link_data
+        wanted = self.context.options.link_data if link_data is None else link_data
         if (
             not wanted
             or not can_link(location, self.context.destination)
-            or (is_export and not self.context.link_data)
+            or (is_export and not self.context.options.link_data)
         ):
             return None
         return Link(

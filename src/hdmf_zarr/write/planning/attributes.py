@@ -73,7 +73,7 @@ class AttributeEncoder:
                 check_decodable(encoded[name], dtype, self.context.convention)
                 if isinstance(value, (np.integer, *REFERENCE_TYPES)):
                     dtype = self._with_names(name, value, dtype, builder)
-                if self.context.strict_json:
+                if self.context.options.strict_json:
                     encoded[name], dtype = spell_out(encoded[name], dtype)
             except (DtypeError, EncodingError) as error:
                 raise type(error)(f"attribute {name!r}: {error}") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from hdmf.build import Builder, BuildManager
 
@@ -15,9 +15,7 @@ from hdmf_zarr.hdf5.hard_links import ChildNames
 from hdmf_zarr.hdf5.linked import LinkedFiles
 from hdmf_zarr.hierarchy.hierarchy import Hierarchy
 from hdmf_zarr.stores.location import Location
-from hdmf_zarr.write.planning.export_options import LayoutOptions
-
-ExternalLinks = Literal["follow", "keep"]
+from hdmf_zarr.write.planning.export_options import PlanOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +31,7 @@ class PlanContext:
     is_written : callable
         Whether a builder was read from, or written to, the destination.
     manager : BuildManager or None
-    link_data : bool
-        Link arrays of other Zarr stores rather than copy them.
+    options : PlanOptions
     export_source : Location or None
         The file that is exported; None for a write.
     hdf5_file : h5py.File or None
@@ -45,15 +42,6 @@ class PlanContext:
         Names that an HDF5 file has and its builders have not.
     linked : LinkedFiles
         HDF5 files to which what is written links.
-    options : LayoutOptions
-        How the datasets of an export are laid out.
-    external_links : {"follow", "keep"}
-        Whether what an exported file links to in others is copied, or linked to in the stores that
-        these are converted to.
-    checksum : bool
-        Whether each encoded chunk of every array ends with its CRC-32C.
-    strict_json : bool
-        Whether NaN and infinities in attributes are spelled as text.
     """
 
     destination: Location
@@ -61,16 +49,12 @@ class PlanContext:
     convention: Convention
     is_written: Callable[[Builder], bool]
     manager: BuildManager | None
-    link_data: bool
+    options: PlanOptions
     export_source: Location | None = None
     hdf5_file: Any = None
     hdf5_builder: Callable[[Any], Builder] | None = None
     child_names: ChildNames = field(default_factory=ChildNames)
     linked: LinkedFiles = field(default_factory=LinkedFiles)
-    options: LayoutOptions = field(default_factory=LayoutOptions)
-    external_links: ExternalLinks = "follow"
-    checksum: bool = False
-    strict_json: bool = False
 
     @contextmanager
     def at(self, path: str, builder: Builder | None = None) -> Iterator[None]:

@@ -1,11 +1,11 @@
-"""How an export lays out the datasets of its source: the user's options, dataset by dataset."""
+"""The options of a write or an export that decide what is planned, those of single datasets included."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from hdmf_zarr.write.planning.layout import checked_sizes
 
 PerDataset = Mapping[str, Any] | Callable[[str, Any], Any]
 """A value for each dataset: by path (or pattern of paths), or by a function of path and dataset."""
+
+ExternalLinks = Literal["follow", "keep"]
 
 KEEP, DEFAULT = "keep", "default"
 
@@ -104,6 +106,50 @@ class LayoutOptions:
         if not isinstance(value, Mapping):
             return value
         return next((entry for pattern, entry in value.items() if _fits(path, pattern)), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanOptions:
+    """The options of a write or an export that decide what is planned.
+
+    Attributes
+    ----------
+    link_data : bool
+        Link to arrays of other Zarr stores rather than copy them.
+    external_links : {"follow", "keep"}
+        Whether what an exported file links to in others is copied, or linked to in the stores that
+        these are converted to.
+    checksum : bool
+        Whether each encoded chunk of every array ends with its CRC-32C.
+    strict_json : bool
+        Whether NaN and infinities in attributes are spelled as text.
+    layout : LayoutOptions
+        How the datasets of an export are laid out.
+
+    Raises
+    ------
+    OptionError
+        If an option has a value that it cannot have.
+    """
+
+    link_data: bool = True
+    external_links: ExternalLinks = "follow"
+    checksum: bool = False
+    strict_json: bool = False
+    layout: LayoutOptions = field(default_factory=LayoutOptions)
+
+    def __post_init__(self) -> None:
+        check_switches(self, "link_data", "checksum", "strict_json")
+        if self.external_links not in get_args(ExternalLinks):
+            raise OptionError(
+                f"external_links must be 'follow' or 'keep', found {self.external_links!r:.100}"
+            )
+
+
+def check_switches(options: object, *names: str) -> None:
+    """Raise `OptionError` if one of these attributes is neither True nor False."""
+    for name in names:
+        require_bool(name, getattr(options, name))
 
 
 def require_bool(name: str, value: object) -> None:

@@ -87,7 +87,7 @@ class LayoutChooser:
             If codecs that must be kept cannot be.
         """
         choice = self._choose_layout(data, path, request)
-        return self._with_checksum(choice, data) if self.context.checksum else choice
+        return self._with_checksum(choice, data) if self.context.options.checksum else choice
 
     def _choose_layout(self, data: Any, path: str, request: LayoutRequest) -> Choice:
         """Decide how a dataset is laid out, and why its chunks are not moved as they are."""
@@ -101,7 +101,7 @@ class LayoutChooser:
         if described.shape == ():
             return Choice(request=request, decoded="a scalar")
         self.laid_out.append(path)
-        options = self.context.options.of(path, described)
+        options = self.context.options.layout.of(path, described)
         if is_h5py_dataset(data):
             return self._choose_for_hdf5(stored_dataset(data), options)
         if isinstance(data, HDMFZarrArray):
@@ -149,7 +149,7 @@ class LayoutChooser:
 
     def _give_up_codecs(self, where: str, reason: str) -> None:
         """Tell that the filters of a dataset cannot be kept, or refuse to go on without them."""
-        if self.context.options.strict:
+        if self.context.options.layout.strict:
             raise LayoutError(
                 f"{where}: {reason}; without strict=True it is decoded and encoded with the default codec"
             )

@@ -143,7 +143,7 @@ class _Planner:
         self.addresses.assign(root, "")
         self.links.decide()
         self._plan_group(root, "")
-        self.context.options.check_paths(self.layouts.laid_out)
+        self.context.options.layout.check_paths(self.layouts.laid_out)
         check_readable(self._nodes, self.context)
         self.addresses.names.warn()
         return TreePlan(nodes=tuple(self._nodes), builders=tuple(self._builders))

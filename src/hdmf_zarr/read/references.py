@@ -1,0 +1,39 @@
+"""What lazy datasets ask of the IO that has read them: references, resolved and encoded."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from hdmf.build import BuildManager
+from hdmf.build.builders import BaseBuilder
+from hdmf.query import HDMFDataset
+
+from hdmf_zarr.arrays.array import HDMFZarrArray
+
+
+class References(Protocol):
+    """Resolves the elements of datasets of references, and encodes new ones."""
+
+    def builder_of_element(self, array: HDMFZarrArray, element: str) -> BaseBuilder:
+        """Return the builder to which an element of an array leads."""
+
+    def container_of(self, builder: BaseBuilder) -> Any:
+        """Return the container of a builder."""
+
+    def element_of_target(self, array: HDMFZarrArray, target: Any) -> str | None:
+        """Return the element of an array for a container or builder; None where that has no path yet."""
+
+    def note_pending(self, dataset: HDMFDataset) -> None:
+        """Remember a dataset with rows that wait for the next write."""
+
+
+class ReadingIO(Protocol):
+    """An IO, as a lazy dataset knows it."""
+
+    @property
+    def manager(self) -> BuildManager:
+        """What makes containers of builders."""
+
+    @property
+    def references(self) -> References:
+        """What resolves references."""

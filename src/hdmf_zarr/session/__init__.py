@@ -1,0 +1,1 @@
+"""One open store, and what is done with it as a whole."""

@@ -1,0 +1,39 @@
+"""Stores that are there already, opened for what their metadata say."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from hdmf_zarr.errors import HDMFZarrError
+from hdmf_zarr.hierarchy.hierarchy import Hierarchy
+from hdmf_zarr.session.modes import READING_MODES
+from hdmf_zarr.stores.bytestore import open_bytestore
+from hdmf_zarr.stores.location import Location, locate
+
+
+def has_data(hierarchy: Hierarchy) -> bool:
+    """Whether a store holds data of HDMF: its root has a data type."""
+    attributes = hierarchy.attributes("")
+    return "neurodata_type" in attributes or "data_type" in attributes
+
+
+def load_hierarchy(location: Location, mode: str) -> Hierarchy:
+    """Read the metadata of a store that exists, as a mode wants them."""
+    bytestore = open_bytestore(location, read_only=mode in READING_MODES)
+    return Hierarchy.load(bytestore, consolidated=mode == "r")
+
+
+def try_to_open(path: Any, storage_options: dict[str, Any] | None) -> Hierarchy | None:
+    """Read the metadata of a store; return None where there is none."""
+    try:
+        location = locate(path, storage_options)
+        if (
+            location.is_local
+            and not os.path.isdir(location.uri)
+            and not location.uri.endswith(".zip")
+        ):
+            return None
+        return Hierarchy.load(open_bytestore(location, read_only=True), consolidated=True)
+    except (HDMFZarrError, OSError):
+        return None

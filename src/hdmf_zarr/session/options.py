@@ -1,0 +1,54 @@
+"""Options of the public signatures, checked before anything is done."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from hdmf_zarr.errors import OptionError
+
+WRITE_ARGS = frozenset({"link_data", "exhaust_dci", "consolidate_metadata"})
+"""What ``write_args`` of an export may hold."""
+
+
+def warn_without_effect(**options: Any) -> None:
+    """Warn of each option that is given and had a meaning with zarr-python 2 only."""
+    for name, value in options.items():
+        if value is not None:
+            warnings.warn(
+                f"{name} had a meaning with zarr-python 2 and has no effect now: leave it out",
+                UserWarning,
+                stacklevel=4,
+            )
+
+
+def warn_set_aside(name: str, reason: str) -> None:
+    """Warn that an option has no effect here, and why."""
+    warnings.warn(f"{name} is set aside: {reason}", UserWarning, stacklevel=4)
+
+
+def refuse_hdf5_options(**options: Any) -> None:
+    """Raise `OptionError` for an option that has a meaning for HDF5 only."""
+    for name, value in options.items():
+        if value is not None:
+            raise OptionError(
+                f"{name}={value!r} is an option for HDF5 files; for a Zarr store on S3 give its URL and "
+                "storage_options"
+            )
+
+
+def checked_write_args(
+    write_args: Mapping[str, Any] | None, *, consolidate_metadata: Any
+) -> dict[str, Any]:
+    """Return the options of ``write_args``, which go before an option of the same name.
+
+    Raises
+    ------
+    OptionError
+        If there is one that is unknown.
+    """
+    unknown = sorted(set(write_args or ()) - WRITE_ARGS)
+    if unknown:
+        raise OptionError(f"unknown write_args {unknown}; known are {sorted(WRITE_ARGS)}")
+    return {"consolidate_metadata": consolidate_metadata, **(write_args or {})}

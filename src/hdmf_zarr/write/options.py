@@ -1,0 +1,84 @@
+"""The options of a write and of an export, as values that are made once from the public signatures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+from hdmf_zarr.core.progress import Progress, no_progress
+from hdmf_zarr.write.planning.export_options import PlanOptions, check_switches, require_bool
+from hdmf_zarr.write.planning.plan import Planned
+from hdmf_zarr.write.queue import ZarrIODataChunkIteratorQueue
+
+OnPlan = Callable[[Planned], None]
+"""Called with what will be written, before anything is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriteOptions(PlanOptions):
+    """The options of `ZarrIO.write`, where each is described.
+
+    Attributes
+    ----------
+    cache_spec, exhaust_dci, consolidate_metadata, dandi : bool
+    durable : bool or None
+    queue : ZarrIODataChunkIteratorQueue
+        Workers, and where iterators are exhausted.
+    progress : callable
+    on_plan : callable or None
+
+    Raises
+    ------
+    OptionError
+        If an option has a value that it cannot have.
+    """
+
+    cache_spec: bool = True
+    exhaust_dci: bool = True
+    consolidate_metadata: bool = True
+    dandi: bool = False
+    durable: bool | None = None
+    queue: ZarrIODataChunkIteratorQueue = field(default_factory=ZarrIODataChunkIteratorQueue)
+    progress: Progress | None = None
+    on_plan: OnPlan | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_switches(self, "cache_spec", "exhaust_dci", "consolidate_metadata", "dandi")
+        if self.durable is not None:
+            require_bool("durable", self.durable)
+
+    def copying_for_archive(self) -> Self:
+        """Return the options of a write: for the DANDI archive it copies the arrays of other stores."""
+        return replace(self, link_data=False) if self.dandi else self
+
+    @property
+    def reporter(self) -> Progress:
+        """What is called with the bytes that were just written."""
+        return self.progress or no_progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions(WriteOptions):
+    """The options of `ZarrIO.export`, where each is described.
+
+    Attributes
+    ----------
+    clear_cache : bool
+    link_data, durable : bool
+        Other than for a write, False by default.
+
+    Raises
+    ------
+    OptionError
+        If an option has a value that it cannot have.
+    """
+
+    clear_cache: bool = False
+    link_data: bool = False
+    durable: bool | None = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_switches(self, "clear_cache", "durable")
