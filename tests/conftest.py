@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hdmf.build import BuildManager
@@ -27,6 +28,57 @@ settings.register_profile(
 )
 settings.register_profile("explore", settings.get_profile("same"), derandomize=False)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+
+SLOW = ("without", "with", "only")
+
+_left_out: list[int] = []
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--slow",
+        choices=SLOW,
+        default="without",
+        help="Tests that are marked as slow: leave them out (default), run them, or run no others.",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out slow tests, or all others, and say how many were."""
+    choice = config.getoption("--slow")
+    if choice == "with":
+        return
+    kept, left = [], []
+    for item in items:
+        is_slow = item.get_closest_marker("slow") is not None
+        (kept if is_slow is (choice == "only") else left).append(item)
+    items[:] = kept
+    config.hook.pytest_deselected(items=left)
+    _left_out[:] = [len(left)]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Let a worker of pytest-xdist tell how many tests it has left out: each collects all of them."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["left_out"] = sum(_left_out)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    _left_out[:] = [getattr(node, "workeroutput", {}).get("left_out", 0)]
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    if n_left := sum(_left_out):
+        which = "slow" if config.getoption("--slow") == "without" else "other"
+        terminalreporter.write_line(
+            f"{n_left} {which} tests were left out; 'tox -e full' runs all of them"
+        )
+
 
 CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
 

@@ -14,8 +14,9 @@ from zarr.codecs import BytesCodec, Crc32cCodec, ShardingCodec, ZstdCodec
 
 from hdmf_zarr import ZarrDataIO, ZarrIO
 from hdmf_zarr.arrays.array import HDMFZarrArray
-from hdmf_zarr.codecs.shards import MISSING, ShardCodec, crc32c
+from hdmf_zarr.codecs.shards import MISSING, crc32c
 from hdmf_zarr.errors import ChunkError
+from hdmf_zarr.metadata.codec_chain import shard_codec
 
 DATA = np.arange(90 * 20, dtype="<i2").reshape(90, 20)
 CHUNKS, SHARDS = (8, 10), (32, 20)
@@ -59,7 +60,7 @@ def assert_read(array: HDMFZarrArray, expected: Any = DATA) -> None:
 
 
 def is_ours(array: HDMFZarrArray) -> bool:
-    return ShardCodec.for_document(array.hierarchy.documents["data"]) is not None
+    return shard_codec(array.hierarchy.documents["data"]) is not None
 
 
 INDEXES: dict[str, dict[str, Any]] = {
@@ -203,7 +204,7 @@ def test_a_shard_that_is_missing_is_an_error(store: Path) -> None:
 
 def test_what_makes_no_sense_is_left_to_zarr(store: Path) -> None:
     document = json.loads((store / "data" / "zarr.json").read_text())
-    assert ShardCodec.for_document(document) is not None
+    assert shard_codec(document) is not None
     for key, value in (
         ("index_location", "middle"),
         ("chunk_shape", [7, 10]),
@@ -216,7 +217,7 @@ def test_what_makes_no_sense_is_left_to_zarr(store: Path) -> None:
     ):
         changed = json.loads(json.dumps(document))
         changed["codecs"][0]["configuration"][key] = value
-        assert ShardCodec.for_document(changed) is None, (key, value)
-    assert ShardCodec.for_document({**document, "codecs": []}) is None
+        assert shard_codec(changed) is None, (key, value)
+    assert shard_codec({**document, "codecs": []}) is None
     more = [*document["codecs"], {"name": "crc32c"}]
-    assert ShardCodec.for_document({**document, "codecs": more}) is None
+    assert shard_codec({**document, "codecs": more}) is None

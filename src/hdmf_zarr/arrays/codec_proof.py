@@ -33,6 +33,7 @@ from hdmf_zarr.core.dtypes import BYTES_TYPE
 from hdmf_zarr.errors import LayoutError
 from hdmf_zarr.hierarchy.nodes import Nodes
 from hdmf_zarr.metadata import array_document, format2
+from hdmf_zarr.metadata.codec_chain import direct_chain
 from hdmf_zarr.metadata.documents import public_document
 from hdmf_zarr.metadata.node import array_node, made_document, with_shards
 from hdmf_zarr.stores import event_loop
@@ -218,7 +219,7 @@ class _Trial:
             chunk_keys=chunk_keys,
             format2_filters=original,
         )
-        chain = DirectChain.for_document(document) if codecs else None
+        chain = direct_chain(document) if codecs else None
         names = frozenset(codec["name"] for codec in codecs)
         if original is not None:
             filters = [*(original.get("filters") or ()), original.get("compressor")]

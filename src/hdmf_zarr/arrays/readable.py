@@ -37,7 +37,7 @@ from hdmf_zarr.core.elements import decode_elements
 from hdmf_zarr.core.other_private import module_of_caller
 from hdmf_zarr.errors import ChunkError, HDMFZarrError, MetadataError, OptionError
 from hdmf_zarr.hierarchy.hierarchy import Hierarchy
-from hdmf_zarr.metadata import format2
+from hdmf_zarr.metadata.node import array_node
 from hdmf_zarr.stores import event_loop
 
 
@@ -45,18 +45,10 @@ def _written_layout(
     document: Mapping[str, Any],
 ) -> tuple[tuple[int, ...], tuple[int, ...] | None] | None:
     """Shapes of chunks and shards as a document says them; None for zarr to say, or to refuse."""
-    if format2.BROKEN in document:
+    node = array_node(document)
+    if node.why_unreadable is not None or len(node.chunk) != len(node.shape):
         return None
-    try:
-        grid, codecs = document["chunk_grid"], document["codecs"]
-        if grid["name"] != "regular":
-            return None
-        outer = tuple(map(int, grid["configuration"]["chunk_shape"]))
-        if document.get(format2.NATIVE) or codecs[0]["name"] != "sharding_indexed":
-            return outer, None
-        return tuple(map(int, codecs[0]["configuration"]["chunk_shape"])), outer
-    except (KeyError, IndexError, TypeError, ValueError):
-        return None
+    return (node.stored_chunk, None) if node.is_native else (node.chunk, node.shards)
 
 
 _Made = tuple[Mapping[str, Any] | None, zarr.AsyncArray[Any] | None]
@@ -117,7 +109,7 @@ class ReadableArray(zarr.Array):  # type: ignore[type-arg]
     @property
     def shape(self) -> tuple[int, ...]:
         """Number of elements along each dimension."""
-        return tuple(self._hierarchy.documents[self._node_path]["shape"])
+        return self._hierarchy.array(self._node_path).shape
 
     @shape.setter
     def shape(self, value: Any) -> None:
@@ -198,8 +190,9 @@ class ReadableArray(zarr.Array):  # type: ignore[type-arg]
     @property
     def _codecs_of_numcodecs(self) -> tuple[tuple[Any, ...], Any]:
         """Filters and compressor, as clients of zarr-python 2 know them."""
-        if self._document.get(format2.NATIVE):
-            native = self._document[format2.ORIGINAL]
+        node = self._hierarchy.array(self._node_path)
+        if node.is_native:
+            native = node.format2 or {}
             compressor = native.get("compressor")
             given = [*(native.get("filters") or ()), *([compressor] if compressor else [])]
             steps = [numcodec(codec) for codec in given if codec["id"] not in CRC32C]
@@ -212,7 +205,7 @@ class ReadableArray(zarr.Array):  # type: ignore[type-arg]
 
     @property
     def _inner_codecs(self) -> tuple[Any, ...]:
-        if self._document.get(format2.NATIVE):
+        if self._hierarchy.array(self._node_path).is_native:
             found = self.compressors
             return tuple(codec for codec in found if isinstance(codec, BytesBytesCodec))
         codecs = self.metadata.codecs  # type: ignore[union-attr]
@@ -235,7 +228,7 @@ class ReadableArray(zarr.Array):  # type: ignore[type-arg]
     def __getitem__(self, selection: Any) -> Any:
         kept = self._hierarchy.cache.rows(self._node_path, self.element_type, selection)
         if kept is not None and not self.is_restored:
-            return _own(kept[0])
+            return kept[0]
         return self._of_one_store(partial(self._read, selection), selection)
 
     def _of_one_store(self, read: Callable[[], Any], selection: Any = None) -> Any:
@@ -251,8 +244,8 @@ class ReadableArray(zarr.Array):  # type: ignore[type-arg]
             In whose chunks damage is looked for when it fails.
         """
         hierarchy, path = self._hierarchy, self._node_path
-        if format2.BROKEN in self._document:
-            raise MetadataError(f"{self._where}: {self._document[format2.BROKEN]}")
+        if (reason := self._hierarchy.array(self._node_path).why_unreadable) is not None:
+            raise MetadataError(f"{self._where}: {reason}")
         try:
             seen = hierarchy.n_changes
             values = read()

@@ -12,12 +12,12 @@ from zarr.storage import StorePath
 from hdmf_zarr.chunks import pipeline
 from hdmf_zarr.chunks.missing import watched
 from hdmf_zarr.codecs.checked import checked_codecs, checked_format2
-from hdmf_zarr.codecs.direct import DirectChain
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.core import limits
 from hdmf_zarr.errors import MetadataError, MissingExtraError
 from hdmf_zarr.hierarchy.nodes import Nodes
 from hdmf_zarr.metadata import array_document, format2
+from hdmf_zarr.metadata.codec_chain import direct_chain
 from hdmf_zarr.metadata.node import (
     ArrayNode,
     array_node,
@@ -75,7 +75,7 @@ def async_array(
     if isinstance(inner, ContainedStore | BoundedStore):
         inner.most = most_bytes_of(array)
     if document.get("zarr_format") != 2:
-        limits.check_chunk(document, dtype.itemsize, f"{nodes.uri}:/{path}")
+        limits.check_chunk(node.chunk, dtype.itemsize, f"{nodes.uri}:/{path}")
     if nodes.bytestore.zarr_store.read_only:
         pipeline.choose_pipeline(array)
     return array
@@ -89,7 +89,7 @@ def encoded_chunks(nodes: Nodes, path: str, keys: Iterable[str]) -> dict[str, by
     ChunkError
         If one is longer than a chunk of the array can be.
     """
-    chain = DirectChain.for_document(nodes.documents[path])
+    chain = direct_chain(nodes.documents[path])
     most = most_bytes_of(async_array(nodes, path)) if chain is None else chain.most_encoded
     wanted = list(keys)
     return nodes.bytestore.get_many(wanted, dict.fromkeys(wanted, most))

@@ -26,7 +26,9 @@ from hdmf_zarr.codecs.direct import DirectChain
 from hdmf_zarr.codecs.shards import ShardCodec
 from hdmf_zarr.core.dtypes import is_number
 from hdmf_zarr.metadata import array_document
-from hdmf_zarr.metadata.chunk_keys import chunk_key, is_known_form, naming
+from hdmf_zarr.metadata.chunk_keys import is_known_form, naming
+from hdmf_zarr.metadata.codec_chain import direct_chain, shard_codec
+from hdmf_zarr.metadata.node import ArrayNode, array_node
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore
 
 MOST_THREADS = 8
@@ -55,7 +57,7 @@ class BlockReader:
     ----------
     bytestore : LocalByteStore
     path : str
-    document : mapping
+    node : ArrayNode
     chain : DirectChain
         Of the chunks that are decoded one by one, in shards or not.
     shards : ShardCodec or None
@@ -63,7 +65,7 @@ class BlockReader:
 
     bytestore: LocalByteStore
     path: str
-    document: Mapping[str, Any]
+    node: ArrayNode
     chain: DirectChain
     shards: ShardCodec | None
 
@@ -72,19 +74,20 @@ class BlockReader:
         """Return the reader of an array, or None for one that is left to zarr."""
         if not isinstance(bytestore, LocalByteStore) or not pipeline.has_default_pipeline():
             return None
-        if not is_known_form(document.get("chunk_key_encoding")) or 0 in document["shape"]:
+        node = array_node(document)
+        if not is_known_form(node.chunk_keys) or 0 in node.shape:
             return None
-        chain = DirectChain.for_document(document)
-        shards = ShardCodec.for_document(document) if chain is None else None
+        chain = direct_chain(document)
+        shards = shard_codec(document) if chain is None else None
         if shards is not None:
             chain = shards.chain
         if chain is None or chain.nbytes is None or chain.nbytes > LARGEST_CHUNK:
             return None
         if chain.dtype is None or not is_number(chain.dtype) or not chain.shape:
             return None
-        if len(chain.shape) != len(document["shape"]):
+        if len(chain.shape) != len(node.shape):
             return None
-        return cls(bytestore=bytestore, path=path, document=document, chain=chain, shards=shards)
+        return cls(bytestore=bytestore, path=path, node=node, chain=chain, shards=shards)
 
     def read(self, index: tuple[Any, ...]) -> npt.NDArray[Any] | None:
         """Return what an index selects; None where that is nothing.
@@ -99,7 +102,7 @@ class BlockReader:
         ChunkError
             If a chunk is damaged.
         """
-        shape = self.document["shape"]
+        shape = self.node.shape
         entries = (*index, *(slice(None),) * (len(shape) - len(index)))
         counts = [_n_selected(entry, size) for entry, size in zip(entries, shape, strict=True)]
         if 0 in counts:
@@ -170,7 +173,7 @@ class BlockReader:
                     self._decode(encoded, cuts, out)
 
     def _fill_missing(self, key: str, chunks: Sequence[_Cuts], out: npt.NDArray[Any]) -> None:
-        tell_missing(self.document, f"{self.bytestore.location.uri}:/{key}")
+        tell_missing(self.node.document, f"{self.bytestore.location.uri}:/{key}")
         for cuts in chunks:
             out[_target(cuts)] = self._fill_value
 
@@ -188,11 +191,11 @@ class BlockReader:
         out[into] = chunk[part]
 
     def _key(self, place: tuple[int, ...]) -> str:
-        return f"{self.path}/{chunk_key(self.document['chunk_key_encoding'], place)}"
+        return f"{self.path}/{self.node.key(place)}"
 
     @property
     def _fill_value(self) -> Any:
-        return array_document.fill_value(dict(self.document))
+        return array_document.fill_value(dict(self.node.document))
 
 
 def _room(size: int) -> memoryview:

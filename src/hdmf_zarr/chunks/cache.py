@@ -20,7 +20,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +32,10 @@ from hdmf_zarr.convention import JSON
 from hdmf_zarr.core.dtypes import ElementType
 from hdmf_zarr.core.elements import decode_elements
 from hdmf_zarr.core.limits import MOST_CHUNK_BYTES, check_encoded_size
-from hdmf_zarr.metadata.chunk_keys import chunk_key, is_known_form, naming
+from hdmf_zarr.errors import ChunkError
+from hdmf_zarr.metadata.chunk_keys import is_known_form, naming
+from hdmf_zarr.metadata.codec_chain import direct_chain, shard_codec
+from hdmf_zarr.metadata.node import ArrayNode, array_node
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore, ZarrByteStore
 from hdmf_zarr.stores.open_files import FileStamp, OpenedFile, is_settled, is_unchanged
 
@@ -70,6 +73,9 @@ _INTEGERS = (int, np.integer)
 
 _BOUNDS = (int, np.integer, type(None))
 
+_ROWS_IN_PLACE = (np.ndarray, np.void)
+"""Rows that are a part of their array; others are values by themselves."""
+
 At = tuple[int, ...]
 """Coordinates of a chunk in the grid of its array."""
 
@@ -85,7 +91,7 @@ class _Layout:
     shards : ShardCodec or None
     """
 
-    document: Mapping[str, Any]
+    node: ArrayNode
     shape: tuple[int, ...]
     chain: DirectChain | None
     shards: ShardCodec | None
@@ -93,7 +99,7 @@ class _Layout:
     def key(self, path: str, at: At) -> str:
         """Key of what holds a chunk: the chunk itself, or its shard."""
         place = at if self.shards is None else self.shards.shard_of(at)
-        return f"{path}/{chunk_key(self.document['chunk_key_encoding'], place)}"
+        return f"{path}/{self.node.key(place)}"
 
     def name(self, path: str, at: At) -> str:
         """What a damaged chunk is called: its key, and in a shard where it begins in the array."""
@@ -102,16 +108,14 @@ class _Layout:
         return f"{self.key(path, at)}: the chunk at {self.shards.first_element(at)}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
+class _Source(NamedTuple):
     """The file that a chunk was read from, as it was before."""
 
     file: str
     stamp: FileStamp
 
 
-@dataclass(frozen=True, slots=True)
-class _Encoded:
+class _Encoded(NamedTuple):
     content: bytes
     source: _Source | None
 
@@ -189,7 +193,7 @@ class ChunkCache:
     def rows(self, path: str, element: ElementType, selection: Any) -> tuple[Any] | None:
         """Return the row or rows of an array that is kept whole; None for anything else.
 
-        A short way for what tables do thousands of times; what it returns is that of `select`.
+        A short way for what tables do thousands of times; what it returns is the caller's own.
         """
         kept = self._whole.get(path)
         if (
@@ -207,13 +211,14 @@ class ChunkCache:
                 or not isinstance(selection.stop, _BOUNDS)
             ):
                 return None
-        else:
-            if kind is not int and (kind is bool or not isinstance(selection, _INTEGERS)):
-                return None
-            count = len(kept.values)
-            if not -count <= selection < count:
-                return None
-        return (kept.values[selection],)
+            return (kept.values[selection].copy(),)
+        if kind is not int and (kind is bool or not isinstance(selection, _INTEGERS)):
+            return None
+        try:
+            row = kept.values[selection]
+        except IndexError:
+            return None
+        return (row.copy() if isinstance(row, _ROWS_IN_PLACE) else row,)
 
     def select(self, path: str, element: ElementType, index: tuple[Any, ...]) -> tuple[Any] | None:
         """Return what an index selects, as its elements are in memory; None where zarr is to read it.
@@ -330,7 +335,7 @@ class ChunkCache:
         if source is not None and not is_settled(source.stamp):
             return values
         until = math.inf if source is None else -math.inf
-        made = _Kept(layout.document, element, values, _nbytes(values), source, until)
+        made = _Kept(layout.node.document, element, values, _nbytes(values), source, until)
         with self._lock:
             if changes == self._changes:
                 self._keep(path, at, made)
@@ -340,7 +345,7 @@ class ChunkCache:
         """A chunk that is kept, and still is what the store has; one that is not is dropped."""
         with self._lock:
             kept = self._kept.get((path, at))
-            if kept is None or kept.document is not layout.document or kept.element != element:
+            if kept is None or kept.document is not layout.node.document or kept.element != element:
                 return None
             self._kept.move_to_end((path, at))
         if kept.is_current():
@@ -369,7 +374,7 @@ class ChunkCache:
         """The bytes of a chunk, and where they are from; None for a chunk that is not there."""
         bytestore = self._nodes.bytestore
         key = layout.key(path, at)
-        with naming(f"{bytestore.location.uri}:/{key}"):
+        try:
             if isinstance(bytestore, LocalByteStore):
                 return _read(bytestore, key, layout, at)
             if layout.shards is not None:
@@ -378,14 +383,20 @@ class ChunkCache:
             if content is None and layout.shards is None:
                 assert layout.chain is not None
                 content = bytestore.get(key, layout.chain.most_encoded)
+        except ChunkError:
+            with naming(f"{bytestore.location.uri}:/{key}"):
+                raise
         return None if content is None else _Encoded(content, None)
 
     def _decoded(self, path: str, layout: _Layout, at: At, encoded: bytes) -> npt.NDArray[Any]:
         """Elements of a chunk inside of the array, as they are stored."""
         chain = layout.chain
         assert chain is not None
-        with naming(f"{self._nodes.uri}:/{layout.name(path, at)}"):
+        try:
             chunk = chain.decode(encoded)
+        except ChunkError:
+            with naming(f"{self._nodes.uri}:/{layout.name(path, at)}"):
+                raise
         inside = tuple(
             slice(size - place * step)
             for place, step, size in zip(at, chain.shape, layout.shape, strict=True)
@@ -480,7 +491,7 @@ class ChunkCache:
             while len(large) > 1 and len(large) * kept.nbytes > LARGE_BYTES_OF_ARRAY:
                 self._drop((path, large[0]))
         self._kept[path, at] = kept
-        if kept.values.ndim and kept.values.shape == tuple(kept.document["shape"]):
+        if kept.values.ndim and kept.values.shape == array_node(kept.document).shape:
             self._whole[path] = kept
         self._nbytes += kept.nbytes
         while self._nbytes > KEPT_BYTES:
@@ -519,7 +530,7 @@ class ChunkCache:
     def _layout(self, path: str) -> _Layout:
         document = self._nodes.documents[path]
         layout = self._layouts.get(path)
-        if layout is None or layout.document is not document:
+        if layout is None or layout.node.document is not document:
             layout = self._layouts[path] = _layout_of(document)
         return layout
 
@@ -537,18 +548,17 @@ if hasattr(os, "register_at_fork"):
 
 
 def _layout_of(document: Mapping[str, Any]) -> _Layout:
-    shape = tuple(document["shape"])
-    chain = DirectChain.for_document(document)
-    shards = ShardCodec.for_document(document) if chain is None else None
+    node = array_node(document)
+    shape = node.shape
+    chain = direct_chain(document)
+    shards = shard_codec(document) if chain is None else None
     if shards is not None:
         chain = shards.chain
     if chain is not None and not (
-        len(chain.shape) == len(shape)
-        and is_known_form(document.get("chunk_key_encoding"))
-        and _is_moderate(chain)
+        len(chain.shape) == len(shape) and is_known_form(node.chunk_keys) and _is_moderate(chain)
     ):
         chain = None
-    return _Layout(document, shape, chain, shards)
+    return _Layout(node, shape, chain, shards)
 
 
 def _read(bytestore: LocalByteStore, key: str, layout: _Layout, at: At) -> _Encoded | None:
@@ -557,12 +567,11 @@ def _read(bytestore: LocalByteStore, key: str, layout: _Layout, at: At) -> _Enco
     if file is None:
         return None
     with file:
-        if layout.shards is None and layout.chain is not None:
-            where = f"{bytestore.location.uri}:/{key}"
-            check_encoded_size(file.size, layout.chain.most_encoded, where)
+        if layout.shards is None:
+            assert layout.chain is not None
+            check_encoded_size(file.size, layout.chain.most_encoded, "the file")
         content = file.whole() if layout.shards is None else _part(file, layout.shards, at)
-        source = _Source(bytestore.path_of(key), file.stamp)
-    return None if content is None else _Encoded(content, source)
+    return None if content is None else _Encoded(content, _Source(file.path, file.stamp))
 
 
 def _part(file: OpenedFile, shards: ShardCodec, at: At) -> bytes | None:

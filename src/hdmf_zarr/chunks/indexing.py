@@ -144,6 +144,8 @@ def without_ellipsis(entries: tuple[Any, ...], ndim: int) -> tuple[Any, ...]:
 
 
 def _plain_slice(entry: slice) -> slice | None:
+    if entry.start is None and entry.stop is None and entry.step is None:
+        return entry
     bounds = [
         int(bound) if isinstance(bound, np.integer) else bound
         for bound in (entry.start, entry.stop, entry.step)

@@ -16,7 +16,7 @@ import warnings
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Protocol
 
 import google_crc32c
@@ -102,29 +102,26 @@ class DirectChain:
     _steps: tuple[_Step, ...]
 
     @classmethod
-    def for_document(cls, document: Mapping[str, Any]) -> DirectChain | None:
+    def for_codecs(
+        cls, data_type: Any, shape: Sequence[int], codecs: Sequence[Any]
+    ) -> DirectChain | None:
         """Return the chain of an array, or None where its chunks are left to zarr.
 
         Parameters
         ----------
-        document : mapping
-            The ``zarr.json`` of an array, parsed.
+        data_type : str or mapping
+            As the document of the array has it.
+        shape : sequence of int
+            Of a chunk.
+        codecs : sequence of mapping
+            As the document of the array has them.
         """
         try:
-            grid = document["chunk_grid"]
-            named = json.dumps(
-                [
-                    document["data_type"],
-                    grid["name"],
-                    grid["configuration"]["chunk_shape"],
-                    document["codecs"],
-                ]
-            )
-        except (KeyError, TypeError, ValueError):
+            return _chain(json.dumps([data_type, list(shape), list(codecs)]))
+        except (TypeError, ValueError):
             return None
-        return _chain(named)
 
-    @property
+    @cached_property
     def nbytes(self) -> int | None:
         """Bytes of a decoded chunk; None where the elements vary in length."""
         return None if self.dtype is None else math.prod(self.shape) * self.dtype.itemsize
@@ -314,9 +311,7 @@ class _UnknownError(Exception):
 
 @lru_cache(maxsize=_NAMED_CODECS_LIMIT)
 def _chain(named: str) -> DirectChain | None:
-    data_type, grid, shape, codecs = json.loads(named)
-    if grid != "regular":
-        return None
+    data_type, shape, codecs = json.loads(named)
     try:
         return _made_chain(data_type, tuple(int(size) for size in shape), codecs)
     except (_UnknownError, LookupError, TypeError, ValueError, AttributeError):

@@ -25,7 +25,7 @@ Role = Literal["serializer", "filter", "compressor", "checksum", "objects", "sha
 """What a codec is for: bytes of elements, other elements, fewer bytes, bytes that prove others, objects."""
 
 Loss = Literal["none", "once", "each time", "unknown"]
-"""What a codec loses of what it is given: nothing, nothing of what it has rounded once, some each time."""
+"""What a codec loses: nothing; nothing of what it has rounded once; a little each time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

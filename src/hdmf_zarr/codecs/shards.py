@@ -7,7 +7,7 @@ that is stored in another way than as little-endian integers, are left to zarr.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hdmf_zarr.codecs.direct import DirectChain
+from hdmf_zarr.codecs.registry import SHARDING
 from hdmf_zarr.core.limits import check_encoded_size
 from hdmf_zarr.errors import ChunkError
 
@@ -57,16 +58,22 @@ class ShardCodec:
     has_checksum: bool
 
     @classmethod
-    def for_document(cls, document: Mapping[str, Any]) -> ShardCodec | None:
+    def for_codecs(
+        cls, data_type: Any, shard: Sequence[int], codecs: Sequence[Any]
+    ) -> ShardCodec | None:
         """Return the shards of an array, or None where it has none, or such that are left to zarr.
 
         Parameters
         ----------
-        document : mapping
-            The ``zarr.json`` of an array, parsed.
+        data_type : str or mapping
+            As the document of the array has it.
+        shard : sequence of int
+            Shape of a shard.
+        codecs : sequence of mapping
+            As the document of the array has them.
         """
         try:
-            return _shard_codec(document)
+            return _shard_codec(data_type, shard, codecs)
         except (KeyError, IndexError, TypeError, ValueError, AttributeError, ZeroDivisionError):
             return None  # what makes no sense is zarr's to refuse
 
@@ -147,9 +154,9 @@ class ShardCodec:
         return start, size
 
 
-def _shard_codec(document: Mapping[str, Any]) -> ShardCodec | None:
-    sharding, *others = document["codecs"]
-    if sharding["name"] != "sharding_indexed" or others:
+def _shard_codec(data_type: Any, shard: Sequence[int], codecs: Sequence[Any]) -> ShardCodec | None:
+    sharding, *others = codecs
+    if sharding["name"] != SHARDING or others:
         return None
     said = sharding["configuration"]
     location = said.get("index_location", "end")
@@ -158,33 +165,14 @@ def _shard_codec(document: Mapping[str, Any]) -> ShardCodec | None:
     ]
     if index_codecs not in _INDEX_CODECS or location not in ("start", "end"):
         return None
-    chain = DirectChain.for_document(inner_document(document, said))
-    shape = document["chunk_grid"]["configuration"]["chunk_shape"]
-    if chain is None or document["chunk_grid"]["name"] != "regular":
+    chain = DirectChain.for_codecs(data_type, said["chunk_shape"], said["codecs"])
+    if chain is None:
         return None
-    pairs = list(zip(shape, chain.shape, strict=True))
+    pairs = list(zip(shard, chain.shape, strict=True))
     if any(size % step for size, step in pairs):
         return None
     grid = tuple(size // step for size, step in pairs)
     return ShardCodec(chain, grid, location == "start", index_codecs == _INDEX_CODECS[0])
-
-
-def inner_document(document: Mapping[str, Any], sharding: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the document of an array whose chunks are those inside of the shards of another one.
-
-    Parameters
-    ----------
-    document : mapping
-        The ``zarr.json`` of an array.
-    sharding : mapping
-        What its sharding codec is configured with.
-    """
-    chunk_shape = sharding["chunk_shape"]
-    return {
-        **document,
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk_shape}},
-        "codecs": sharding["codecs"],
-    }
 
 
 def crc32c(encoded: bytes) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 from hdmf_zarr.errors import ChunkError, EncodingError, MetadataError
@@ -152,22 +152,21 @@ def check_json_depth(value: Any, where: str) -> None:
     raise MetadataError(f"{where} has values nested more than {DEEPEST_JSON} deep")
 
 
-def check_chunk(document: Mapping[str, Any], itemsize: int, where: str) -> None:
+def check_chunk(chunk: Sequence[int], itemsize: int, where: str) -> None:
     """Raise `MetadataError` if one chunk of an array is larger than any should be.
 
     Parameters
     ----------
-    document : mapping
-        Of the array, as of Zarr format 3.
+    chunk : sequence of int
+        Shape of what is decoded at once: the chunk, or the chunk inside of a shard.
     itemsize : int
         Bytes of an element.
     where : str
     """
-    unit = _inner_chunk(document)
-    n_bytes = math.prod(unit) * max(1, itemsize)
+    n_bytes = math.prod(chunk) * max(1, itemsize)
     if n_bytes > MOST_CHUNK_BYTES:
         raise MetadataError(
-            f"{where}: one chunk of shape {tuple(unit)} would take {n_bytes:.3g} bytes, more than "
+            f"{where}: one chunk of shape {tuple(chunk)} would take {n_bytes:.3g} bytes, more than "
             f"{MOST_CHUNK_BYTES}: the metadata are damaged, or the array must be written in smaller "
             "chunks"
         )
@@ -222,13 +221,3 @@ def most_decoded_bytes(expected: int | None, most_text: int | None = None) -> in
         return MOST_TEXT_CHUNK_BYTES if most_text is None else most_text
     # A compressor may follow another one, which made its bytes a little more.
     return expected + expected // 16 + 2**16
-
-
-def _inner_chunk(document: Mapping[str, Any]) -> list[int]:
-    """Shape of what is decoded at once: the chunk, or the chunk inside of a shard."""
-    codecs = document.get("codecs") or [{}]
-    if isinstance(codecs[0], Mapping) and codecs[0].get("name") == "sharding_indexed":
-        inner: list[int] = codecs[0]["configuration"]["chunk_shape"]
-        return inner
-    unit: list[int] = document["chunk_grid"]["configuration"]["chunk_shape"]
-    return unit

@@ -10,7 +10,7 @@ from hdmf_zarr.convention import JSON, Convention, convention_for_format, specif
 from hdmf_zarr.errors import MetadataError
 from hdmf_zarr.hierarchy.loading import specification_documents
 from hdmf_zarr.metadata.documents import parse_or_empty
-from hdmf_zarr.metadata.node import is_array
+from hdmf_zarr.metadata.node import ArrayNode, array_node, is_array
 from hdmf_zarr.stores.bytestore import ByteStore
 from hdmf_zarr.stores.keys import (
     ZATTRS,
@@ -58,6 +58,7 @@ class Nodes:
         self.is_consolidated = False
         self.n_changes = 0
         self.cache = ChunkCache(self)
+        self._arrays: dict[str, ArrayNode] = {}
 
     @property
     def location(self) -> Location:
@@ -97,6 +98,20 @@ class Nodes:
             return self.documents[path]
         except KeyError:
             raise MetadataError(f"{self.uri}:/{path} is not in the store; it was removed") from None
+
+    def array(self, path: str) -> ArrayNode:
+        """Return what the document of an array says, parsed once for each document.
+
+        Raises
+        ------
+        MetadataError
+            If there is none: it was removed.
+        """
+        document = self.document_of(path)
+        known = self._arrays.get(path)
+        if known is None or known.document is not document:
+            known = self._arrays[path] = array_node(document)
+        return known
 
     def children(self) -> dict[str, list[str]]:
         """Names of the children of each node, in one pass over all nodes."""

@@ -178,7 +178,9 @@ def array_node(document: Mapping[str, JSON]) -> ArrayNode:
 
 def _stored_chunk(document: Mapping[str, JSON]) -> tuple[int, ...]:
     grid = document.get("chunk_grid")
-    configuration = grid.get("configuration") if isinstance(grid, Mapping) else None
+    if not isinstance(grid, Mapping) or grid.get("name") != "regular":
+        return ()
+    configuration = grid.get("configuration")
     return _sequence(configuration.get("chunk_shape") if isinstance(configuration, Mapping) else ())
 
 

@@ -128,8 +128,9 @@ FILTER_GROWTH = 16
 def most_bytes_of(array: zarr.AsyncArray[Any]) -> int:
     """Return how many bytes the file of a chunk, or shard, of an array may have."""
     dtype = array.metadata.dtype.to_native_dtype()
-    unit = math.prod(array.shards or array.chunks)
-    n_inner = unit // max(1, math.prod(array.chunks)) if array.shards else 0
+    shards, chunks = array.shards, array.chunks
+    unit = math.prod(shards or chunks)
+    n_inner = unit // max(1, math.prod(chunks)) if shards else 0
     if dtype.hasobject or dtype.kind in "OT":
         return most_encoded_bytes(None, n_inner)
     growth = FILTER_GROWTH if any(map(_changes_elements, array.filters)) else 1

@@ -58,6 +58,7 @@ class OpenedFile:
 
     Attributes
     ----------
+    path : str
     size : int
         In bytes.
     stamp : FileStamp
@@ -73,6 +74,7 @@ class OpenedFile:
 
     def __init__(self, path: str) -> None:
         self._descriptor, found = open_regular(path)
+        self.path = path
         self.size = found.st_size
         self.stamp = file_stamp(found)
 

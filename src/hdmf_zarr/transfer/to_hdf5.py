@@ -17,6 +17,7 @@ from hdmf_zarr.codecs.direct import DirectChain
 from hdmf_zarr.core.progress import Progress
 from hdmf_zarr.errors import ChunkError
 from hdmf_zarr.hdf5.raw import can_copy_raw, filter_chain
+from hdmf_zarr.metadata.codec_chain import direct_chain
 from hdmf_zarr.metadata.node import array_node
 from hdmf_zarr.write.chunks.zarr_chunks import ZarrChunks
 
@@ -45,7 +46,7 @@ def move_chunks(array: HDMFZarrArray, dataset: Any, progress: Progress) -> bool:
         If the array is another one meanwhile.
     """
     document = array.hierarchy.documents[array.node_path]
-    chain = DirectChain.for_document(document)
+    chain = direct_chain(document)
     if chain is None or chain.nbytes is None or not _has_same_bytes(array, document, dataset):
         return False
     chunks = ZarrChunks(array)

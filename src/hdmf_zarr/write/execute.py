@@ -11,7 +11,6 @@ from typing import Any
 from hdmf_zarr.arrays import zarr_view
 from hdmf_zarr.chunks import single
 from hdmf_zarr.chunks.missing import stored_chunks, tell_missing, with_count
-from hdmf_zarr.codecs.direct import DirectChain
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.core.elements import TEXT_BYTES, encode_elements
 from hdmf_zarr.core.progress import Progress, no_progress
@@ -22,6 +21,7 @@ from hdmf_zarr.hdf5 import HDF5Source
 from hdmf_zarr.hierarchy.hierarchy import Hierarchy
 from hdmf_zarr.metadata import array_document
 from hdmf_zarr.metadata.chunk_keys import chunk_key
+from hdmf_zarr.metadata.codec_chain import direct_chain
 from hdmf_zarr.metadata.documents import group_document
 from hdmf_zarr.metadata.node import array_node, with_attributes, with_chunk_keys
 from hdmf_zarr.write.chunks.append_buffer import GrowingArray
@@ -241,7 +241,7 @@ class Execution:
         is_one = 0 not in plan.shape and all(
             size <= step for size, step in zip(plan.shape, node.stored_chunk, strict=True)
         )
-        chain = DirectChain.for_document(document) if is_one else None
+        chain = direct_chain(document) if is_one else None
         if chain is None or (chain.nbytes or 0) > ONE_CHUNK_BYTES:
             return False
         values = source.read((slice(None),) * len(source.shape))

@@ -11,6 +11,7 @@ import pytest
 from hdmf_zarr.codecs import inflate
 from hdmf_zarr.codecs.direct import DirectChain
 from hdmf_zarr.errors import ChunkError
+from hdmf_zarr.metadata.codec_chain import direct_chain
 
 VALUES = (np.arange(3000) % 97).astype("<i2")
 ENCODED = {
@@ -30,7 +31,7 @@ def library(request, monkeypatch):
 
 
 def chain_of(codec: str) -> DirectChain:
-    chain = DirectChain.for_document(
+    chain = direct_chain(
         {
             "data_type": "int16",
             "shape": [3000],

@@ -25,6 +25,7 @@ from hdmf_zarr.core.progress import Progress
 from hdmf_zarr.core.threads import bounded_map
 from hdmf_zarr.errors import ChunkError, MetadataError, MissingExtraError
 from hdmf_zarr.hdf5.raw import ChunkTable
+from hdmf_zarr.metadata.codec_chain import direct_chain
 from hdmf_zarr.metadata.node import array_node
 from hdmf_zarr.stores.bytestore import ByteStore
 from hdmf_zarr.write.chunks.shards import ShardIndex, inner_document
@@ -207,5 +208,5 @@ class RawMove:
     @cached_property
     def _chain(self) -> DirectChain | None:
         """What decodes the chunks; None for codecs that are left to others."""
-        chain = DirectChain.for_document(inner_document(self.document) or self.document)
+        chain = direct_chain(inner_document(self.document) or self.document)
         return chain if chain is not None and chain.shape == tuple(self.chunks.chunks) else None

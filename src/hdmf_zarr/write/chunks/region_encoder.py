@@ -35,6 +35,7 @@ from hdmf_zarr.core.system import give_back_memory
 from hdmf_zarr.core.threads import OrderedCalls
 from hdmf_zarr.errors import HDMFZarrError, LayoutError
 from hdmf_zarr.metadata import array_document
+from hdmf_zarr.metadata.codec_chain import direct_chain
 from hdmf_zarr.metadata.node import ArrayNode, array_node
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore
 from hdmf_zarr.write.chunks.shards import ShardIndex, inner_document
@@ -109,7 +110,7 @@ class UnitWriter:
             That encode.
         """
         inner = inner_document(document)
-        chain = DirectChain.for_document(document if inner is None else inner)
+        chain = direct_chain(document if inner is None else inner)
         node = array_node(document)
         shape = node.shape
         if chain is None or not shape:

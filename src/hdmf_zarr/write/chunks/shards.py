@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hdmf_zarr.codecs.shards import MISSING, crc32c
-from hdmf_zarr.codecs.shards import inner_document as inner_document_of
+from hdmf_zarr.metadata.node import array_node, sharding_of, with_codecs, with_stored_chunk
 
 _INDEX_CODECS = [
     {"name": "bytes", "configuration": {"endian": "little"}},
@@ -64,17 +64,15 @@ def inner_document(document: Mapping[str, Any]) -> dict[str, Any] | None:
     dict or None
         None where there are no shards, or no such as this module makes.
     """
-    sharding, *others = document["codecs"]
-    configuration = sharding.get("configuration") or {}
+    node = array_node(document)
+    sharding = sharding_of(node.codecs)
+    if sharding is None:
+        return None
     index_codecs = [
         {name: value for name, value in codec.items() if value}
-        for codec in configuration.get("index_codecs", ())
+        for codec in sharding.get("index_codecs", ())
     ]
-    if (
-        sharding["name"] != "sharding_indexed"
-        or others
-        or index_codecs != _INDEX_CODECS
-        or configuration.get("index_location", "end") != "end"
-    ):
+    is_at_end = sharding.get("index_location", "end") == "end"
+    if len(node.codecs) > 1 or index_codecs != _INDEX_CODECS or not is_at_end:
         return None
-    return inner_document_of(document, configuration)
+    return with_stored_chunk(with_codecs(dict(document), node.chunk_codecs), node.chunk)

@@ -27,7 +27,6 @@ from hdmf_zarr.core.regions import are_elements_of, selected_shape
 from hdmf_zarr.errors import EncodingError
 from hdmf_zarr.hdf5.raw import ChunkTable
 from hdmf_zarr.hdf5.source import row_blocks
-from hdmf_zarr.metadata.node import array_node
 from hdmf_zarr.write.chunks.arrays import as_elements
 
 Region = tuple[slice, ...]
@@ -193,8 +192,8 @@ class ZarrSource:
 
     def _is_no_text(self) -> bool:
         """Whether what is recorded as ASCII text, and stored as bytes, holds others."""
-        document = self.array.hierarchy.documents[self.array.node_path]
-        if array_node(document).data_type != BYTES_TYPE:
+        node = self.array.hierarchy.array(self.array.node_path)
+        if node.data_type != BYTES_TYPE:
             return False
         regions = row_blocks(self.shape, CHECKED_ROWS)
         return any(undecodable(np.atleast_1d(self.read(region))) for region in regions)
