@@ -140,7 +140,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             is_forced=force_overwrite,
             loaded=loaded,
         )
-        self._references = SessionReferences(self._session)
+        self.references = SessionReferences(self._session)
         super().__init__(manager, source=self._session.uri, herd_path=herd_path)
 
     # -- what it is ------------------------------------------------------------------------------
@@ -594,7 +594,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
 
     def read_builder(self) -> GroupBuilder:
         """Return the builder of the root; the same one each time."""
-        return self._references.reader(self).read()
+        return self.references.reader(self).read()
 
     def get_builder(self, zarr_obj: zarr.Group | zarr.Array[Any]) -> BaseBuilder:
         """Return the builder that was read for a group or array.
@@ -605,11 +605,11 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
             If there is none.
         """
         self.read_builder()
-        return self._references.builder_at(node_path(zarr_obj))
+        return self.references.builder_at(node_path(zarr_obj))
 
     def get_container(self, zarr_obj: zarr.Group | zarr.Array[Any]) -> AbstractContainer:
         """Return the container of a group or array."""
-        container = self._references.container_of(self.get_builder(zarr_obj))
+        container = self.references.container_of(self.get_builder(zarr_obj))
         return cast("AbstractContainer", container)
 
     def resolve_ref(self, zarr_ref: Mapping[str, Any] | str) -> tuple[str, Any]:
@@ -628,7 +628,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         self._session.require_open()
         reference = reference_of(zarr_ref, self.source)
         self.read_builder()
-        name, hierarchy, path = self._references.resolve(reference)
+        name, hierarchy, path = self.references.resolve(reference)
         if hierarchy.node_type(path) == "array":
             return name, open_array(hierarchy, path)
         root = self._root_of(hierarchy)

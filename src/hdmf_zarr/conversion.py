@@ -41,6 +41,7 @@ from hdmf_zarr.hierarchy.hierarchy import Hierarchy
 from hdmf_zarr.hierarchy.new_store import check_replaceable, put_in_place, store_exists
 from hdmf_zarr.nwb import NWBZarrIO
 from hdmf_zarr.read.specifications import read_specifications
+from hdmf_zarr.session.session import session_of
 from hdmf_zarr.stores.bytestore import open_bytestore
 from hdmf_zarr.stores.identity import refuse_overlap
 from hdmf_zarr.stores.location import Location, locate
@@ -447,9 +448,10 @@ def _placement(src_io: ZarrIO, root: GroupBuilder, destination: Location) -> Add
 
 
 def _cached_specifications(src_io: HDMFIO) -> dict[str, dict[str, dict[str, str]]]:
-    if isinstance(src_io, ZarrIO):
-        assert src_io._hierarchy is not None
-        return read_specifications(src_io._hierarchy)
+    session = session_of(src_io)
+    if session is not None:
+        assert session.hierarchy is not None
+        return read_specifications(session.hierarchy)
     return read_hdf5_specifications(hdf5_file(src_io))
 
 

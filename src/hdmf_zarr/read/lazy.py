@@ -122,7 +122,7 @@ class DatasetOfReferences(ZarrDataset, ReferenceResolver):  # type: ignore[misc]
             self.dataset.append([row])
         else:  # also behind rows that wait, whose place it would take
             self._pending.append(self._pending_row(arg))
-            self.io._references.note_pending(self)
+            self.io.references.note_pending(self)
 
     def check_rows(self, rows: Any) -> None:
         """Raise what `append` would raise for the same rows; nothing is written."""
@@ -175,7 +175,7 @@ class DatasetOfReferences(ZarrDataset, ReferenceResolver):  # type: ignore[misc]
                 f"{self.dataset.hierarchy.uri}:{self.name}: a reference is to a container or a builder, "
                 f"found {target!r:.100} of type {type(target).__name__}"
             )
-        return self.io._references.element_of_target(self.dataset, target)
+        return self.io.references.element_of_target(self.dataset, target)
 
     def _pending_row(self, arg: Any) -> Any:
         return arg
@@ -188,7 +188,7 @@ class BuilderResolverMixin(BuilderResolver):  # type: ignore[misc]
         """Return the builder of a reference's target."""
         if isinstance(reference, AbstractContainer):
             return self.io.manager.get_builder(reference)
-        return self.io._references.builder_of_element(self.dataset, reference)
+        return self.io.references.builder_of_element(self.dataset, reference)
 
 
 class ContainerResolverMixin(ContainerResolver):  # type: ignore[misc]
@@ -198,8 +198,8 @@ class ContainerResolverMixin(ContainerResolver):  # type: ignore[misc]
         """Return the container of a reference's target."""
         if isinstance(reference, AbstractContainer):
             return reference
-        builder = self.io._references.builder_of_element(self.dataset, reference)
-        return self.io._references.container_of(builder)
+        builder = self.io.references.builder_of_element(self.dataset, reference)
+        return self.io.references.container_of(builder)
 
 
 class AbstractZarrReferenceDataset(DatasetOfReferences):

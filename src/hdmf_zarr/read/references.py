@@ -35,5 +35,5 @@ class ReadingIO(Protocol):
         """What makes containers of builders."""
 
     @property
-    def _references(self) -> References:
+    def references(self) -> References:
         """What resolves references."""

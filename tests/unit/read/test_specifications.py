@@ -19,7 +19,7 @@ from hdmf_zarr.read.specifications import ZarrSpecReader, latest_versions, load_
 from hdmf_zarr.stores.bytestore import open_bytestore
 from hdmf_zarr.stores.location import locate
 from hdmf_zarr.v2 import ZarrV2SpecReader
-from hdmf_zarr.write.specifications import ZarrSpecWriter, specifications_of_catalog
+from hdmf_zarr.write.specifications import ZarrSpecWriter, specifications_of_manager
 
 
 def _group(zarr_format: Any, texts: dict[str, str]) -> zarr.Group:
@@ -81,7 +81,7 @@ def test_text_that_is_no_json_names_its_place() -> None:
 @pytest.mark.parametrize("zarr_format", [2, 3])
 def test_a_catalog_loads_the_types_of_its_latest_version(zarr_format: int) -> None:
     common = get_manager().namespace_catalog
-    (texts,) = specifications_of_catalog(common, ["hdmf-common"])["hdmf-common"].values()
+    (texts,) = specifications_of_manager(get_manager())["hdmf-common"].values()
     root = _group(
         zarr_format,
         {

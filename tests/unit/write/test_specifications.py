@@ -19,7 +19,7 @@ from hdmf_zarr.stores.bytestore import open_bytestore
 from hdmf_zarr.stores.location import locate
 from hdmf_zarr.write.specifications import (
     ZarrSpecWriter,
-    specifications_of_catalog,
+    specifications_of_manager,
     write_specifications,
 )
 
@@ -95,8 +95,7 @@ def test_a_group_of_a_store_that_is_being_written_gets_them(tmp_path: Path) -> N
 @pytest.mark.parametrize("zarr_format", [2, 3])
 def test_what_is_cached_is_not_written_again(tmp_path: Path, zarr_format: int) -> None:
     hierarchy = _new_hierarchy(tmp_path / "a.zarr", zarr_format)
-    catalog = get_manager().namespace_catalog
-    specifications = specifications_of_catalog(catalog, catalog.namespaces)
+    specifications = specifications_of_manager(get_manager())
     write_specifications(hierarchy, specifications)
     assert read_specifications(hierarchy) == specifications
     before = dict(hierarchy.documents)
@@ -116,11 +115,11 @@ def test_the_writer_of_hdmf_takes_it(tmp_path: Path) -> None:
     """As authors of extensions use it: `NamespaceBuilder.export` with a writer."""
     from hdmf.backends.utils import NamespaceToBuilderHelper
 
-    catalog = get_manager().namespace_catalog
+    manager = get_manager()
     group = zarr.create_group(MemoryStore())
-    builder = NamespaceToBuilderHelper.convert_namespace(catalog, "hdmf-common")
+    builder = NamespaceToBuilderHelper.convert_namespace(manager.namespace_catalog, "hdmf-common")
     builder.export("namespace", writer=ZarrSpecWriter(group))
-    (texts,) = specifications_of_catalog(catalog, ["hdmf-common"])["hdmf-common"].values()
+    (texts,) = specifications_of_manager(manager)["hdmf-common"].values()
     assert {name: str(group[name][()]) for name in group} == texts  # type: ignore[index]
     with pytest.raises(ValueError, match="exist|contains"):
         builder.export("namespace", writer=ZarrSpecWriter(group))
