@@ -30,7 +30,8 @@ LIMITED = """
 import json, resource, sys, warnings
 warnings.simplefilter("ignore")
 import pynwb, aiohttp
-from hdmf_zarr import NWBZarrIO, check, limits
+from hdmf_zarr import NWBZarrIO, check
+from hdmf_zarr.core import limits
 from hdmf_zarr.errors import HDMFZarrError
 client, base, options, cases = sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), json.loads(sys.argv[4])
 limits.MOST_DOCUMENT_BYTES = limits.MOST_ENCODED_TEXT_BYTES = 2**24

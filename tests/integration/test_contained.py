@@ -38,7 +38,7 @@ warnings.simplefilter("ignore")
 import pynwb
 from hdmf_zarr import NWBZarrIO, ZarrIO, check
 from hdmf_zarr.errors import HDMFZarrError
-from hdmf_zarr.stores import open_bytestore
+from hdmf_zarr.stores.bytestore import open_bytestore
 now = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (now + 2**30, now + 2**30))
 resource.setrlimit(resource.RLIMIT_CPU, (20, 20))

@@ -36,7 +36,8 @@ RUNNER = """
 import json, os, resource, signal, sys, warnings
 warnings.simplefilter("ignore")
 import aiohttp, pynwb
-from hdmf_zarr import NWBZarrIO, check, limits
+from hdmf_zarr import NWBZarrIO, check
+from hdmf_zarr.core import limits
 from hdmf_zarr.errors import HDMFZarrError
 
 def read(path):
