@@ -52,7 +52,7 @@ from hdmf_zarr import ZarrDataIO, ZarrIO, check
 from hdmf_zarr.conversion import convert
 from hdmf_zarr.errors import HDMFZarrError, LockedError
 from hdmf_zarr.transactions.lock import leftovers_beside, remove_beside
-from hdmf_zarr.transfer.upgrade import upgrade
+from hdmf_zarr.transfer.upgrading import upgrade
 
 ARRAYS, ROWS = 30, 64
 

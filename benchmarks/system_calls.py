@@ -38,7 +38,7 @@ from hdmf.common import DynamicTable, VectorData, get_manager
 
 from hdmf_zarr import ZarrIO, check
 from hdmf_zarr.errors import MetadataError
-from hdmf_zarr.transfer.upgrade import upgrade
+from hdmf_zarr.transfer.upgrading import upgrade
 
 CALLS = (
     *("openat", "write", "mkdir", "mkdirat", "unlink", "unlinkat", "rmdir"),

@@ -25,7 +25,7 @@ from disk import set_aside, working_folder
 from pynwb import NWBFile, TimeSeries
 
 from hdmf_zarr import NWBZarrIO, ZarrDataIO
-from hdmf_zarr.transfer import upgrade
+from hdmf_zarr.transfer.upgrading import upgrade
 
 REPEATS = 7
 CHANNELS = 256

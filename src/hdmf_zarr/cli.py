@@ -24,7 +24,7 @@ from hdmf_zarr.checking.report import render as render_report
 from hdmf_zarr.conversion import KIND_NAMES, SUFFIXES, convert
 from hdmf_zarr.description import describe, format_bytes, render
 from hdmf_zarr.errors import HDMFZarrError, OptionError
-from hdmf_zarr.transfer.upgrade import FILTER_WITHOUT_CODEC, upgrade
+from hdmf_zarr.transfer.upgrading import FILTER_WITHOUT_CODEC, upgrade
 from hdmf_zarr.write.planning.plan import Planned
 
 __all__ = ["main"]

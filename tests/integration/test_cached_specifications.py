@@ -22,7 +22,7 @@ from hdmf_zarr.hierarchy.hierarchy import Hierarchy
 from hdmf_zarr.read.specifications import load_cached_namespaces, read_specifications
 from hdmf_zarr.stores.bytestore import open_bytestore
 from hdmf_zarr.stores.location import locate
-from hdmf_zarr.transfer.upgrade import upgrade
+from hdmf_zarr.transfer.upgrading import upgrade
 from tests.conftest import nwb_catalog
 from tests.integration.test_odd_input import make_file
 

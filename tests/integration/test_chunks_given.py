@@ -20,7 +20,7 @@ from hdmf_zarr.arrays.array import HDMFZarrArray
 from hdmf_zarr.cli import main
 from hdmf_zarr.convention.common import CHUNKS_GIVEN
 from hdmf_zarr.conversion import convert
-from hdmf_zarr.transfer import upgrade
+from hdmf_zarr.transfer.upgrading import upgrade
 from tests.integration.test_raw_zarr_export import export
 
 DATA = np.arange(40, dtype="i4").reshape(10, 4)

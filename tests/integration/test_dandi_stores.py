@@ -42,7 +42,7 @@ from hdmf_zarr.metadata.consolidated import (
 )
 from hdmf_zarr.stores.bytestore import open_bytestore
 from hdmf_zarr.stores.location import locate
-from hdmf_zarr.transfer.upgrade import upgrade
+from hdmf_zarr.transfer.upgrading import upgrade
 from tests.compare import assert_builders_equal
 from tests.rich import START, rich_manager, rich_nwbfile, rich_type_map
 

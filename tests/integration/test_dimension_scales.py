@@ -15,7 +15,7 @@ from pynwb import NWBHDF5IO
 
 from hdmf_zarr import NWBZarrIO, ZarrIO, check
 from hdmf_zarr.conversion import convert
-from hdmf_zarr.transfer.upgrade import upgrade
+from hdmf_zarr.transfer.upgrading import upgrade
 from tests.integration.test_odd_input import make_file
 
 NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable.         4"

@@ -18,7 +18,7 @@ from pynwb import NWBHDF5IO
 
 from hdmf_zarr import NWBZarrIO, check
 from hdmf_zarr.conversion import convert
-from hdmf_zarr.transfer import upgrade
+from hdmf_zarr.transfer.upgrading import upgrade
 from tests.compare import differences
 
 from ..data.exported.write_export import TEXTS

@@ -31,7 +31,7 @@ from hdmf_zarr.cli import main
 from hdmf_zarr.conversion import convert
 from hdmf_zarr.errors import BrokenLinkError
 from hdmf_zarr.hdf5.linked import LinkedFiles
-from hdmf_zarr.transfer.upgrade import upgrade
+from hdmf_zarr.transfer.upgrading import upgrade
 
 KINDS = ("hdf5", "zarr2", "zarr3")
 """Sources: HDF5, and Zarr of either format."""

@@ -25,7 +25,7 @@ from hdmf_zarr import ZarrDataIO, ZarrIO, check
 from hdmf_zarr.checking import repair
 from hdmf_zarr.errors import HDMFZarrError
 from hdmf_zarr.transactions.lock import leftovers_beside
-from hdmf_zarr.transfer.upgrade import upgrade
+from hdmf_zarr.transfer.upgrading import upgrade
 from tests.faults import FAULTS, Fault, FaultyStore, end_as_if_killed, faulty_disk
 from tests.integration.test_transactions import OLD, append, content, tree, value_of, write
 

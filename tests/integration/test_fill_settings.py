@@ -17,7 +17,7 @@ from hdmf_zarr.checking import check
 from hdmf_zarr.conversion import convert
 from hdmf_zarr.errors import MetadataError
 from hdmf_zarr.hdf5.fill import creation_options
-from hdmf_zarr.transfer.upgrade import upgrade
+from hdmf_zarr.transfer.upgrading import upgrade
 
 TEXT = h5py.string_dtype()
 PAIR = np.dtype([("x", "f4"), ("n", "i2", (2,))])

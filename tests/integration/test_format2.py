@@ -22,7 +22,7 @@ from hdmf_zarr import NWBZarrIO, ZarrIO, is_zarr_v2_file
 from hdmf_zarr.errors import BrokenLinkError, DtypeError
 from hdmf_zarr.read.tree import PATHS_READ_BY_CONSTRUCTORS, TYPES_READ_BY_CONSTRUCTORS
 from hdmf_zarr.stores import event_loop
-from hdmf_zarr.transfer.upgrade import upgrade
+from hdmf_zarr.transfer.upgrading import upgrade
 from tests.compare import differences, path_of
 from tests.format2 import (
     BLOSC,

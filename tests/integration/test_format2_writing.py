@@ -24,7 +24,7 @@ from hdmf_zarr.conversion import convert
 from hdmf_zarr.core.dtypes import element_type_from_numpy
 from hdmf_zarr.errors import EncodingError, LayoutError
 from hdmf_zarr.hdf5.writer import HDF5TreeWriter
-from hdmf_zarr.transfer import upgrade
+from hdmf_zarr.transfer.upgrading import upgrade
 from tests.compare import assert_builders_equal, path_of
 from tests.rich import rich_manager, rich_nwbfile, rich_type_map
 

@@ -14,7 +14,7 @@ from hdmf.build import DatasetBuilder, GroupBuilder
 
 from hdmf_zarr import ZarrIO
 from hdmf_zarr.conversion import convert
-from hdmf_zarr.transfer import upgrade
+from hdmf_zarr.transfer.upgrading import upgrade
 from hdmf_zarr.utils import ZarrDataIO
 
 hdf5plugin = pytest.importorskip("hdf5plugin")

@@ -16,7 +16,7 @@ from hdmf_zarr import NWBZarrIO, ZarrIO, check
 from hdmf_zarr.convention.attributes import decode_attribute, encode_attribute
 from hdmf_zarr.conversion import convert
 from hdmf_zarr.errors import DtypeError, HDMFZarrError, MetadataError
-from hdmf_zarr.transfer.upgrade import upgrade
+from hdmf_zarr.transfer.upgrading import upgrade
 from tests.integration.test_corpus_options import described
 from tests.integration.test_hdf5_types import ENUM
 from tests.integration.test_odd_input import make_file

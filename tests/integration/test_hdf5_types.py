@@ -15,7 +15,7 @@ from hdmf.build import DatasetBuilder, GroupBuilder
 from hdmf_zarr import ZarrDataIO, ZarrIO
 from hdmf_zarr.conversion import convert
 from hdmf_zarr.errors import MetadataError
-from hdmf_zarr.transfer.upgrade import upgrade
+from hdmf_zarr.transfer.upgrading import upgrade
 
 COLOURS = {"RED": 0, "GREEN": 1, "NONE": 200}
 ENUM = h5py.enum_dtype(COLOURS, "u1")

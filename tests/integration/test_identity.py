@@ -29,7 +29,7 @@ from hdmf_zarr.conversion import convert
 from hdmf_zarr.errors import OptionError, StoreExistsError
 from hdmf_zarr.stores.identity import Relation, relation_of
 from hdmf_zarr.stores.location import locate
-from hdmf_zarr.transfer import upgrade
+from hdmf_zarr.transfer.upgrading import upgrade
 
 pytest.importorskip("s3fs")
 obstore_stores: Any = pytest.importorskip("obstore.store")

@@ -12,7 +12,7 @@ from hdmf_zarr.cli import main
 from hdmf_zarr.conversion import convert
 from hdmf_zarr.errors import LockedError, StoreExistsError
 from hdmf_zarr.transactions.lock import WriterLock
-from hdmf_zarr.transfer.upgrade import upgrade
+from hdmf_zarr.transfer.upgrading import upgrade
 from tests.integration.test_odd_input import make_file
 
 

@@ -23,7 +23,7 @@ from hdmf_zarr.conversion import convert
 from hdmf_zarr.core.nesting import at_leaf, leaf_dtype, leaves_of
 from hdmf_zarr.description import describe
 from hdmf_zarr.errors import DtypeError, EncodingError, HDMFZarrError, MetadataError
-from hdmf_zarr.transfer.upgrade import upgrade
+from hdmf_zarr.transfer.upgrading import upgrade
 
 TEXT, ASCII = h5py.string_dtype(), h5py.string_dtype("ascii")
 COLOUR = h5py.enum_dtype({"RED": 0, "GREEN": 1}, "i1")

@@ -30,7 +30,7 @@ from hdmf_zarr import (
 from hdmf_zarr.cli import main
 from hdmf_zarr.conversion import convert
 from hdmf_zarr.description import describe, render
-from hdmf_zarr.transfer.upgrade import upgrade
+from hdmf_zarr.transfer.upgrading import upgrade
 from tests.conftest import nwb_catalog
 from tests.iterators import ArrayIterator
 from tests.rich import START

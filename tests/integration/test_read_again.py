@@ -21,7 +21,7 @@ from hdmf_zarr.conversion import convert
 from hdmf_zarr.core import limits
 from hdmf_zarr.description import describe
 from hdmf_zarr.errors import EncodingError, HDMFZarrError
-from hdmf_zarr.transfer.upgrade import upgrade
+from hdmf_zarr.transfer.upgrading import upgrade
 from tests.compare import assert_builders_equal
 from tests.rich import START
 from tests.values import variable

@@ -321,7 +321,7 @@ def test_what_waits_is_bounded(gathering):
 def test_an_upgrade_stores_at_the_same_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     import fsspec
 
-    from hdmf_zarr.transfer import upgrade
+    from hdmf_zarr.transfer.upgrading import upgrade
 
     write(tmp_path / "old.zarr", tree(), zarr_format=2)
     running: list[int] = []

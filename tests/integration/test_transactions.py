@@ -39,7 +39,7 @@ from hdmf_zarr.transactions.fingerprint import HeldFolder
 from hdmf_zarr.transactions.journal import JOURNAL
 from hdmf_zarr.transactions.lock import WriterLock, leftovers_beside, lock_path, writer_of
 from hdmf_zarr.transfer.files import ChunkMover
-from hdmf_zarr.transfer.upgrade import upgrade
+from hdmf_zarr.transfer.upgrading import upgrade
 from hdmf_zarr.write.execute import Execution
 from tests.faults import end_as_if_killed
 

@@ -25,7 +25,7 @@ from hdmf_zarr.stores.location import locate
 from hdmf_zarr.transactions import lock as lock_module
 from hdmf_zarr.transactions.journal import JOURNAL
 from hdmf_zarr.transactions.lock import lock_path, writer_of
-from hdmf_zarr.transfer import upgrade
+from hdmf_zarr.transfer.upgrading import upgrade
 
 posix = pytest.mark.skipif(os.name == "nt", reason="a folder is not locked by Windows")
 

@@ -38,11 +38,13 @@ from hdmf_zarr.errors import (
     StoreNotFoundError,
 )
 from hdmf_zarr.stores.bytestore import LocalByteStore
-from hdmf_zarr.transfer import upgrade
+from hdmf_zarr.transfer.upgrading import upgrade
 from tests.compare import differences
 from tests.integration.test_transactions import stop_after
 
-upgrading = import_module("hdmf_zarr.transfer.upgrade")  # the package has its function by that name
+upgrading = import_module(
+    "hdmf_zarr.transfer.upgrading"
+)  # the package has its function by that name
 
 ARCHIVES = sorted((Path(__file__).parents[1] / "data").glob("v0.*.tar.gz"))
 OLD = [archive for archive in ARCHIVES if "0.14" not in archive.name]
@@ -203,7 +205,7 @@ def test_an_upgrade_that_is_stopped_anywhere_changes_nothing_or_all(tmp_path, ho
 def test_a_killed_upgrade_in_place_leaves_a_store_that_reads_as_before(store, monkeypatch):
     """What a kill leaves: new documents and chunks, and no new root document."""
     twin = next(store.parent.glob("*.nwb"))
-    module = sys.modules["hdmf_zarr.transfer.upgrade"]
+    module = sys.modules["hdmf_zarr.transfer.upgrading"]
     monkeypatch.setattr(module, "_remove_new", lambda hierarchy: None)
     plain_set = LocalByteStore.set
 

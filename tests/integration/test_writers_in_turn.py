@@ -20,7 +20,7 @@ from hdmf_zarr import NWBZarrIO, check
 from hdmf_zarr.errors import LockedError, MetadataError, ModeError
 from hdmf_zarr.hierarchy import new_store
 from hdmf_zarr.transactions.lock import leftovers_beside, writer_of
-from hdmf_zarr.transfer import upgrade
+from hdmf_zarr.transfer.upgrading import upgrade
 
 OLD = list(range(20))
 

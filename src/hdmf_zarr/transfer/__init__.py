@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from hdmf_zarr.transfer.upgrade import Upgraded, upgrade
+from hdmf_zarr.transfer.upgrading import Upgraded, upgrade
 
 __all__ = ["Upgraded", "upgrade"]
