@@ -11,7 +11,7 @@ from zarr.errors import UnstableSpecificationWarning
 from zarr.storage import MemoryStore, StorePath
 
 from hdmf_zarr.codecs.contiguous import in_c_order
-from hdmf_zarr.codecs.variable import encode_one
+from hdmf_zarr.codecs.direct import DirectChain
 from hdmf_zarr.metadata.array_document import readable_document, without_specification_warnings
 from hdmf_zarr.metadata.node import array_node, one_chunk
 from hdmf_zarr.stores.event_loop import prototype, run
@@ -23,9 +23,10 @@ def encode_scalar(document: dict[str, Any], value: np.ndarray[Any, Any]) -> byte
     zarr-python makes numpy text or bytes of such an element, which drops the NULs at its end, or
     fails; it encodes a row of one element as it should.
     """
-    encoded = encode_one(value.item(), list(array_node(document).codecs))
-    if encoded is not None:
-        return encoded
+    node = array_node(document)
+    chain = DirectChain.for_codecs(node.data_type, (1,), node.codecs)
+    if chain is not None:  # which takes microseconds: a file caches dozens of specifications
+        return bytes(chain.encode(value.reshape(1)))
     store = MemoryStore()
     array = zarr.AsyncArray(
         _as_one_row(document), StorePath(store, ""), config={"write_empty_chunks": True}
