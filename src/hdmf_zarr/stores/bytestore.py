@@ -154,7 +154,7 @@ class LocalByteStore:
 
     def _file_to_change(self, key: str) -> str:
         """Path of the file of a key that is going to be written or removed."""
-        self._refuseread_only_view(key)
+        self._refuse_read_only(key)
         path = self._file(key)
         if not self.is_unseen:
             self._own.check(key)
@@ -300,7 +300,7 @@ class LocalByteStore:
 
     def delete_prefix(self, prefix: str) -> None:
         path = Path(self._file_to_change(prefix)) if prefix else self._path(prefix)
-        self._refuseread_only_view(prefix)
+        self._refuse_read_only(prefix)
         self._made.clear()
         if path.is_symlink() and prefix:
             path.unlink()
@@ -334,7 +334,7 @@ class LocalByteStore:
     def sizes(self, prefix: str = "") -> dict[str, int]:
         return {key: _file_size(f"{self.root}/{key}") for key in self.list_prefix(prefix)}
 
-    def _refuseread_only_view(self, key: str) -> None:
+    def _refuse_read_only(self, key: str) -> None:
         if self.read_only:
             raise ModeError(f"{self.location.uri}:/{key} cannot be written: the store is read-only")
 
