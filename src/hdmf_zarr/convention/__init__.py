@@ -1,4 +1,4 @@
-"""How HDMF's concepts are spelled on disk.
+"""The words on disk for HDMF's concepts.
 
 Pure: JSON-able values in, frozen dataclasses out, and back. No Zarr I/O, no h5py, no builders.
 """
