@@ -21,7 +21,7 @@ Each error is also the builtin (or HDMF) error that a caller would expect::
     ├── DtypeError                TypeError, ValueError  a data type that has no representation
     ├── EncodingError             ValueError             a value that its data type cannot hold
     ├── LayoutError               ValueError             chunks, shards or codecs that do not fit
-    ├── OptionError               ValueError, TypeError  an option that has no meaning here
+    ├── OptionError               ValueError, TypeError  an option that is not valid here
     ├── MissingExtraError         ImportError            an optional dependency is not installed
     ├── LostWriteError            OSError                a store confirmed a write and lost it
     └── WorkerError               RuntimeError           a writing worker failed or was killed

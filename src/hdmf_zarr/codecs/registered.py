@@ -302,7 +302,7 @@ def _elements(decoded: Any, chunk_spec: Any) -> Any:
     return chunk_spec.prototype.nd_buffer.from_ndarray_like(elements.astype(dtype, copy=False))
 
 
-# -- which place it is -----------------------------------------------------------------------------
+# -- finding the place of a codec ------------------------------------------------------------------
 
 
 @lru_cache(maxsize=_KEPT_TRIALS)

@@ -26,7 +26,7 @@ MOST_LEAVES = 4096
 """Largest number of leaves of a compound in an attribute."""
 
 MOST_BYTES = 64 * 1024
-"""Largest text of fixed length in a compound attribute: HDF5 needs dense storage for a larger attribute."""
+"""Largest size in bytes of fixed-length text in a compound attribute; HDF5 stores more only densely."""
 
 REFERENCE = "object_reference"
 _MARK = "hdmf_zarr"

@@ -51,7 +51,7 @@ class ElementType:
         ``"ascii"``, ``"isodatetime"``, ``"bytes"`` (of variable length), ``"reference"`` or
         ``"compound"``.
     numpy : numpy.dtype or None
-        The dtype of numbers and fixed bytes.
+        Dtype of numbers and fixed bytes.
     fields : tuple of (str, ElementType)
         Names and types of the fields of a compound.
     shape : tuple of int
@@ -185,12 +185,12 @@ _HEADER_NAMES: dict[Kind, str] = {
 
 
 def element_type_from_name(name: str) -> ElementType | None:
-    """Return the element type that a specification's dtype name stands for.
+    """Return the element type for the dtype name of a specification.
 
     Returns
     -------
     ElementType or None
-        None where the name leaves the type to the data (``"numeric"``).
+        None if the name leaves the type to the data (``"numeric"``).
 
     Raises
     ------
@@ -214,7 +214,7 @@ def element_type_from_numpy(dtype: np.dtype[Any]) -> ElementType:
     Raises
     ------
     DtypeError
-        If there is none: extended precision, sub-arrays, dates of numpy.
+        If the dtype has no element type: extended precision, sub-arrays, dates of numpy.
     """
     if dtype.names is not None:
         fields = tuple((name, _type_of_field(name, dtype[name])) for name in dtype.names)
@@ -374,7 +374,7 @@ def declared_element_type(dtype: Any) -> ElementType | None:
     Returns
     -------
     ElementType or None
-        None where the data decide.
+        None if the data decide.
     """
     if dtype is None or dtype is object:
         return None
@@ -506,7 +506,7 @@ def text_of_date(value: date) -> str:
     Raises
     ------
     EncodingError
-        If it is pandas' "not a time".
+        If the date is pandas' "not a time".
     """
     if value != value:
         raise EncodingError(

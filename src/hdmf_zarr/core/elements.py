@@ -1,6 +1,6 @@
 """Arrays of elements: as users and files supply them <-> in memory <-> as Zarr stores them.
 
-In memory an array has `ElementType.memory_dtype`: numbers as they are, text as objects of ``str``,
+In memory an array has `ElementType.memory_dtype`: numbers unchanged, text as objects of ``str``,
 ASCII text and bytes as objects of ``bytes``, references as objects of ``str`` (the text of the
 element on disk), compounds as records of these.
 """

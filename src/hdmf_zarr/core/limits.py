@@ -14,32 +14,32 @@ from typing import Any
 from hdmf_zarr.errors import ChunkError, EncodingError, MetadataError
 
 MOST_DOCUMENT_BYTES = 256 * 1024**2
-"""Bytes of one metadata document; the root's document holds those of all nodes (250 000 of 1 kB)."""
+"""Largest size in bytes of a metadata document; the root's holds those of all nodes (250 000 of 1 kB)."""
 
 DEEPEST_PATH = 128
-"""Levels of groups within groups."""
+"""Largest number of groups within each other."""
 
 DEEPEST_JSON = 64
-"""Levels of lists and objects within each other, in an attribute or a document."""
+"""Largest number of lists and objects within each other, in an attribute or a document."""
 
 MOST_CHUNK_BYTES = 64 * 1024**3
-"""Bytes of one decoded chunk.
+"""Largest size in bytes of one decoded chunk.
 
 Compressors stop at 2 GB, HDF5 at 4 GB; an uncompressed array may be one chunk.
 """
 
 MOST_TEXT_CHUNK_BYTES = 4 * 1024**3
-"""Bytes of one decoded chunk of text; the metadata do not determine its size."""
+"""Largest size in bytes of one decoded chunk of text, whose size is not in the metadata."""
 
 MOST_ENCODED_TEXT_BYTES = 1024**3
-"""Bytes of one encoded chunk of text or objects; the metadata do not determine its size."""
+"""Largest size in bytes of one encoded chunk of text or objects, whose size is not in the metadata."""
 
 _ENCODED_BEYOND = 2**16
 _INDEX_OF_CHUNK = 1024
 """Extra bytes beyond 1.1 times the elements: for an encoded chunk, and for each chunk in a shard."""
 
 LONGEST_TEXT_BYTES = 1024**3
-"""Bytes of one text or bytes element of a dataset: longer ones are neither written nor read."""
+"""Largest size in bytes of a text or bytes element of a dataset: longer ones are neither written nor read."""
 
 _TEXT_BEYOND = 2**16
 _TEXT_PER_BYTE = 64

@@ -1,8 +1,8 @@
 """Nested compounds <-> compounds of plain fields; pure.
 
 Zarr has plain fields only. So a store has one field for each leaf: ``("p", [("x", "f8"), ("y", "f8")])`` has
-the leaves ``p.x`` and ``p.y``, and ``("w", "f8", (2,))`` has ``w[0]`` and ``w[1]``. An attribute
-records the nesting (`nesting_of`), by the order of the leaves and not by their names, which are made unique.
+the leaves ``p.x`` and ``p.y``, and ``("w", "f8", (2,))`` has ``w[0]`` and ``w[1]``. An attribute records the
+nesting (`nesting_of`), by the order of the leaves and not by their names, which are made unique.
 """
 
 from __future__ import annotations

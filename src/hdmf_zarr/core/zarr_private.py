@@ -14,12 +14,13 @@ Checked with zarr 3.1.3, 3.1.6 and 3.4.2; ``tests/unit/test_compat.py`` fails wh
   configuration of the process, which belongs to the user. ``AsyncArray.codec_pipeline`` holds the pipeline.
 * ``zarr.core.metadata.v3.ArrayV3Metadata``: makes and checks the document of an array without a
   round trip to the store.
-* ``zarr.core.metadata.v2.ArrayV2Metadata``: checks in the same way that zarr-python can parse a ``.zarray``.
+* ``zarr.core.metadata.v2.ArrayV2Metadata``: checks, also without a round trip, that zarr-python can parse a
+  ``.zarray``.
 * ``_encode_sync``, ``_decode_sync``, ``_encode_single`` and ``_decode_single`` of codecs: the methods that
   the abstract classes of `zarr.abc.codec` require; in versions with the first two (3.1.6), the others call
   them.
 
-Subclasses of zarr-python's classes define or read the following names directly, since no function can do it:
+Subclasses of zarr-python's classes define or read the following names directly; no function here wraps them:
 ``Array._async_array`` (`hdmf_zarr.arrays.readable`), ``Group._async_group`` (`hdmf_zarr.arrays.live_group`),
 ``WrapperStore._store`` and ``WrapperStore._with_store`` (`hdmf_zarr.arrays.live_store`,
 `hdmf_zarr.chunks.missing`, `hdmf_zarr.stores.bounded`), and the methods of codecs (`hdmf_zarr.codecs`).

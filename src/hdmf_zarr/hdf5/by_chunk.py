@@ -1,7 +1,7 @@
 """Text datasets with a fill value and chunks that were never written.
 
-The HDF5 library cannot read these chunks if a file is open for reading ("no write intent on file", seen in
-2.0): they are not read, and their elements are the fill value.
+The HDF5 library cannot read these chunks from a file that is open for reading only ("no write intent on
+file", seen in 2.0): they are not read, and their elements are the fill value.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ _TIMES = {h5py.h5d.FILL_TIME_ALLOC: "alloc", h5py.h5d.FILL_TIME_NEVER: "never"}
 
 
 def fill_settings(dataset: h5py.Dataset) -> dict[str, str]:
-    """Return the settings that a dataset's fill value does not show: it is undefined, or a given zero.
+    """Return the fill settings that the value itself does not show: undefined, a given zero, or the time.
 
     Returns
     -------

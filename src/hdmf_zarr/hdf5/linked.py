@@ -84,7 +84,7 @@ class LinkedFiles:
         filename = os.path.abspath(filename)
         if filename not in self._opened:
             with reading(filename), warnings.catch_warnings():
-                # Only copied objects are worth a warning, which reading the linking file gives.
+                # Only copied objects need a warning, and reading the linking file gives it.
                 warnings.simplefilter("ignore", BrokenLinkWarning)
                 io = self._opened[filename] = HDF5IO(filename, mode="r")
                 root: GroupBuilder = io.read_builder()
@@ -93,7 +93,7 @@ class LinkedFiles:
 
 
 def referred_objects(dataset: Any) -> Iterator[h5py.Group | h5py.Dataset]:
-    """Yield each object of a file to which the elements of a dataset refer once."""
+    """Yield, once each, the objects of a file to which the elements of a dataset refer."""
     dataset = dataset.dset if isinstance(dataset, StrDataset) else dataset
     leaves = _reference_leaves(dataset.dtype)
     if not leaves:

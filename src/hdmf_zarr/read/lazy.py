@@ -182,7 +182,7 @@ class DatasetOfReferences(ZarrDataset, ReferenceResolver):  # type: ignore[misc]
 
 
 class BuilderResolverMixin(BuilderResolver):  # type: ignore[misc]
-    """Resolves to builders."""
+    """Resolves references to builders."""
 
     def get_object(self, reference: str) -> Any:
         """Return the builder of a reference's target."""
@@ -192,7 +192,7 @@ class BuilderResolverMixin(BuilderResolver):  # type: ignore[misc]
 
 
 class ContainerResolverMixin(ContainerResolver):  # type: ignore[misc]
-    """Resolves to containers."""
+    """Resolves references to containers."""
 
     def get_object(self, reference: str) -> Any:
         """Return the container of a reference's target."""

@@ -36,7 +36,7 @@ class RowGuard:
     Parameters
     ----------
     table : DynamicTable
-        A table whose columns grow with a store.
+        Table whose columns grow with a store.
     aligned : RowGuard, optional
         Guard of the aligned table of which this table is a category.
     """
@@ -108,7 +108,7 @@ class RowGuard:
         """Return the data to which a column's values are added, now or at the next write."""
         return self._stored[id(column)][1] if id(column) in self._stored else column.data
 
-    # -- what hdmf calls -------------------------------------------------------------------------
+    # -- methods that HDMF calls -----------------------------------------------------------------
 
     def _expect(self, data: Mapping[str, Any]) -> None:
         """Check the values of the row that is about to be added."""
@@ -250,7 +250,7 @@ def _undo_of(column: Data) -> Undo:
 
 
 def _check_names(table: DynamicTable, row: Mapping[str, Any]) -> None:
-    """Raise `OptionError` for a value without a column, before hdmf would raise an error."""
+    """Raise `OptionError` for a value without a column, before HDMF would raise an error."""
     predefined = {column["name"] for column in table.__columns__}
     unknown = sorted(set(row) - {"id", *table.colnames} - predefined)
     if unknown:

@@ -1,6 +1,6 @@
 """Tables whose columns differ in length, and their complete rows.
 
-hdmf cannot open such a table. Only the complete rows, which every column has, can be used.
+HDMF cannot open such a table. Only the complete rows, which every column has, can be used.
 """
 
 from __future__ import annotations

@@ -91,8 +91,8 @@ class PickledObjectsCodec(_ObjectsCodec):
     Attributes
     ----------
     is_text : bool
-        Whether the elements are text of any length, even if it looks like JSON; versions 0.1 to 0.9
-        pickled each scalar text so when they exported from HDF5.
+        Whether the elements are text of any length, even if it looks like JSON. Versions 0.1 to 0.9
+        pickled scalar text in this way when they exported from HDF5.
     """
 
     is_text: bool = False
