@@ -72,11 +72,7 @@ def place_of(location: Location) -> Place | None:
         return _folder(location.uri)
     try:
         return _of_url(location)
-    except (
-        ImportError,
-        ValueError,
-        NotImplementedError,
-    ) as error:  # reported when the store is opened
+    except (ImportError, ValueError, NotImplementedError) as error:  # opening reports it
         logger.debug("%s: nothing is known of the place: %s", location.uri, error)
         return None
 
