@@ -361,7 +361,7 @@ class HDMFZarrArray(ReadableArray):
         return element, None
 
     def _grown_chunk_rows(self, count: int) -> int:
-        """Return the number of rows of a chunk for a number of rows; only the single chunk of an array grows.
+        """Return the number of rows of a chunk for a grown array; only the single chunk of an array grows.
 
         If there are several chunks, or the user has chosen their shape, it is kept.
         """

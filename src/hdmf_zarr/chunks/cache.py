@@ -103,7 +103,7 @@ class _Layout:
         return f"{path}/{self.node.key(place)}"
 
     def name(self, path: str, at: At) -> str:
-        """Return the name of a chunk for messages: its key, and for a shard its first element."""
+        """Return the name of a chunk for messages: its key, and in a shard the index of its first element."""
         if self.shards is None:
             return self.key(path, at)
         return f"{self.key(path, at)}: the chunk at {self.shards.first_element(at)}"

@@ -25,7 +25,7 @@ def encode_scalar(document: dict[str, Any], value: np.ndarray[Any, Any]) -> byte
     """
     node = array_node(document)
     chain = DirectChain.for_codecs(node.data_type, (1,), node.codecs)
-    if chain is not None:  # takes microseconds: a file caches dozens of specifications
+    if chain is not None:  # fast, since a file caches dozens of specifications
         return bytes(chain.encode(value.reshape(1)))
     store = MemoryStore()
     array = zarr.AsyncArray(

@@ -109,11 +109,11 @@ class Commit:
         self._nodes.count_chunks()
         if self._nodes.replacement is not None:
             self._nodes.replacement.uncover()
-        # Replaced objects are removed once readers can see the new store, by its one document.
+        # Old objects are removed once all readers see the new store, which needs one document.
         is_one_document = consolidate or self._nodes.documents_wait
         self._rewrites.name_chunks(consolidate=is_one_document, durable=durable)
         if self._nodes.open_append.is_enough or self._nodes.documents_wait:
-            # The commit is undone unless the journal announces it.
+            # The commit can be undone until the journal marks it as final.
             roots = [ZMETADATA, ZATTRS, ZGROUP]
             self._nodes.open_append.keep([DOCUMENT] if self._nodes.zarr_format == 3 else roots)
         if durable and isinstance(self._nodes.bytestore, LocalByteStore):

@@ -198,7 +198,7 @@ class Rewrites:
         for key, metadata in marked.items():
             bytestore.set(key, format2.encode(metadata))
         if held is None and (attributes := bytestore.get(ZATTRS)) is not None:
-            # Readers that have these documents already notice a change of the root's, see `stamp_of`.
+            # This changes the stamp, so that readers of the old documents notice it, see `stamp_of`.
             bytestore.set(ZATTRS, attributes)
 
     def _names(self, path: str, encoding: dict[str, JSON]) -> list[str]:

@@ -18,7 +18,7 @@ from hdmf_zarr.metadata import array_document
 from hdmf_zarr.stores.keys import ZARRAY
 
 APART = "hdmf_zarr_metadata"
-"""Key, next to ``metadata``, of the entries that are kept apart; the key exists even without entries."""
+"""Key, next to ``metadata``, of the entries that are kept apart; it exists even if there are none."""
 
 _ENCODING = ("dtype", "filters", "compressor", "fill_value", "order", "dimension_separator")
 """Keys of a ``.zarray`` that zarr-python parses, without those for sizes."""

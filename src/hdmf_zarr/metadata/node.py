@@ -63,7 +63,7 @@ class ArrayNode:
         Fill value, as in the document.
     dimension_names : tuple of (str or None), or None
     why_unreadable : str or None
-        Reason why the array cannot be read, or None. The attributes above are then mostly empty.
+        Reason why the array cannot be read, or None. Codecs, chunks and data type are then empty.
     format2 : mapping or None
         The ``.zarray`` of an array that was read from a store of format 2.
     is_native : bool

@@ -261,7 +261,7 @@ class LocalByteStore:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         try:
             try:
-                # Files are replaced, never changed in place, so a hard link is a copy without its size.
+                # Files are only replaced, so a hard link is a copy that takes no space.
                 # A symbolic link is copied as a link.
                 os.link(source, temporary, follow_symlinks=False)
             except (OSError, NotImplementedError):
