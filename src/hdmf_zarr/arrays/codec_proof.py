@@ -1,4 +1,4 @@
-"""Tries a chain of codecs on a sample: what is read must be what was written, here and by zarr-python.
+"""Tries a chain of codecs on a sample: this package and zarr-python must read the written values.
 
 Users combine codecs of different authors, with different settings, that nobody has tested in one chain. A
 bad combination often raises no error: elements are read in other places, or with other values. Therefore each

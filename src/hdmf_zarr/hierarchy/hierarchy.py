@@ -1,4 +1,4 @@
-"""All nodes of one store: loaded, followed, changed and committed."""
+"""All nodes of one store: loaded, resolved, changed and committed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Follows the links of a store to their targets."""
+"""Resolves the links of a store to their targets."""
 
 from __future__ import annotations
 

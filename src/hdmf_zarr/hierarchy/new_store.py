@@ -1,4 +1,4 @@
-"""Builds a new store and puts it in the place of what was there.
+"""Builds a new store and puts it in the place of the old one.
 
 On a local path the store is built next to its place and exchanged with the old file at the end, so that there
 is a complete file at every moment. In any other store the root's document is the commit, and the new chunks

@@ -1,4 +1,4 @@
-"""Arrays that were written again beside their old chunks: the names of the new ones, until the commit.
+"""Arrays that were rewritten next to their old chunks: the names of the new ones, until the commit.
 
 New chunks have names of another form than the old ones, which a reader of the old metadata still finds.
 Format 2 has no second form for one dimension: there the new chunks get names of format 3, and take the old

@@ -1,4 +1,4 @@
-"""Whether a store in a bucket is still the one that was opened: one look for many reads."""
+"""Checks whether a store in a bucket is still the one that was opened: one check for many reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a store is still the one whose metadata are in memory."""
+"""Checks whether a store is still the one whose metadata are in memory."""
 
 from __future__ import annotations
 

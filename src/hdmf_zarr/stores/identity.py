@@ -1,4 +1,4 @@
-"""Whether two locations are one store, or one contains the other: by proof, else by evidence.
+"""Checks whether two locations are one store, or one contains the other: by proof, else by evidence.
 
 The proof for two folders is their device and inode, for two stores in memory the mapping behind them, for two
 places in a bucket service, bucket and prefix (`stores.identity_proofs`). Where this proves nothing, the

@@ -1,4 +1,4 @@
-"""What two locations have in common, where nothing proves whether they are one store.
+"""Evidence that two locations are one store, if nothing proves it.
 
 Two stores are the same if their root documents have the same content and the same modification time, version
 or ETag. The documents are only read.

@@ -1,4 +1,4 @@
-"""What proves the identity of a store: device and inode, the mapping behind it, bucket and prefix.
+"""Proofs of the identity of a store: device and inode, the mapping behind it, bucket and prefix.
 
 Nothing is proved for an unknown file system or store, see `stores.identity_evidence`.
 """

@@ -1,4 +1,4 @@
-"""The fingerprint of a local store, which differs once another store is there."""
+"""The fingerprint of a local store, which changes if another store replaces it."""
 
 from __future__ import annotations
 

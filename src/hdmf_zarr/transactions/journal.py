@@ -1,4 +1,4 @@
-"""The journal of an append: the next writer undoes by it what a killed one has begun.
+"""The journal of an append, with which the next writer undoes the changes of a killed one.
 
 While nodes are added to a store, its readers see the consolidated metadata, which do not contain them yet.
 The journal is an object in the store from before the first change until after the commit. If it exists

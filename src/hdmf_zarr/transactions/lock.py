@@ -1,4 +1,4 @@
-"""One writer at a time to a local store: a lock file beside it, and the leftovers of writers.
+"""One writer at a time to a local store: a lock file next to it, and the leftovers of writers.
 
 For a store ``a.zarr`` these are hidden files and folders in the same folder:
 
