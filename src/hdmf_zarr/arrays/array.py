@@ -58,19 +58,19 @@ from hdmf_zarr.stores.bytestore import open_bytestore
 from hdmf_zarr.stores.location import Location
 
 GROWN_CHUNK_BYTES = 512 * 1024
-"""Up to this size the chunk of a small column grows with it, instead of one chunk a few rows."""
+"""Size up to which the chunk of a small column grows with it, to avoid many chunks of few rows."""
 
 
 class HDMFZarrArray(ReadableArray):
     """A `zarr.Array` with a length, rows to iterate over, and the elements that HDMF expects.
 
-    Text is given as objects of ``str``, ASCII text as objects of ``bytes`` (as h5py does), one
-    element as a scalar. Rows are appended, in the same form.
+    Text is returned as objects of ``str``, ASCII text as objects of ``bytes`` (as h5py does), one
+    element as a scalar. Appended rows have the same form.
 
-    Another process gets an array, by pickle, as its place and its document. Of a URL the storage options
-    that were given travel, without key, secret and token where these are the ones of the environment or of
-    a profile, which the other process is to have, too. Credentials that are known from nowhere else travel,
-    and so does all that a store object has.
+    A pickle for another process contains the array's location and document. For a URL it contains the given
+    storage options, without key, secret and token if these are from the environment or a profile, which the
+    other process must have as well. Other credentials are in the pickle, and so is everything in a store
+    object.
     """
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -79,7 +79,7 @@ class HDMFZarrArray(ReadableArray):
         place = (without_known_secrets(self._hierarchy.location), self._node_path)
         return _reopen, (type(self), *place, document, self.element_type, *known)
 
-    # -- elements that are set -------------------------------------------------------------------
+    # -- setting elements ------------------------------------------------------------------------
 
     def __setitem__(self, selection: Any, value: Any) -> None:
         self._refuse_read_only()
@@ -89,7 +89,7 @@ class HDMFZarrArray(ReadableArray):
 
     @contextmanager
     def _written_anew(self) -> Iterator[None]:
-        """What is kept of the array is dropped, before its chunks change and after."""
+        """Drop cached chunks of the array before and after its chunks change."""
         self._hierarchy.cache.forget(self._node_path)
         try:
             yield
@@ -105,7 +105,7 @@ class HDMFZarrArray(ReadableArray):
         self._zarr_array[self._plain(selection)] = stored
 
     def _storable(self, value: Any) -> Any:
-        """Values as they are stored; where they are too long for the array it is widened."""
+        """Return values in the form in which they are stored; widen the array if they are too long."""
         if self.element_type.kind in ("number", "fixed_bytes"):
             return value
         values = to_memory(value, self.element_type, _only_text)
@@ -115,14 +115,14 @@ class HDMFZarrArray(ReadableArray):
         return self._encode(values)
 
     def _check_filters(self, value: Any) -> None:
-        """Raise where filters would give back other values, of what whoever made the array has chosen.
+        """Raise if the filters of the array would not return the written values.
 
         Raises
         ------
         LayoutError
-            If the codecs do so with any values.
+            If the chain of codecs is wrong, whatever the values are.
         EncodingError
-            If they do so with these.
+            If the codecs change these values.
         """
         if not self._has_typed_filters:
             return
@@ -134,26 +134,26 @@ class HDMFZarrArray(ReadableArray):
         except (LayoutError, EncodingError) as error:
             raise type(error)(f"{self._where}: {error}") from error
 
-    # Under `oindex`, `vindex` and `blocks` of zarr, as under `__setitem__`.
+    # zarr's `oindex`, `vindex` and `blocks` call these methods.
 
     def set_basic_selection(self, selection: Any, value: Any, **options: Any) -> None:
-        """Write a selection, as zarr does."""
+        """Write a selection, as in zarr."""
         self._set_selected("set_basic_selection", selection, value, **options)
 
     def set_orthogonal_selection(self, selection: Any, value: Any, **options: Any) -> None:
-        """Write a selection, as zarr does."""
+        """Write a selection, as in zarr."""
         self._set_selected("set_orthogonal_selection", selection, value, **options)
 
     def set_mask_selection(self, mask: Any, value: Any, **options: Any) -> None:
-        """Write a selection, as zarr does."""
+        """Write a selection, as in zarr."""
         self._set_selected("set_mask_selection", mask, value, **options)
 
     def set_coordinate_selection(self, selection: Any, value: Any, **options: Any) -> None:
-        """Write a selection, as zarr does."""
+        """Write a selection, as in zarr."""
         self._set_selected("set_coordinate_selection", selection, value, **options)
 
     def set_block_selection(self, selection: Any, value: Any, **options: Any) -> None:
-        """Write a selection, as zarr does."""
+        """Write a selection, as in zarr."""
         self._set_selected("set_block_selection", selection, value, **options)
 
     def _set_selected(
@@ -170,7 +170,7 @@ class HDMFZarrArray(ReadableArray):
     # -- growing ---------------------------------------------------------------------------------
 
     def resize(self, new_shape: Any) -> None:
-        """Change the shape; elements outside of the new one are removed."""
+        """Change the shape; elements outside the new shape are removed."""
         self._refuse_read_only()
         new_shape = (new_shape,) if isinstance(new_shape, (int, np.integer)) else tuple(new_shape)
         if len(new_shape) != self.ndim:
@@ -184,9 +184,9 @@ class HDMFZarrArray(ReadableArray):
         self._take_document(document)
 
     def _remove_chunks_outside(self, new_shape: tuple[int, ...]) -> None:
-        """Remove the chunks that are not both in the old and in the new shape.
+        """Remove the chunks that are not in both the old and the new shape.
 
-        What an append that failed has left outside of the old one would be seen in the new one.
+        Leftovers of a failed append outside the old shape would otherwise be visible in the new one.
         """
         document, bytestore = self._document, self._hierarchy.bytestore
         node, resized_node = array_node(document), array_node(with_shape(document, new_shape))
@@ -200,14 +200,14 @@ class HDMFZarrArray(ReadableArray):
     def append(self, data: Any, axis: int = 0) -> tuple[int, ...]:
         """Add rows after the last one and return the new shape.
 
-        Text that is longer than a compound's field, and integers that are larger than the dtype
-        holds, widen the array; nothing is ever cut off.
+        Text that is longer than a compound's field, and integers that are too large for the dtype,
+        widen the array; values are never truncated.
 
         Parameters
         ----------
         data : array_like of shape ``(n_rows, ...)``
         axis : int
-            Other axes than the first are for numbers only.
+            Axis along which to append; axes other than the first are for numbers only.
         """
         self._refuse_read_only()
         if self.ndim == 0:
@@ -230,7 +230,7 @@ class HDMFZarrArray(ReadableArray):
         return self.shape
 
     def check_rows(self, data: Any) -> None:
-        """Raise what `append` would raise for the same rows; nothing is written.
+        """Raise the error that `append` would raise for the same rows; nothing is written.
 
         Parameters
         ----------
@@ -263,7 +263,7 @@ class HDMFZarrArray(ReadableArray):
         return rows
 
     def mark(self) -> Callable[[], None]:
-        """Return a function that removes the rows which are added from now on."""
+        """Return a function that removes the rows that are added from now on."""
         return partial(self._go_back, self._document, self.element_type)
 
     def _go_back(self, document: dict[str, Any], element: ElementType) -> None:
@@ -276,7 +276,7 @@ class HDMFZarrArray(ReadableArray):
             self._hierarchy.put_document_back(self._node_path, document)
             self.__dict__.pop("_made_array", None)
             return
-        # The chunks that the old document names may be gone: the wider type, or the larger chunk, stays.
+        # The chunks of the old document may be gone, so the wider type, or the larger chunk, is kept.
         shape = [node.shape[0], *self.shape[1:]]
         shorter = self._resized(shape, is_written=False)
         if meaning_of_missing(shorter) == "absent":
@@ -308,10 +308,10 @@ class HDMFZarrArray(ReadableArray):
         self._take_document(document)
 
     def _check_last_chunk(self, grown: Hierarchy, rows: npt.NDArray[Any]) -> None:
-        """Raise `LostWriteError` unless the chunk that had rows has the new ones, too.
+        """Raise `LostWriteError` unless the chunk that already had rows has the new ones as well.
 
-        A new chunk that is lost is missing; this one would still be there, with fill values in it. What
-        filters round is never the same, and not compared.
+        If a new chunk is lost, it is missing; but this chunk would still exist, with fill values in it.
+        Values that filters round are not compared, since they differ anyway.
         """
         if self._has_typed_filters:
             return
@@ -328,7 +328,7 @@ class HDMFZarrArray(ReadableArray):
             )
 
     def _widened(self, rows: npt.NDArray[Any]) -> tuple[ElementType, Any]:
-        """Element type and, where the stored one is too narrow for the rows, new data type."""
+        """Return the element type and, if the stored one is too narrow for the rows, a new data type."""
         element = self.element_type
         if element.kind == "compound":
             stored = _record_dtype(self.metadata.dtype)
@@ -338,7 +338,7 @@ class HDMFZarrArray(ReadableArray):
             held = {name: _width(stored[name]) for name in needed}
             if all(held[name] >= width for name, width in needed.items()):
                 return element, None
-            # Some room beyond the need, so that a slowly growing column is not rewritten each time.
+            # Spare width, so that a slowly growing column is not rewritten each time.
             roomy = {
                 name: held[name] if held[name] >= width else width + 8
                 for name, width in needed.items()
@@ -361,9 +361,9 @@ class HDMFZarrArray(ReadableArray):
         return element, None
 
     def _grown_chunk_rows(self, count: int) -> int:
-        """Rows of a chunk once there are so many: only the one chunk of a small array grows.
+        """Return the number of rows of a chunk for a grown array; only the single chunk of an array grows.
 
-        Who has several chunks, or has asked for this one, has chosen its shape.
+        If there are several chunks, or the user has chosen their shape, it is kept.
         """
         chunk_rows = self.chunks[0]
         is_one = all(size <= step for size, step in zip(self.shape, self.chunks, strict=True))
@@ -390,7 +390,7 @@ class HDMFZarrArray(ReadableArray):
 
     @property
     def _stored_numpy_dtype(self) -> np.dtype[Any] | None:
-        """Dtype of what is stored; None for what varies in length."""
+        """Dtype of the stored elements; None if they vary in length."""
         dtype = _native(self.metadata.dtype)
         return None if dtype.hasobject or dtype.kind == "T" else dtype
 
@@ -410,7 +410,7 @@ class HDMFZarrArray(ReadableArray):
     def _rewrite(
         self, values: npt.NDArray[Any], element: ElementType, data_type: Any, chunk_rows: int
     ) -> None:
-        """Write all rows anew beside the old chunks, then let the document name the new ones."""
+        """Write all rows again next to the old chunks, then write the document that names the new ones."""
         old = self._document
         self._check_rewritable(data_type)
         data_type = data_type if data_type is not None else self.metadata.dtype
@@ -462,7 +462,7 @@ class HDMFZarrArray(ReadableArray):
     def update_attributes(self, new_attributes: dict[str, Any]) -> HDMFZarrArray:
         """Change attributes of the node."""
         self._refuse_read_only()
-        # As zarr does, which empties them there before it replaces all.
+        # As in zarr, which empties these attributes first if it replaces all of them.
         attributes = {**self.metadata.attributes, **new_attributes}
         try:
             encode_document(attributes)
@@ -482,8 +482,8 @@ class HDMFZarrArray(ReadableArray):
 class ExpandedCompoundArray(HDMFZarrArray):
     """A compound that a release before 0.11.2 expanded to ``(n_rows, n_fields)``.
 
-    Each element is a whole record (or, in the oldest stores, a single value), of which only that on
-    the diagonal means something: field ``k`` of row ``i`` is ``data[i, k][k]``. Read only.
+    Each element is a whole record (or, in the oldest stores, a single value), and only the diagonal is
+    valid: field ``k`` of row ``i`` is ``data[i, k][k]``. The array is read-only.
     """
 
     is_restored = True
@@ -521,7 +521,7 @@ class ExpandedCompoundArray(HDMFZarrArray):
             raise OptionError(
                 f"{self._where} is a compound that was stored wrongly: it is read by its rows, array[...]"
             )
-        # Of one dimension zarr's ways to select are those of numpy.
+        # For one dimension zarr's selections are the same as numpy's.
         rows = self[...][selection]
         return rows[fields] if fields else rows
 
@@ -532,13 +532,13 @@ class ExpandedCompoundArray(HDMFZarrArray):
 
 
 def may_grow(chunks: tuple[int, ...], dtype: np.dtype[Any] | None) -> bool:
-    """Whether chunks are so small that they grow with their array.
+    """Return whether chunks are so small that they grow with their array.
 
     Parameters
     ----------
     chunks : tuple of int
     dtype : numpy.dtype or None
-        Of what is stored; None for what varies in length.
+        Dtype of the stored elements; None if they vary in length.
     """
     return bool(chunks) and 2 * chunks[0] * _row_bytes(chunks, dtype) <= GROWN_CHUNK_BYTES
 
@@ -548,7 +548,7 @@ def _row_bytes(chunks: tuple[int, ...], dtype: np.dtype[Any] | None) -> int:
 
 
 def _row_of_cells(cells: list[str], fields: tuple[tuple[str, ElementType], ...]) -> list[Any]:
-    """Values of a row of which each cell is stored on its own; of an empty one, nothing."""
+    """Return the values of a row whose cells are stored separately; None for an empty cell."""
     return [
         cell if field.kind in ("text", "ascii") else parsed_json(cell, "a cell") if cell else None
         for cell, (_, field) in zip(cells, fields, strict=True)
@@ -558,9 +558,9 @@ def _row_of_cells(cells: list[str], fields: tuple[tuple[str, ElementType], ...])
 def array_of_node(
     hierarchy: Hierarchy, path: str, header: ArrayHeader, element: ElementType
 ) -> HDMFZarrArray:
-    """Return the lazy array of a node, without a request; one that was expanded is restored.
+    """Return the lazy array of a node, without a request; an expanded compound is restored.
 
-    Release 0.11.2 and this package expand none; what this one writes says how many chunks it has.
+    Since release 0.11.2 none is expanded; arrays of this package are recognized by their chunk count.
     """
     document = hierarchy.documents[path]
     shape = array_node(document).shape
@@ -576,7 +576,7 @@ def array_of_node(
 
 
 def open_array(hierarchy: Hierarchy, path: str) -> HDMFZarrArray:
-    """Return the lazy array at a path, which must be that of an array."""
+    """Return the lazy array at the path of an array."""
     header = hierarchy.convention.decode_header(hierarchy.attributes(path))
     element = element_type_of_array(hierarchy.documents[path], header)
     return array_of_node(hierarchy, path, header, element)
@@ -589,9 +589,9 @@ def _reopen(
     document: dict[str, Any],
     element_type: ElementType,
     zarr_format: int,
-    is_consolidated: bool,  # noqa: FBT001 - as pickle calls it
+    is_consolidated: bool,  # noqa: FBT001 - called by pickle
 ) -> HDMFZarrArray:
-    """Make an array in another process from what `HDMFZarrArray.__reduce__` sent."""
+    """Return an array in another process, from the arguments of `HDMFZarrArray.__reduce__`."""
     hierarchy = Hierarchy.sent(
         open_bytestore(location, read_only=True),
         path,
@@ -603,14 +603,14 @@ def _reopen(
 
 
 def _is_same(found: npt.NDArray[Any], expected: npt.NDArray[Any]) -> bool:
-    """Whether elements are the same as they are stored; NaN is NaN."""
+    """Return whether stored elements are the same; NaN equals NaN."""
     if expected.dtype.hasobject:
         return bool(found.tolist() == expected.tolist())
     return found.astype(expected.dtype).tobytes() == expected.tobytes()
 
 
 def _wider_integer(dtype: np.dtype[Any], values: npt.NDArray[Any]) -> np.dtype[Any] | None:
-    """The smallest integer type like ``dtype`` that holds other integers too, or None."""
+    """Return the smallest integer type like ``dtype`` that can also hold other integers, or None."""
     if dtype.kind not in "iu" or values.dtype.kind not in "iu":
         return None
     for itemsize in (1, 2, 4, 8):
@@ -631,13 +631,13 @@ def _only_text(entry: Any) -> str:
 
 
 def _record_dtype(data_type: Any) -> np.dtype[Any] | None:
-    """Stored dtype of records; None where rows are stored as text, and for what is no record."""
+    """Return the stored dtype of records; None for rows stored as text, and for other elements."""
     dtype = _native(data_type)
     return dtype if dtype.names is not None else None
 
 
 def _as_stored(element: ElementType, data_type: Any) -> ElementType:
-    """The type of elements as their array knows it: bytes, where text is stored as such."""
+    """Return the type of elements in their array, which is bytes if text is stored as bytes."""
     is_bytes = isinstance(data_type, zarr.dtype.VariableLengthBytes)
     return BYTES if is_bytes and element.kind in BYTES_ELEMENT_KINDS else element
 
@@ -651,7 +651,7 @@ def _width(dtype: np.dtype[Any]) -> int:
 
 
 def _codecs_for(codecs: tuple[Any, ...], data_type: Any) -> tuple[Any, ...]:
-    """The codecs with Blosc's element size and the byte order fitted to another data type."""
+    """Return the codecs with Blosc's element size and the byte order adapted to another data type."""
     chain = chain_from_codecs(codecs)
     itemsize = _native(data_type).itemsize or 1
     fitted = tuple(

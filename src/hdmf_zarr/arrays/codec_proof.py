@@ -1,9 +1,9 @@
-"""Tries a chain of codecs on a sample: what is read must be what was written, here and by zarr-python.
+"""Tries a chain of codecs on a sample: this package and zarr-python must read the written values.
 
-Codecs of several authors, with several settings, meet in a chain for the first time at a user's. What does
-not fit is often no error: elements come back in other places, or as other values. So each chain is tried
-once before it encodes anything of a user. The sample is small where nothing of the chain depends on the
-shape of a chunk.
+Users combine codecs of different authors, with different settings, that nobody has tested in one chain. A
+bad combination often raises no error: elements are read in other places, or with other values. Therefore each
+chain is tried once before it encodes any user data. The sample is small unless the chain depends on the shape
+of a chunk.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ from hdmf_zarr.stores.location import locate
 _SAMPLE, _SEED = "sample", 20260101
 
 _CHUNKS: tuple[tuple[int, ...], ...] = ((), (37,), (6, 5), (4, 3, 5))
-"""Shape of a chunk of the sample by rank: all sizes differ, so that elements in other places are seen."""
+"""Shape of a chunk of the sample by rank; all sizes differ, so that moved elements are detected."""
 
 _OF_ANY_SHAPE = (EXACT | ROUNDING) - SHAPED
-"""Codecs in whose settings there is nothing of the shape of a chunk."""
+"""Codecs whose settings do not depend on the shape of a chunk."""
 
 _TEXTS = (
     "",
@@ -62,10 +62,10 @@ _TEXTS = (
     "c",
     "-",
 )
-"""Elements of a sample that vary in length."""
+"""Elements for a sample of texts."""
 
 _LARGE = 10_000
-"""Elements of a chunk of which a sample has as few as it can."""
+"""Number of elements of a chunk above which a sample has as few chunks as possible."""
 
 _SHARD_INDEX: list[JSON] = [
     {"name": "bytes", "configuration": {"endian": "little"}},
@@ -76,25 +76,25 @@ MOST_KEPT_PROOFS = 1000
 
 
 class _OtherValuesError(Exception):
-    """Something else is read than was written."""
+    """The values that are read differ from the written ones."""
 
 
 def prove_chain(document: Mapping[str, JSON], zarr_format: int) -> None:
-    """Raise `LayoutError` unless the codecs of an array give back what they are given, for every reader.
+    """Raise `LayoutError` unless every reader decodes the values that the codecs of an array encode.
 
     Parameters
     ----------
     document : mapping
         The ``zarr.json`` of the array, which need not be in a store.
     zarr_format : int
-        Of the store.
+        Format of the store.
     """
     node = array_node(document)
     inner, chunk = list(node.chunk_codecs), node.chunk
     is_any_shape = {codec["name"] for codec in inner} <= _OF_ANY_SHAPE
     shape = _chunk_of_rank(len(chunk)) if is_any_shape else tuple(chunk)
     if not shape and node.data_type in ("string", BYTES_TYPE):
-        shape = (1,)  # text alone is encoded as a row of one, see `single.encode_scalar`
+        shape = (1,)  # a single text is encoded as a row, see `single.encode_scalar`
     native = None
     if node.is_native:
         native = {**(node.format2 or {}), "shape": None, "chunks": None}
@@ -123,7 +123,7 @@ def rounding_filters_of(document: Mapping[str, JSON]) -> tuple[Any, ...]:
 
 
 def _class_of(codec: Mapping[str, JSON]) -> type[Any] | None:
-    """The class that does what a codec's JSON says: a user may register another one."""
+    """Return the class of a codec, given its JSON; a user may register another class."""
     registered = registered_codec(codec)
     if registered is not None:
         return type(registered.codec)
@@ -147,12 +147,12 @@ def _why_wrong(
     zarr_format: int,
     is_sharded: bool,
 ) -> str | None:
-    """Return what is wrong with a chain, or None."""
+    """Return the reason why a chain is wrong; None if it is correct."""
     try:
         _try(_Trial.of(json.loads(said), chunk, zarr_format, is_sharded=is_sharded))
     except _OtherValuesError as error:
         return str(error)
-    except Exception as error:  # a codec of a user, or with settings of a user, raises anything
+    except Exception as error:  # codecs and settings of users raise any error
         return f"no chunk can be written and read ({type(error).__name__}: {error})"[:500]
     return None
 
@@ -160,7 +160,7 @@ def _why_wrong(
 def _try(trial: _Trial) -> None:
     with np.errstate(all="ignore"):
         sample = trial.sample()
-    # Without such filters all is put into C order before any codec sees it.
+    # In a direct chain all elements are put into C order before they are encoded.
     is_computed = trial.chain is None and sample.ndim > 1
     orders: tuple[Literal["C", "F"], ...] = ("C", "F") if is_computed else ("C",)
     for order in orders:
@@ -186,17 +186,17 @@ def _require_close(again: Any, found: Any, given: Any) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class _Trial:
-    """An array in memory, which has a chunk that is whole and others at its ends that are not.
+    """An array in memory, with a complete chunk and incomplete ones at its ends.
 
     Attributes
     ----------
     document : dict
-        Its ``zarr.json``.
+        The ``zarr.json`` of the array.
     zarr_format : int
     chain : DirectChain or None
-        What encodes whole chunks, where that is known.
+        Codecs that encode whole chunks in place, if all of them are known.
     names : frozenset of str
-        Of the codecs of a chunk.
+        Names of the codecs of a chunk.
     """
 
     document: dict[str, JSON]
@@ -208,7 +208,7 @@ class _Trial:
     def of(
         cls, said: list[JSON], chunk: tuple[int, ...], zarr_format: int, *, is_sharded: bool
     ) -> _Trial:
-        """Return a trial for what is said of an array, with chunks of a shape."""
+        """Return a trial for a description of an array, with chunks of the given shape."""
         data_type, chunk_keys, codecs, original = said
         document = made_document(
             shape=_ragged(chunk, is_sharded=is_sharded),
@@ -231,12 +231,12 @@ class _Trial:
 
     @property
     def _dtype(self) -> np.dtype[Any] | None:
-        """Dtype of the elements; None where they vary in length."""
+        """Dtype of the elements; None if they vary in length."""
         dtype: np.dtype[Any] = _parsed(array_node(self.document).data_type).to_native_dtype()
         return None if dtype.kind in "OT" else dtype
 
     def sample(self) -> npt.NDArray[Any]:
-        """Return elements that differ, of the shape of the array; such as the filters can hold."""
+        """Return different elements in the shape of the array, which its filters can hold."""
         shape, dtype = array_node(self.document).shape, self._dtype
         random = np.random.default_rng(_SEED)
         if dtype is None:
@@ -251,7 +251,7 @@ class _Trial:
 
     @property
     def is_known(self) -> bool:
-        """Whether the codecs give back what they are given, if it is such as their filters can hold."""
+        """Whether the codecs are known to return all values that their filters can hold."""
         return self.names <= EXACT | ROUNDING
 
     @property
@@ -262,12 +262,12 @@ class _Trial:
         return list(itertools.takewhile(_is_filter, node.chunk_codecs))
 
     def written_and_read(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Write elements and return what is read.
+        """Write elements, read them again, and return them.
 
         Raises
         ------
         _OtherValuesError
-            If zarr-python reads something else than this package.
+            If zarr-python reads other values than this package.
         """
         documents = self._documents()
         parsed = {
@@ -278,11 +278,11 @@ class _Trial:
         zarr.Array(self._array(bytestore, self.document))[...] = values
         if self.chain is not None and not self._is_sharded:
             self._put_directly(bytestore, self.chain, values)
-        # What a reader makes of the documents need not be what they were made of.
+        # The array is read by its stored documents, which a reader may parse differently.
         known = format2.node_documents(documents) if self.zarr_format == 2 else {}
         read = zarr.Array(self._array(bytestore, known.get(_SAMPLE, self.document)))
         found = np.asarray(read[...])
-        if OBJECT_CODECS.isdisjoint(self.names):  # which zarr-python does not know
+        if OBJECT_CODECS.isdisjoint(self.names):  # zarr-python does not know object codecs
             with array_document.without_specification_warnings():
                 plain: Any = zarr.open_array(
                     store,
@@ -306,7 +306,7 @@ class _Trial:
     def _put_directly(
         self, bytestore: ByteStore, chain: DirectChain, values: npt.NDArray[Any]
     ) -> None:
-        """Put the first chunk into the store as it is encoded without zarr-python."""
+        """Store the first chunk, encoded without zarr-python."""
         key = f"{_SAMPLE}/{array_node(self.document).key((0,) * values.ndim)}"
         first = values[tuple(map(slice, chain.shape))]
         stored = first if chain.dtype is None else first.astype(chain.dtype)
@@ -317,7 +317,7 @@ class _Trial:
         bytestore.set(key, encoded)
 
     def _documents(self) -> dict[str, Any]:
-        """The documents of a store of this array alone, by their keys."""
+        """Return the documents of a store that contains only this array, by key."""
         if self.zarr_format == 3:
             return {f"{_SAMPLE}/{DOCUMENT}": public_document(self.document)}
         return {
@@ -326,7 +326,7 @@ class _Trial:
         }
 
     def require_same(self, found: Any, given: Any, what: str) -> None:
-        """Raise `_OtherValuesError` for other elements, to the bit."""
+        """Raise `_OtherValuesError` if two arrays are not bit-identical."""
         dtype = self._dtype
         if dtype is None:
             is_same = found.astype(object).tolist() == given.astype(object).tolist()
@@ -349,7 +349,7 @@ def _fill_value(data_type: JSON) -> JSON:
 
 
 def _ragged(chunk: tuple[int, ...], *, is_sharded: bool) -> list[int]:
-    """Shape of an array of whole chunks, and of some that are not, along the first and last dimension."""
+    """Return the shape of an array with incomplete chunks at the end of its first and last dimension."""
     shape = list(chunk)
     if shape and math.prod(chunk) <= _LARGE:
         shape[-1] += 1
@@ -366,7 +366,7 @@ def _is_filter(codec: Mapping[str, JSON]) -> bool:
 def _elements(
     random: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype[Any], *, is_small: bool
 ) -> npt.NDArray[Any]:
-    """Elements of a fixed size; integers from the whole range of their type, or small ones."""
+    """Return elements of a fixed size; integers from the whole range of their type, or small ones."""
     if dtype.names is not None:
         records = np.zeros(shape, dtype)
         for name in dtype.names:

@@ -1,8 +1,8 @@
 """Zarr groups of a store that is being written: they show its present state and can change it.
 
-zarr's own groups and arrays keep the metadata with which they were made. These ask the hierarchy each time,
-so that no object of before brings old metadata back. Checked with zarr-python 3.1.3, 3.1.6 and 3.4.2: every
-method of `zarr.Group` goes through ``_async_group``; ``tests/unit/test_compat.py`` fails when that changes.
+zarr's own groups and arrays keep the metadata with which they were made. These read the hierarchy each time,
+so that an older object does not restore old metadata. Checked with zarr-python 3.1.3, 3.1.6 and 3.4.2: every
+method of `zarr.Group` uses ``_async_group``; ``tests/unit/test_compat.py`` fails when that changes.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class LiveGroup(zarr.Group):
         hierarchy : Hierarchy
         path : str
         owner : object
-            What commits the changes, and stays as long as the group does.
+            Object that commits the changes, and is kept as long as the group exists.
         """
         group = cls.__new__(cls)
         group.__dict__.update(_hierarchy=hierarchy, _node_path=path, _owner=owner)
@@ -78,7 +78,7 @@ class LiveGroup(zarr.Group):
         Raises
         ------
         EncodingError
-            If they are no JSON.
+            If they cannot be stored as JSON.
         """
         path = self._node_path
         try:
@@ -118,7 +118,7 @@ class LiveGroup(zarr.Group):
         return len(self.members())
 
     def keys(self) -> Any:
-        """Give the names of the members."""
+        """Yield the names of the members."""
         yield from self
 
     def members(
@@ -129,9 +129,9 @@ class LiveGroup(zarr.Group):
         Parameters
         ----------
         max_depth : int or None
-            0 for the members of the group itself, None for all below.
+            Maximum depth: 0 for the members of the group itself, None for all descendants.
         use_consolidated_for_children : bool
-            Of zarr; all metadata are in memory here.
+            Ignored option of zarr; all metadata are in memory.
         """
         start = f"{self._node_path}/" if self._node_path else ""
         found = []
@@ -144,31 +144,31 @@ class LiveGroup(zarr.Group):
         return tuple(found)
 
     def groups(self) -> Any:
-        """Give names and groups."""
+        """Yield the names and the groups."""
         yield from (one for one in self.members() if isinstance(one[1], LiveGroup))
 
     def arrays(self) -> Any:
-        """Give names and arrays."""
+        """Yield the names and the arrays."""
         yield from (one for one in self.members() if isinstance(one[1], HDMFZarrArray))
 
     def group_keys(self) -> Any:
-        """Give the names of the groups."""
+        """Yield the names of the groups."""
         yield from (name for name, _ in self.groups())
 
     def array_keys(self) -> Any:
-        """Give the names of the arrays."""
+        """Yield the names of the arrays."""
         yield from (name for name, _ in self.arrays())
 
     def group_values(self) -> Any:
-        """Give the groups."""
+        """Yield the groups."""
         yield from (group for _, group in self.groups())
 
     def array_values(self) -> Any:
-        """Give the arrays."""
+        """Yield the arrays."""
         yield from (array for _, array in self.arrays())
 
     def require_groups(self, *names: str) -> tuple[Any, ...]:
-        """Return groups, which are made where they are not there."""
+        """Return groups; missing ones are created."""
         return tuple(self.require_group(name) for name in names)
 
 
@@ -209,7 +209,7 @@ class LiveAttributes(MutableMapping[str, Any]):
         self._group.set_attributes(dict(d))
 
     def asdict(self) -> dict[str, Any]:
-        """Return a copy."""
+        """Return a copy of the attributes as a dict."""
         return self._group.attributes()
 
 
@@ -218,11 +218,11 @@ MAKERS = (
     *("require_array", "require_dataset", "array", "empty", "zeros", "ones", "full"),
     *("empty_like", "zeros_like", "ones_like", "full_like"),
 )
-"""Methods of `zarr.Group` that make a node, or return the one that is there."""
+"""Methods of `zarr.Group` that create a node, or return an existing one."""
 
 
 def _opening(name: str) -> Any:
-    """Return a method of zarr's group that gives what it makes as a node of this kind."""
+    """Return a method of zarr's group that returns its new node as a `LiveGroup` or `HDMFZarrArray`."""
     make = getattr(zarr.Group, name)
 
     @functools.wraps(make)

@@ -1,8 +1,8 @@
 """The store that zarr-python sees while a file is written: its changes join the next commit.
 
-zarr's groups and arrays read and write objects of a store. The store here answers for the metadata documents
-from the hierarchy in memory, gives it what zarr writes of them, and has the journal begin before a chunk
-changes. All documents have Zarr format 3, by which the hierarchy knows every node.
+zarr's groups and arrays read and write objects of a store. This store reads metadata documents from the
+hierarchy in memory, passes documents that zarr writes to it, and opens a transaction before a chunk changes.
+All documents are in Zarr format 3, as the hierarchy has them.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ if TYPE_CHECKING:
 Keys = list[str]
 
 CHANGEABLE = frozenset({"attributes", "shape"})
-"""What zarr changes of a node that is there."""
+"""Keys of an existing node's document that zarr may change."""
 
 
 class LiveStore(WrapperStore[Any]):
-    """What zarr reads and writes where a store is being written.
+    """The store that zarr reads and writes while a file is being written.
 
     Parameters
     ----------
     hierarchy : Hierarchy
     store : zarr.abc.store.Store
-        In which the chunks are.
+        Store with the chunks.
     """
 
     def __init__(self, hierarchy: Hierarchy, store: Store) -> None:
@@ -66,12 +66,12 @@ class LiveStore(WrapperStore[Any]):
     # -- documents -------------------------------------------------------------------------------
 
     def document_of(self, path: str) -> dict[str, Any]:
-        """Return the document of a node as zarr reads it.
+        """Return the document of a node in a form that zarr reads.
 
         Raises
         ------
         MetadataError
-            If zarr cannot read the array by a document of format 3.
+            If zarr cannot read the array with a document of format 3.
         """
         document = self._hierarchy.documents[path]
         where = f"{self._hierarchy.uri}:/{path}"
@@ -91,10 +91,10 @@ class LiveStore(WrapperStore[Any]):
         return prototype.buffer.from_bytes(encode_document(self.document_of(path)))
 
     def _set_document(self, path: str, value: Any, *, is_only_new: bool = False) -> None:
-        """Take over what zarr has written of a node."""
+        """Pass the document of a node that zarr writes to the hierarchy."""
         given = json.loads(value.to_bytes())
-        with self._writing:  # zarr writes the documents of several nodes at the same time
-            if self._refused is not None:  # one of those that belong together
+        with self._writing:  # zarr writes the documents of several nodes concurrently
+            if self._refused is not None:  # another document of the same operation
                 raise self._refused
             is_new = path not in self._hierarchy.documents
             if is_new:
@@ -120,7 +120,7 @@ class LiveStore(WrapperStore[Any]):
             self._count_chunks(path)
 
     def _check_new(self, path: str, given: dict[str, JSON]) -> None:
-        """Raise for a node that cannot be where it is to be, or that nobody could read."""
+        """Raise for a new node with an invalid path, or one that no reader could read."""
         hierarchy = self._hierarchy
         where = f"{hierarchy.uri}:/{path}"
         name = path.rpartition("/")[2]
@@ -133,7 +133,7 @@ class LiveStore(WrapperStore[Any]):
         try:
             hierarchy.removals.refuse_new(path)
         except ObjectExistsError as error:
-            # zarr removes what it overwrites: what cannot be written in its place stays.
+            # zarr has removed the node that it overwrites; it is restored, since the new one is refused.
             hierarchy.removals.take_back(path)
             self._refused = error
             raise
@@ -145,10 +145,10 @@ class LiveStore(WrapperStore[Any]):
                 "chunk_key_encoding={'name': 'v2', 'separator': '.'}, or with write_dataset()"
             )
         header = hierarchy.convention.decode_header(given.get("attributes") or {})
-        element_type_of_array(given, header)  # which raises for types that HDMF has not
+        element_type_of_array(given, header)  # raises for types that HDMF does not support
 
     def _count_chunks(self, path: str) -> None:
-        """Have the commit count the chunks of an array: zarr leaves those out that hold nothing else."""
+        """Make the commit count the chunks of an array, since zarr may leave out chunks of fill values."""
         if self._hierarchy.node_type(path) == "array":
             self._hierarchy.count_later(path)
             self._hierarchy.is_changed = True
@@ -161,7 +161,7 @@ class LiveStore(WrapperStore[Any]):
         Raises
         ------
         MetadataError
-            If there is none.
+            If the key does not belong to an array.
         """
         path = key
         while path:
@@ -173,7 +173,7 @@ class LiveStore(WrapperStore[Any]):
         raise MetadataError(f"{self._hierarchy.uri}:/{key} is no chunk of an array of the store")
 
     def _begin(self, key: str) -> str:
-        """Have the changes begin, of which a chunk is one; return the path of its array."""
+        """Open a transaction before a chunk changes; return the path of its array."""
         path = self._array_of(key)
         bytestore = self._hierarchy.bytestore
         if isinstance(bytestore, ZarrByteStore):
@@ -183,7 +183,7 @@ class LiveStore(WrapperStore[Any]):
 
     @contextmanager
     def _changing(self, path: str) -> Iterator[None]:
-        """What is kept of an array is dropped, before a chunk changes and after."""
+        """Drop cached chunks of an array before and after one of its chunks changes."""
         cache = self._hierarchy.cache
         cache.forget(path)
         try:
@@ -193,12 +193,12 @@ class LiveStore(WrapperStore[Any]):
             cache.forget(path)
 
     def _is_hidden(self, key: str) -> bool:
-        """Whether a key is none of the store that is written: of the one that it replaces, a document."""
+        """Return whether zarr must not see a key: it is of the replaced store, or a metadata document."""
         bytestore = self._hierarchy.bytestore
         is_covered = isinstance(bytestore, ZarrByteStore) and key in bytestore.covered
         return is_covered or key.rpartition("/")[2] in METADATA_KEYS
 
-    # -- what zarr calls -------------------------------------------------------------------------
+    # -- methods that zarr calls -----------------------------------------------------------------
 
     async def get(self, key: str, prototype: Any, byte_range: ByteRequest | None = None) -> Any:
         """Return the value of a key."""
@@ -223,11 +223,11 @@ class LiveStore(WrapperStore[Any]):
         )
 
     if hasattr(Store, "get_ranges"):
-        # Of zarr-python 3.2 and later: the wrapper's own leads past `get`.
+        # In zarr-python 3.2 and later the method of the wrapper bypasses `get`.
         get_ranges = Store.get_ranges
 
     async def exists(self, key: str) -> bool:
-        """Whether a key has a value."""
+        """Return whether a key has a value."""
         path = _node_of(key)
         if path is not None:
             return path in self._hierarchy.documents
@@ -281,7 +281,7 @@ class LiveStore(WrapperStore[Any]):
             self._store.delete_sync(key)
 
     async def delete_dir(self, prefix: str) -> None:
-        """Remove a node and what is below it, which goes when that is committed."""
+        """Remove a node and its descendants; their objects are removed after the commit."""
         path = prefix.strip("/")
         if not path:
             self._refuse_clear()
@@ -289,7 +289,7 @@ class LiveStore(WrapperStore[Any]):
             await asyncio.to_thread(self._hierarchy.remove_later, path)
 
     async def clear(self) -> None:
-        """Raise `OptionError`: a file is replaced by writing another one."""
+        """Raise `OptionError`, since a file is replaced by writing another one."""
         self._refuse_clear()
 
     def _refuse_clear(self) -> None:
@@ -299,12 +299,12 @@ class LiveStore(WrapperStore[Any]):
         )
 
     async def list(self) -> AsyncIterator[str]:
-        """Give every key."""
+        """Yield all keys."""
         async for key in self.list_prefix(""):
             yield key
 
     async def list_prefix(self, prefix: str) -> AsyncIterator[str]:
-        """Give every key that begins with a prefix."""
+        """Yield all keys that begin with a prefix."""
         for path in list(self._hierarchy.documents):
             key = f"{path}/{DOCUMENT}".lstrip("/")
             if key.startswith(prefix):
@@ -316,7 +316,7 @@ class LiveStore(WrapperStore[Any]):
                 yield key
 
     async def list_dir(self, prefix: str) -> AsyncIterator[str]:
-        """Give the names of what is in a group or array."""
+        """Yield the names of the entries in a group or array."""
         path = prefix.strip("/")
         start = f"{path}/" if path else ""
         names = dict.fromkeys(
@@ -340,13 +340,13 @@ class LiveStore(WrapperStore[Any]):
 
 
 def _is_unreadable(document: dict[str, JSON]) -> bool:
-    """Whether zarr cannot read an array by a document of format 3."""
+    """Return whether zarr cannot read an array with a document of format 3."""
     if why_unreadable(document) is not None:
         return True
     return is_array(document) and array_node(document).is_native
 
 
 def _node_of(key: str) -> str | None:
-    """Return the path of the node whose document has a key; None for other keys."""
+    """Return the path of the node to whose document a key belongs; None for other keys."""
     path, _, name = key.rpartition("/")
     return path if name == DOCUMENT else None

@@ -44,7 +44,7 @@ from hdmf_zarr.stores import event_loop
 def _written_layout(
     document: Mapping[str, Any],
 ) -> tuple[tuple[int, ...], tuple[int, ...] | None] | None:
-    """Shapes of chunks and shards as a document says them; None for zarr to say, or to refuse."""
+    """Return the shapes of chunks and shards in a document; None if zarr has to read, or refuse, them."""
     node = array_node(document)
     if node.why_unreadable is not None or len(node.chunk) != len(node.shape):
         return None
@@ -54,16 +54,16 @@ def _written_layout(
 _Made = tuple[Mapping[str, Any] | None, zarr.AsyncArray[Any] | None]
 
 UNNAMED = CRC32C | OBJECT_CODECS | SERIALIZERS
-"""Codecs that are neither filters nor compressors: checksums, and what makes bytes of elements."""
+"""Codecs that are neither filters nor compressors: checksums, and serializers of elements."""
 
 MOST_LOOKED_INTO = 10_000
-"""Chunks that are decoded one by one to find the damaged one, after a selection could not be read."""
+"""Maximum number of chunks that are decoded in turn to find a damaged one, after reading has failed."""
 
 
 class ReadableArray(zarr.Array):  # type: ignore[type-arg]
-    """A `zarr.Array` of which all elements are read in one way, as HDMF expects them.
+    """A `zarr.Array` whose elements are all read in one way, as HDMF expects them.
 
-    Text is given as objects of ``str``, ASCII text as objects of ``bytes`` (as h5py does), one
+    Text is returned as objects of ``str``, ASCII text as objects of ``bytes`` (as h5py does), one
     element as a scalar. zarr's own array is made when it is first needed.
     """
 
@@ -83,7 +83,7 @@ class ReadableArray(zarr.Array):  # type: ignore[type-arg]
 
     @property
     def _async_array(self) -> zarr.AsyncArray[Any]:
-        # Others have arrays of the same node, and may have changed it.
+        # Another array object of the same node may have changed its document.
         document, made = cast("_Made", self.__dict__.get("_made_array", (None, None)))
         if made is None or document is not self._document:
             made = zarr_view.async_array(self._hierarchy, self._node_path, present=self._document)
@@ -98,7 +98,7 @@ class ReadableArray(zarr.Array):  # type: ignore[type-arg]
 
     @property
     def hierarchy(self) -> Hierarchy:
-        """The store's metadata, of which this array is a node."""
+        """The hierarchy of the store, of which this array is a node."""
         return self._hierarchy
 
     @property
@@ -127,7 +127,7 @@ class ReadableArray(zarr.Array):  # type: ignore[type-arg]
 
     @property
     def store(self) -> Store:
-        """The store as zarr-python takes it."""
+        """The store as an object of zarr-python."""
         return self._hierarchy.bytestore.zarr_store
 
     @property
@@ -137,59 +137,59 @@ class ReadableArray(zarr.Array):  # type: ignore[type-arg]
 
     @property
     def maxshape(self) -> tuple[None, ...]:
-        """Every dimension can grow."""
+        """Maximum shape, as in h5py: every dimension can grow."""
         return (None,) * self.ndim
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Dtype of the arrays that indexing gives; ``object`` for text."""
+        """Dtype of the arrays that indexing returns; ``object`` for text."""
         return self.element_type.memory_dtype
 
     @property
     def chunks(self) -> tuple[int, ...]:
-        """Shape of a chunk; of an array in shards, of the chunks in them."""
+        """Shape of a chunk; for a sharded array, of the chunks in its shards."""
         layout = _written_layout(self._document)
         return super().chunks if layout is None else layout[0]
 
     @property
     def enum_names(self) -> Mapping[str, Any] | None:
-        """Names of the values of an HDF5 enumeration; None where the array is none."""
+        """Names of the values of an HDF5 enumeration; None for other arrays."""
         return enum_names(self._document.get("attributes") or {})
 
     @property
     def fill_settings(self) -> Mapping[str, str]:
-        """What HDF5 says of the fill value besides the value; nothing for what it has by default."""
+        """HDF5's settings of the fill value, except the value itself; empty for the defaults."""
         return fill_settings(self._document.get("attributes") or {}) or {}
 
     @property
     def are_chunks_given(self) -> bool:
-        """Whether a user asked for the shape of the chunks, and it could grow otherwise."""
+        """Whether a user chose the shape of the chunks, so that it does not grow."""
         return (self._document.get("attributes") or {}).get(CHUNKS_GIVEN) is True
 
     @property
     def shards(self) -> tuple[int, ...] | None:
-        """Shape of a shard; None without shards."""
+        """Shape of a shard; None for an array without shards."""
         layout = _written_layout(self._document)
         return super().shards if layout is None else layout[1]
 
     @property
     def compressor(self) -> Any:
-        """The last codec that gives bytes, as that of numcodecs which does the same; None without one.
+        """The last bytes-to-bytes codec, as an equivalent numcodecs codec; None if there is none.
 
-        A CRC-32C and the serializer of zarr-python are none; these are among `compressors` and `serializer`.
+        CRC-32C and the serializer do not count; `compressors` and `serializer` contain them.
         """
         return self._codecs_of_numcodecs[1]
 
     @property
     def filters(self) -> Any:
-        """The codecs before the compressor, as those of numcodecs where it has them; None without any."""
+        """The codecs before the compressor, as numcodecs codecs where they exist; None if there are none."""
         if is_asked_by_zarr():
-            return super().filters  # which goes into the codecs of another array
+            return super().filters  # zarr uses them for another array
         return list(self._codecs_of_numcodecs[0]) or None
 
     @property
     def _codecs_of_numcodecs(self) -> tuple[tuple[Any, ...], Any]:
-        """Filters and compressor, as clients of zarr-python 2 know them."""
+        """Filters and compressor in the form of zarr-python 2."""
         node = self._hierarchy.array(self._node_path)
         if node.is_native:
             native = node.format2 or {}
@@ -217,7 +217,7 @@ class ReadableArray(zarr.Array):  # type: ignore[type-arg]
         return self.shape[0]
 
     def __bool__(self) -> bool:
-        # As h5py's datasets: HDMF leaves the columns of a table out that are false.
+        # As in h5py: HDMF leaves out columns of a table that are false.
         return True
 
     def __iter__(self) -> Iterator[Any]:
@@ -232,16 +232,16 @@ class ReadableArray(zarr.Array):  # type: ignore[type-arg]
         return self._of_one_store(partial(self._read, selection), selection)
 
     def _of_one_store(self, read: Callable[[], Any], selection: Any = None) -> Any:
-        """What is read, unless the store has changed meanwhile: of all errors then this is the cause.
+        """Return the result of a read, and raise if the store has changed meanwhile.
 
-        Whatever reads elements goes this way.
+        All reads of elements use this method. A change of the store takes precedence over other errors.
 
         Parameters
         ----------
         read : callable
-            Called again where the store tells that the first call may have read some of before, some of now.
+            Function that reads; called again if the first result may mix old and new elements.
         selection : object, optional
-            In whose chunks damage is looked for when it fails.
+            Selection whose chunks are checked for damage if the read fails.
         """
         hierarchy, path = self._hierarchy, self._node_path
         if (reason := self._hierarchy.array(self._node_path).why_unreadable) is not None:
@@ -259,11 +259,11 @@ class ReadableArray(zarr.Array):  # type: ignore[type-arg]
             raise
 
     def _tell(self, error: Exception, selection: Any) -> None:
-        """Say of an error what was read; raise another one where that says more."""
+        """Add the array to an error; raise a more specific error if there is one."""
         where = self._where
         if not isinstance(error, HDMFZarrError):
             self._tell_damage(selection)
-            # Of zarr, which did not like the selection, or of the store.
+            # An error of zarr about the selection, or of the store.
             error.add_note(f"while {where} was read")
         elif where not in str(error):
             if isinstance(error, MetadataError):
@@ -271,17 +271,17 @@ class ReadableArray(zarr.Array):  # type: ignore[type-arg]
             raise type(error)(f"{where}: {error}") from error
 
     def _tell_damage(self, selection: Any) -> None:
-        """Raise `ChunkError` for the first chunk of a selection whose codecs fail on it.
+        """Raise `ChunkError` for the first chunk of a selection that its codecs cannot decode.
 
-        zarr-python lets errors of any kind out of them, and none names the chunk.
+        In zarr-python codecs raise errors of any class, and none names the chunk.
         """
         index = memory_index(self._plain(selection), self.shape)
         regions = chunk_regions(index, self.shape, self.chunks) if index is not None else iter(())
         for region in itertools.islice(regions, MOST_LOOKED_INTO):
             try:
                 self._zarr_array[region]
-            except DECODING_ERRORS as error:  # with those of ours
-                if getattr(error, "errno", None) is not None:  # of the store
+            except DECODING_ERRORS as error:  # including those of this package
+                if getattr(error, "errno", None) is not None:  # an error of the store
                     raise
                 at = tuple(part.start for part in region)
                 raise ChunkError(
@@ -290,7 +290,7 @@ class ReadableArray(zarr.Array):  # type: ignore[type-arg]
 
     @property
     def _zarr_array(self) -> zarr.Array[Any]:
-        """The elements as they are stored, in zarr's own ways."""
+        """zarr's own array, which returns the stored elements."""
         return zarr.Array(self._async_array)
 
     def _read(self, selection: Any) -> Any:
@@ -303,7 +303,7 @@ class ReadableArray(zarr.Array):  # type: ignore[type-arg]
         if found is not None:
             return found[0]
         if self.element_type.is_variable:
-            # One text alone would lose the NULs at its end on its way through numpy.
+            # A single text would lose the NULs at its end in numpy.
             if self.ndim == 0:
                 scalar = np.asarray(event_loop.run(single.read_scalar(self._async_array)))
                 return decode_elements(scalar, self.element_type)[()]
@@ -312,7 +312,7 @@ class ReadableArray(zarr.Array):  # type: ignore[type-arg]
         return self._decoded(self._zarr_array[plain])
 
     def _read_past_zarr(self, plain: Any) -> tuple[Any] | None:
-        """What a selection of rows, ranges or one index array selects; None where zarr is to read it."""
+        """Return a selection by rows, ranges or one index array; None if zarr has to read it."""
         index = memory_index(plain, self.shape)
         if index is None:
             return None
@@ -323,7 +323,7 @@ class ReadableArray(zarr.Array):  # type: ignore[type-arg]
         return None if block is None else (block[()] if block.ndim == 0 else block,)
 
     def _decoded(self, stored: Any) -> Any:
-        """What zarr has read, as the elements are in memory."""
+        """Return the decoded elements for the stored ones that zarr has read."""
         values = decode_elements(np.asarray(stored), self.element_type)
         return values[()] if values.ndim == 0 else values
 
@@ -334,7 +334,7 @@ class ReadableArray(zarr.Array):  # type: ignore[type-arg]
         return reader.read(index) if reader is not None else None
 
     def _one_element(self, selection: Any) -> tuple[slice, ...] | None:
-        """The slices for a selection of one element, or None for another selection."""
+        """Return the slices for a selection of one element; None for another selection."""
         indices = selection if isinstance(selection, tuple) else (selection,)
         if (
             not indices
@@ -365,37 +365,37 @@ class ReadableArray(zarr.Array):  # type: ignore[type-arg]
         """Return all elements in another dtype, in memory."""
         return np.asarray(self[...]).astype(dtype)
 
-    # Under `oindex`, `vindex` and `blocks` of zarr, as under `__getitem__`.
+    # zarr's `oindex`, `vindex` and `blocks` call these methods.
 
     def get_basic_selection(self, selection: Any = Ellipsis, **options: Any) -> Any:
-        """Read a selection, as zarr does."""
+        """Read a selection, as in zarr."""
         return self._selected("get_basic_selection", selection, **options)
 
     def get_orthogonal_selection(self, selection: Any, **options: Any) -> Any:
-        """Read a selection, as zarr does."""
+        """Read a selection, as in zarr."""
         return self._selected("get_orthogonal_selection", selection, **options)
 
     def get_mask_selection(self, mask: Any, **options: Any) -> Any:
-        """Read a selection, as zarr does."""
+        """Read a selection, as in zarr."""
         return self._selected("get_mask_selection", mask, **options)
 
     def get_coordinate_selection(self, selection: Any, **options: Any) -> Any:
-        """Read a selection, as zarr does."""
+        """Read a selection, as in zarr."""
         return self._selected("get_coordinate_selection", selection, **options)
 
     def get_block_selection(self, selection: Any, **options: Any) -> Any:
-        """Read a selection, as zarr does."""
+        """Read a selection, as in zarr."""
         return self._selected("get_block_selection", selection, **options)
 
     def _selected(
         self, how: str, selection: Any, *, out: Any = None, fields: Any = None, **options: Any
     ) -> Any:
-        """What one of zarr's methods selects, as its elements are in memory.
+        """Return the decoded elements that one of zarr's methods selects.
 
         Raises
         ------
         OptionError
-            If ``out`` is given for elements that are not stored as they are in memory.
+            If ``out`` is given for elements other than numbers.
         """
         if out is not None and (fields or self.element_type.numpy is None):
             raise OptionError(
@@ -436,9 +436,7 @@ class ReadableArray(zarr.Array):  # type: ignore[type-arg]
         try:
             return self._hierarchy.documents[self._node_path]
         except KeyError:
-            return self._hierarchy.document_of(
-                self._node_path
-            )  # which raises an error of this package
+            return self._hierarchy.document_of(self._node_path)  # raises an error of this package
 
     @property
     def _where(self) -> str:
@@ -450,7 +448,7 @@ def _name(codec: Any) -> str:
 
 
 def _own(values: Any) -> Any:
-    """What was selected of an array that is kept, as the caller's own."""
+    """Return a copy of values that were selected from a cached array."""
     if isinstance(values, np.ndarray):
         return values.copy() if values.ndim else values.copy()[()]
     return values.copy() if isinstance(values, np.void) else values
@@ -461,11 +459,11 @@ def _objects(values: Any) -> npt.NDArray[Any]:
 
 
 def given(how: str, selection: Any, shape: tuple[int, ...]) -> Any:
-    """A selection for one of zarr's methods, which may change the indices that it is given."""
+    """Return a selection for one of zarr's methods, which may change its indices in place."""
     is_fancy = how.endswith(("coordinate_selection", "mask_selection"))
     return own_indices(selection) if is_fancy else plain_selection(selection, shape)
 
 
 def is_asked_by_zarr() -> bool:
-    """Whether zarr-python itself has called the function that calls this one."""
+    """Return whether zarr-python itself has called the function that calls this one."""
     return module_of_caller(2).startswith("zarr.")

@@ -43,7 +43,7 @@ def async_array(
     nodes : Nodes
     path : str
     present : dict, optional
-        The document whose chunks must be there: one that is missing is not read as the fill value.
+        Document whose chunks must exist: a lost chunk is not read as the fill value.
     """
     node = array_node(nodes.documents[path])
     if node.why_unreadable is not None:
@@ -52,14 +52,14 @@ def async_array(
     try:
         document: Any = array_document.readable_document(nodes.documents[path])
         if node.is_native:
-            # With the shape that it has by now.
+            # The document gets the present shape.
             document = checked_format2(format2.array_metadata(nodes.documents[path]))
         with array_document.without_specification_warnings():
             if document.get("zarr_format") == 3:
-                # A copy of the attributes, which zarr empties where it is to replace them.
+                # zarr gets a copy of the attributes, since it empties them before it replaces them.
                 document = with_attributes(document, document.get("attributes") or {})
                 document = with_codecs(document, checked_codecs(list(node.codecs)))
-            # A chunk that was written is there: a missing one can then be told from an empty one.
+            # Every written chunk exists, so that a missing chunk differs from one of fill values.
             inner = store_of_chunks(nodes.bytestore)
             store = inner
             if present is not None:
@@ -82,7 +82,7 @@ def async_array(
 
 
 def encoded_chunks(nodes: Nodes, path: str, keys: Iterable[str]) -> dict[str, bytes]:
-    """Return the encoded chunks of an array that there are, by key.
+    """Return the encoded chunks of an array that exist, by key.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def encoded_chunks(nodes: Nodes, path: str, keys: Iterable[str]) -> dict[str, by
 
 
 def zarr_group(nodes: Nodes) -> zarr.Group:
-    """Return zarr's group of the root, to be read: changes made through it would miss the commit."""
+    """Return zarr's read-only group of the root; changes through it would bypass the commit."""
     entries: dict[str, Any] = {
         path: array_document.readable_document(document)
         for path, document in nodes.documents.items()

@@ -1,9 +1,8 @@
 """Large selections of numbers: several threads decode chunks straight into the result.
 
-Each chunk through zarr costs new memory for its bytes and its elements, which takes as long as decoding
-them. Of shards the threads read the chunks that are wanted, and nothing else. What is not numbers on this
-machine's disk, or has codecs that are not known here, is left to zarr, and so is everything where the user
-has chosen a codec pipeline.
+zarr allocates memory for the bytes and the elements of each chunk, which takes as long as decoding them.
+From shards, the threads read only the chunks that are needed. Elements other than numbers, stores that are
+not local and unknown codecs are left to zarr, and so is every array if the user has chosen a codec pipeline.
 """
 
 from __future__ import annotations
@@ -34,19 +33,19 @@ from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore
 MOST_THREADS = 8
 
 LARGEST_CHUNK = 256 * 2**20
-"""Bytes of a decoded chunk; each thread holds one."""
+"""Maximum number of bytes of a decoded chunk; each thread keeps one."""
 
 _scratch = threading.local()
 
 
 _Task = Callable[[npt.NDArray[Any]], None]
-"""Brings something into the array that it is given."""
+"""Function that decodes chunks into the given array."""
 
 _Cut = tuple[int, Any, Any]
-"""Of a chunk along one dimension: its number, which selected elements it has, where they are in it."""
+"""Part of a chunk along one dimension: its number, the selected elements, their positions in the chunk."""
 
 _Cuts = tuple[_Cut, ...]
-"""Of one chunk, a cut a dimension."""
+"""Parts of one chunk, one for each dimension."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +58,7 @@ class BlockReader:
     path : str
     node : ArrayNode
     chain : DirectChain
-        Of the chunks that are decoded one by one, in shards or not.
+        Codecs of the chunks, in shards or not.
     shards : ShardCodec or None
     """
 
@@ -71,7 +70,7 @@ class BlockReader:
 
     @classmethod
     def of(cls, bytestore: ByteStore, path: str, document: Mapping[str, Any]) -> BlockReader | None:
-        """Return the reader of an array, or None for one that is left to zarr."""
+        """Return the reader of an array; None for an array that is left to zarr."""
         if not isinstance(bytestore, LocalByteStore) or not pipeline.has_default_pipeline():
             return None
         node = array_node(document)
@@ -90,12 +89,12 @@ class BlockReader:
         return cls(bytestore=bytestore, path=path, node=node, chain=chain, shards=shards)
 
     def read(self, index: tuple[Any, ...]) -> npt.NDArray[Any] | None:
-        """Return what an index selects; None where that is nothing.
+        """Return the elements that an index selects; None if it selects none.
 
         Parameters
         ----------
         index : tuple
-            As `hdmf_zarr.chunks.indexing.memory_index` gives it.
+            Index from `hdmf_zarr.chunks.indexing.memory_index`.
 
         Raises
         ------
@@ -125,7 +124,7 @@ class BlockReader:
         return out[tuple(0 if isinstance(entry, int) else slice(None) for entry in entries)]
 
     def _tasks(self, cuts: list[list[_Cut]], n_threads: int) -> Iterator[_Task]:
-        """What threads do: a chunk, or several of one shard."""
+        """Yield the tasks of the threads: one chunk, or several chunks of one shard."""
         chunks = itertools.product(*cuts)
         if self.shards is None:
             for chunk in chunks:
@@ -178,9 +177,9 @@ class BlockReader:
             out[_target(cuts)] = self._fill_value
 
     def _decode(self, encoded: memoryview, cuts: _Cuts, out: npt.NDArray[Any]) -> None:
-        """Decode a chunk into its place, straight where all of it is wanted."""
+        """Decode a chunk into its place, without a copy if the whole chunk is selected."""
         into, part = _target(cuts), tuple(inside for _, _, inside in cuts)
-        # An index array may name every element of a chunk, and in another order.
+        # An index array may select every element of a chunk in another order.
         is_block = all(isinstance(entry, slice) for entry in (*into, *part))
         target = out[into] if is_block else None
         if target is not None and target.shape == self.chain.shape and target.flags.c_contiguous:
@@ -199,7 +198,7 @@ class BlockReader:
 
 
 def _room(size: int) -> memoryview:
-    """Return memory for encoded bytes, of this thread, until the next call in it."""
+    """Return this thread's memory for encoded bytes, which the next call reuses."""
     held = getattr(_scratch, "encoded", None)
     if held is None or len(held) < size:
         held = _scratch.encoded = memoryview(bytearray(size))
@@ -207,7 +206,7 @@ def _room(size: int) -> memoryview:
 
 
 def scratch(chain: DirectChain) -> npt.NDArray[Any]:
-    """Return memory for one decoded chunk, of this thread, until the next call in it."""
+    """Return this thread's memory for one decoded chunk, which the next call reuses."""
     held = getattr(_scratch, "chunk", None)
     if held is None or held.shape != chain.shape or held.dtype != chain.dtype:
         held = _scratch.chunk = np.empty(chain.shape, dtype=chain.dtype)
@@ -218,7 +217,7 @@ def scratch(chain: DirectChain) -> npt.NDArray[Any]:
 
 
 def _n_selected(entry: Any, size: int) -> int:
-    """Number of elements that an entry selects along its dimension."""
+    """Return the number of elements that an entry selects along its dimension."""
     if isinstance(entry, slice):
         return len(range(*entry.indices(size)))
     if isinstance(entry, np.ndarray):
@@ -227,7 +226,7 @@ def _n_selected(entry: Any, size: int) -> int:
 
 
 def _cuts(entry: Any, size: int, step: int) -> list[_Cut]:
-    """The chunks along a dimension of which an entry selects something."""
+    """Return the parts of chunks that an entry selects along a dimension."""
     if isinstance(entry, slice):
         return _cuts_of_range(range(*entry.indices(size)), step)
     if isinstance(entry, np.ndarray):
@@ -244,7 +243,7 @@ def _cuts_of_range(places: range, step: int) -> list[_Cut]:
         number = places[first] // step
         end = -(
             -((number + 1) * step - places.start) // places.step
-        )  # of those before the next chunk
+        )  # end of the places before the next chunk
         inside = places[first:end]
         begin = number * step
         part = slice(inside.start - begin, inside[-1] + 1 - begin, places.step)
@@ -264,7 +263,7 @@ def _cuts_of_places(places: npt.NDArray[Any], step: int) -> list[_Cut]:
 
 
 def _as_slice(places: npt.NDArray[Any]) -> Any:
-    """Places as a slice where they follow one another: it selects a view, and they do not."""
+    """Return consecutive places as a slice, which selects a view instead of a copy."""
     first, count = int(places[0]), len(places)
     if count == 1 or bool((np.diff(places) == 1).all()):
         return slice(first, first + count)
@@ -280,7 +279,7 @@ def _target(cuts: _Cuts) -> tuple[Any, ...]:
 
 
 def _rows(part: Any) -> slice:
-    """Rows of a chunk from the first to the last one that is wanted."""
+    """Return the rows of a chunk from the first to the last one that is selected."""
     if isinstance(part, slice):
         return slice(part.start, part.stop)
     return slice(int(part.min()), int(part.max()) + 1)

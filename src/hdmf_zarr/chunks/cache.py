@@ -1,12 +1,13 @@
 """Small chunks: read with one synchronous request, decoded in place, and cached.
 
-The columns of tables are small and walked row by row; through zarr each row would cost half a millisecond
-and decode the same chunk again. What spans several chunks of some size, or has a codec that is not known
-here, is left to others, which decode in several threads. The chunks in shards are kept as others are.
+The columns of tables are small and read row by row; through zarr each row would take half a millisecond
+and decode the same chunk again. Selections of several large chunks, or arrays with an unknown codec, are
+left to other readers, which decode in several threads. Chunks in shards are cached as well.
 
-A chunk of a local store is kept with the stamp of the file that it was read from: another process may
-change elements in place. The file is compared when the chunk is used; of a chunk that is walked along, not
-more often than each `TRUSTED_SECONDS`. Of other stores nothing is compared: that is a request for each row.
+A chunk of a local store is cached with the stamp of the file that it was read from, since another process
+may change elements in place. The file is compared when the chunk is used; if a chunk is read row by row, it
+is compared at most once in `TRUSTED_SECONDS`. Chunks of other stores are not compared, because each
+comparison would be a request.
 """
 
 from __future__ import annotations
@@ -40,41 +41,41 @@ from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore, ZarrByteStore
 from hdmf_zarr.stores.open_files import FileStamp, OpenedFile, is_settled, is_unchanged
 
 SMALL_BYTES = 2**20
-"""Chunks up to this size are kept as long as there is room."""
+"""Chunks up to this size are kept until the cache is full."""
 
 LARGE_BYTES_OF_ARRAY = 32 * 2**20
-"""Of the larger chunks of an array, the last ones are kept (as much as HDMF has HDF5 keep of a dataset)."""
+"""Size of the last larger chunks of an array that are kept (HDMF has HDF5 keep as much of a dataset)."""
 
 SEEN_CHUNKS = 4
-"""The last large chunks that were asked for: who asks again so soon walks along the array."""
+"""Number of recently read large chunks: a chunk that is read again among them is cached."""
 
 KEPT_BYTES = 64 * 2**20
-"""Of all arrays of a store."""
+"""Maximum number of cached bytes for all arrays of a store."""
 
 MOST_BYTES = 8 * 2**20
-"""Chunks that become more are left to zarr."""
+"""Larger decoded chunks are left to zarr."""
 
 MOST_OBJECTS = 2**17
-"""As `MOST_BYTES`, of elements that vary in length."""
+"""The limit in place of `MOST_BYTES` for elements that vary in length."""
 
 MOST_CHUNKS = 16
 """A selection of more chunks, or of more than `SMALL_BYTES` in several, is left to zarr."""
 
 MOST_COMPARED = 32
-"""A chunk that is used more often is walked along: to compare its file takes longer than to read a row."""
+"""A chunk that is compared more often is read row by row: comparing its file takes longer than a row."""
 
 TRUSTED_SECONDS = 2.5e-4
-"""For which a chunk that is walked along counts as unchanged after its file was compared."""
+"""Time for which a chunk that is read row by row counts as unchanged after a comparison."""
 
 _OBJECT_BYTES = 64
-"""Of a text beside its characters, roughly."""
+"""Approximate size of a text in memory without its characters."""
 
 _INTEGERS = (int, np.integer)
 
 _BOUNDS = (int, np.integer, type(None))
 
 _ROWS_IN_PLACE = (np.ndarray, np.void)
-"""Rows that are a part of their array; others are values by themselves."""
+"""Types of rows that share memory with their array; others are independent values."""
 
 At = tuple[int, ...]
 """Coordinates of a chunk in the grid of its array."""
@@ -82,12 +83,12 @@ At = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """How an array is cut into chunks, and what decodes them.
+    """The chunks of an array, and their codecs.
 
     Attributes
     ----------
     chain : DirectChain or None
-        Of the chunks that are decoded one by one, in shards or not; None for an array that is left to zarr.
+        Codecs of the chunks, in shards or not; None for an array that is left to zarr.
     shards : ShardCodec or None
     """
 
@@ -97,19 +98,19 @@ class _Layout:
     shards: ShardCodec | None
 
     def key(self, path: str, at: At) -> str:
-        """Key of what holds a chunk: the chunk itself, or its shard."""
+        """Return the key of a chunk, or of its shard."""
         place = at if self.shards is None else self.shards.shard_of(at)
         return f"{path}/{self.node.key(place)}"
 
     def name(self, path: str, at: At) -> str:
-        """What a damaged chunk is called: its key, and in a shard where it begins in the array."""
+        """Return the name of a chunk for messages: its key, and in a shard the index of its first element."""
         if self.shards is None:
             return self.key(path, at)
         return f"{self.key(path, at)}: the chunk at {self.shards.first_element(at)}"
 
 
 class _Source(NamedTuple):
-    """The file that a chunk was read from, as it was before."""
+    """The file that a chunk was read from, and its stamp before that."""
 
     file: str
     stamp: FileStamp
@@ -127,11 +128,11 @@ class _Kept:
     Attributes
     ----------
     source : _Source or None
-        None of a store that is not compared.
+        File of the chunk; None if the store is not compared.
     trusted_until : float
-        From then on its file is compared before it is used.
+        Time from which the file is compared before the chunk is used.
     n_compared : int
-        How often it was.
+        Number of comparisons.
     """
 
     document: Mapping[str, Any]
@@ -143,11 +144,11 @@ class _Kept:
     n_compared: int = 0
 
     def is_current(self) -> bool:
-        """Whether the file is the one that was read."""
+        """Return whether the file is unchanged."""
         now = monotonic()
         if now < self.trusted_until:
             return True
-        assert self.source is not None  # else it is trusted for ever
+        assert self.source is not None  # otherwise the chunk is trusted forever
         if not is_unchanged(self.source.file, self.source.stamp):
             return False
         self.n_compared += 1
@@ -157,7 +158,7 @@ class _Kept:
 
 
 class StoredNodes(Protocol):
-    """What the cache asks of the nodes of a store; a writer may replace its byte store for a while."""
+    """The interface of nodes that the cache uses; a writer may replace its byte store for a while."""
 
     bytestore: ByteStore
     documents: dict[str, dict[str, JSON]]
@@ -191,9 +192,9 @@ class ChunkCache:
     # -- reading ---------------------------------------------------------------------------------
 
     def rows(self, path: str, element: ElementType, selection: Any) -> tuple[Any] | None:
-        """Return the row or rows of an array that is kept whole; None for anything else.
+        """Return the row or rows of an array that is cached as a whole; None for all others.
 
-        A short way for what tables do thousands of times; what it returns is the caller's own.
+        This is a fast path for tables, which do this thousands of times. The result is a copy.
         """
         kept = self._whole.get(path)
         if (
@@ -221,19 +222,19 @@ class ChunkCache:
         return (row.copy() if isinstance(row, _ROWS_IN_PLACE) else row,)
 
     def select(self, path: str, element: ElementType, index: tuple[Any, ...]) -> tuple[Any] | None:
-        """Return what an index selects, as its elements are in memory; None where zarr is to read it.
+        """Return the decoded elements that an index selects; None if zarr has to read them.
 
         Parameters
         ----------
         path : str
         element : ElementType
         index : tuple
-            As `memory_index` gives it.
+            Index from `memory_index`.
 
         Returns
         -------
         tuple of one or None
-            Of what is kept; to be copied before it is handed out.
+            View of cached elements, which the caller must copy before it is returned to users.
 
         Raises
         ------
@@ -261,10 +262,10 @@ class ChunkCache:
         return (block[_moved(index, layout.shape, corner)],)
 
     def _is_passed_by(self, path: str, layout: _Layout, at: At, element: ElementType) -> bool:
-        """Whether a large chunk is asked for the first time: it is kept from the second time on.
+        """Return whether a large chunk is read for the first time: it is cached from the second time on.
 
-        Of a recording, chunks here and there are rarely asked for again; where a part of a chunk can be
-        decoded without the rest, that is faster than to decode and keep all of it.
+        Scattered chunks of a recording are rarely read again. If a part of a chunk can be decoded without
+        the rest, that is faster than decoding and caching the whole chunk.
         """
         assert layout.chain is not None
         if (
@@ -285,7 +286,7 @@ class ChunkCache:
     def _block(
         self, path: str, layout: _Layout, first: At, last: At, element: ElementType
     ) -> npt.NDArray[Any] | None:
-        """Several chunks as one array; None where they are many, or large."""
+        """Return several chunks as one array; None if they are many, or large."""
         chain = layout.chain
         assert chain is not None
         ranges = [range(start, stop + 1) for start, stop in zip(first, last, strict=True)]
@@ -321,14 +322,14 @@ class ChunkCache:
     def _chunk(
         self, path: str, layout: _Layout, at: At, element: ElementType
     ) -> npt.NDArray[Any] | None:
-        """Elements of a chunk inside of the array; None for a chunk that is not there."""
+        """Return the elements of a chunk inside the array; None for a missing chunk."""
         kept = self._current(path, layout, at, element)
         if kept is not None:
             return kept.values
         changes = self._changes
         encoded = self._encoded(path, layout, at)
         if encoded is None:
-            return None  # which zarr finds out, too, and tells where it is no fill value
+            return None  # zarr finds this as well, and reports a lost chunk
         values = decode_elements(self._decoded(path, layout, at, encoded.content), element)
         values.flags.writeable = False
         source = encoded.source
@@ -342,7 +343,7 @@ class ChunkCache:
         return values
 
     def _current(self, path: str, layout: _Layout, at: At, element: ElementType) -> _Kept | None:
-        """A chunk that is kept, and still is what the store has; one that is not is dropped."""
+        """Return a cached chunk that is still current; an outdated one is dropped."""
         with self._lock:
             kept = self._kept.get((path, at))
             if kept is None or kept.document is not layout.node.document or kept.element != element:
@@ -356,7 +357,7 @@ class ChunkCache:
         return None
 
     def stored(self, path: str) -> npt.NDArray[Any] | None:
-        """Return the elements of an array of one chunk as they are stored; None where zarr is to read it.
+        """Return the stored elements of an array of one chunk; None if zarr has to read it.
 
         Raises
         ------
@@ -371,7 +372,7 @@ class ChunkCache:
         return None if encoded is None else self._decoded(path, layout, at, encoded.content)
 
     def _encoded(self, path: str, layout: _Layout, at: At) -> _Encoded | None:
-        """The bytes of a chunk, and where they are from; None for a chunk that is not there."""
+        """Return the bytes of a chunk, and their source; None for a missing chunk."""
         bytestore = self._nodes.bytestore
         key = layout.key(path, at)
         try:
@@ -389,7 +390,7 @@ class ChunkCache:
         return None if content is None else _Encoded(content, None)
 
     def _decoded(self, path: str, layout: _Layout, at: At, encoded: bytes) -> npt.NDArray[Any]:
-        """Elements of a chunk inside of the array, as they are stored."""
+        """Return the stored elements of a chunk inside the array."""
         chain = layout.chain
         assert chain is not None
         try:
@@ -403,10 +404,10 @@ class ChunkCache:
         )
         return chunk[inside] if inside else chunk
 
-    # -- getting several at the same time --------------------------------------------------------
+    # -- prefetching -----------------------------------------------------------------------------
 
     def fetch(self, paths: Iterable[str]) -> None:
-        """Get the first chunks of arrays, all at the same time; they are decoded when they are used."""
+        """Prefetch the first chunks of arrays concurrently; they are decoded when they are used."""
         if isinstance(self._nodes.bytestore, LocalByteStore):
             return  # a file is read when it is used
         keys = {}
@@ -424,7 +425,7 @@ class ChunkCache:
         self._fetch_whole(keys)
 
     def _fetch_block(self, path: str, layout: _Layout, places: list[At]) -> None:
-        """Get several chunks of one array, where that is faster than one after the other."""
+        """Prefetch several chunks of one array, if that is faster than reading them in turn."""
         if isinstance(self._nodes.bytestore, LocalByteStore):
             return
         missing = [at for at in places if (path, at) not in self._kept]
@@ -435,7 +436,7 @@ class ChunkCache:
             self._fetch_whole({layout.key(path, at): most for at in missing})
 
     def _fetch_whole(self, most: Mapping[str, int]) -> None:
-        """Get chunks by their keys, each of which may have so many bytes."""
+        """Prefetch chunks by key, given the maximum number of bytes of each."""
         keys = [key for key in most if key not in self._fetched]
         if len(keys) < 2:
             return
@@ -443,9 +444,9 @@ class ChunkCache:
         self._note_fetched(changes, self._nodes.bytestore.get_many(keys, most))
 
     def _fetch_parts(self, path: str, layout: _Layout, places: list[At]) -> None:
-        """Get chunks out of their shards: all indexes at once, then all chunks at once.
+        """Prefetch chunks from their shards: all indexes concurrently, then all chunks concurrently.
 
-        Where a chunk is, is not remembered: a shard that was written anew has it elsewhere.
+        The byte ranges are not cached, since a shard that is written again has others.
         """
         bytestore, shards = self._nodes.bytestore, layout.shards
         assert shards is not None
@@ -506,7 +507,7 @@ class ChunkCache:
             self._whole.pop(place[0], None)
 
     def forget(self, path: str) -> None:
-        """Note that an array was, or is about to be, written."""
+        """Drop the chunks of an array that was, or is about to be, written."""
         with self._lock:
             self._changes += 1
             self._fetched.clear()
@@ -514,7 +515,7 @@ class ChunkCache:
                 self._drop(place)
 
     def clear(self) -> None:
-        """Note that the store may be another one, or anything in it may have changed."""
+        """Drop all chunks, since the store may be another one, or may have changed."""
         with self._lock:
             self._changes += 1
             self._fetched.clear()
@@ -522,10 +523,10 @@ class ChunkCache:
                 self._drop(place)
 
     def renew_lock(self) -> None:
-        """Have a lock that no thread holds, in a process that was forked while another thread had it."""
+        """Make a new lock in a forked process, since another thread may have held the old one."""
         was_held, self._lock = self._lock.locked(), threading.Lock()
         if was_held:
-            self.clear()  # the other thread was changing what is kept
+            self.clear()  # the other thread was changing the cache
 
     def _layout(self, path: str) -> _Layout:
         document = self._nodes.documents[path]
@@ -562,7 +563,7 @@ def _layout_of(document: Mapping[str, Any]) -> _Layout:
 
 
 def _read(bytestore: LocalByteStore, key: str, layout: _Layout, at: At) -> _Encoded | None:
-    """A chunk of a local store, with the stamp that its file had before it was read."""
+    """Return a chunk of a local store, with the stamp of its file before it was read."""
     file = bytestore.open_file(key)
     if file is None:
         return None
@@ -575,14 +576,14 @@ def _read(bytestore: LocalByteStore, key: str, layout: _Layout, at: At) -> _Enco
 
 
 def _part(file: OpenedFile, shards: ShardCodec, at: At) -> bytes | None:
-    """A chunk out of its shard."""
+    """Return a chunk from its shard; None if it was never written."""
     index = shards.index(file.part(shards.index_start, shards.index_bytes))
     bounds = shards.bounds(index, at, file.size)
     return None if bounds is None else file.part(*bounds)
 
 
 def _place_key(key: str, layout: _Layout, at: At) -> str:
-    """What a chunk that was fetched is known by: chunks in a shard have its key in common."""
+    """Return the key of a prefetched chunk; the chunks of a shard share its key in the store."""
     return key if layout.shards is None else f"{key}#{at}"
 
 
@@ -604,14 +605,14 @@ def _is_one_chunk(layout: _Layout) -> bool:
 
 
 def _dtype_in_memory(element: ElementType, chain: DirectChain) -> np.dtype[Any]:
-    """Dtype of decoded elements; of numbers that of the chunk, whatever the order of its bytes was."""
+    """Return the dtype of decoded elements; for numbers, that of the chunk, whatever its byte order was."""
     if element.numpy is not None and chain.dtype is not None:
         return chain.dtype
     return element.memory_dtype
 
 
 def _nbytes(values: npt.NDArray[Any]) -> int:
-    """Bytes that an array takes in memory, roughly."""
+    """Return the approximate number of bytes of an array in memory."""
     if not values.dtype.hasobject:
         return values.nbytes
     if values.dtype.names is not None:
@@ -624,7 +625,7 @@ def _nbytes(values: npt.NDArray[Any]) -> int:
 
 
 def _spans(index: tuple[Any, ...], shape: tuple[int, ...]) -> list[tuple[int, int]] | None:
-    """First and end of what is selected along each dimension; None where nothing is."""
+    """Return start and end of the selection along each dimension; None if it is empty."""
     spans = []
     for position, size in enumerate(shape):
         entry = index[position] if position < len(index) else slice(None)
@@ -642,7 +643,7 @@ def _spans(index: tuple[Any, ...], shape: tuple[int, ...]) -> list[tuple[int, in
 
 
 def _moved(index: tuple[Any, ...], shape: tuple[int, ...], corner: At) -> tuple[Any, ...]:
-    """The index for the part of an array that begins at a corner."""
+    """Return the index relative to the part of an array that begins at a corner."""
     if not any(corner):
         return _absolute(index, shape)
     moved: list[Any] = []
@@ -658,7 +659,7 @@ def _moved(index: tuple[Any, ...], shape: tuple[int, ...], corner: At) -> tuple[
 
 
 def _absolute(index: tuple[Any, ...], shape: tuple[int, ...]) -> tuple[Any, ...]:
-    """The index without negative numbers, which would count from the end of a part."""
+    """Return the index without negative numbers, which would count from the end of a part."""
     return tuple(
         slice(*entry.indices(size))
         if isinstance(entry, slice)

@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 
 def plain_selection(selection: Any, shape: tuple[int, ...]) -> Any:
-    """Return a selection as zarr takes it.
+    """Return a selection in the form that zarr accepts.
 
-    Unknown to it are unsigned, empty and dimensionless index arrays and masks of one of several dimensions.
+    zarr does not accept unsigned, empty and dimensionless index arrays, nor masks of one of several
+    dimensions.
 
     Parameters
     ----------
@@ -30,7 +31,7 @@ def plain_selection(selection: Any, shape: tuple[int, ...]) -> Any:
         return _plain_entry(selection, shape[0] if len(shape) > 1 else None)
     if sum(entry is Ellipsis for entry in selection) == 1:
         selection = without_ellipsis(selection, len(shape))
-    # Of several masks zarr takes every combination.
+    # For several masks zarr selects every combination.
     is_alone = sum(isinstance(entry, (list, np.ndarray)) for entry in selection) == 1
     sizes = shape if is_alone else ()
     pairs = itertools.zip_longest(selection, sizes[: len(selection)])
@@ -38,7 +39,7 @@ def plain_selection(selection: Any, shape: tuple[int, ...]) -> Any:
 
 
 def _plain_entry(entry: Any, size: int | None) -> Any:
-    """What stands for one dimension, of a size where a mask of it is to become indices."""
+    """Return the entry for one dimension; a mask becomes indices if the size is given."""
     if isinstance(entry, (list, np.ndarray)):
         indices = np.asarray(entry)
         if indices.size == 0 and indices.dtype != bool and indices.ndim == 1:
@@ -53,7 +54,7 @@ def _plain_entry(entry: Any, size: int | None) -> Any:
 
 
 def own_indices(selection: Any) -> Any:
-    """Return coordinates, or a mask, in which nobody else's array is."""
+    """Return coordinates, or a mask, with copies of all arrays."""
     if isinstance(selection, tuple):
         return tuple(own_indices(entry) for entry in selection)
     if isinstance(selection, (list, np.ndarray)):
@@ -64,7 +65,7 @@ def own_indices(selection: Any) -> Any:
 
 
 def _as_positions(indices: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
-    """Indices of the type that numpy counts with, as a copy: zarr changes negative ones in their place."""
+    """Return indices of numpy's index type, as a copy, since zarr changes negative ones in place."""
     largest = np.iinfo(np.intp).max
     if indices.dtype.kind == "u" and indices.size and indices.max() > largest:
         raise IndexError(f"index {indices.max()} is out of bounds for any array")
@@ -97,19 +98,19 @@ def _is_fields(entry: Any) -> bool:
 
 
 def memory_index(selection: Any, shape: tuple[int, ...]) -> tuple[Any, ...] | None:
-    """Return the index that selects of an array in memory what zarr selects of a stored one.
+    """Return the index that selects the same elements of an array in memory as zarr of a stored one.
 
     Parameters
     ----------
     selection : object
-        What `zarr.Array` is indexed with.
+        Index for `zarr.Array`.
     shape : tuple of int
         Shape of the array.
 
     Returns
     -------
     tuple or None
-        None for what zarr has its own ways with, and for what it refuses.
+        Index; None for selections with other semantics in zarr, and for those that zarr refuses.
     """
     entries = selection if isinstance(selection, tuple) else (selection,)
     has_ellipsis = any(entry is Ellipsis for entry in entries)
@@ -137,7 +138,7 @@ def memory_index(selection: Any, shape: tuple[int, ...]) -> tuple[Any, ...] | No
 
 
 def without_ellipsis(entries: tuple[Any, ...], ndim: int) -> tuple[Any, ...]:
-    """Return an index with the slices that its first ellipsis stands for."""
+    """Return an index whose first ellipsis is replaced by slices."""
     at = next(position for position, entry in enumerate(entries) if entry is Ellipsis)
     missing = ndim - (len(entries) - 1)
     return (*entries[:at], *(slice(None),) * missing, *entries[at + 1 :])
@@ -168,19 +169,19 @@ def _is_known_array(entry: npt.NDArray[Any], size: int, ndim: int) -> bool:
 def integers_as_slices(selection: Any, shape: tuple[int, ...]) -> tuple[Any, tuple[Any, ...]]:
     """Return an orthogonal selection without integers, and the index that drops their dimensions.
 
-    zarr-python 3.1.3 reads integers beside lists of indices wrong where an array has shards.
+    zarr-python 3.1.3 reads integers in combination with lists of indices wrong if an array has shards.
 
     Parameters
     ----------
     selection : Any
     shape : tuple of int
-        Of the array.
+        Shape of the array.
 
     Returns
     -------
     tuple
-        The selection with a slice in the place of each integer, and what selects their one element; the
-        selection as it is, and nothing, where it has no integer or one that is out of bounds.
+        The selection with a slice instead of each integer, and the index that selects their one element;
+        the unchanged selection and an empty index, if it has no integers or one is out of bounds.
     """
     entries = selection if isinstance(selection, tuple) else ()
     are_known = len(entries) == len(shape) and not any(entry is Ellipsis for entry in entries)
@@ -199,20 +200,20 @@ def integers_as_slices(selection: Any, shape: tuple[int, ...]) -> tuple[Any, tup
 def chunk_regions(
     index: tuple[Any, ...], shape: tuple[int, ...], chunks: tuple[int, ...]
 ) -> Iterator[tuple[slice, ...]]:
-    """Yield the chunks of which an index selects something, as slices of the array."""
+    """Yield the chunks in which an index selects elements, as slices of the array."""
     if not shape:
         yield ()
         return
     entry, size, step = (index or (slice(None),))[0], shape[0], chunks[0]
     for number in _chunk_numbers(entry, size, step):
         first = slice(number * step, min((number + 1) * step, size))
-        # One after the other: the metadata of a hostile store tell of more than can be listed.
+        # A generator, since the metadata of a hostile store may claim more chunks than fit in a list.
         for others in chunk_regions(index[1:], shape[1:], chunks[1:]):
             yield (first, *others)
 
 
 def _chunk_numbers(entry: Any, size: int, step: int) -> Iterable[int]:
-    """Along one dimension."""
+    """Return the numbers of the chunks along one dimension in which an entry selects elements."""
     if isinstance(entry, slice):
         start, stop, _ = entry.indices(size)
         return range(start // step, -(-stop // step))

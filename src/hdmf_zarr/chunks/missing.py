@@ -1,7 +1,7 @@
 """Which chunks of an array must exist, so that a lost chunk differs from one never written.
 
-Zarr reads a chunk that is not there as the fill value. What this package writes has every chunk, or counts
-those that it has; so a chunk that is missing from it is lost, and the fill value would be a wrong one.
+Zarr reads a missing chunk as the fill value. Arrays of this package have every chunk, or a count of their
+chunks, so that a chunk missing from them is lost, and its fill value would be wrong.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from hdmf_zarr.stores.answers import answers
 from hdmf_zarr.stores.bytestore import ByteStore
 
 Meaning = Literal["lost", "untold", "absent"]
-"""What a missing chunk is: lost; not known; never written, so that it reads as the fill value."""
+"""State of a missing chunk: lost; unknown; never written, so that it reads as the fill value."""
 
 EMPTY = "the chunk is empty, as none is that was written to its end; bring it back from a copy"
 
 
 def stored_chunks(document: Mapping[str, JSON]) -> int | None:
-    """Return how many chunks there are, where the array says so."""
+    """Return the number of stored chunks; None if the array does not record it."""
     node = array_node(document)
     count = node.attributes.get(STORED_CHUNKS)
     if count == EVERY_CHUNK:
@@ -37,11 +37,11 @@ def stored_chunks(document: Mapping[str, JSON]) -> int | None:
 
 
 def meaning_of_missing(document: Mapping[str, JSON]) -> Meaning:
-    """Return what it means that a chunk of an array is not there.
+    """Return what a missing chunk of an array means.
 
-    This package says of every array how many chunks it has. Of one that says nothing, zarr-python and other
-    writers may have left out chunks that hold only the fill value; in Zarr format 2 earlier releases may have
-    left out what an iterator skipped.
+    This package records the number of chunks of every array. Without the number, zarr-python and other
+    writers may have left out chunks that contain only the fill value; in Zarr format 2 earlier releases may
+    have left out chunks that an iterator skipped.
     """
     stored = stored_chunks(document)
     if stored is not None:
@@ -50,19 +50,19 @@ def meaning_of_missing(document: Mapping[str, JSON]) -> Meaning:
 
 
 def tell_missing(document: Mapping[str, JSON], where: str) -> None:
-    """Say that a chunk is not there; the fill value stands for it where this returns.
+    """Raise or warn about a missing chunk; if this returns, the chunk reads as the fill value.
 
     Parameters
     ----------
     document : mapping
-        Of its array.
+        Document of the array.
     where : str
         Store and key of the chunk.
 
     Raises
     ------
     ChunkError
-        If it was there once.
+        If the chunk was written and is lost.
     """
     meaning = meaning_of_missing(document)
     if meaning == "lost":
@@ -81,13 +81,13 @@ def tell_missing(document: Mapping[str, JSON], where: str) -> None:
 
 
 def with_count(document: dict[str, JSON], n_written: int | None) -> dict[str, JSON]:
-    """Return the document of an array that tells how many of its chunks there are.
+    """Return the document of an array with the number of its stored chunks.
 
     Parameters
     ----------
     document : dict
     n_written : int or None
-        None for every one.
+        Number of stored chunks; None for all of them.
     """
     node = array_node(document)
     n_chunks, attributes = node.n_chunks, dict(node.attributes)
@@ -106,12 +106,12 @@ def resized(document: dict[str, JSON], shape: list[int], *, is_written: bool) ->
     document : dict
     shape : list of int
     is_written : bool
-        Whether every chunk that comes with it is, or is going to be, written.
+        Whether every new chunk is, or will be, written.
     """
     new = with_shape(document, shape)
     stored = stored_chunks(document)
     if stored is None:
-        return new  # what is missing stays untold
+        return new  # the number of chunks stays unknown
     old_grid, new_grid = array_node(document).grid, array_node(new).grid
     n_kept = math.prod(map(min, old_grid, new_grid))
     n_new = (math.prod(new_grid) - n_kept) * is_written
@@ -119,27 +119,27 @@ def resized(document: dict[str, JSON], shape: list[int], *, is_written: bool) ->
 
 
 def count_chunks(bytestore: ByteStore, path: str, document: Mapping[str, JSON]) -> int:
-    """Return how many chunks of an array are in the store: one listing."""
+    """Return the number of an array's chunks in the store, with one listing."""
     return count_keys(bytestore.list_prefix(path), path, document)
 
 
 def count_keys(keys: Iterable[str], path: str, document: Mapping[str, JSON]) -> int:
-    """Return how many of the keys in the folder of an array are of its chunks."""
+    """Return the number of keys in the folder of an array that belong to its chunks."""
     node = array_node(document)
     return sum(node.place(key[len(path) + 1 :]) is not None for key in keys)
 
 
 class WatchedStore(WrapperStore[Any]):
-    """The store of one array, in which no chunk is missing or empty unnoticed.
+    """The store of one array, which reports missing and empty chunks.
 
     Parameters
     ----------
     store : zarr.abc.store.Store
     uri : str
     is_chunk : callable
-        Whether the object of a key is a chunk.
+        Function that returns whether the object of a key is a chunk.
     tell : callable
-        Told the key of a chunk that is not there.
+        Function that is called with the key of a missing chunk.
     """
 
     def __init__(
@@ -160,11 +160,11 @@ class WatchedStore(WrapperStore[Any]):
         return self._found(key, value)
 
     def get_sync(self, key: str, **kwargs: Any) -> Any:
-        """Return the value of a key, of a store that can do it so."""
+        """Return the value of a key, if the store can be read synchronously."""
         return self._found(key, self._store.get_sync(key, **kwargs))
 
     def look(self, keys: list[str], is_there: Callable[[str], bool]) -> None:
-        """Tell which of several objects are not there, for who reads past this store."""
+        """Report the missing ones of several objects, for a reader that bypasses this store."""
         for key in keys:
             if self.is_chunk(key) and not is_there(key):
                 self.tell(key)
@@ -173,21 +173,21 @@ class WatchedStore(WrapperStore[Any]):
         if value is None and self.is_chunk(key):
             self.tell(key)
         elif value is not None and not len(value) and self.is_chunk(key):
-            # Zarr-python before 3.2 takes an empty shard for one that was never written.
+            # Zarr-python before 3.2 reads an empty shard as one that was never written.
             raise ChunkError(f"{self.uri}:/{key}: {EMPTY}")
         return value
 
 
 def watched(store: Store, uri: str, path: str, document: Mapping[str, JSON]) -> Store:
-    """Return the store of an array that tells of its chunks that are not there, or empty.
+    """Return the store of an array that reports its missing and empty chunks.
 
     Parameters
     ----------
     store : zarr.abc.store.Store
     uri, path : str
-        Of the store, of the array in it.
+        URI of the store, and path of the array in it.
     document : mapping
-        That names the chunks.
+        Document of the array.
     """
     node = array_node(document)
 

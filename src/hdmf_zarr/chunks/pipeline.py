@@ -28,20 +28,20 @@ _DEFAULT_PIPELINE = "zarr.core.codec_pipeline.BatchedCodecPipeline"
 
 
 def has_default_pipeline() -> bool:
-    """Whether the user has left it to zarr-python, and so to us, how chunks are decoded."""
+    """Return whether the user has not chosen another codec pipeline in zarr's configuration."""
     return bool(zarr.config.get("codec_pipeline.path", _DEFAULT_PIPELINE) == _DEFAULT_PIPELINE)
 
 
 PATH_OF_ZARRS = "zarrs.ZarrsCodecPipeline"
-"""What a user names in zarr's configuration to have chunks decoded by the package ``zarrs``."""
+"""Value in zarr's configuration with which the package ``zarrs`` decodes chunks."""
 
 
 def choose_pipeline(array: Any) -> None:
-    """Give an array of numbers, of a store that is only read, the pipeline that decodes its chunks.
+    """Set the codec pipeline of an array of numbers in a read-only store.
 
-    The fused one of zarr-python 3.4 where the user has chosen none; that of ``zarrs`` only where the user
-    names it, since a forked process hangs on its first read after its parent has read with it. The pipeline
-    is a plain attribute of the array: the configuration, which is that of the whole process, is not touched.
+    It is the fused one of zarr-python 3.4 if the user has chosen none. It is that of ``zarrs`` only if the
+    user has configured it, since a forked process hangs on its first read after its parent has read with it.
+    The pipeline is a plain attribute of the array, so that the configuration of the process is unchanged.
     """
     if array.metadata.zarr_format != 3:
         return
@@ -65,11 +65,11 @@ def _zarrs_pipeline(array: Any) -> Any:
         return None
     check_file = getattr(store, "check_file", None)
     if check_file is None:
-        return None  # of a class of the user's own
-    store = LocalStore(store.root, read_only=store.read_only)  # which zarrs knows by its class
+        return None  # a store class of the user
+    store = LocalStore(store.root, read_only=store.read_only)  # zarrs accepts only this class
     from zarrs import (
         ZarrsCodecPipeline as pipeline,
-    )  # the user has named it, so that it is installed
+    )  # the user has configured it, so that it is installed
 
     try:
         with warnings.catch_warnings():
@@ -84,7 +84,7 @@ def _zarrs_pipeline(array: Any) -> Any:
 class _ZarrsPipeline:
     """The pipeline of ``zarrs``, and that of zarr-python for the selections that it refuses.
 
-    It reads past the store of its array, which is asked first what must be there, and can be read.
+    It bypasses the store of its array, which therefore checks first that chunks exist and can be read.
     """
 
     def __init__(self, pipeline: Any, watched: Any, check_file: Callable[[str], bool]) -> None:
@@ -107,7 +107,7 @@ class _ZarrsPipeline:
         try:
             return await self._pipeline.read(batch, *args, **kwargs)
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
-            # A legal selection, or a damaged chunk, which zarr-python then tells of.
+            # A valid selection, or a damaged chunk, which zarr-python then reports.
             fallback = self._pipeline.python_impl
             if fallback is None:
                 raise
@@ -147,6 +147,6 @@ def _fused_pipeline(array: Any) -> Any:
 
 
 def most_threads(at_most: int) -> int:
-    """Threads that may decode: as the user has told zarr-python, or one a core."""
+    """Return the maximum number of decoding threads: from zarr's configuration, or one per core."""
     told = zarr.config.get("threading.max_workers", None)
     return max(1, min(at_most, told if isinstance(told, int) else n_cores()))

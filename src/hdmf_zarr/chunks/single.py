@@ -20,12 +20,12 @@ from hdmf_zarr.stores.event_loop import prototype, run
 def encode_scalar(document: dict[str, Any], value: np.ndarray[Any, Any]) -> bytes:
     """Return the chunk of an array without dimensions whose element varies in length.
 
-    zarr-python makes numpy text or bytes of such an element, which drops the NULs at its end, or
-    fails; it encodes a row of one element as it should.
+    zarr-python converts the element to numpy text or bytes, which drops NULs at its end, or fails; it
+    encodes a row of one element correctly.
     """
     node = array_node(document)
     chain = DirectChain.for_codecs(node.data_type, (1,), node.codecs)
-    if chain is not None:  # which takes microseconds: a file caches dozens of specifications
+    if chain is not None:  # fast, since a file caches dozens of specifications
         return bytes(chain.encode(value.reshape(1)))
     store = MemoryStore()
     array = zarr.AsyncArray(
@@ -38,7 +38,7 @@ def encode_scalar(document: dict[str, Any], value: np.ndarray[Any, Any]) -> byte
 
 
 def encode_chunk(document: dict[str, Any], values: np.ndarray[Any, Any]) -> bytes:
-    """Return one whole chunk as the codecs of an array (of its shards' chunks) encode it."""
+    """Return one whole chunk, encoded by the codecs of an array (of chunks in its shards)."""
     codecs = [in_c_order(codec) or codec for codec in array_node(document).chunk_codecs]
     single: Any = one_chunk(readable_document(document), values.shape, codecs)
     store = MemoryStore()

@@ -1,1 +1,1 @@
-"""The nodes of one store: loaded, followed, changed, committed."""
+"""The nodes of one store: loaded, resolved, changed, committed."""

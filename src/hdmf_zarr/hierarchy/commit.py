@@ -30,13 +30,13 @@ from hdmf_zarr.transactions.writers import changed_since
 
 
 class Commit:
-    """What commits the changes of a store, or takes them back.
+    """Commits the changes of a store, or undoes them.
 
     Parameters
     ----------
     nodes : MetadataWriter
     rewrites : Rewrites
-        Arrays that were written again beside their old chunks.
+        Arrays that were rewritten next to their old chunks.
     """
 
     def __init__(self, nodes: MetadataWriter, rewrites: Rewrites) -> None:
@@ -44,18 +44,16 @@ class Commit:
         self._is_restored = True
 
     def restore(self, before: dict[str, dict[str, JSON]]) -> None:
-        """Go back to earlier documents: remove nodes that are new, rewrite those that were changed.
+        """Restore earlier documents: remove new nodes, and write the changed ones again.
 
-        What was committed stays: it is what readers see, whatever has failed after that.
+        Committed changes are kept, even if something has failed after the commit.
         """
         if self._nodes.is_committed:
             return
         if self._nodes.is_outdated or self._nodes.open_append.is_lost:
             self._nodes.documents, self._nodes.is_changed = dict(before), False
             return
-        self._nodes.open_append.has_failed = (
-            True  # there may be chunks of nodes that have no document yet
-        )
+        self._nodes.open_append.has_failed = True  # there may be chunks of nodes without a document
         self._is_restored = False
         self._rewrites.put_back()
         for path in sorted(set(self._nodes.documents) - set(before)):
@@ -70,7 +68,7 @@ class Commit:
         self._is_restored = True
 
     def undo_all(self) -> None:
-        """Remove everything of a new store that is no folder; what it was to replace is what it was."""
+        """Remove all objects of a new store that is not a folder; the store at its place is unchanged."""
         assert self._nodes.replacement is not None
         if self._nodes.is_committed or self._nodes.open_append.is_lost:
             return
@@ -79,22 +77,23 @@ class Commit:
         self._nodes.replacement.undo()
 
     def commit(self, *, consolidate: bool, durable: bool = False) -> None:
-        """Write the root's document, with the documents of all nodes in it where asked to.
+        """Commit all changes by writing the root's document, optionally with those of all nodes in it.
 
-        The consolidated metadata are never left stale: without ``consolidate`` they are dropped.
+        The consolidated metadata are never outdated: without ``consolidate`` they are removed.
 
         Parameters
         ----------
         consolidate : bool
+            Whether to consolidate the metadata.
         durable : bool
-            Wait until everything else is on the disk first, and until this is.
+            Whether to wait until the changes, and then the commit, are on the disk.
 
         Raises
         ------
         LostWriteError
-            If the store does not have what was written, or what a failed write has left was not removed.
+            If the store lacks written objects, or leftovers of a failed write were not removed.
         LockedError
-            If another writer has committed something meanwhile, or has taken this one for dead.
+            If another writer has committed meanwhile, or has considered this one dead.
         """
         if not self._is_restored:
             raise LostWriteError(
@@ -110,11 +109,11 @@ class Commit:
         self._nodes.count_chunks()
         if self._nodes.replacement is not None:
             self._nodes.replacement.uncover()
-        # What is replaced goes when all readers can know the new store, which they do by one document.
+        # Old objects are removed once all readers see the new store, which needs one document.
         is_one_document = consolidate or self._nodes.documents_wait
         self._rewrites.name_chunks(consolidate=is_one_document, durable=durable)
         if self._nodes.open_append.is_enough or self._nodes.documents_wait:
-            # Until the journal says so, too, the commit is undone.
+            # The commit can be undone until the journal marks it as final.
             roots = [ZMETADATA, ZATTRS, ZGROUP]
             self._nodes.open_append.keep([DOCUMENT] if self._nodes.zarr_format == 3 else roots)
         if durable and isinstance(self._nodes.bytestore, LocalByteStore):
@@ -122,7 +121,7 @@ class Commit:
         if not isinstance(self._nodes.bytestore, LocalByteStore) or self._nodes.is_live:
             self._rewrites.check()
         if self._nodes.is_live:
-            # What is obsolete then goes, and who writes next goes by the nodes' own documents.
+            # Obsolete objects are then removed, and the next writer reads the nodes' own documents.
             nodes = self._nodes.open_append.changed & set(self._nodes.documents)
             self._nodes.settle_documents(sorted(nodes - {""}))
             self._nodes.open_append.check_own()
@@ -134,7 +133,7 @@ class Commit:
         self._note_commit(consolidate=consolidate)
 
     def commit_or_undo(self, *, consolidate: bool, durable: bool) -> None:
-        """Commit; where that fails, go back to what the store was, and raise."""
+        """Commit; if that fails, undo all changes, and raise."""
         try:
             with self._nodes.open_append.at_work():
                 self.commit(consolidate=consolidate, durable=durable)
@@ -148,7 +147,7 @@ class Commit:
             raise
 
     def _announce_commit(self) -> bool:
-        """Let the journal say which document the commit is, so that nothing is undone when it is there."""
+        """Announce the commit's document in the journal, so that nothing is undone once it is written."""
         before = None if self._nodes.replacement is None else self._nodes.replacement.before
         if not before or self._rewrites.has_named:
             return False
@@ -159,7 +158,7 @@ class Commit:
         return True
 
     def _write_root(self, *, consolidate: bool) -> None:
-        """Write the root's documents, and see to it that the store has them."""
+        """Write the root's documents, and check that the store has them."""
         if self._nodes.zarr_format == 2:
             self._commit_format2(dict(self._nodes.documents[""]), consolidate=consolidate)
             return
@@ -173,7 +172,7 @@ class Commit:
         return encode_document(root)
 
     def _put_root(self, key: str, encoded: bytes) -> None:
-        """Write the document that is the commit, unless somebody else has done so meanwhile."""
+        """Write the document that is the commit, unless another writer has written it meanwhile."""
         limits.check_document_size(len(encoded), f"{self._nodes.uri}/{key}")
         bytestore = self._nodes.bytestore
         if not isinstance(bytestore, ZarrByteStore):
@@ -198,7 +197,7 @@ class Commit:
             return
         self._nodes.write_document("", root)
         self._nodes.check_objects(self._nodes.encoded_documents("", root))
-        # What readers see changes in this one operation.
+        # This one operation makes the changes visible to readers.
         if consolidate:
             self._put_root(ZMETADATA, encoded)
         else:
@@ -206,12 +205,12 @@ class Commit:
             self._nodes.check_objects({ZMETADATA: None})
 
     def _replace_by_format2(self, encoded: bytes) -> None:
-        """Commit in place of another store, whose documents are there until then."""
+        """Commit in place of another store, whose documents remain until then."""
         assert self._nodes.replacement is not None
         if self._nodes.replacement.root[DOCUMENT] is None:
             self._put_root(ZMETADATA, encoded)
             return
-        # Of a store of format 3 no name is in the way; when its root is gone readers see the new one.
+        # No name conflicts with a store of format 3; when its root is removed, readers see the new one.
         for path in sorted(self._nodes.documents, reverse=True):
             for key, document in self._nodes.encoded_documents(
                 path, self._nodes.documents[path]
@@ -245,7 +244,7 @@ class Commit:
             self._warn_untidied(error)
 
     def _tidy(self, *, consolidate: bool) -> None:
-        """After a commit: write what only some readers want, remove what is obsolete, and the journal."""
+        """After a commit, write the nodes' own documents, and remove obsolete objects and the journal."""
         replacement, self._nodes.replacement = self._nodes.replacement, None
         self._nodes.settle()
         if replacement is not None and replacement.keys:
@@ -258,7 +257,7 @@ class Commit:
         self._nodes.end()
 
     def _write_documents_over(self, replacement: Replacement) -> None:
-        """Write the documents of all nodes, and see to it that none of the store before is left."""
+        """Write the documents of all nodes, and check that no document of the replaced store is left."""
         paths = [
             path for path in sorted(self._nodes.documents) if path or self._nodes.zarr_format == 2
         ]
@@ -273,7 +272,7 @@ class Commit:
         )
 
     def _named_documents(self) -> dict[str, JSON]:
-        """Return the documents of all nodes as the store has them, by key."""
+        """Return the documents of all nodes in the form of the store, by key."""
         named = {
             key: json.loads(encoded)
             for path, document in self._nodes.documents.items()
@@ -292,9 +291,9 @@ class Commit:
 
 @contextmanager
 def stored_together(nodes: MetadataWriter) -> Iterator[None]:
-    """Store what is written to a store that is not a folder in batches; all of it when this ends.
+    """Store values in batches, if the store is not a folder; the last batch is stored at the end.
 
-    The journal of an append is there before. After a failure nothing that waits is stored.
+    The journal of an append exists before. After a failure, waiting values are not stored.
     """
     bytestore: ByteStore = nodes.bytestore
     if not isinstance(bytestore, ZarrByteStore):

@@ -1,4 +1,4 @@
-"""All nodes of one store: loaded, followed, changed and committed."""
+"""All nodes of one store: loaded, resolved, changed and committed."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ logger = logging.getLogger(__name__)
 
 
 class Hierarchy(MetadataWriter):
-    """The nodes of one store: loaded, followed, changed and committed.
+    """The nodes of one store: loaded, resolved, changed and committed.
 
     Parameters
     ----------
     bytestore : ByteStore
     documents : dict of str to dict
-        The document of each node, as for `Nodes`.
+        Document of each node, as for `Nodes`.
     zarr_format : int
         Format of the store.
     """
@@ -56,7 +56,7 @@ class Hierarchy(MetadataWriter):
 
     @classmethod
     def load(cls, bytestore: ByteStore, *, consolidated: bool) -> Hierarchy:
-        """Read the metadata of a store, consolidated where there are such and they are wanted.
+        """Read the metadata of a store, from the consolidated metadata if they exist and are requested.
 
         Raises
         ------
@@ -80,20 +80,20 @@ class Hierarchy(MetadataWriter):
         *,
         takes_over: bool = True,
     ) -> Hierarchy:
-        """Read the metadata of a store that is going to be changed, node by node.
+        """Read the metadata of a store that will be changed, node by node.
 
-        What a writer that was killed has left is removed first; nobody else may be writing.
+        The changes of a killed writer are undone first; no other writer may be active.
 
         Parameters
         ----------
         bytestore : ByteStore
         lock : WriterLock, optional
-            Of a local store, where everything happens under a lock that the caller has. Otherwise one is
-            taken for the time of the reading, and again at the first change.
+            Lock of a local store that the caller already holds. Otherwise a lock is taken while the
+            metadata are read, and again at the first change.
         when_locked : callable, optional
-            Called with the folder and that lock, after the reading.
+            Function that is called with the folder and that lock, after the reading.
         takes_over : bool
-            Ask another writer of this process, which is not at work just now, for the store.
+            Whether to ask an idle writer of this process for the store.
 
         Raises
         ------
@@ -125,16 +125,16 @@ class Hierarchy(MetadataWriter):
         return hierarchy
 
     def refuse_lost_documents(self) -> None:
-        """Raise where the consolidated metadata alone have a document of which the rest is there.
+        """Raise if a node's document is only in the consolidated metadata, while other objects of it exist.
 
-        For metadata that were read node by node: what is written from them would forget it. Who removes a
-        node removes what is below it, too.
+        Metadata that are read node by node lack this node, so that a commit would lose it. A removed node
+        has no objects left.
         """
         if self.is_consolidated_true or not self.was_consolidated:
             return
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of names that nobody uses
+                warnings.simplefilter("ignore")  # for names that are not used
                 known = type(self).load(self.bytestore, consolidated=True)
         except MetadataError as error:
             logger.debug("%s: its consolidated metadata say nothing: %s", self.uri, error)
@@ -159,15 +159,15 @@ class Hierarchy(MetadataWriter):
         zarr_format: int,
         is_consolidated: bool,
     ) -> Hierarchy:
-        """Return a hierarchy of one array of which another process has told.
+        """Return a hierarchy of one array whose document another process has sent.
 
-        What was told is compared with what is in the store when it is first read.
+        The document is compared with the store at the first read.
 
         Parameters
         ----------
         bytestore : ByteStore
         path : str
-            Of the array.
+            Path of the array.
         document : dict
         zarr_format : int
         is_consolidated : bool
@@ -179,16 +179,16 @@ class Hierarchy(MetadataWriter):
         hierarchy.staleness.expect_sent(path)
         return hierarchy
 
-    # -- following -------------------------------------------------------------------------------
+    # -- resolving -------------------------------------------------------------------------------
 
     def resolve(self, path: str, *, limit: int = 32) -> str:
-        """Return the path of the node that a path leads to, following links of this store.
+        """Return the path of the node to which a path leads, by resolving links of this store.
 
         Parameters
         ----------
         path : str
         limit : int
-            Number of links to follow.
+            Maximum number of links to resolve.
 
         Raises
         ------
@@ -198,11 +198,11 @@ class Hierarchy(MetadataWriter):
         return self._links.resolve(path, limit)
 
     def find_link(self, path: str) -> tuple[Link, list[str]] | None:
-        """Return the first link on the way to a path, and what of the path comes after it."""
+        """Return the first link on the way to a path, and the parts of the path after it."""
         return self._links.find(path)
 
     def locate_source(self, source: str) -> Location:
-        """Return the location that the ``source`` of a link or reference of this store names."""
+        """Return the location of the ``source`` of a link or reference of this store."""
         if source == SELF:
             return self.location
         if self.zarr_format != 2:
@@ -215,27 +215,26 @@ class Hierarchy(MetadataWriter):
         attributes = [self.attributes(path) for path in self.documents]
         return names_of_before(attributes, self.convention, self.attributes("").get("object_id"))
 
-    # -- whether the store is still that one -----------------------------------------------------
+    # -- whether the store is unchanged ----------------------------------------------------------
 
     def check_unchanged(self, *paths: str, has_failed: bool = False) -> bool:
-        """Raise if what was just read may be of another store than the metadata in memory.
+        """Raise if the elements that were just read may not match the metadata in memory.
 
-        A local store that is read may be replaced, or an array in it written anew, by another process:
-        the chunks at the same names are others then, or are missing. At a store that is no folder one look
-        is for all reads of a second.
+        Another process may replace a local store, or write an array in it again: chunks with the same
+        names then have other elements, or are missing. A store that is not a folder is checked at most
+        once in a second.
 
         Parameters
         ----------
         *paths : str
-            Of the arrays from which something was read.
+            Paths of the arrays that were read.
         has_failed : bool
-            Reading has failed: look in any case.
+            Whether reading has failed, so that the store is checked in any case.
 
         Returns
         -------
         bool
-            False if elements may have changed where they are: what was just read may be some chunks that
-            were kept from before, and some of now.
+            False if elements may have changed in place, so that the result may mix cached and new chunks.
 
         Raises
         ------
@@ -247,7 +246,7 @@ class Hierarchy(MetadataWriter):
         return self.staleness.check(*paths, has_failed=has_failed)
 
     def _refuse_undone(self, paths: Iterable[str]) -> None:
-        """Raise if an array was changed, and another writer of this process has had that undone."""
+        """Raise if changes of an array were undone for another writer of this process."""
         undone = self.open_append.changed.intersection(paths) if self.open_append.is_taken else ()
         for path in undone:
             raise MetadataError(
@@ -256,7 +255,7 @@ class Hierarchy(MetadataWriter):
             )
 
     def check_untouched(self) -> None:
-        """Raise if anything was written to a local store since its metadata were read, or is being written.
+        """Raise if a local store was changed since its metadata were read, or is being written.
 
         Raises
         ------
@@ -269,13 +268,13 @@ class Hierarchy(MetadataWriter):
     def unused_keys(
         self, path: str, encoding: dict[str, JSON], n_dimensions: int
     ) -> dict[str, JSON]:
-        """Return how to name the chunks of a new array, whatever is in the store that it replaces.
+        """Return an encoding of chunk keys for a new array that the replaced store does not use.
 
         Parameters
         ----------
         path : str
         encoding : dict
-            How they are named where nothing is in the way.
+            Encoding to use if no existing name conflicts with it.
         n_dimensions : int
         """
         if self.replacement is None:
@@ -286,57 +285,58 @@ class Hierarchy(MetadataWriter):
         return keys
 
     def keys_for_rewrite(self, path: str, n_dimensions: int) -> dict[str, JSON]:
-        """Return how to name the chunks of an array that is written anew beside its old ones.
+        """Return an encoding of chunk keys for an array that is rewritten next to its old chunks.
 
-        The chunks that the last commit, or the present document, names stay as they are; whatever
-        else is there is removed now, the old ones at the commit.
+        The chunks that the last commit, or the present document, names are kept. Other chunks are removed
+        now, and the old ones at the commit.
 
         Parameters
         ----------
         path : str
         n_dimensions : int
-            Of the array as it will be.
+            Number of dimensions of the new array.
         """
         path = path.strip("/")
         self.begin()
         return self._rewrites.keys_for(path, n_dimensions)
 
     def restore(self, before: dict[str, dict[str, JSON]]) -> None:
-        """Go back to earlier documents: remove nodes that are new, rewrite those that were changed.
+        """Restore earlier documents: remove new nodes, and write the changed ones again.
 
-        What was committed stays: it is what readers see, whatever has failed after that.
+        Committed changes are kept, even if something has failed after the commit.
         """
         self._commit.restore(before)
 
     def undo_all(self) -> None:
-        """Remove everything of a new store that is no folder; what it was to replace is what it was."""
+        """Remove all objects of a new store that is not a folder; the store at its place is unchanged."""
         self._commit.undo_all()
 
     def commit(self, *, consolidate: bool, durable: bool = False) -> None:
-        """Write the root's document, with the documents of all nodes in it where asked to.
+        """Commit all changes by writing the root's document, optionally with those of all nodes in it.
 
-        The consolidated metadata are never left stale: without ``consolidate`` they are dropped.
+        The consolidated metadata are never outdated: without ``consolidate`` they are removed.
 
         Parameters
         ----------
         consolidate : bool
+            Whether to consolidate the metadata.
         durable : bool
-            Wait until everything else is on the disk first, and until this is.
+            Whether to wait until the changes, and then the commit, are on the disk.
 
         Raises
         ------
         LostWriteError
-            If the store does not have what was written, or what a failed write has left was not removed.
+            If the store lacks written objects, or leftovers of a failed write were not removed.
         LockedError
-            If another writer has committed something meanwhile, or has taken this one for dead.
+            If another writer has committed meanwhile, or has considered this one dead.
         """
         self._commit.commit(consolidate=consolidate, durable=durable)
 
     def commit_or_undo(self, *, consolidate: bool, durable: bool) -> None:
-        """Commit; where that fails, go back to what the store was, and raise."""
+        """Commit; if that fails, undo all changes, and raise."""
         self._commit.commit_or_undo(consolidate=consolidate, durable=durable)
 
     def close(self) -> None:
-        """End changes, and let go of the store's folder."""
+        """End the transaction, and release the store's folder."""
         self.open_append.end()
         self.staleness.release()

@@ -1,8 +1,8 @@
 """The sources of links in Zarr format 2, which releases wrote in several forms.
 
-Of the store itself: ``"."``; its absolute path (0.1), which is another one after a move; the name of its
-folder (0.10), which is another one after it was renamed. Of another store: relative to the store, or to
-the folder in which it is (0.10).
+The source of a link to the store itself is ``"."``, its absolute path (0.1), which changes when it is moved,
+or the name of its folder (0.10), which changes when it is renamed. The source of a link to another store is
+relative to the store, or to the folder that contains it (0.10).
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from hdmf_zarr.stores.location import Location, is_url, resolve_source
 def locate_spelled(
     source: str, location: Location, names_of_before: Iterable[str] = ()
 ) -> Location:
-    """Return the location that the ``source`` of a link or reference of a store of format 2 names.
+    """Return the location of the ``source`` of a link or reference of a store of format 2.
 
     Parameters
     ----------
     source : str
     location : Location
-        Of the store.
+        Location of the store.
     names_of_before : iterable of str
-        See `names_of_before`; looked at where the source is nowhere to be found.
+        Earlier names from `names_of_before`, used if the source is not found.
 
     Raises
     ------
     BrokenLinkError
-        If a store elsewhere points to this machine's disk, or only this process has the store.
+        If a remote store links to this machine's disk, or the store exists only in this process.
     """
     if source in (SELF, "") or is_url(source):
         return resolve_source(source, location)
@@ -46,17 +46,17 @@ def locate_spelled(
     if _is_own_name(source, location) or source in names_of_before:
         return location
     if not location.is_local and not source.startswith(".") and not _is_absolute(source):
-        # A store elsewhere cannot be asked what is beside it; but what is beside a store is never in it.
+        # What is next to a remote store cannot be listed, but another store is never inside the store.
         return resolve_source("../" + source, location)
     return resolve_source(source, location)
 
 
 def _is_own_name(source: str, location: Location) -> bool:
-    """Whether a source that is not there has the name of the store, in the folder that it once had."""
+    """Return whether a missing source has the name of the store, in a folder where the store once was."""
     folder, _, name = source.replace("\\", "/").rstrip("/").rpartition("/")
     if name != location.uri.rpartition("/")[2]:
         return False
-    # A store elsewhere cannot be asked whether another one is beside it.
+    # What is next to a remote store cannot be listed.
     return location.is_local or not folder or _is_absolute(source)
 
 
@@ -67,15 +67,15 @@ def _is_absolute(source: str) -> bool:
 def names_of_before(
     attributes: Iterable[Mapping[str, Any]], convention: Convention, object_id: Any
 ) -> frozenset[str]:
-    """Return the names of folders that a store has had, by its references to objects of its own root.
+    """Return earlier names of a store's folder, from its references to objects of its own root.
 
     Parameters
     ----------
     attributes : iterable of mapping
-        Of its nodes.
+        Attributes of its nodes.
     convention : Convention
     object_id : str or None
-        Of its root.
+        Object ID of its root.
     """
     if not isinstance(object_id, str):
         return frozenset()

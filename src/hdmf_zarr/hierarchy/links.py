@@ -1,4 +1,4 @@
-"""Follows the links of a store to their targets."""
+"""Resolves the links of a store to their targets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _NO_ATTRIBUTES: dict[str, JSON] = {}
 
 
 class LinkTable:
-    """The links of the groups of a store, decoded once: a group may have thousands.
+    """The links of the groups of a store, decoded once, since a group may have thousands.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ class LinkTable:
         self._decoded: dict[str, tuple[dict[str, JSON], dict[str, Link]]] = {}
 
     def resolve(self, path: str, limit: int) -> str:
-        """Return the path of the node that a path leads to, see `Hierarchy.resolve`."""
+        """Return the path of the node to which a path leads, see `Hierarchy.resolve`."""
         wanted = path.strip("/")
         for _ in range(limit):
             if wanted in self._nodes.documents:
@@ -43,7 +43,7 @@ class LinkTable:
         return "/".join([link.path, *rest]).strip("/")
 
     def find(self, path: str) -> tuple[Link, list[str]] | None:
-        """Return the first link on the way to a path, and what of the path comes after it."""
+        """Return the first link on the way to a path, and the parts of the path after it."""
         parts = path.split("/")
         for depth in range(len(parts)):
             parent = "/".join(parts[:depth])
@@ -55,7 +55,7 @@ class LinkTable:
         return None
 
     def _of(self, path: str) -> dict[str, Link]:
-        """The links of a group by their names."""
+        """Return the links of a group by their names."""
         attributes = self._nodes.documents[path].get("attributes") or _NO_ATTRIBUTES
         decoded = self._decoded.get(path)
         if decoded is None or decoded[0] is not attributes:

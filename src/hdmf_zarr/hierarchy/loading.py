@@ -54,27 +54,27 @@ logger = logging.getLogger(__name__)
 
 @dataclass(kw_only=True, slots=True)
 class Loaded:
-    """What the metadata of a store say.
+    """The loaded metadata of a store.
 
     Attributes
     ----------
     documents : dict of str to dict
-        The document of each node, by its path, as that of Zarr format 3.
+        Document of each node in Zarr format 3, by path.
     zarr_format : int
     stamp : tuple or None
-        Of a local store, see `stamp_of`.
+        Fingerprint of a local store, see `stamp_of`.
     folder : HeldFolder or None
-        To which the stamp belongs, open.
+        Open folder to which the stamp belongs.
     is_consolidated : bool
         Whether the documents came from the root's consolidated metadata.
     was_consolidated : bool
         Whether the root had consolidated metadata, used or not.
     is_consolidated_true : bool
-        Whether these say what the nodes do, where both were read.
+        Whether they are equal to the nodes' own documents, if both were read.
     keeps_apart : bool
         Whether the consolidated metadata keep entries apart, see `hdmf_zarr.metadata.consolidated`.
     root : bytes or None
-        The document of the root that was read last by who changes the store, as it is.
+        Unparsed document of the root whose writing is a commit.
     """
 
     documents: dict[str, dict[str, JSON]]
@@ -89,13 +89,13 @@ class Loaded:
 
 
 def load_documents(bytestore: ByteStore, *, consolidated: bool) -> Loaded:
-    """Read the metadata of a store: one request, or one listing and one request a node.
+    """Read the metadata of a store: with one request, or with one listing and one request per node.
 
     Parameters
     ----------
     bytestore : ByteStore
     consolidated : bool
-        Use the consolidated metadata where there are any.
+        Whether to use the consolidated metadata if they exist.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def load_documents(bytestore: ByteStore, *, consolidated: bool) -> Loaded:
     stamp = stamp_of(bytestore, folder)
     try:
         encoded = bytestore.get(DOCUMENT)
-    except PermissionError as error:  # see `_of_root`, which is asked for the others
+    except PermissionError as error:  # see `_of_root`, which reads the others
         _refuse_listed(bytestore, error)
         encoded = None
     load = _load_format2 if encoded is None else partial(_load_format3, encoded)
@@ -116,7 +116,7 @@ def load_documents(bytestore: ByteStore, *, consolidated: bool) -> Loaded:
 
 
 def _refuse_listed(bytestore: ByteStore, error: PermissionError) -> None:
-    """Raise `ForbiddenError` if the root's document, which may not be read, is there for all to see."""
+    """Raise `ForbiddenError` if the root's document is listed, but access to it is refused."""
     uri = bytestore.location.uri
     logger.debug("%s: %s", uri, error)
     try:
@@ -132,15 +132,14 @@ def _refuse_listed(bytestore: ByteStore, error: PermissionError) -> None:
 
 
 def _of_root(bytestore: ByteStore, keys: list[str]) -> dict[str, bytes]:
-    """Return the documents of the root that there are.
+    """Return the existing documents of the root.
 
-    A bucket whose objects may be read and not listed says of those that are not there that they are
-    forbidden.
+    A bucket whose objects can be read, but not listed, answers that missing objects are forbidden.
     """
     try:
         return bytestore.get_many(keys)
     except PermissionError as error:
-        refused = error  # by one of them
+        refused = error  # at least one key is refused
     found: dict[str, bytes] = {}
     for key in keys:
         try:
@@ -156,7 +155,7 @@ def _of_root(bytestore: ByteStore, keys: list[str]) -> dict[str, bytes]:
 
 
 def load_node(bytestore: ByteStore, path: str, zarr_format: int) -> dict[str, JSON] | None:
-    """Return the document of one node, as it says itself; None where it has none."""
+    """Return the node's own document; None if it has none."""
     if zarr_format == 3:
         return _parsed_nodes(bytestore, [f"{path}/{DOCUMENT}"]).get(path)
     keys = [f"{path}/{name}" for name in NODE_DOCUMENTS]
@@ -183,7 +182,7 @@ def _load_format3(encoded: bytes, bytestore: ByteStore, *, consolidated: bool) -
 
 
 def _is_same(entries: JSON, nodes: Mapping[str, dict[str, JSON]]) -> bool:
-    """Whether the consolidated metadata say what the nodes do."""
+    """Return whether the consolidated metadata are equal to the nodes' own documents."""
     return isinstance(entries, dict) and (
         {path.strip("/"): comparable(document) for path, document in entries.items()}
         == {path: comparable(document) for path, document in nodes.items()}
@@ -205,7 +204,7 @@ def _parse_root(bytestore: ByteStore, encoded: bytes) -> dict[str, JSON]:
 
 
 def _discovered(bytestore: ByteStore) -> dict[str, dict[str, JSON]]:
-    """The documents of all nodes but the root, each read by itself."""
+    """Return the documents of all nodes except the root, each read by itself."""
     uri = bytestore.location.uri
     try:
         listed = bytestore.metadata_keys(frozenset({DOCUMENT}))
@@ -233,7 +232,7 @@ def _parsed_nodes(bytestore: ByteStore, keys: Iterable[str]) -> dict[str, dict[s
 
 
 def _checked_nodes(entries: JSON, uri: str) -> dict[str, dict[str, JSON]]:
-    """Documents of format 3 by the paths of their nodes."""
+    """Return checked documents of format 3 by the paths of their nodes."""
     if not isinstance(entries, dict):
         raise MetadataError(f"{uri}:/ has consolidated metadata that are no object")
     nodes = {}
@@ -258,10 +257,10 @@ def _checked_nodes(entries: JSON, uri: str) -> dict[str, dict[str, JSON]]:
 
 
 def _root_of_format2(bytestore: ByteStore) -> dict[str, bytes]:
-    """Return the consolidated document of a root, which is enough, or else the others that there are."""
+    """Return the consolidated document of a root; if there is none, the other documents that exist."""
     try:
         encoded = bytestore.get(ZMETADATA)
-    except PermissionError as error:  # see `_of_root`, which is asked for the others
+    except PermissionError as error:  # see `_of_root`, which reads the others
         logger.debug("%s:/%s: %s", bytestore.location.uri, ZMETADATA, error)
         encoded = None
     if encoded is not None:
@@ -307,7 +306,7 @@ def _load_format2(bytestore: ByteStore, *, consolidated: bool) -> Loaded:
 
 
 def _entries_of_nodes(bytestore: ByteStore) -> dict[str, JSON]:
-    """Every document of format 2, each read by itself, by its key."""
+    """Return all documents of format 2 by key, each read by itself."""
     try:
         keys = bytestore.metadata_keys(NODE_DOCUMENTS)
     except PermissionError as error:
@@ -326,7 +325,7 @@ def _parsed_entries(bytestore: ByteStore, keys: Iterable[str]) -> dict[str, JSON
 def specification_documents(
     bytestore: ByteStore, base: str, zarr_format: int
 ) -> dict[str, dict[str, JSON]]:
-    """Return the documents of a group and of all below it, from the nodes' own metadata."""
+    """Return the documents of a group and its descendants, from the nodes' own metadata."""
     try:
         listed = list(bytestore.list_prefix(base))
     except (OSError, NotImplementedError) as error:
@@ -347,7 +346,7 @@ def specification_documents(
 
 
 def _load_unfinished(bytestore: ByteStore, *, is_wanted: bool) -> Loaded:
-    """Look for nodes in a store without a root: its write did not finish."""
+    """Load the nodes of a store without a root, whose write did not finish."""
     uri = bytestore.location.uri
     try:
         keys = bytestore.metadata_keys(METADATA_KEYS)
@@ -372,23 +371,23 @@ def _load_unfinished(bytestore: ByteStore, *, is_wanted: bool) -> Loaded:
 
 
 def refuse_missing(bytestore: ByteStore) -> None:
-    """Raise `StoreNotFoundError` if a store that is no folder has no objects at all."""
+    """Raise `StoreNotFoundError` if a store that is not a folder has no objects at all."""
     missing = bytestore.why_missing() if isinstance(bytestore, ZarrByteStore) else None
     if missing is not None:
         raise StoreNotFoundError(f"{bytestore.location.uri}: {missing}; check the path")
 
 
 def refuse_store_below(bytestore: ByteStore, keys: Iterable[str]) -> None:
-    """Raise `NotAStoreError` if what is looked for at a root is in a folder, and say in which one.
+    """Raise `NotAStoreError`, with the name of the folder, if a store is in a folder below the root.
 
-    A zip file of a folder holds that folder, and a folder may hold several stores.
+    A zip file of a folder contains that folder, and a folder may contain several stores.
 
     Parameters
     ----------
     bytestore : ByteStore
-        That has no document at its root.
+        Byte store without a document at its root.
     keys : iterable of str
-        Of its metadata documents, or of all objects.
+        Keys of its metadata documents, or of all objects.
     """
     folders = sorted(
         {folder for key in keys if (folder := _folder_of_root(key)) is not None}, key=_depth
@@ -406,10 +405,10 @@ def refuse_store_below(bytestore: ByteStore, keys: Iterable[str]) -> None:
 
 
 FOLDERS_LOOKED_AT = 8
-"""Groups of which it is looked whether they are the root of a store."""
+"""Maximum number of groups that are checked for the root of a store."""
 
 ROOT_KEYS = frozenset({DOCUMENT, ZMETADATA})
-"""Documents that show what is a root: the consolidated metadata are in them."""
+"""Documents by which a root is recognized, since they contain the consolidated metadata."""
 
 
 def _folder_of_root(key: str) -> str | None:
@@ -422,7 +421,7 @@ def _depth(folder: str) -> tuple[int, str]:
 
 
 def _is_whole_root(bytestore: ByteStore, folder: str) -> bool:
-    """Whether a group has consolidated metadata, as no group has that is inside of a store."""
+    """Return whether a group has consolidated metadata, which groups inside a store do not have."""
     if bytestore.get(f"{folder}/{ZMETADATA}") is not None:
         return True
     document = parse_or_empty(bytestore.get(f"{folder}/{DOCUMENT}") or b"{}", folder)
@@ -432,17 +431,17 @@ def _is_whole_root(bytestore: ByteStore, folder: str) -> bool:
 def lost_document(
     bytestore: ByteStore, own: Loaded, path: str, known: dict[str, JSON]
 ) -> str | None:
-    """Return the key of a document of a node that is missing, while others of its objects are there.
+    """Return the key of a missing document of a node that has other objects; None if none is missing.
 
     Parameters
     ----------
     bytestore : ByteStore
     own : Loaded
-        What the nodes say by themselves.
+        The nodes' own documents.
     path : str
-        Of the node.
+        Path of the node.
     known : dict
-        Its document in the consolidated metadata.
+        Document of the node in the consolidated metadata.
     """
     if path not in own.documents:
         name = DOCUMENT

@@ -26,13 +26,13 @@ from hdmf_zarr.transactions.writers import changed_since
 
 
 class MetadataWriter(Nodes):
-    """The nodes of one store, and what changes them.
+    """The nodes of one store, and the methods that change them.
 
     Parameters
     ----------
     bytestore : ByteStore
     documents : dict of str to dict
-        The document of each node, as for `Nodes`.
+        Document of each node, as for `Nodes`.
     zarr_format : int
         Format of the store.
 
@@ -41,27 +41,27 @@ class MetadataWriter(Nodes):
     was_consolidated : bool
         Whether the root had consolidated metadata when it was read, used or not.
     is_consolidated_true : bool
-        Whether the consolidated metadata say what the documents of the nodes do.
+        Whether the consolidated metadata are equal to the documents of the nodes.
     keeps_apart : bool
-        Whether the consolidated metadata of format 2 keep apart what zarr-python 3 cannot parse.
+        Whether the consolidated metadata of format 2 keep arrays apart that zarr-python 3 cannot parse.
     is_changed : bool
         Whether documents were changed since the last commit.
     is_live : bool
-        Whether readers may see the store: what changes it says so in its journal first.
+        Whether readers may see the store, so that changes must be announced in its journal first.
     is_closed : bool
-        Whether its writer is done, so that arrays that it handed out take no more elements.
+        Whether its writer is closed, so that its arrays cannot be changed any more.
     is_committed : bool
-        Whether the last changes are what readers see.
+        Whether readers see the last changes.
     is_outdated : bool
-        Whether another writer has committed something: nothing of this one is committed any more.
+        Whether another writer has committed, so that this one must not commit.
     open_append : OpenAppend
-        What is known of the changes since the last commit.
+        State of the changes since the last commit.
     replacement : Replacement or None
-        Until its first commit: what a new store that is no folder replaces.
+        Store that a new store replaces, if it is not a folder; None after the first commit.
     root : dict of str to Version, or None
-        The documents of the root of a store that is no folder, as they are known.
+        Known versions of the root's documents of a store that is not a folder.
     staleness : Staleness
-        Whether the store is still the one of the documents in memory.
+        Checks whether the store still matches the documents in memory.
     removals : Removals
         Nodes that were removed since the last commit.
     """
@@ -87,17 +87,17 @@ class MetadataWriter(Nodes):
         self._uncounted: set[str] = set()
         self._shortened: set[str] = set()
 
-    # -- changes follow, and end -----------------------------------------------------------------
+    # -- begin and end of a transaction ----------------------------------------------------------
 
     def begin(self) -> None:
-        """Say, in a journal in the store, that changes follow; nothing where they have begun.
+        """Open a transaction with a journal in the store, unless one is open.
 
         Raises
         ------
         ModeError
             If the file is closed.
         LockedError
-            If another writer is at work, or has committed something since the store was read.
+            If another writer is active, or has committed since the store was read.
         """
         if self.is_closed:
             raise ModeError(f"{self.uri} is closed; open it with mode 'r+' to change what it holds")
@@ -108,7 +108,7 @@ class MetadataWriter(Nodes):
         if self._shortened:
             self.open_append.changed |= self._shortened
             self._shortened = set()
-            self.open_append.has_failed = True  # what is outside of them is removed at the end
+            self.open_append.has_failed = True  # chunks outside of them are removed at the end
 
     def _begin_live(self) -> None:
         with self._beginning:  # several threads may begin
@@ -116,12 +116,12 @@ class MetadataWriter(Nodes):
                 self._check_root()
 
     def _check_root(self) -> None:
-        """Raise `LockedError` if others have committed to a store that is no folder since it was opened."""
+        """Raise `LockedError` if others have committed to a store that is not a folder since its opening."""
         bytestore = self.open_append.bytestore
         if not isinstance(bytestore, ZarrByteStore):
             return
         found = root_versions(bytestore)
-        # After a commit only what was written is known, and not the version that the store has made of it.
+        # After a commit only the content of the root's document is known, not its version in the store.
         is_known = (
             self.staleness.watch.is_last(found) if self.root is None else are_same(found, self.root)
         )
@@ -131,7 +131,7 @@ class MetadataWriter(Nodes):
         self.root = found
 
     def note_root(self) -> None:
-        """Take note of which documents the root has, after this writer itself has marked it."""
+        """Record the versions of the root's documents, after this writer itself has marked them."""
         bytestore = self.bytestore
         if self.replacement is not None:
             self.replacement.look_again()
@@ -139,27 +139,27 @@ class MetadataWriter(Nodes):
             self.root = root_versions(bytestore)
 
     def give_up(self) -> NoReturn:
-        """Raise `LockedError`, and commit nothing any more."""
+        """Raise `LockedError`, and prevent all further commits."""
         self.is_changed = False
         self.is_outdated = self.open_append.has_failed = True
         raise LockedError(changed_since(self.uri, " by another writer"))
 
     def attempt(self) -> AbstractContextManager[None]:
-        """Change something in the store; where that fails, what it has left is looked for later."""
+        """Return a context for a change of the store; after a failure, leftovers are removed later."""
         return self.open_append.attempt()
 
     def settle(self) -> None:
-        """Let the journal say that the changes are not undone any more; what is obsolete can go."""
+        """Mark the changes in the journal as final, so that obsolete objects can be removed."""
         self.open_append.settle()
 
     def end(self) -> None:
-        """Remove the journal: what is in the store is what is to be seen, and others may change it."""
+        """End the transaction and remove the journal, so that other writers can change the store."""
         if self.open_append.has_begun and not self.open_append.is_lost:
             self.look_again()
         self.open_append.end()
 
     def look_again(self) -> None:
-        """Take note of which store there is: it is the one of the documents in memory."""
+        """Record the present store as the one of the documents in memory."""
         if isinstance(self.bytestore, LocalByteStore):
             self.staleness.look_again()
         elif isinstance(self.bytestore, ZarrByteStore) and not self.is_consolidated:
@@ -168,7 +168,7 @@ class MetadataWriter(Nodes):
     # -- documents -------------------------------------------------------------------------------
 
     def set_document(self, path: str, document: dict[str, JSON]) -> None:
-        """Write the document of a node, unless it is there already; the root's waits for `commit`."""
+        """Write the document of a node if it differs; the root's document is written by `commit`."""
         path = path.strip("/")
         self.cache.forget(path)
         if self.documents.get(path) == document:
@@ -182,10 +182,10 @@ class MetadataWriter(Nodes):
         self.is_changed = True
 
     def put_document_back(self, path: str, document: dict[str, JSON]) -> None:
-        """Go back to an earlier document of a node in memory; the commit writes it.
+        """Restore an earlier document of a node in memory; the commit writes it.
 
         Nothing is written now, so that this works after any failure. Chunks that only the later document
-        named are removed when the changes end.
+        named are removed at the end of the transaction.
         """
         self.cache.forget(path)
         self.open_append.changed.add(path)
@@ -194,13 +194,13 @@ class MetadataWriter(Nodes):
         self.is_changed = True
 
     def see_shorter(self, path: str, document: dict[str, JSON]) -> None:
-        """Use an array with fewer rows than it has in the store; a commit of other changes writes that."""
+        """Use an array with fewer rows than in the store; a commit of other changes writes the new shape."""
         self.cache.forget(path)
         self.documents[path] = document
         self._shortened.add(path)
 
     def remove_later(self, path: str) -> None:
-        """Remove a node and what is below it; its documents and chunks go when that is committed.
+        """Remove a node and its descendants; their documents and chunks are removed after the commit.
 
         Parameters
         ----------
@@ -213,7 +213,7 @@ class MetadataWriter(Nodes):
         self.is_changed = True
 
     def count_later(self, path: str) -> None:
-        """Note that an array may have chunks that are never written; the commit counts the others."""
+        """Mark an array that may have chunks that are never written; the commit counts its chunks."""
         self._uncounted.add(path.strip("/"))
 
     def count_chunks(self) -> None:
@@ -225,15 +225,15 @@ class MetadataWriter(Nodes):
         self._uncounted.clear()
 
     def write_document(self, path: str, document: dict[str, JSON]) -> None:
-        """Write the document of a node, whatever is there."""
+        """Write the document of a node, even if it is the same."""
         if self.documents_wait or self.is_staged(document):
-            return  # until its chunks have their names, or the new store its root, the old one is there
+            return  # the old document stays until the chunks have their names, or the new store its root
         for key, encoded in self.encoded_documents(path, document).items():
             self.bytestore.set(key, encoded)
 
     @property
     def documents_wait(self) -> bool:
-        """Whether documents are kept in memory, since a store that is being replaced may have them."""
+        """Whether documents are kept in memory, since the store that is replaced uses their keys."""
         return (
             self.replacement is not None and bool(self.replacement.keys) and not self.is_committed
         )
@@ -244,18 +244,18 @@ class MetadataWriter(Nodes):
         if self.zarr_format == 3:
             return {prefix + DOCUMENT: encode_document(document)}
         documents = format2.documents_of_node(document)
-        # .zgroup last: it makes a group of a folder.
+        # .zgroup is last, because it makes the folder a group.
         names = sorted(documents, reverse=True)
         return {prefix + name: format2.encode(documents[name]) for name in names}
 
     def is_staged(self, document: dict[str, JSON]) -> bool:
-        """Whether the chunks of an array get the names of format 2 at the commit."""
+        """Return whether the chunks of an array get the names of format 2 at the commit."""
         if self.zarr_format != 2 or not is_array(document) or why_unreadable(document) is not None:
             return False
         return is_staged(array_node(document).chunk_keys)
 
     def consolidated_entries(self) -> dict[str, JSON]:
-        """Return the documents of all nodes, as the consolidated metadata of the format have them."""
+        """Return the documents of all nodes in the form of the format's consolidated metadata."""
         if self.zarr_format == 3:
             return {
                 path: public_document(self.documents[path])
@@ -272,10 +272,10 @@ class MetadataWriter(Nodes):
         """Return the consolidated metadata of a store of format 2."""
         return consolidated_document(self.consolidated_entries(), is_apart=self.keeps_apart)
 
-    # -- whether the store has what was written --------------------------------------------------
+    # -- whether the store has the written objects -----------------------------------------------
 
     def settle_documents(self, paths: list[str]) -> None:
-        """See to it that the store has the documents of nodes; what a failure has torn is put right."""
+        """Check that the store has the documents of nodes; after a failure, write damaged ones again."""
         if self.open_append.has_failed:
             for path in paths:
                 encoded = self.encoded_documents(path, self.documents[path])
@@ -291,7 +291,7 @@ class MetadataWriter(Nodes):
         self.check_objects(expected)
 
     def check_chunks(self, path: str) -> None:
-        """Raise `LostWriteError` unless an array has the chunks that it should have."""
+        """Raise `LostWriteError` unless an array has all chunks that it should have."""
         document = self.documents[path]
         count, n_chunks = (
             count_chunks(self.bytestore, path, document),

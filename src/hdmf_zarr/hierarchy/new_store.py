@@ -1,9 +1,9 @@
-"""Builds a new store and puts it in the place of what was there.
+"""Builds a new store and puts it in the place of the old one.
 
-On a local path the store is built beside its place and exchanged with what is there at the end: until
-then the old file is whole, afterwards the new one is, and at no moment is there none. On any other store
-the root's document is the commit, and the new chunks have names that the old store does not use, see
-`stores.replacing`. What may be replaced is decided in one way for all of them, by `what_is_at`.
+On a local path the store is built next to its place and exchanged with the old file at the end, so that there
+is a complete file at every moment. In any other store the root's document is the commit, and the new chunks
+have names that the old store does not use, see `hierarchy.replacement`. For all of them, `what_is_at` decides
+what may be replaced.
 """
 
 from __future__ import annotations
@@ -45,28 +45,28 @@ logger = logging.getLogger(__name__)
 
 
 class NewStore:
-    """A store that is being written and is not there yet.
+    """A store that is being written and is not visible yet.
 
     Parameters
     ----------
     location : Location
     zarr_format : int
     is_forced : bool
-        Whether what is no store may be replaced.
+        Whether objects that are not a store may be replaced.
 
     Attributes
     ----------
     hierarchy : Hierarchy
-        Empty at first.
+        Hierarchy of the new store, empty at first.
     lock : WriterLock or None
-        Of a local store, until it is committed or abandoned.
+        Lock of a local store, until it is committed or abandoned.
 
     Raises
     ------
     LockedError
-        If somebody is writing to the local store that this one is to replace.
+        If another writer has the local store that this one will replace.
     StoreExistsError
-        If it would lie inside of another store, or in place of something else.
+        If it would be inside another store, or replace objects that are not a store.
     """
 
     def __init__(
@@ -94,13 +94,14 @@ class NewStore:
             _begin_elsewhere(self.hierarchy, is_forced=is_forced)
 
     def commit(self, *, consolidate: bool, durable: bool = False) -> None:
-        """Write the root's document and put the store in its place.
+        """Write the root's document and move the store to its place.
 
         Parameters
         ----------
         consolidate : bool
+            Whether to consolidate the metadata.
         durable : bool
-            Wait until everything is on the disk before the store takes its place, and until it has it.
+            Whether to wait until the store, and then its new place, are on the disk.
         """
         self.hierarchy.commit(consolidate=consolidate)
         if isinstance(self._bytestore, LocalByteStore):
@@ -108,7 +109,7 @@ class NewStore:
             if durable:
                 make_durable(self._bytestore.root)
             if self.lock is not None:
-                self.lock.hold(target)  # another one may be there by now, and be written to
+                self.lock.hold(target)  # another store may be there now, with a writer
                 self.lock.hold(self._bytestore.root)
             put_in_place(self._bytestore.root, target)
             self._is_in_place = True
@@ -120,25 +121,25 @@ class NewStore:
         self._release()
 
     def _hand_over(self) -> None:
-        """Let another writer of this process have the place; what was written is removed.
+        """Hand the place over to another writer of this process; the unfinished store is removed.
 
         Raises
         ------
         LockedError
-            If a call is at work just now.
+            If a call is running.
         """
         self.hierarchy.open_append.be_taken()
         self.abandon()
         warn_undone(self.location.uri, sorted(self.hierarchy.open_append.changed))
 
     def abandon(self) -> None:
-        """Remove what was written; what was there before was not touched."""
+        """Remove the unfinished store; the old one is unchanged."""
         is_folder = isinstance(self._bytestore, LocalByteStore)
         if self._is_in_place or (self.hierarchy.is_committed and not is_folder):
             self._release()
             return
         self._remove()
-        # Of chunks that are written at the same time one fails, and the others may still come.
+        # If one of several concurrent writes of chunks fails, the others may still be running.
         time.sleep(SECONDS_UNTIL_OTHERS_ARE_WRITTEN)
         self._remove()
         self.hierarchy.open_append.release()
@@ -155,26 +156,26 @@ class NewStore:
             self.hierarchy.open_append.abandon()
 
     def _release(self) -> None:
-        """Let others write to the store."""
+        """Release the lock, so that others can write to the store."""
         if self.lock is not None:
             self.lock.release()
 
 
 def remove_leftovers(target: Path, lock: WriterLock) -> None:
-    """Remove what writers that were killed have left beside a local store, and in its first folder.
+    """Remove the leftovers of killed writers next to a local store, and in its root folder.
 
-    What they have left deeper in the store, a journal tells: it is undone before.
+    Leftovers deeper in the store are listed in a journal, and removed by recovery before.
 
     Parameters
     ----------
     target : Path
     lock : WriterLock
-        Of the store. While it is held no other writer lives; without it nothing is removed.
+        Lock of the store. While it is held, there is no other writer; without it, nothing is removed.
 
     Raises
     ------
     StoreExistsError
-        If a writer was killed just when the store had made room for the new one.
+        If a writer was killed after it had moved the old store and before it moved the new one.
     """
     if not lock.is_held:
         return
@@ -195,7 +196,7 @@ def _refuse_moved_aside(target: Path, beside: list[Path]) -> None:
 
 
 def _begin_elsewhere(hierarchy: Hierarchy, *, is_forced: bool) -> None:
-    """Begin a new store that is no folder."""
+    """Begin a new store that is not a folder."""
     bytestore = hierarchy.bytestore
     if not bytestore.zarr_store.supports_deletes:
         if bytestore.get(DOCUMENT) is not None:
@@ -214,19 +215,19 @@ def _begin_elsewhere(hierarchy: Hierarchy, *, is_forced: bool) -> None:
     )
 
 
-# -- what is there ---------------------------------------------------------------------------------
+# -- existing objects ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is at a location.
+    """The kind of objects at a location.
 
     Attributes
     ----------
     kind : {"nothing", "store", "other"}
-        Nothing, a Zarr store, or something else. What a dead writer has left is nothing.
+        Nothing, a Zarr store, or something else. Leftovers of a dead writer count as nothing.
     words : str
-        The same in words, where it is something else.
+        Description for messages, if it is something else.
     """
 
     kind: Literal["nothing", "store", "other"]
@@ -234,7 +235,7 @@ class Found:
 
 
 def what_is_at(location: Location) -> Found:
-    """Return what is at a location: a folder, a prefix of a bucket, memory, a store object."""
+    """Return the kind of objects at a location: a folder, a prefix in a bucket, memory, a store object."""
     if location.is_local and location.store is None:
         return _what_is_at_path(location.uri)
     if location.is_local:
@@ -257,7 +258,7 @@ def _has_root(bytestore: ByteStore) -> bool:
 
 
 def _what_is_in_bucket(bytestore: ByteStore) -> Found:
-    """Whoever names a whole bucket may have meant a place in it."""
+    """Return the kind of objects in a whole bucket, since the user may have meant a place in it."""
     count = sum(key != JOURNAL for key in bytestore.list_prefix(""))
     words = f"is a whole bucket, and all {count} objects in it would be deleted"
     return Found("other", words) if count else Found("nothing")
@@ -280,7 +281,7 @@ def _has_entries(path: str) -> bool:
 
 
 def check_replaceable(location: Location, *, force: bool) -> None:
-    """Raise `StoreExistsError` if something is at a location that mode ``w`` may not replace.
+    """Raise `StoreExistsError` if mode ``w`` may not replace the objects at a location.
 
     A Zarr store is replaced; anything else (an HDF5 file, a folder of other files, other objects in a bucket)
     only with ``force_overwrite=True``.
@@ -296,7 +297,7 @@ def check_replaceable(location: Location, *, force: bool) -> None:
 
 
 def _is_zip(location: Location) -> bool:
-    """Return whether a location is an open zip file: a look at one in mode ``w`` would empty it."""
+    """Return whether a location is an open zip file, which reading in mode ``w`` would empty."""
     return location.store is not None and isinstance(
         wrappers.innermost_store(location.store), ZipStore
     )
@@ -307,7 +308,7 @@ def _is_empty_folder(path: str) -> bool:
 
 
 def _check_outside(target: Path) -> None:
-    """Raise `StoreExistsError` for a place inside of a store, whose metadata would not know what is there."""
+    """Raise `StoreExistsError` for a place inside a store, whose metadata would lack the new store."""
     for folder in reversed(target.resolve().parents):
         if _is_store(folder):
             raise StoreExistsError(
@@ -316,7 +317,7 @@ def _check_outside(target: Path) -> None:
 
 
 def _check_outside_elsewhere(bytestore: ByteStore) -> None:
-    """Raise `StoreExistsError` for a place inside of a store in a bucket: see `_check_outside`."""
+    """Raise `StoreExistsError` for a place inside a store in a bucket, see `_check_outside`."""
     assert isinstance(bytestore, ZarrByteStore)
     for above, outer in bytestore.roots_above(ROOTS[:3]):
         raise StoreExistsError(
@@ -326,12 +327,12 @@ def _check_outside_elsewhere(bytestore: ByteStore) -> None:
 
 
 def store_exists(location: Location) -> bool:
-    """Whether something is at a location."""
+    """Return whether there is something at a location."""
     return what_is_at(location).kind != "nothing"
 
 
 ROOTS = (DOCUMENT, ".zgroup", ".zarray", ".zmetadata")
-"""Documents of a root; one of them makes a store of a place."""
+"""Documents of a root; a place with one of them is a store."""
 
 
 def _is_store(path: Path) -> bool:
@@ -339,10 +340,10 @@ def _is_store(path: Path) -> bool:
 
 
 def put_in_place(built: Path, target: Path) -> None:
-    """Rename a folder or file to a place where something may be.
+    """Rename a folder or file to a place that may be in use.
 
-    What is there is exchanged with the new one in one step where the system can do that, and else moved
-    aside just before; if that fails it is put back.
+    If the system supports it, old and new are exchanged in one step. Otherwise the old one is moved aside
+    just before, and moved back if the rename fails.
     """
     if not os.path.lexists(target) or (built.is_file() and not target.is_dir()):
         os.replace(built, target)
@@ -361,7 +362,7 @@ def put_in_place(built: Path, target: Path) -> None:
 
 
 def _remove_replaced(path: Path) -> None:
-    """Remove what was replaced; the new store has its place whether that can be removed or not."""
+    """Remove a replaced store; if that fails, only warn, since the new store is already in place."""
     try:
         remove_beside(path)
     except OSError as error:

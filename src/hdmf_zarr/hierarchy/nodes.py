@@ -30,8 +30,7 @@ class Nodes:
     ----------
     bytestore : ByteStore
     documents : dict of str to dict
-        The document of each node, attributes included, as that of Zarr format 3 whatever the
-        format of the store is.
+        Document of each node with its attributes, in Zarr format 3 whatever the format of the store is.
     zarr_format : int
         Format of the store.
 
@@ -40,9 +39,9 @@ class Nodes:
     is_consolidated : bool
         Whether the documents came from (or are also in) the root's consolidated metadata.
     n_changes : int
-        How often it was found that another process has changed the store.
+        Number of detected changes of the store by other processes.
     cache : ChunkCache
-        Chunks of the arrays, decoded.
+        Decoded chunks of the arrays.
     """
 
     def __init__(
@@ -62,7 +61,7 @@ class Nodes:
 
     @property
     def location(self) -> Location:
-        """Where the store is."""
+        """Location of the store."""
         return self.bytestore.location
 
     @property
@@ -72,18 +71,18 @@ class Nodes:
 
     @property
     def convention(self) -> Convention:
-        """How this store spells HDMF's concepts."""
+        """Convention by which this store encodes HDMF's concepts."""
         return convention_for_format(self.zarr_format)
 
     def __contains__(self, path: str) -> bool:
         return path.strip("/") in self.documents
 
     def node_type(self, path: str) -> NodeType:
-        """Whether a node is a group or an array."""
+        """Return whether a node is a group or an array."""
         return "array" if is_array(self.documents[path.strip("/")]) else "group"
 
     def attributes(self, path: str) -> dict[str, JSON]:
-        """All attributes of a node, reserved ones included."""
+        """Return all attributes of a node, including reserved ones."""
         return self.documents[path.strip("/")].get("attributes") or {}
 
     def document_of(self, path: str) -> dict[str, JSON]:
@@ -92,7 +91,7 @@ class Nodes:
         Raises
         ------
         MetadataError
-            If there is none: it was removed.
+            If the node was removed.
         """
         try:
             return self.documents[path]
@@ -100,12 +99,12 @@ class Nodes:
             raise MetadataError(f"{self.uri}:/{path} is not in the store; it was removed") from None
 
     def array(self, path: str) -> ArrayNode:
-        """Return what the document of an array says, parsed once for each document.
+        """Return the node of an array; each document is parsed once.
 
         Raises
         ------
         MetadataError
-            If there is none: it was removed.
+            If the array was removed.
         """
         document = self.document_of(path)
         known = self._arrays.get(path)
@@ -114,7 +113,7 @@ class Nodes:
         return known
 
     def children(self) -> dict[str, list[str]]:
-        """Names of the children of each node, in one pass over all nodes."""
+        """Return the names of the children of each node, in one pass over all nodes."""
         children: dict[str, dict[str, None]] = {path: {} for path in self.documents}
         for path in self.documents:
             if path:
@@ -129,13 +128,13 @@ class Nodes:
 
     @property
     def specification_path(self) -> str | None:
-        """Path of the group of cached specifications, or None."""
+        """Path of the group of cached specifications; None if there is none."""
         return specification_path(self.attributes(""))
 
     def find_specifications(self) -> None:
-        """Add the cached specifications, of which old consolidated metadata know nothing.
+        """Add the cached specifications that are missing in old consolidated metadata.
 
-        Up to release 0.6 they, and where they are, were written after the metadata were consolidated.
+        Up to release 0.6 the specifications and their path were written after the consolidation.
         """
         if self.zarr_format != 2 or not self.is_consolidated:
             return
@@ -152,9 +151,9 @@ class Nodes:
         self.find_every_specification()
 
     def find_every_specification(self) -> None:
-        """Add the cached specifications that the store has and its consolidated metadata do not know.
+        """Add the cached specifications of the store that are missing in its consolidated metadata.
 
-        Tools that merge stores leave such ones. The store is listed for them, which reading does without.
+        Tools that merge stores leave them out. This lists the store, which normal reading does not need.
         """
         base = self.specification_path
         if not self.is_consolidated or base is None or not is_node_path(base):
@@ -164,6 +163,6 @@ class Nodes:
             self.documents.setdefault(path, document)
 
     def note_change(self) -> None:
-        """Forget the decoded chunks: another process has changed the store."""
+        """Drop the decoded chunks, since another process has changed the store."""
         self.cache.clear()
         self.n_changes += 1

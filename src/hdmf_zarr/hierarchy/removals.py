@@ -24,7 +24,7 @@ class Removals:
         return bool(self._removed)
 
     def take_out(self, path: str) -> list[str]:
-        """Take a node, and what is below it, out of the documents; return the paths of all of them."""
+        """Remove a node and its descendants from the documents; return the paths of all of them."""
         documents = self._nodes.documents
         below = [one for one in documents if one == path or one.startswith(f"{path}/")]
         self._removed[path] = {one: documents.pop(one) for one in below}
@@ -33,9 +33,9 @@ class Removals:
         return below
 
     def refuse_new(self, path: str) -> None:
-        """Raise `ObjectExistsError` for a new node where one was removed.
+        """Raise `ObjectExistsError` for a new node at the path of a removed one.
 
-        What was removed is in the store until the commit, where the new one would take its place.
+        A removed node is in the store until the commit, and the new one would take its place.
         """
         for above in self._above(path):
             raise ObjectExistsError(
@@ -45,7 +45,7 @@ class Removals:
             )
 
     def take_back(self, path: str) -> None:
-        """Bring back what was removed at a path, or above it; nothing where nothing was."""
+        """Restore the nodes that were removed at a path, or above it, if there are any."""
         for above in self._above(path):
             self._nodes.documents.update(self._removed.pop(above))
 
@@ -53,7 +53,7 @@ class Removals:
         return [one for one in self._removed if path == one or path.startswith(f"{one}/")]
 
     def carry_out(self) -> None:
-        """Remove what nodes that are not in the store any more have left there."""
+        """Remove all objects of removed nodes from the store."""
         for path, below in self._removed.items():
             for one in below:
                 for name in METADATA_KEYS:

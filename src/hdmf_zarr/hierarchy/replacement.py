@@ -1,9 +1,9 @@
 """A new store in a bucket that holds another one: it uses unused names until the commit.
 
-In a bucket nothing can be renamed. So the new chunks have names that the store before does not use, and the
-new documents wait in memory. The root's document is the commit: with the documents of all nodes in it, it is
-all that readers need. The documents of the nodes by themselves follow, and what is obsolete goes. A journal
-says so meanwhile; the next writer undoes, or completes, what a dead one has begun.
+Objects in a bucket cannot be renamed. Therefore the new chunks have names that the old store does not use,
+and the new documents wait in memory. The root's document is the commit: it contains the documents of all
+nodes, so that readers need nothing else. The nodes' own documents are written afterwards, and obsolete
+objects are removed. A journal records this; the next writer undoes, or completes, the changes of a dead one.
 """
 
 from __future__ import annotations
@@ -46,34 +46,34 @@ RootVersions = dict[str, Version | None]
 
 
 class Replacement:
-    """What is at the place of a new store until that is committed.
+    """The old objects at the place of a new store, until the new store is committed.
 
     Parameters
     ----------
     bytestore : ZarrByteStore
-        Of the new store, in which nothing is yet.
+        Byte store of the new store, which is still empty.
     open_append : OpenAppend
-        Puts the journal of the new store, and is told how to go back.
+        Transaction of the new store, which writes the journal.
     zarr_format : int
         Format of the new store.
     is_forced : bool
-        Whether what is no store may be replaced.
+        Whether objects that are not a store may be replaced.
 
     Attributes
     ----------
     keys : frozenset of str
-        All objects that were there.
+        Keys of all old objects.
     root : dict of str to Version
-        Which documents the root had.
+        Versions of the old root's documents.
     before : dict of str to JSON, or None
-        All documents of the store that was there, by key; None where those of its root are enough.
+        All documents of the old store, by key; None if those of its root are sufficient.
 
     Raises
     ------
     LockedError
-        If somebody else is writing there.
+        If another writer is active there.
     StoreExistsError
-        If something is there that is no store, and it may not be replaced.
+        If the old objects are not a store, and may not be replaced.
     """
 
     def __init__(
@@ -86,14 +86,14 @@ class Replacement:
     ) -> None:
         self._bytestore, self._zarr_format = bytestore, zarr_format
         recover_for_writing(bytestore)
-        # In this order: what is listed then belongs to the root that is known.
+        # The root is read before the listing, so that the listed objects belong to a known root.
         self.root = root_versions(bytestore)
         self.keys = self._listed()
         is_store = any(version is not None for version in self.root.values())
         if self.keys and not is_store and not is_forced:
             raise StoreExistsError(what_is_there(bytestore.location.uri, self.keys))
         self.before = self._documents_before() if is_store else {}
-        # What was no store is not put back, and nobody but its replacement removes it.
+        # Objects that are not a store are not restored, and only their replacement removes them.
         kept = None if is_store else sorted(self.keys)
         open_append.begin_with(encode_journal(self.before, kept=kept))
         open_append.is_enough = bool(self.before)
@@ -106,13 +106,13 @@ class Replacement:
         return frozenset(self._bytestore.list_prefix("")) - {JOURNAL}
 
     def _is_unchanged(self, *, is_store: bool) -> bool:
-        """Whether nobody has written a store before this writer had the journal."""
+        """Return whether no other writer has written a store before this one had the journal."""
         if is_store:
             return are_same(root_versions(self._bytestore), self.root)
         return self._listed() == self.keys
 
     def _documents_before(self) -> dict[str, JSON] | None:
-        """Return the documents of the store that is there, by key; None where its root has them all."""
+        """Return the documents of the old store, by key; None if its root has all of them."""
         names = METADATA_KEYS - {DOCUMENT} if self.root[DOCUMENT] is None else {DOCUMENT}
         root = documents_in(self._bytestore, [key for key in ROOT_KEYS if key in names])
         held = consolidated_in(root.get(DOCUMENT, {})) or root.get(ZMETADATA)
@@ -124,16 +124,16 @@ class Replacement:
     def unused_keys(
         self, path: str, encoding: dict[str, JSON], n_dimensions: int, *taken: dict[str, JSON]
     ) -> dict[str, JSON]:
-        """Return how to name the chunks of a new array, so that they are at the place of nothing.
+        """Return an encoding of chunk keys for a new array that no existing object uses.
 
         Parameters
         ----------
         path : str
         encoding : dict
-            How they are named where nothing is in the way.
+            Encoding to use if no existing name conflicts with it.
         n_dimensions : int
         *taken : dict
-            Encodings of chunks that the new store has there already.
+            Encodings of chunks that the new store already has there.
         """
         names = [*self._names_below.get(path, ()), *(chunk_key(keys, (0, 0)) for keys in taken)]
         if not names:
@@ -143,12 +143,12 @@ class Replacement:
         return unused_format2_form(n_dimensions, encoding, names)
 
     def encoding_before(self, path: str) -> dict[str, JSON]:
-        """Return how the chunks of an array of format 2 are named whose names a new one wants.
+        """Return the encoding of chunk keys of the old array of format 2 whose names a new one needs.
 
         Raises
         ------
         StoreExistsError
-            If they are not those of such an array: its readers could not be kept from the new chunks.
+            If there is no old array of format 2, whose readers could be kept from the new chunks.
         """
         key = f"{path}/{ZARRAY}"
         document = self._format2_documents.get(key)
@@ -163,7 +163,7 @@ class Replacement:
 
     @cached_property
     def _format2_documents(self) -> dict[str, JSON]:
-        """Documents of arrays that are there, by key."""
+        """Documents of the old arrays, by key."""
         covered, self._bytestore.covered = self._bytestore.covered, frozenset()
         try:
             held = documents_in(self._bytestore, [ZMETADATA]).get(ZMETADATA)
@@ -176,7 +176,7 @@ class Replacement:
             self._bytestore.covered = covered
 
     def chunk_names(self, path: str) -> list[str]:
-        """Return the names, in the folder of an array, of objects that can be chunks of one."""
+        """Return the names, in the folder of an array, of objects that may be its chunks."""
         return self._names_below.get(path, [])
 
     @cached_property
@@ -191,40 +191,40 @@ class Replacement:
         return found
 
     def look_again(self) -> None:
-        """Take note of which documents the root has, after it was marked by this writer itself."""
+        """Record the versions of the root's documents, after this writer itself has marked them."""
         self.root = root_versions(self._bytestore)
 
     def uncover(self) -> None:
-        """Let the new store see what was there: from now on the journal, or the new root, tells what goes."""
+        """Show the old objects to the new store; the journal, or the new root, now decides what is kept."""
         self._bytestore.covered = frozenset()
 
     def remove_obsolete(self, documents: Mapping[str, JSON]) -> None:
-        """Remove what was there, but for what the new store names.
+        """Remove the old objects that the new store does not name.
 
         Parameters
         ----------
         documents : mapping of str to JSON
-            Of the new store, by key.
+            Documents of the new store, by key.
         """
         named = Named(documents)
         self._bytestore.delete_many([key for key in sorted(self.keys) if key not in named])
 
     def undo(self) -> None:
-        """Remove everything that is new."""
+        """Remove all new objects."""
         self.uncover()
         written = [key for key in self._bytestore.list_prefix("") if key not in self.keys]
         self._bytestore.delete_many([key for key in written if key != JOURNAL])
 
 
 def root_versions(bytestore: ZarrByteStore) -> RootVersions:
-    """Return which documents a root has, asked for at the same time."""
+    """Return the versions of a root's documents, with concurrent requests."""
     return bytestore.versions(ROOT_KEYS)
 
 
 def put_root(
     bytestore: ZarrByteStore, key: str, encoded: bytes, known: RootVersions | None
 ) -> bool:
-    """Write the document that is a commit; return False where it is not the one that was known.
+    """Write the document that is a commit; return False if the existing one is not the known one.
 
     Parameters
     ----------
@@ -232,7 +232,7 @@ def put_root(
     key : str
     encoded : bytes
     known : dict of str to Version, or None
-        Which documents the root had; None where that was looked at when the journal was put.
+        Known versions of the root's documents; None if they were checked when the journal was written.
     """
     expected = bytestore.version(key) if known is None else known[key]
     try:
@@ -247,7 +247,7 @@ def put_root(
 
 
 def are_same(found: RootVersions, known: RootVersions) -> bool:
-    """Whether no document of a root was stored since its versions were known."""
+    """Return whether all documents of a root still have their known versions."""
     return all(
         found[key] is known[key] is None or (found[key] or _NO_VERSION).is_same(known[key])
         for key in ROOT_KEYS
@@ -258,7 +258,7 @@ _NO_VERSION = Version("")
 
 
 def what_is_there(uri: str, keys: Collection[str]) -> str:
-    """Return what to tell who would replace objects that are no store."""
+    """Return the message for replacing objects that are not a store."""
     return (
         f"{uri} holds {len(keys)} objects ({min(keys)!r:.200}) and is no Zarr store (it has no "
         "metadata at its root); mode 'w' deletes them all only with force_overwrite=True"

@@ -1,8 +1,8 @@
-"""Arrays that were written again beside their old chunks: the names of the new ones, until the commit.
+"""Arrays that were rewritten next to their old chunks: the names of the new ones, until the commit.
 
 New chunks have names of another form than the old ones, which a reader of the old metadata still finds.
-Format 2 has no second form for one dimension: there they get names that it cannot spell, and take those
-of the old ones at the commit. The old ones are saved before, and the journal tells of them.
+Format 2 has no second form for one dimension: there the new chunks get names of format 3, and take the old
+names at the commit. The old chunks are saved before, and the journal lists them.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from hdmf_zarr.transactions.journal import (
 
 
 class Rewrites:
-    """The arrays of a store that have been written anew since the last commit.
+    """The arrays of a store that have been rewritten since the last commit.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class Rewrites:
     Attributes
     ----------
     has_named : bool
-        Whether the journal names the commit that follows: once that is written nothing is undone.
+        Whether the journal announces the next commit: once it is written, nothing is undone.
     """
 
     def __init__(self, nodes: MetadataWriter) -> None:
@@ -61,7 +61,7 @@ class Rewrites:
         self.has_named = False
 
     def keys_for(self, path: str, n_dimensions: int) -> dict[str, JSON]:
-        """Return how to name the chunks of an array, see `Hierarchy.keys_for_rewrite`."""
+        """Return an encoding of chunk keys for an array, see `Hierarchy.keys_for_rewrite`."""
         document = self._nodes.documents[path]
         current = dict(array_node(document).chunk_keys)
         committed = self._committed.setdefault(path, current)
@@ -77,26 +77,26 @@ class Rewrites:
         return keys
 
     def stage(self, path: str, before: dict[str, JSON]) -> None:
-        """Note that a new array takes the names of chunks of the store that it replaces, at the commit.
+        """Mark a new array whose chunks take the names of chunks of the replaced store at the commit.
 
         Parameters
         ----------
         path : str
         before : dict
-            How these chunks are named.
+            Encoding of the keys of the old chunks.
         """
         self._committed[path] = before
 
     def check(self) -> None:
-        """Raise `LostWriteError` unless the arrays have all of their new chunks."""
+        """Raise `LostWriteError` unless the arrays have all their new chunks."""
         for path in self._committed:
             if path in self._nodes:
                 self._nodes.check_chunks(path)
 
-    # -- going back, and going on ----------------------------------------------------------------
+    # -- undoing, and removing old chunks --------------------------------------------------------
 
     def put_back(self) -> None:
-        """Give the old chunks their names again, where others have taken them."""
+        """Restore the old chunks whose names new chunks have taken."""
         put_back(self._nodes.bytestore, self._replaced)
 
     def remove_failed(self) -> None:
@@ -131,7 +131,7 @@ class Rewrites:
     # -- names that format 2 has only once -------------------------------------------------------
 
     def name_chunks(self, *, consolidate: bool, durable: bool) -> None:
-        """Let staged chunks take the names of the old ones; meanwhile nobody reads these arrays."""
+        """Rename staged chunks to the names of the old ones; meanwhile readers refuse these arrays."""
         self.has_named = False
         documents = self._nodes.documents
         staged = {
@@ -168,7 +168,7 @@ class Rewrites:
         self._nodes.note_root()
 
     def _check_saved(self, path: str) -> None:
-        """Raise `LostWriteError` unless the chunks that others replace are saved."""
+        """Raise `LostWriteError` unless the chunks that will be replaced are saved."""
         bytestore = self._nodes.bytestore
         if isinstance(bytestore, LocalByteStore):
             return
@@ -181,14 +181,14 @@ class Rewrites:
             )
 
     def _names_before(self, path: str) -> list[str]:
-        """Return the names of the chunks that others may replace."""
+        """Return the names of the chunks that may be replaced."""
         replacement = self._nodes.replacement
         if replacement is None:
             return self._names(path, self._committed[path])
         return sorted(replacement.chunk_names(path))
 
     def _let_nobody_read(self, paths: list[str], before: dict[str, JSON]) -> None:
-        """Let every reader refuse arrays, and nothing else."""
+        """Mark arrays so that every reader refuses them, but nothing else."""
         bytestore = self._nodes.bytestore
         keys = [f"{path}/{ZARRAY}" for path in paths]
         marked = {key: format2.being_replaced(before[key]) for key in keys if key in before}
@@ -198,7 +198,7 @@ class Rewrites:
         for key, metadata in marked.items():
             bytestore.set(key, format2.encode(metadata))
         if held is None and (attributes := bytestore.get(ZATTRS)) is not None:
-            # Who has read these documents before goes by those of the root, see `stamp_of`.
+            # This changes the stamp, so that readers of the old documents notice it, see `stamp_of`.
             bytestore.set(ZATTRS, attributes)
 
     def _names(self, path: str, encoding: dict[str, JSON]) -> list[str]:
@@ -207,13 +207,13 @@ class Rewrites:
         return sorted(name for name in names if has_form(encoding, name))
 
     def _name_chunks_of(self, path: str, staged: dict[str, JSON]) -> None:
-        """Give the staged chunks of an array their names, then write the document of these."""
+        """Rename the staged chunks of an array, then write its document with their new names."""
         bytestore, document = self._nodes.bytestore, self._nodes.documents[path]
         node = array_node(document)
         final = dict(node.chunk_keys)
         obsolete = set(self._names(path, final))
         if not isinstance(bytestore, LocalByteStore):
-            # What is lost on its way is missing then, and is no chunk of before.
+            # A chunk that is lost on the way is then missing, and not replaced by an old chunk.
             bytestore.delete_many(f"{path}/{name}" for name in obsolete)
         for name in self._names(path, staged):
             at = coordinates_of(staged, name, len(node.shape))

@@ -1,4 +1,4 @@
-"""Whether a store in a bucket is still the one that was opened: one look for many reads."""
+"""Checks whether a store in a bucket is still the one that was opened: one check for many reads."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from hdmf_zarr.stores.objects import Version
 logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_LOOKS = 1.0
-"""A look costs one request for the head of the root's document."""
+"""Time between two checks; each is one HEAD request for the root's document."""
 
 
 class RootWatch:
-    """The root's document of a store that is no folder, as it was when the store was opened.
+    """Watches the root's document of a store that is not a folder, since the store was opened.
 
     Parameters
     ----------
@@ -45,12 +45,12 @@ class RootWatch:
         self.is_watched = False
 
     def begin(self, encoded: bytes | None) -> None:
-        """Keep what tells the root's document from another one: no request.
+        """Record the root's document, without a request.
 
         Parameters
         ----------
         encoded : bytes or None
-            As it was read.
+            Content of the document, as it was read.
         """
         bytestore = self._bytestore
         self._version, self._digest, self.is_watched = None, b"", False
@@ -65,21 +65,21 @@ class RootWatch:
         Parameters
         ----------
         found : dict of str to Version
-            Which documents the root has now.
+            Present versions of the root's documents.
         """
         bytestore, version = self._bytestore, found[self._key]
         assert isinstance(bytestore, ZarrByteStore)
         return version is not None and self._is_known(bytestore, version)
 
     def check(self, *paths: str, is_urgent: bool = False) -> None:
-        """Raise `MetadataError` if another document is there, and the arrays are others in it.
+        """Raise `MetadataError` if the root's document has changed, and the arrays in it differ.
 
         Parameters
         ----------
         *paths : str
-            Of the arrays from which something was read.
+            Paths of the arrays that were read.
         is_urgent : bool
-            Look now, also where that was done just before: something has failed.
+            Whether to check even soon after the last check, because reading has failed.
         """
         is_soon = time.monotonic() - self._looked < SECONDS_BETWEEN_LOOKS
         if not self.is_watched or (is_soon and not is_urgent):
@@ -88,7 +88,7 @@ class RootWatch:
         assert isinstance(bytestore, ZarrByteStore)
         try:
             found = bytestore.version(self._key)
-        except OSError as error:  # which is told of what is read itself
+        except OSError as error:  # the read itself reports it
             logger.debug("%s:/%s cannot be looked at: %s", self._nodes.uri, self._key, error)
             return
         self._looked = time.monotonic()
@@ -106,7 +106,7 @@ class RootWatch:
     def _is_known(self, bytestore: ZarrByteStore, found: Version) -> bool:
         if self._version is not None:
             return self._version.is_same(found)
-        # The first look: most services have the MD5 of the document as its tag, others are asked for it.
+        # First check: most services use the MD5 of the document as tag; for others the document is read.
         if found.tag.strip('"') != self._digest.hex():
             encoded = bytestore.get(self._key)
             if (
@@ -118,7 +118,7 @@ class RootWatch:
         return True
 
     def _load_newer(self, found: Version) -> Loaded | None:
-        """The metadata as they are now, read once for all arrays; None where they make no sense."""
+        """Return the present metadata, read once for all arrays; None if they are invalid."""
         if self._newer is None or not self._newer[0].is_same(found):
             try:
                 newer = load_documents(self._bytestore, consolidated=self._nodes.is_consolidated)
@@ -129,7 +129,7 @@ class RootWatch:
         return self._newer[1]
 
     def _is_other(self, bytestore: ZarrByteStore, path: str, newer: Loaded) -> bool:
-        """Whether an array is another one, to which more has happened than that rows were added."""
+        """Return whether an array has changed in another way than by appended rows."""
         old, new = self._nodes.documents.get(path), newer.documents.get(path)
         own, theirs = (_object_id(one.documents) for one in (self._nodes, newer))
         if own != theirs or layout_of(old) != layout_of(new):
@@ -143,8 +143,8 @@ class RootWatch:
         if now.shape[0] < rows:
             return True
         if now.shape[0] > rows and rows < unit:
-            return False  # its first chunk has got more rows
-        # Names of chunks return when a store is replaced for the second time.
+            return False  # an append has changed its first chunk
+        # When a store is replaced for the second time, its chunks get the first names again.
         key = was.key((0,) * len(was.shape))
         version = bytestore.version(f"{path}/{key}")
         return version is not None and version.is_later_than(self._opened)

@@ -1,4 +1,4 @@
-"""Whether a store is still the one whose metadata are in memory."""
+"""Checks whether a store is still the one whose metadata are in memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hdmf_zarr.transactions.journal import JOURNAL
 
 
 class Staleness:
-    """What the store was when its metadata were read, and whether it is that still.
+    """The state of the store when its metadata were read, and checks that it is still the same.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class Staleness:
     Attributes
     ----------
     watch : RootWatch
-        The root's document of a store that is no folder.
+        Watch on the root's document of a store that is not a folder.
     """
 
     def __init__(self, nodes: Nodes) -> None:
@@ -43,27 +43,27 @@ class Staleness:
         self.watch = RootWatch(nodes)
 
     def begin(self, loaded: Loaded) -> None:
-        """Keep what tells the store, as it was when its metadata were read, from another one."""
+        """Record the fingerprint of the store when its metadata were read."""
         self._stamp, self._folder = loaded.stamp, loaded.folder
         self.watch.begin(loaded.root)
 
     def expect_sent(self, path: str) -> None:
-        """Note that another process has sent the document of an array, which the first check compares."""
+        """Mark the document of an array as sent by another process; the first check compares it."""
         self._sent_path = path
 
     def look_again(self) -> None:
-        """Note which local store there is: it is the one of the documents in memory."""
+        """Record the present local store as the one of the documents in memory."""
         self._folder = self._folder or hold_folder(self._nodes.bytestore)
         self._stamp = stamp_of(self._nodes.bytestore, self._folder)
         self._checked.clear()
 
     def release(self) -> None:
-        """Let go of the store's folder."""
+        """Close the store's folder."""
         if self._folder is not None:
             self._folder.release()
 
     def check(self, *paths: str, has_failed: bool = False) -> bool:
-        """Raise if what was just read may be of another store, see `Hierarchy.check_unchanged`."""
+        """Raise if the last read may be of another store, see `Hierarchy.check_unchanged`."""
         if (sent := self._sent_path) is not None:
             self._check_sent(sent)
         if self._stamp is None:
@@ -77,15 +77,15 @@ class Staleness:
         return not changed
 
     def _check_path(self, path: str, stamp: Stamp | None) -> None:
-        """Raise if a node is not the one of the metadata in memory, in a store that has another stamp."""
+        """Raise if a node differs from the metadata in memory, in a store whose stamp has changed."""
         assert self._stamp is not None
-        self._nodes.note_change()  # what was read may be among the decoded chunks
+        self._nodes.note_change()  # decoded chunks may be outdated
         if stamp is None or stamp[0] != self._stamp[0]:
             raise MetadataError(
                 f"{self._nodes.uri} was replaced while it was read; open it again to read what is there now"
             )
         if self._folder is None or not self._folder.is_held:
-            # Another folder may have its number by now.
+            # Another folder may have its inode number by now.
             raise MetadataError(
                 f"{self._nodes.uri} was replaced or changed while it was read; open it again to read what is "
                 "there now"
@@ -98,16 +98,16 @@ class Staleness:
                 f"{self._nodes.uri}:/{path} was written anew while it was read; open the file again to read "
                 "what is there now"
             )
-        # Rows may have been added to it, and what is known of it is still there. Of others nothing is said.
+        # Rows may have been added; the known part of this array is unchanged. Other arrays are not checked.
         self._checked[path] = newer.stamp
 
     def _check_sent(self, path: str) -> None:
-        """Raise unless an array still is what the process that has sent it knew of it."""
+        """Raise if an array has changed since another process has sent its document."""
         self._folder = hold_folder(self._nodes.bytestore)
         stamp = stamp_of(self._nodes.bytestore, self._folder)
         expected = layout_of(self._nodes.documents[path])
         if layout_of(load_node(self._nodes.bytestore, path, self._nodes.zarr_format)) != expected:
-            # That of the node alone may be of an append that goes on.
+            # The node's own document may belong to an uncommitted append.
             known = self._load_now()
             if layout_of(known.documents.get(path)) != expected:
                 self._nodes.cache.clear()
@@ -118,9 +118,9 @@ class Staleness:
         self._stamp, self._sent_path = stamp, None
 
     def _has_other_elements(self, path: str, newer: dict[str, Any] | None) -> bool:
-        """Whether an array of the same layout has fewer rows, or chunks that no append has touched are new.
+        """Return whether an array of the same layout has fewer rows, or new chunks that no append touches.
 
-        Names of chunks return when an array is written anew for the second time.
+        When an array is rewritten for the second time, its chunks get the first names again.
         """
         old = self._nodes.documents.get(path)
         if old is None or newer is None or not is_array(old) or why_unreadable(old) is not None:
@@ -129,12 +129,12 @@ class Staleness:
         if now.shape != was.shape:
             rows, unit = was.shape[0], was.stored_chunk[0]
             if now.shape[0] < rows or rows < unit:
-                return now.shape[0] < rows  # else its first chunk has got more rows
+                return now.shape[0] < rows  # an append may have changed its first chunk
         key = was.key((0,) * len(was.shape))
         return is_newer(self._nodes.bytestore, f"{path}/{key}", self._stamp)
 
     def check_untouched(self) -> None:
-        """Raise if anything was written to a local store since its metadata were read, or is being written.
+        """Raise if a local store was changed since its metadata were read, or is being written.
 
         Raises
         ------
@@ -151,7 +151,7 @@ class Staleness:
             )
 
     def _load_newer(self, stamp: Stamp) -> Loaded:
-        """The metadata as they are now, read once for all arrays."""
+        """Return the present metadata, read once for all arrays."""
         if self._newer is None or self._newer.stamp != stamp:
             self._newer = self._load_now()
         return self._newer

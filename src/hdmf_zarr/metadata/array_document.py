@@ -26,23 +26,23 @@ KNOWN_KEYS = {
         }
     ),
 }
-"""Keys of a document of Zarr format 3 that every reader knows."""
+"""Keys of a document of Zarr format 3 that all readers know."""
 
 HAS_STRUCT = hasattr(zarr.dtype, "Struct")
-"""Whether zarr-python (>= 3.2) knows compounds as ``struct`` and not only as ``structured``."""
+"""Whether zarr-python (>= 3.2) has compounds named ``struct``, not only ``structured``."""
 
 
 @contextmanager
 def without_specification_warnings() -> Iterator[None]:
-    """Do not repeat zarr's warnings that a data type or codec has no accepted specification.
+    """Suppress zarr's warnings that a data type or codec has no accepted specification.
 
-    zarr gives them each time a document is parsed or made. Fixed-length text and compounds are what
-    the format prescribes, and who uses a codec of numcodecs has named it.
+    zarr warns each time a document is parsed or made. The format requires fixed-length text and
+    compounds, and users choose codecs of numcodecs by name.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnstableSpecificationWarning)
         warnings.filterwarnings("ignore", "Numcodecs codecs are not in the Zarr", UserWarning)
-        # `choose_pipeline` gives it a store that it knows, where there is one.
+        # `choose_pipeline` gives the pipeline a supported store, if there is one.
         warnings.filterwarnings("ignore", "Array is unsupported by ZarrsCodecPipeline", UserWarning)
         yield
 
@@ -90,16 +90,16 @@ MOST_TEMPLATES = 1000
 
 
 _TEMPLATES: dict[str, bytes] = {}
-"""Documents of arrays that differ in nothing but sizes and names: zarr-python takes 0.5 ms for each."""
+"""Documents of arrays that differ only in sizes and names; zarr-python takes 0.5 ms to make one."""
 
 
 def _template_key(
     ndim: int, data_type: Any, fill_value: Any, codecs: Sequence[Any], keys: Mapping[str, Any]
 ) -> str | None:
-    """Return what a document depends on beside sizes and names, or None where that is not known."""
+    """Return a key of all inputs of a document except sizes and names; None if they are not known."""
     fill = np.asarray(fill_value)
     said = (data_type, *codecs)
-    # The ``repr`` of a dataclass says all of it; shards depend on the sizes.
+    # The ``repr`` of a dataclass contains all fields; shards depend on the sizes.
     if (
         fill.dtype.hasobject
         or not all(is_dataclass(value) for value in said)
@@ -110,7 +110,7 @@ def _template_key(
 
 
 def why_not_parsed_as_format2(metadata: dict[str, Any]) -> str | None:
-    """Return why zarr-python cannot parse a ``.zarray``, or None; it raises errors of any kind."""
+    """Return why zarr-python cannot parse a ``.zarray``; None if it can."""
     try:
         with without_specification_warnings():
             ArrayV2Metadata.from_dict(metadata)
@@ -126,31 +126,31 @@ def fill_value(document: dict[str, Any]) -> Any:
 
 
 def data_type_json(data_type: Any) -> Any:
-    """Return a data type as documents of format 3 have it."""
+    """Return a data type as JSON of a document of format 3."""
     with without_specification_warnings():
         return data_type.to_json(zarr_format=3)
 
 
 def empty_scalar(data_type: Any) -> Any:
-    """Return zero, or the empty text, of a data type; of a record that of each field.
+    """Return zero, or the empty text, of a data type; for a record, that of each field.
 
-    zarr-python before 3.2 takes the text ``"0"`` for a field of text.
+    zarr-python before 3.2 uses the text ``"0"`` for a field of text.
     """
     dtype = data_type.to_native_dtype()
     return np.zeros((), dtype=dtype)[()] if dtype.names is not None else data_type.default_scalar()
 
 
 def readable_data_type(data_type: Any) -> Any:
-    """Return a data type, as documents have it, as the installed zarr-python can parse it."""
+    """Return the JSON of a data type in the form that the installed zarr-python can parse."""
     return readable_document({"data_type": data_type})["data_type"]
 
 
 def readable_document(document: dict[str, Any]) -> dict[str, Any]:
-    """Return an array's document as the installed zarr-python can parse it.
+    """Return an array's document in the form that the installed zarr-python can parse.
 
-    zarr-python before 3.2 knows compounds as ``structured`` with ``[name, type]`` pairs and a
-    base64 fill value; later ones write ``struct`` with objects. What this package keeps beside the
-    metadata is not for zarr, and what need not be understood is refused by some versions.
+    zarr-python before 3.2 has compounds as ``structured`` with ``[name, type]`` pairs and a base64
+    fill value; later versions write ``struct`` with objects. Notes of this package and extensions are
+    removed, since some versions of zarr-python refuse even those that need not be understood.
     """
     if not KNOWN_KEYS["array"].issuperset(document):
         document = {key: value for key, value in document.items() if key in KNOWN_KEYS["array"]}

@@ -1,7 +1,7 @@
 """Names of chunks in the folder of their array.
 
-An array that is written anew keeps its old chunks until the commit, so that a reader of the old
-metadata still finds them: the new ones get names of another form.
+An array that is rewritten keeps its old chunks until the commit, so that a reader of the old
+metadata still finds them: the new chunks get names of another form.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ CHUNK_KEYS: dict[str, Any] = {"name": "default", "configuration": {"separator": 
 """Keys like ``c.0.0``: one path component, since the DANDI archive allows seven."""
 
 FORMAT2_CHUNK_KEYS: dict[str, Any] = {"name": "v2", "configuration": {"separator": "."}}
-"""Keys like ``0.0``, those of Zarr format 2."""
+"""Keys like ``0.0``, the usual form of Zarr format 2."""
 
 _NESTED: dict[str, Any] = {"name": "v2", "configuration": {"separator": "/"}}
-"""Keys like ``0/0``, which format 2 can have, too."""
+"""Keys like ``0/0``, the other form of format 2."""
 
 _STAGED: tuple[dict[str, Any], ...] = (
     CHUNK_KEYS,
     {"name": "default", "configuration": {"separator": "/"}},
 )
-"""Forms that format 2 cannot spell: chunks that get their names at the commit."""
+"""Forms that format 2 does not have: these chunks get their final names at the commit."""
 
 _FORMS: tuple[dict[str, Any], ...] = (CHUNK_KEYS, FORMAT2_CHUNK_KEYS, *_STAGED[1:])
-"""Forms that share no key: ``c.0.0``, ``0.0``, ``c/0/0``."""
+"""Forms without common keys: ``c.0.0``, ``0.0``, ``c/0/0``."""
 
 
 def format2_chunk_keys(separator: str) -> dict[str, Any]:
-    """Return how chunks are named in Zarr format 2, with a separator between their coordinates."""
+    """Return the encoding of chunk keys of Zarr format 2 with a separator between coordinates."""
     return {"name": "v2", "configuration": {"separator": separator}}
 
 
@@ -46,7 +46,7 @@ def chunk_key(encoding: Mapping[str, Any], coordinates: tuple[int, ...]) -> str:
 
 
 def is_known_form(encoding: Any) -> bool:
-    """Whether an encoding, as a document has it, is one of those that Zarr knows."""
+    """Return whether Zarr knows an encoding, which comes from a document."""
     if not isinstance(encoding, Mapping) or encoding.get("name") not in ("default", "v2"):
         return False
     configuration = encoding.get("configuration") or {}
@@ -56,7 +56,7 @@ def is_known_form(encoding: Any) -> bool:
 def coordinates_of(
     encoding: Mapping[str, Any], key: str, n_dimensions: int
 ) -> tuple[int, ...] | None:
-    """Return the place in the grid of the chunk that a key names, or None; inverse of `chunk_key`.
+    """Return the coordinates of the chunk with a key, or None; inverse of `chunk_key`.
 
     Examples
     --------
@@ -82,7 +82,7 @@ def _is_index(part: str) -> bool:
 
 
 def has_form(encoding: Mapping[str, Any], key: str) -> bool:
-    """Whether a key in the folder of an array is one that an encoding gives to chunks."""
+    """Return whether a key in the folder of an array has the form that an encoding gives to chunks."""
     if encoding["name"] == "default":
         return key == "c" or key.startswith("c" + _separator(encoding))
     other = {".": "/", "/": "."}[_separator(encoding)]
@@ -90,24 +90,24 @@ def has_form(encoding: Mapping[str, Any], key: str) -> bool:
 
 
 def other_form(*taken: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the first encoding whose keys are those of none of at most two others."""
+    """Return the first encoding that shares no keys with at most two others."""
     return _unlike(_FORMS, taken)
 
 
 def other_format2_form(n_dimensions: int, *taken: Mapping[str, Any]) -> dict[str, Any]:
-    """Return, for an array of format 2, an encoding whose keys are those of none of two others.
+    """Return, for an array of format 2, an encoding that shares no keys with at most two others.
 
-    Keys of one dimension are the same with any separator: chunks get a form that format 2 cannot
-    spell then, and their names at the commit. So do those that are written anew twice.
+    Keys of one dimension are the same with any separator. Their chunks get a form that format 2 does
+    not have, and their final names at the commit. This is also true for chunks that are rewritten twice.
     """
     forms = (FORMAT2_CHUNK_KEYS, _NESTED, *_STAGED) if n_dimensions > 1 else _STAGED
     return _unlike(forms, taken)
 
 
 def unused_form(encoding: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """Return an encoding that gives none of the names that are there already; the given one if it can be.
+    """Return an encoding that matches none of the existing names, preferably the given one.
 
-    Where every one is in use this is the given one, too: who stores the first chunk is refused.
+    If every form is in use, it is the given one, and storing the first chunk raises an error.
     """
     return _first_unused((dict(encoding), *_FORMS, _NESTED), names)
 
@@ -115,7 +115,7 @@ def unused_form(encoding: Mapping[str, Any], names: Sequence[str]) -> dict[str, 
 def unused_format2_form(
     n_dimensions: int, encoding: Mapping[str, Any], names: Sequence[str]
 ) -> dict[str, Any]:
-    """Return such an encoding for an array of format 2; one that it cannot spell where there is no other."""
+    """Return an unused encoding for an array of format 2; a form of format 3 if there is no other one."""
     spelled = (
         (dict(encoding), FORMAT2_CHUNK_KEYS, _NESTED) if n_dimensions > 1 else (dict(encoding),)
     )
@@ -128,14 +128,14 @@ def _first_unused(forms: tuple[dict[str, Any], ...], names: Sequence[str]) -> di
 
 
 def is_staged(encoding: Mapping[str, Any]) -> bool:
-    """Whether format 2 cannot spell an encoding."""
+    """Return whether format 2 does not have an encoding."""
     return bool(encoding["name"] == "default")
 
 
 def toggled(encoding: Mapping[str, Any]) -> dict[str, Any]:
     """Return the encoding of format 2 with the other separator.
 
-    Of one dimension the keys are the same, and who has read the old metadata can tell.
+    The keys of one dimension stay the same, but readers of the old metadata see the difference.
     """
     return FORMAT2_CHUNK_KEYS if _separator(encoding) == "/" else _NESTED
 
@@ -160,7 +160,7 @@ def _separator(encoding: Mapping[str, Any]) -> str:
 
 @contextmanager
 def naming(name: str) -> Iterator[None]:
-    """Say of a damaged chunk, or shard, which one it is."""
+    """Add the name of a damaged chunk, or shard, to its error."""
     try:
         yield
     except ChunkError as error:

@@ -11,7 +11,7 @@ from hdmf_zarr.metadata.node import array_node
 
 
 def direct_chain(document: Mapping[str, Any]) -> DirectChain | None:
-    """Return the codecs of the stored chunks of an array, or None where these are left to zarr.
+    """Return the codecs of the stored chunks of an array; None if zarr has to apply them.
 
     Parameters
     ----------
@@ -20,12 +20,12 @@ def direct_chain(document: Mapping[str, Any]) -> DirectChain | None:
     """
     node = array_node(document)
     if len(node.stored_chunk) != len(node.shape):
-        return None  # what makes no sense is zarr's to refuse
+        return None  # zarr raises the error for invalid metadata
     return DirectChain.for_codecs(node.data_type, node.stored_chunk, node.codecs)
 
 
 def shard_codec(document: Mapping[str, Any]) -> ShardCodec | None:
-    """Return the shards of an array, or None where it has none, or such that are left to zarr.
+    """Return the codec of an array's shards; None if it has none, or if zarr has to decode them.
 
     Parameters
     ----------

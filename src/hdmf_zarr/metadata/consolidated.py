@@ -1,9 +1,9 @@
 """The consolidated document of Zarr format 2, with entries for other readers and for this package.
 
-zarr-python 3 opens no group of which the consolidated metadata name an array that it cannot parse:
+zarr-python 3 cannot open a group whose consolidated metadata contain an array that it cannot parse:
 references, which are objects as JSON, or an array with a codec that is not installed. A store that is
-written for the DANDI archive has the entries of such arrays under a key of this package, `APART`, in the
-same document. Other readers pass over that key; this package puts the two together, in `entries_of`.
+written for the DANDI archive has the entries of these arrays under a key of this package, `APART`, in the
+same document. Other readers ignore that key; this package merges all entries in `entries_of`.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from hdmf_zarr.metadata import array_document
 from hdmf_zarr.stores.keys import ZARRAY
 
 APART = "hdmf_zarr_metadata"
-"""Key, beside ``metadata``, of the entries that are kept apart; a store without such entries has it too."""
+"""Key, next to ``metadata``, of the entries that are kept apart; it exists even if there are none."""
 
 _ENCODING = ("dtype", "filters", "compressor", "fill_value", "order", "dimension_separator")
-"""What of a ``.zarray`` zarr-python parses, but for sizes."""
+"""Keys of a ``.zarray`` that zarr-python parses, without those for sizes."""
 
 
 def entries_of(held: JSON) -> JSON:
-    """Return the entries of a consolidated document, those that are kept apart among them.
+    """Return all entries of a consolidated document, including those that are kept apart.
 
     Parameters
     ----------
     held : JSON
-        The document; anything, since it is what was found in a store.
+        Document as found in a store; it may be invalid.
 
     Returns
     -------
     JSON
-        Documents by key, in the order of their nodes; what makes no sense, or None, is returned as it is.
+        Documents by key, in the order of their nodes; invalid entries, or None, are returned unchanged.
     """
     if not isinstance(held, Mapping):
         return None
@@ -49,7 +49,7 @@ def entries_of(held: JSON) -> JSON:
 
 
 def keeps_apart(held: JSON) -> bool:
-    """Whether a consolidated document is one of a store that keeps entries apart."""
+    """Return whether a consolidated document belongs to a store that keeps entries apart."""
     return isinstance(held, Mapping) and APART in held
 
 
@@ -61,7 +61,7 @@ def consolidated_document(entries: Mapping[str, JSON], *, is_apart: bool) -> dic
     entries : mapping of str to JSON
         Documents by key.
     is_apart : bool
-        Keep the entries apart of arrays that zarr-python 3 cannot parse.
+        Whether to keep entries of arrays that zarr-python 3 cannot parse apart.
     """
     if not is_apart:
         return {"metadata": dict(entries), "zarr_consolidated_format": 1}
@@ -74,7 +74,7 @@ def consolidated_document(entries: Mapping[str, JSON], *, is_apart: bool) -> dic
 
 
 def with_entries(held: Mapping[str, JSON], entries: Mapping[str, JSON]) -> dict[str, JSON]:
-    """Return a consolidated document with other entries, divided as before."""
+    """Return a consolidated document with other entries, kept apart as before."""
     return {**held, **consolidated_document(entries, is_apart=keeps_apart(held))}
 
 
@@ -95,7 +95,7 @@ def unreadable_arrays(entries: Mapping[str, JSON]) -> dict[str, str]:
 
 
 def why_unreadable(metadata: JSON) -> str | None:
-    """Return why zarr-python 3 with numcodecs alone cannot parse a ``.zarray``, or None.
+    """Return why zarr-python 3 with only numcodecs cannot parse a ``.zarray``; None if it can.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def why_unreadable(metadata: JSON) -> str | None:
 
 @lru_cache(maxsize=1000)
 def _why_unreadable(said: str, rank: int) -> str | None:
-    """Return the same for JSON; the arrays of a file have few kinds, and zarr-python is slow to parse one."""
+    """Return the cached reason for JSON: a file has few kinds of arrays, and zarr-python parses slowly."""
     metadata = json.loads(said)
     names = [codec.get("id") for codec in _codecs(metadata) if isinstance(codec, dict)]
     unknown = sorted({str(name) for name in names} - BUNDLED)
@@ -135,7 +135,7 @@ def _sizes(rank: int) -> dict[str, JSON]:
 
 
 def _is_of_later_versions(dtype: JSON) -> bool:
-    """Whether zarr-python knows a data type since 3.2 only: records in records, one byte in an order."""
+    """Return whether a data type needs zarr-python 3.2: nested records, one byte with a byte order."""
     if isinstance(dtype, list):
         return any(isinstance(field, list) and isinstance(field[1], list) for field in dtype)
     return dtype in (">u1", ">i1", "<u1", "<i1")

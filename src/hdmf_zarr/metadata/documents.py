@@ -28,14 +28,14 @@ def encode_document(document: dict[str, JSON]) -> bytes:
 
 
 def public_document(document: dict[str, JSON]) -> dict[str, JSON]:
-    """Return a document without what this package keeps beside the metadata."""
+    """Return a document without the notes of this package."""
     if format2.NOTES.isdisjoint(document):
         return document
     return {key: value for key, value in document.items() if key not in format2.NOTES}
 
 
 def check_document(document: dict[str, JSON], where: str) -> None:
-    """Raise `MetadataError` unless a document has what every reader of it counts on."""
+    """Raise `MetadataError` unless a document has the keys that its readers rely on."""
     if not isinstance(document.get("attributes") or {}, dict):
         raise MetadataError(f"{where} has attributes that are no object")
     if document["node_type"] == "array" and not (
@@ -45,10 +45,10 @@ def check_document(document: dict[str, JSON], where: str) -> None:
 
 
 def why_not_read(document: dict[str, JSON]) -> str | None:
-    """Return why the node of a document of format 3 is left alone, or None.
+    """Return why the node of a document of format 3 is not read; None if it is.
 
-    Any other key than those of the format may change what the bytes of a chunk mean, unless it says of itself
-    that it does not.
+    An unknown key may change the meaning of the bytes of a chunk, unless its value has
+    ``"must_understand": false``.
     """
     unknown = [
         key
@@ -68,7 +68,7 @@ def why_not_read(document: dict[str, JSON]) -> str | None:
 
 
 def extensions_of(document: dict[str, JSON]) -> dict[str, JSON]:
-    """Return what of a document is neither of the format nor a note of this package."""
+    """Return the keys and values of a document that are neither of the format nor notes of this package."""
     known = array_document.KNOWN_KEYS[document["node_type"]] | format2.NOTES
     return {key: value for key, value in document.items() if key not in known}
 
@@ -83,7 +83,7 @@ def _why_no_grid(document: dict[str, JSON]) -> str | None:
 
 
 def _why_no_records(document: dict[str, JSON]) -> str | None:
-    """Of records whose bytes are said to be big-endian versions of zarr-python differ in what they write."""
+    """Return why big-endian records are not read: versions of zarr-python write them differently."""
     name = data_type.get("name") if isinstance(data_type := document["data_type"], dict) else None
     if name not in ("struct", "structured") or not is_big_endian(document):
         return None
@@ -95,7 +95,7 @@ def _why_no_records(document: dict[str, JSON]) -> str | None:
 
 
 def is_big_endian(document: Mapping[str, JSON]) -> bool:
-    """Whether the numbers of an array are stored with their highest byte first, in shards too."""
+    """Return whether the numbers of an array are stored big-endian, in shards too."""
     codecs = list(document.get("codecs") or ())
     while codecs:
         codec = codecs.pop()
@@ -111,7 +111,7 @@ def _is_shape(value: JSON) -> bool:
 
 
 def check_node(path: str, document: dict[str, JSON], where: str) -> None:
-    """Raise `MetadataError` if a node asks for more than its readers can do."""
+    """Raise `MetadataError` if the path or the attributes of a node exceed the limits of readers."""
     limits.check_path_depth(path, where)
     limits.check_json_depth(document.get("attributes") or {}, where)
 
@@ -120,7 +120,7 @@ _NOT_COMPARED = format2.NOTES | {"consolidated_metadata"}
 
 
 def comparable(document: JSON) -> JSON:
-    """A document without what stands for nothing, to compare it with another."""
+    """Return a document without notes and empty attributes, to compare it with another one."""
     if not isinstance(document, dict):
         return document
     return {
@@ -131,7 +131,7 @@ def comparable(document: JSON) -> JSON:
 
 
 def layout_of(document: dict[str, JSON] | None) -> JSON:
-    """What of an array's document says where its elements are; not how many rows there are."""
+    """Return the part of an array's document that sets where its elements are, without the number of rows."""
     if document is None:
         return None
     names = ("data_type", "chunk_grid", "chunk_key_encoding", "codecs", format2.ORIGINAL)
@@ -142,7 +142,7 @@ def layout_of(document: dict[str, JSON] | None) -> JSON:
 
 
 def inside(entries: dict[str, JSON], uri: str, *, is_key: bool) -> dict[str, JSON]:
-    """The entries of consolidated metadata without those whose names lead out of the store."""
+    """Return the entries of consolidated metadata without those whose names lead out of the store."""
     kept = {}
     for key, document in entries.items():
         path = key.rpartition("/")[0] if is_key else key.strip("/")
@@ -170,7 +170,7 @@ def parse_json(encoded: bytes, where: str) -> dict[str, JSON]:
 
 
 def parse_or_empty(encoded: bytes, where: str) -> dict[str, JSON]:
-    """One document that is no JSON costs its node alone."""
+    """Return a parsed document; an empty one if it is not JSON, so that only its node becomes unreadable."""
     try:
         return parse_json(encoded, where)
     except MetadataError as error:
@@ -179,7 +179,7 @@ def parse_or_empty(encoded: bytes, where: str) -> dict[str, JSON]:
 
 
 def why_no_node(document: JSON) -> str | None:
-    """Why a document of format 3 is that of no node, or None."""
+    """Return why a document of format 3 is not that of a node; None if it is."""
     if not isinstance(document, dict):
         return f"must be a JSON object, found {type(document).__name__}"
     if document.get("zarr_format") != 3:

@@ -38,16 +38,16 @@ _TEXT_TYPES = {
 }
 
 _TYPES_IN_BYTES = {"ascii": ASCII, "isodatetime": ISODATETIME, "bytes": BYTES}
-"""What elements that are stored as bytes, or recorded as such in a compound, may be more than that."""
+"""Types that elements stored as bytes, or recorded as bytes in a compound, may have."""
 
 
 def element_type_of_array(document: dict[str, Any], header: ArrayHeader) -> ElementType:
-    """Return what the elements of an array are, from its document and its reserved attributes.
+    """Return the element type of an array, from its document and its reserved attributes.
 
     Raises
     ------
     MetadataError
-        If zarr does not know the data type, or what is recorded is of another one.
+        If zarr does not know the data type, or if the recorded type contradicts it.
     """
     stored = _stored_element_type(document, header)
     return stored if header.nesting is None else nested_type(stored, header.nesting)
@@ -98,19 +98,19 @@ def _element_of_data_type(spelled: str) -> ElementType:
 
 
 def nested_type(flat: ElementType, nesting: list[Any]) -> ElementType:
-    """Return the type of a compound whose leaves are the fields of another one.
+    """Return the type of a nested compound whose leaves are the fields of a flat one.
 
     Parameters
     ----------
     flat : ElementType
-        As it is stored.
+        Flat type that is stored.
     nesting : list
-        How its fields belong together (see `hdmf_zarr.core.nesting.nesting_of`).
+        Structure of its fields (see `hdmf_zarr.core.nesting.nesting_of`).
 
     Raises
     ------
     MetadataError
-        If it has fewer or more fields, or other ones in the elements of one array.
+        If the numbers of fields differ, or the elements of one array field have different types.
     """
     try:
         types = [field for _, field in flat.fields]
@@ -126,7 +126,7 @@ def nested_type(flat: ElementType, nesting: list[Any]) -> ElementType:
 
 
 def _compound(nesting: list[Any], types: list[ElementType]) -> ElementType:
-    """Return the compound to which the first of some types belong, which are taken from their list."""
+    """Return the compound of the first types in a list, which are removed from the list."""
     fields = []
     for entry in nesting:
         record = entry if isinstance(entry, dict) else {"name": entry}
@@ -149,7 +149,7 @@ def _nested_field(record: dict[str, Any], types: list[ElementType]) -> ElementTy
 
 
 def _recorded_fields(header: ArrayHeader) -> ElementType:
-    """The type of compounds whose rows are stored as objects, by what the store records of them."""
+    """Return the recorded type of compounds whose rows are stored as objects."""
     types = []
     for name, spelled in header.fields or ():
         element = element_type_from_name(spelled) if spelled != "bytes_" else ASCII
@@ -170,7 +170,7 @@ def _bytes_in_rows(recorded: str) -> ElementType:
 
 
 def _check_recorded_type(document: dict[str, Any], name: str, header: ArrayHeader) -> None:
-    """Refuse a recorded type that the array cannot have: references in numbers, fields in none."""
+    """Raise for a recorded type that the array cannot have, for example references in numbers."""
     holds_objects = name in ("string", BYTES_TYPE)
     if header.element_type in ("object", "object_reference") and not holds_objects:
         raise MetadataError(

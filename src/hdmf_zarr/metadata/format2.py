@@ -1,8 +1,8 @@
 """Documents of Zarr format 2 <-> those of format 3, by which this package knows all nodes.
 
-Every node is known by a document of format 3, whichever format its store has: an array of format 2 is
-an array of format 3 with other chunk keys (``v2``) and with codecs that do the same. Only here are
-``.zgroup``, ``.zarray``, ``.zattrs`` and ``.zmetadata`` spelled.
+Every node has a document of format 3 in memory, whichever format its store has: an array of format 2 is
+an array of format 3 with other chunk keys (``v2``) and equivalent codecs. Only this module reads and writes
+the contents of ``.zgroup``, ``.zarray``, ``.zattrs`` and ``.zmetadata``.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ from hdmf_zarr.metadata.chunk_keys import is_staged
 from hdmf_zarr.stores.keys import NODE_DOCUMENTS, ZARRAY, ZATTRS, ZGROUP
 
 BROKEN = "_broken"
-"""In the document of an array whose metadata make no sense: why. Raised when it is used."""
+"""Key of the reason why an array's metadata are invalid; the error is raised when the array is used."""
 
 ORIGINAL = "_format2"
-"""In the document of an array that was read: its ``.zarray``, to be kept as it is."""
+"""Key of the unchanged ``.zarray`` of an array that was read."""
 
 NATIVE = "_native"
-"""In the document of an array with a filter that format 3 has no codec for: zarr reads it as format 2."""
+"""Key of a flag: format 3 has no codec for a filter of the array, so zarr reads it as format 2."""
 
 NOTES = frozenset({BROKEN, ORIGINAL, NATIVE})
-"""What this package keeps in documents in memory, and never writes."""
+"""Keys that this package adds to documents in memory, and never writes."""
 
 OBJECT_CODECS: dict[str, tuple[str, ...]] = {
     "vlen-utf8": ("string", "vlen-utf8"),
@@ -51,17 +51,17 @@ OBJECT_CODECS: dict[str, tuple[str, ...]] = {
     "json2": ("string", "vlen-utf8", "hdmf_zarr.json2"),
     "pickle": ("string", "vlen-utf8", "hdmf_zarr.pickle"),
 }
-"""Filter that turns objects into bytes -> data type and codecs of format 3 that read its chunks."""
+"""Filter that encodes objects -> data type and codecs of format 3 that decode its chunks."""
 
 
 BEING_REPLACED = "hdmf_zarr.being_replaced"
-"""Filter that no reader has, of an array whose new chunks are just taking the names of the old ones."""
+"""Filter that no reader has, for an array whose new chunks are being renamed to the old names."""
 
 
 def node_documents(entries: Mapping[str, JSON]) -> dict[str, dict[str, JSON]]:
-    """Return the documents of all nodes from the documents of format 2, by their keys.
+    """Return the documents of all nodes from the documents of format 2, by path.
 
-    What makes no sense costs that node alone: its document says why, see `BROKEN`.
+    With invalid metadata only that node becomes unreadable: its document has the reason, see `BROKEN`.
     """
     nodes: dict[str, dict[str, JSON]] = {}
     for key, document in entries.items():
@@ -115,12 +115,12 @@ def array_document(metadata: Mapping[str, JSON], *, is_scalar: bool = False) -> 
     metadata : mapping
         The ``.zarray``, parsed.
     is_scalar : bool
-        Whether the array holds what stands alone: a pickle there is one of text.
+        Whether the array holds a scalar: a pickle in it is a pickle of text.
 
     Raises
     ------
     MetadataError, LayoutError
-        If it makes no sense, or format 3 has no codec for one of its filters.
+        If it is invalid, or format 3 has no codec for one of its filters.
     """
     shape, chunks = _sizes(metadata, "shape"), _sizes(metadata, "chunks")
     if len(shape) != len(chunks):
@@ -142,7 +142,7 @@ def array_document(metadata: Mapping[str, JSON], *, is_scalar: bool = False) -> 
 
 
 _ENCODING = ("dtype", "filters", "compressor", "fill_value", "order")
-"""What of a ``.zarray`` says how a chunk is encoded."""
+"""Keys of a ``.zarray`` that describe how a chunk is encoded."""
 
 _IS_SCALAR = "is_scalar"
 
@@ -151,7 +151,7 @@ MOST_KEPT_CHARACTERS = 4096
 
 
 def _encoding(said: str, n_dimensions: int) -> str:
-    """Return what the document of format 3 says of the same, as JSON for JSON."""
+    """Return the encoding for the document of format 3; both encodings are JSON text."""
     metadata: dict[str, JSON] = json.loads(said)
     filters = list(metadata.get("filters") or [])
     if any(f.get("id") == BEING_REPLACED for f in filters):
@@ -192,11 +192,11 @@ def _encoding(said: str, n_dimensions: int) -> str:
             raise
         before, after, codecs, is_native = [], [], [], True
     if _has_big_endian_field(dtype) or (before and misfit(dtype, filters)):
-        # Format 3 knows one order of bytes for all fields, and zarr-python forgets it.
+        # Format 3 has one byte order for all fields, which zarr-python loses.
         before, after, codecs, is_native = [], [], [], True
     if metadata.get("order") == "F" and n_dimensions > 1 and not is_native:
         order = list(range(n_dimensions))[::-1]
-        # The filters are given the elements in the order in which they lie in memory.
+        # The filters receive the elements in the order in which they are in memory.
         before.insert(0, {"name": "transpose", "configuration": {"order": order}})
     encoding = {
         "data_type": data_type,
@@ -208,7 +208,7 @@ def _encoding(said: str, n_dimensions: int) -> str:
 
 
 def _refuse_pickles(others: Iterable[JSON]) -> None:
-    """Raise for a pickle beside the filter of objects: zarr would be given the array, and run it."""
+    """Raise for a pickle that is not the filter of objects: zarr would read the array and execute it."""
     if any(isinstance(codec, dict) and codec.get("id") == "pickle" for codec in others):
         raise MetadataError(
             "its chunks are pickles where there are no references; unpickling them could run code from the "
@@ -217,14 +217,14 @@ def _refuse_pickles(others: Iterable[JSON]) -> None:
 
 
 _kept_encoding = lru_cache(maxsize=1000)(_encoding)
-"""The arrays of a file have few kinds of chunks, and zarr-python takes a millisecond for each."""
+"""Cached, since a file has few kinds of chunks, and zarr-python takes a millisecond for each."""
 
 
 def _sizes(metadata: Mapping[str, JSON], name: str) -> list[int]:
     sizes: Any = metadata.get(name)
     if not isinstance(sizes, list) or not all(map(_is_size, sizes)):
         raise MetadataError(f"{name!r} must be a list of sizes, found {sizes!r:.200}")
-    # A dimension of no elements may have chunks of none, which format 3 does not know.
+    # A dimension without elements may have chunks of size 0, which format 3 does not allow.
     return [max(1, size) if name == "chunks" else size for size in sizes]
 
 
@@ -257,7 +257,7 @@ def _fill_scalar(zarr_dtype: Any, value: JSON) -> Any:
 
 
 def _object_fill_value(value: JSON, object_codec: str) -> str:
-    """Text, or bytes in base64; of other objects it means nothing, and a hostile pickle is said to be one."""
+    """Return text, or bytes in base64; it is empty for other objects. A hostile pickle raises an error."""
     if not isinstance(value, str) or object_codec == "json2":
         return ""
     if object_codec == "vlen-utf8":
@@ -276,7 +276,7 @@ def _object_fill_value(value: JSON, object_codec: str) -> str:
 def _translated(
     filters: Iterable[JSON], compressor: JSON, itemsize: int
 ) -> tuple[list[JSON], list[JSON]]:
-    """Codecs before and after the serializer, in the order in which they encode."""
+    """Return the codecs before and after the serializer, in the order in which they encode."""
     before: list[JSON] = []
     after: list[JSON] = []
     for configuration in [*filters, *([compressor] if compressor else [])]:
@@ -325,7 +325,7 @@ def documents_of_node(document: Mapping[str, JSON]) -> dict[str, dict[str, JSON]
     Raises
     ------
     LayoutError
-        If the array has something that format 2 has not: shards, a codec.
+        If format 2 does not support the array, for example its shards or a codec.
     """
     attributes = dict(document.get("attributes") or {})
     if document["node_type"] == "group":
@@ -344,7 +344,7 @@ def array_metadata(document: Mapping[str, JSON]) -> dict[str, JSON]:
     Raises
     ------
     LayoutError
-        If the array has something that format 2 has not.
+        If format 2 does not support the array.
     """
     if (original := document.get(ORIGINAL)) is not None:
         if BROKEN in document:
@@ -365,7 +365,7 @@ def array_metadata(document: Mapping[str, JSON]) -> dict[str, JSON]:
         if name == "transpose":
             order = _order_of_transpose(codec, document)
         elif name == "bytes" or name in _OBJECT_FILTERS:
-            serializer = codec  # of two, the one after vlen-utf8 makes the bytes of the chunk
+            serializer = codec  # of two, the codec after vlen-utf8 makes the bytes of the chunk
         elif serializer is None and makes_bytes(codec):
             serializer = codec
             compressors.append(numcodecs_configuration(name, configuration))
@@ -378,7 +378,7 @@ def array_metadata(document: Mapping[str, JSON]) -> dict[str, JSON]:
     if serializer["name"] in _OBJECT_FILTERS:
         filters.append(_OBJECT_FILTERS[serializer["name"]])
         dtype: JSON = "|O"
-        # zarr-python 3 cannot parse a number here; for other objects no reader but ours is expected.
+        # zarr-python 3 cannot parse a number here; other objects are read by this package only.
         is_vlen = serializer["name"].startswith("vlen")
         fill_value: JSON = document.get("fill_value") or "" if is_vlen else 0
     else:
@@ -397,7 +397,7 @@ def array_metadata(document: Mapping[str, JSON]) -> dict[str, JSON]:
 
 
 def _order_of_transpose(codec: Mapping[str, JSON], document: Mapping[str, JSON]) -> str:
-    """Return the order of format 2 that means the same: it is that of the elements before all filters."""
+    """Return the equivalent order of format 2, which is the order of elements before all filters."""
     order, n_dimensions = list(codec["configuration"]["order"]), len(document["shape"])
     orders = {"F": [*range(n_dimensions)][::-1], "C": [*range(n_dimensions)]}
     found = next((name for name, meant in orders.items() if meant == order), None)

@@ -1,7 +1,7 @@
 """Typed nodes, made from the documents of either format of Zarr.
 
-A document is what stands in the store; a node is what it says. Documents are changed by the functions here,
-so that the keys of Zarr's JSON are named in this room only.
+A document is the stored JSON; a node is its parsed content. The functions of this module also change
+documents, so that only `hdmf_zarr.metadata` contains the keys of Zarr's JSON.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class GroupNode:
     Attributes
     ----------
     document : mapping
-        As it stands in the store, as that of Zarr format 3.
+        Document in Zarr format 3, whatever the format of the store is.
     attributes : mapping
-        All of them, those that a convention reserves included.
+        All attributes, including those that a convention reserves.
     """
 
     document: Mapping[str, JSON] = field(repr=False)
@@ -42,32 +42,32 @@ class ArrayNode:
     Attributes
     ----------
     document : mapping
-        As it stands in the store, as that of Zarr format 3 whatever the format of the store is.
+        Document in Zarr format 3, whatever the format of the store is.
     attributes : mapping
-        All of them, those that a convention reserves included.
+        All attributes, including those that a convention reserves.
     shape : tuple of int
     stored_chunk : tuple of int
-        Shape of what is one object in the store: of a shard, else of a chunk.
+        Shape of one object in the store: of a shard, or of a chunk if there are no shards.
     chunk : tuple of int
-        Shape of what is encoded at once: of a chunk, in a shard or not.
+        Shape of a chunk, in a shard or not.
     is_sharded : bool
     codecs : tuple of mapping
-        How an object of the store is encoded, as the document has it.
+        Codecs of an object in the store, as in the document.
     chunk_codecs : tuple of mapping
-        How a chunk is encoded, in a shard or not.
+        Codecs of a chunk, in a shard or not.
     chunk_keys : mapping
-        How the chunks are named, as the document has it; see `hdmf_zarr.metadata.chunk_keys`.
+        Encoding of chunk keys, as in the document; see `hdmf_zarr.metadata.chunk_keys`.
     data_type : str or mapping
-        As the document has it.
+        Data type, as in the document.
     fill_value : JSON
-        As the document has it.
+        Fill value, as in the document.
     dimension_names : tuple of (str or None), or None
     why_unreadable : str or None
-        Why the array cannot be read; None of one that can. Its other attributes are empty then.
+        Reason why the array cannot be read, or None. Codecs, chunks and data type are then empty.
     format2 : mapping or None
-        The ``.zarray``, of an array that was read from a store of format 2.
+        The ``.zarray`` of an array that was read from a store of format 2.
     is_native : bool
-        Whether zarr-python reads the array as one of format 2: format 3 has no codec for one of its filters.
+        Whether zarr-python reads the array in format 2, since format 3 has no codec for one of its filters.
     """
 
     document: Mapping[str, JSON] = field(repr=False)
@@ -92,7 +92,7 @@ class ArrayNode:
 
     @property
     def shards(self) -> tuple[int, ...] | None:
-        """Shape of a shard, or None of an array without shards."""
+        """Shape of a shard; None for an array without shards."""
         return self.stored_chunk if self.is_sharded else None
 
     @property
@@ -113,24 +113,24 @@ class ArrayNode:
         Parameters
         ----------
         at : tuple of int
-            Its place in the grid.
+            Coordinates of the chunk in the grid.
         """
         return chunk_key(self.chunk_keys, at)
 
     def place(self, key: str) -> tuple[int, ...] | None:
-        """Return the place in the grid of the stored chunk that a key names; None where it names none."""
+        """Return the coordinates of the stored chunk with a key; None if no chunk has the key."""
         grid = self.grid
         at = coordinates_of(self.chunk_keys, key, len(grid))
         is_inside = at is not None and all(i < n for i, n in zip(at, grid, strict=True))
         return at if is_inside else None
 
     def region(self, at: tuple[int, ...]) -> tuple[slice, ...]:
-        """Return the elements of a stored chunk, as slices that end with the array.
+        """Return the region of a stored chunk, as slices that end with the array.
 
         Parameters
         ----------
         at : tuple of int
-            Place of the chunk in the grid.
+            Coordinates of the chunk in the grid.
         """
         return tuple(
             slice(index * step, min((index + 1) * step, size))
@@ -139,12 +139,12 @@ class ArrayNode:
 
 
 def array_node(document: Mapping[str, JSON]) -> ArrayNode:
-    """Return what the document of an array says.
+    """Return the node of an array's document.
 
     Parameters
     ----------
     document : mapping
-        Of an array, as `hdmf_zarr.metadata.documents.check_document` lets it pass.
+        Document of an array that passes `hdmf_zarr.metadata.documents.check_document`.
     """
     attributes = document.get("attributes") or {}
     shape = tuple(document.get("shape") or ())
@@ -185,34 +185,34 @@ def _stored_chunk(document: Mapping[str, JSON]) -> tuple[int, ...]:
 
 
 def _sequence(value: JSON) -> tuple[JSON, ...]:
-    """Return what should be a list; nothing of what is none, which zarr-python refuses when it is used."""
+    """Return a list as a tuple; empty for any other value, which zarr-python refuses when it is used."""
     return tuple(value) if isinstance(value, list | tuple) else ()
 
 
 def node_of(document: Mapping[str, JSON]) -> ArrayNode | GroupNode:
-    """Return what the document of a node says."""
+    """Return the node of a document."""
     if is_array(document):
         return array_node(document)
     return GroupNode(document, document.get("attributes") or {})
 
 
 def is_array(document: Mapping[str, JSON]) -> bool:
-    """Whether a document is that of an array."""
+    """Return whether a document is that of an array."""
     return bool(document["node_type"] == "array")
 
 
 def is_node(document: JSON) -> bool:
-    """Whether a parsed document is that of a group or of an array."""
+    """Return whether a parsed document is that of a group or of an array."""
     return isinstance(document, dict) and document.get("node_type") in ("group", "array")
 
 
 def says_its_type(document: JSON) -> bool:
-    """Whether a parsed document says, by a text, of which type its node is."""
+    """Return whether a parsed document contains a node type that is text."""
     return isinstance(document, dict) and isinstance(document.get("node_type"), str)
 
 
 def missing_keys(document: Mapping[str, JSON]) -> list[str]:
-    """Return which keys, that every document of an array has, one has not."""
+    """Return the required keys of an array's document that are missing."""
     return [name for name in _ARRAY_KEYS if name not in document]
 
 
@@ -220,13 +220,13 @@ _ARRAY_KEYS = ("shape", "data_type", "chunk_grid", "chunk_key_encoding", "fill_v
 
 
 def why_unreadable(document: Mapping[str, JSON]) -> str | None:
-    """Return why an array cannot be read, or None."""
+    """Return why an array cannot be read; None if it can."""
     reason: str | None = document.get(format2.BROKEN)
     return reason
 
 
 def sharding_of(codecs: Sequence[Mapping[str, JSON]]) -> Mapping[str, JSON] | None:
-    """Return the configuration of the sharding codec of a chain, or None of one without shards."""
+    """Return the configuration of the sharding codec of a chain; None if the chain has none."""
     first = codecs[0] if codecs else None
     if not isinstance(first, Mapping) or first.get("name") != _SHARDING:
         return None
@@ -235,7 +235,7 @@ def sharding_of(codecs: Sequence[Mapping[str, JSON]]) -> Mapping[str, JSON] | No
 
 
 def codec_names(codecs: JSON) -> Iterator[str]:
-    """Give the names of codecs, and of those in shards; of what makes no sense, its text."""
+    """Yield the names of codecs, including those in shards; an invalid codec yields its text."""
     for codec in codecs if isinstance(codecs, list | tuple) else ():
         is_named = isinstance(codec, Mapping)
         yield str(codec.get("name") if is_named else codec)
@@ -253,12 +253,12 @@ def made_document(
     chunk_keys: Mapping[str, JSON],
     format2_filters: Mapping[str, JSON] | None = None,
 ) -> Document:
-    """Return the document of an array from what each of its keys says, unchecked.
+    """Return the document of an array from the values of its keys, unchecked.
 
     Parameters
     ----------
     format2_filters : mapping, optional
-        The ``.zarray`` of an array that zarr-python reads as one of format 2; its sizes are replaced.
+        The ``.zarray`` of an array that zarr-python reads in format 2; its sizes are replaced.
     """
     sizes, chunk_sizes = [int(size) for size in shape], [int(size) for size in chunk]
     native: Document = {}
@@ -284,7 +284,7 @@ def made_document(
 
 
 def with_shape(document: Document, shape: Sequence[int]) -> Document:
-    """Return the document of an array of another shape."""
+    """Return the document of an array with another shape."""
     return {**document, "shape": [int(size) for size in shape]}
 
 
@@ -294,7 +294,7 @@ def with_attributes(document: Document, attributes: Mapping[str, JSON]) -> Docum
 
 
 def with_chunk_keys(document: Document, chunk_keys: Mapping[str, JSON]) -> Document:
-    """Return the document of an array whose chunks are named otherwise."""
+    """Return the document of an array with other chunk keys."""
     return {**document, "chunk_key_encoding": chunk_keys}
 
 
@@ -304,7 +304,7 @@ def with_codecs(document: Document, codecs: Sequence[Mapping[str, JSON]]) -> Doc
 
 
 def with_stored_chunk(document: Document, chunk: Sequence[int]) -> Document:
-    """Return the document of an array that is cut into other stored chunks."""
+    """Return the document of an array with stored chunks of another shape."""
     grid = {"name": "regular", "configuration": {"chunk_shape": [int(size) for size in chunk]}}
     return {**document, "chunk_grid": grid}
 
@@ -312,7 +312,7 @@ def with_stored_chunk(document: Document, chunk: Sequence[int]) -> Document:
 def with_shards(
     document: Document, shard: Sequence[int], index_codecs: Sequence[Mapping[str, JSON]]
 ) -> Document:
-    """Return the document of an array whose chunks are in shards, with the index at their end."""
+    """Return the document of an array whose chunks are in shards, with the index at the end."""
     node = array_node(document)
     configuration = {
         "chunk_shape": list(node.stored_chunk),
@@ -325,18 +325,18 @@ def with_shards(
 
 
 def with_dimension_names(document: Document, names: Sequence[str | None] | None) -> Document:
-    """Return the document of an array whose dimensions have other names, or none."""
+    """Return the document of an array with other dimension names, or without them."""
     rest = {key: value for key, value in document.items() if key != "dimension_names"}
     return rest if names is None else {**rest, "dimension_names": list(names)}
 
 
 def consolidated_in(document: Mapping[str, JSON]) -> JSON:
-    """Return the consolidated metadata that the document of a root has, as they are; None without any."""
+    """Return the unchecked consolidated metadata in the document of a root; None if there are none."""
     return document.get("consolidated_metadata")
 
 
 def has_consolidated(document: Mapping[str, JSON]) -> bool:
-    """Whether the document of a root has consolidated metadata, or null in their place."""
+    """Return whether the document of a root has consolidated metadata, or null in their place."""
     return "consolidated_metadata" in document
 
 
@@ -346,13 +346,13 @@ def without_consolidated(document: Document) -> Document:
 
 
 def with_consolidated(document: Document, entries: Mapping[str, JSON]) -> Document:
-    """Return the document of a root that holds the documents of other nodes, by their paths."""
+    """Return the document of a root with the documents of other nodes, by their paths."""
     held = {"kind": "inline", "must_understand": False, "metadata": dict(entries)}
     return {**document, "consolidated_metadata": held}
 
 
 def unreadable(document: Document, reason: str) -> Document:
-    """Return the document of an array that cannot be read, and why."""
+    """Return the document of an array that is marked unreadable, with the reason."""
     return {**document, format2.BROKEN: reason}
 
 
@@ -364,11 +364,11 @@ def one_chunk(
     Parameters
     ----------
     document : dict
-        Of the other array.
+        Document of the other array.
     shape : sequence of int
-        Of the chunk.
+        Shape of the chunk.
     codecs : sequence of mapping
-        That encode the chunk.
+        Codecs that encode the chunk.
     """
     sizes = [int(size) for size in shape]
     return {

@@ -17,18 +17,18 @@ S3_SCHEMES = ("s3://", "s3a://")
 WHO_SIGNS = frozenset(
     {"anon", "key", "secret", "token", "username", "password", "session", "profile"}
 )
-"""Options of s3fs that say whether requests are signed, and by whom."""
+"""Options of s3fs that set whether requests are signed, and with which credentials."""
 
 
 def with_unsigned(
     url: str, storage_options: Mapping[str, Any] | None, *, read_only: bool
 ) -> dict[str, Any]:
-    """Return the options for a URL, with ``anon`` where S3 is read and nobody can sign.
+    """Return the options for a URL, with ``anon`` where S3 is read without credentials.
 
     Raises
     ------
     OptionError
-        If S3 is to be written to, and nobody can sign.
+        If the URL is opened for writing to S3 without credentials.
     """
     options = dict(storage_options or {})
     if not url.startswith(S3_SCHEMES) or _is_told(options) or _has_credentials():
@@ -44,12 +44,12 @@ def with_unsigned(
 
 
 def without_known_secrets(location: Location) -> Location:
-    """Return a location without the credentials that the environment or a profile has, too.
+    """Return a location without the credentials that the environment or a profile also has.
 
     Parameters
     ----------
     location : Location
-        That another process is told.
+        Location that is sent to another process.
     """
     options = location.storage_options or {}
     if not location.uri.startswith(S3_SCHEMES) or not options.get("secret"):
@@ -58,7 +58,7 @@ def without_known_secrets(location: Location) -> Location:
         from botocore.session import Session
 
         known = Session(profile=options.get("profile")).get_credentials()
-    except Exception as error:  # whatever a broken configuration raises
+    except Exception as error:  # a broken configuration can raise any error
         logger.debug("%s: no credentials are known: %s", location.uri, error)
         return location
     given = (options.get("key"), options.get("secret"), options.get("token"))
@@ -72,18 +72,18 @@ _SECRETS = frozenset({"key", "secret", "token"})
 
 
 def _is_told(options: Mapping[str, Any]) -> bool:
-    """Whether the user has said who signs: here, or in the configuration of fsspec."""
+    """Return whether the user has configured signing: in the options, or in fsspec's configuration."""
     try:
         from fsspec.config import conf
     except ImportError:
-        return True  # which is told where fsspec is needed
+        return True  # the missing package is reported when the URL is opened
     configured: Mapping[str, Any] = conf.get("s3", {})
     client = {**configured.get("client_kwargs", {}), **(options.get("client_kwargs") or {})}
     return bool(WHO_SIGNS & {*configured, *options}) or "aws_access_key_id" in client
 
 
 def _has_credentials() -> bool:
-    """Whether there are credentials where the libraries of AWS look for them."""
+    """Return whether the AWS libraries find credentials."""
     try:
         from botocore.exceptions import BotoCoreError
         from botocore.session import Session
@@ -91,5 +91,5 @@ def _has_credentials() -> bool:
         return True
     try:
         return Session().get_credentials() is not None
-    except BotoCoreError:  # a profile that is not there: s3fs says so
+    except BotoCoreError:  # a missing profile, which s3fs reports
         return True

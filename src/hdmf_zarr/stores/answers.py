@@ -16,34 +16,34 @@ from hdmf_zarr.errors import (
 )
 
 CLIENTS = frozenset({"aiobotocore", "aiohttp", "botocore", "obstore", "urllib3"})
-"""Packages whose errors are of no kind that callers expect."""
+"""Packages whose errors belong to classes that callers do not expect."""
 
 BROKEN = (ConnectionError, TimeoutError, EOFError)
-"""What clients raise where a server goes away meanwhile."""
+"""Errors that clients raise when the connection to a server breaks off."""
 
 _MAKERS_OF_CLIENTS = CLIENTS | {"adlfs", "fsspec", "gcsfs", "s3fs"}
-"""Packages that make clients of the options that a user gives, at the first request."""
+"""Packages that make clients from the user's options, at the first request."""
 
 _REFUSALS = frozenset({401, 403})
 
 
 @contextmanager
 def answers(where: str) -> Iterator[None]:
-    """Raise what a service or its client raises as an error of this package.
+    """Convert errors of a service or its client to errors of this package.
 
     Parameters
     ----------
     where : str
-        The store, or an object of it.
+        Store, or an object of it, for messages.
 
     Raises
     ------
     StoreNotFoundError
-        If the bucket, or what is asked for, is not there.
+        If the bucket or the object does not exist.
     ForbiddenError
         If the service refuses access.
     OptionError
-        If a client does not take the storage options.
+        If a client rejects the storage options.
     RemoteStoreError
         If the service answers with another error, or the transfer is broken off.
     """
@@ -59,7 +59,7 @@ def answers(where: str) -> Iterator[None]:
 
 
 def _named(error: Exception, where: str) -> HDMFZarrError | None:
-    """Return the error of this package for one of a service; None for an error of another kind."""
+    """Return the error of this package for an error of a service; None for other errors."""
     return next((name(error, where) for is_one, name in _KINDS if is_one(error)), None)
 
 
@@ -99,7 +99,7 @@ def _failed(error: Exception, where: str) -> HDMFZarrError:
 
 
 def _is_of_makers(error: Exception) -> bool:
-    """Whether an error was raised where a client is made, and not in code of a store or of this package."""
+    """Return whether an error was raised by a package that makes clients, and not by this package."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
@@ -117,11 +117,11 @@ _KINDS: tuple[
     (lambda error: isinstance(error, BROKEN), _broken_off),
     (lambda error: type(error).__module__.partition(".")[0] in CLIENTS, _failed),
 )
-"""Which errors are named how; the first that fits."""
+"""Tests of errors and the functions that convert them; the first test that is true decides."""
 
 
 def _status_of(error: Exception) -> Any:
-    """Return what a server has answered; s3fs keeps it in the error of botocore, from which its own comes."""
+    """Return the HTTP status of an answer; s3fs keeps it in the error of botocore that caused its own."""
     if type(error) is OSError:
         return _answer_of(error).get("HTTPStatusCode")
     return getattr(error, "status", None)

@@ -1,8 +1,8 @@
 """Writes many small values to a remote store in batches.
 
-A request to a bucket takes tens of milliseconds however small the value is, and a file of a thousand objects
-is five thousand of them. Chunks go first, in batches; the documents that name them go when all chunks
-are there.
+A request to a bucket takes tens of milliseconds, however small the value is, and a file of a thousand objects
+takes five thousand requests. Chunks are stored first, in batches; metadata documents are stored after all
+chunks.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ from hdmf_zarr.stores.answers import answers
 from hdmf_zarr.stores.bytestore import ZarrByteStore
 
 BATCH_KEYS = 64
-"""Values that are stored at the same time."""
+"""Number of values that are stored concurrently."""
 
 BATCH_BYTES = 16 * 2**20
-"""Bytes that wait for others, at most."""
+"""Maximum number of bytes that wait for a batch."""
 
 ALONE_BYTES = 2**20
-"""A value that waits for no other one: those who store large ones do so in several threads."""
+"""Values of this size or more are stored at once; callers store large values in several threads."""
 
 TEMPORARY = ".partial"
-"""How the names of keys end that tell others that the store is being written."""
+"""Suffix of the keys that show other processes that the store is being written."""
 
 
 def is_temporary(key: str) -> bool:
-    """Whether a key is there only while the store is written."""
+    """Return whether a key exists only while the store is written."""
     return key.endswith(TEMPORARY)
 
 
 class GatheringByteStore:
-    """Stores values in batches; whatever else is asked of it waits until all of them are stored.
+    """Stores values in batches; reading, copying, listing and removing first store all waiting values.
 
     Parameters
     ----------
     inner : ZarrByteStore
     last : frozenset of str
-        Names (last parts of keys) that are stored after all others.
+        Names (last parts of keys) of the values that are stored after all others.
     """
 
     def __init__(self, inner: ZarrByteStore, last: frozenset[str]) -> None:
@@ -58,11 +58,11 @@ class GatheringByteStore:
 
     @property
     def zarr_store(self) -> Store:
-        """The store as zarr-python takes it."""
+        """The store as an object of zarr-python."""
         return self.inner.zarr_store
 
     def set(self, key: str, value: bytes | memoryview) -> None:
-        """Store a value, soon; now one that is large, or there only while the store is written."""
+        """Store a value in a later batch; store a large or temporary value at once."""
         if is_temporary(key) or len(value) >= ALONE_BYTES:
             self._forget(key)
             self.inner.set(key, value)
@@ -79,18 +79,18 @@ class GatheringByteStore:
                 self._store_values()
 
     def _forget(self, key: str) -> None:
-        """Give up what waits for a key that is about to be stored at once, and would come after it."""
+        """Drop the waiting value of a key that is stored at once now, and would be overwritten later."""
         with self._lock:
             self._n_bytes -= len(self._values.pop(key, b""))
             self._documents.pop(key, None)
 
     def flush(self) -> None:
-        """Store the values that wait; documents go on waiting."""
+        """Store the waiting values; documents continue to wait."""
         with self._lock:
             self._store_values()
 
     def finish(self) -> None:
-        """Store everything that waits.
+        """Store all waiting values and documents.
 
         Raises
         ------
@@ -116,7 +116,7 @@ class GatheringByteStore:
         store = self.inner.zarr_store
 
         async def gather() -> list[Any]:
-            # Nothing of a batch goes on when its failure is told.
+            # All requests of a batch have ended when its failure is raised.
             return await asyncio.gather(
                 *(store.set(key, event_loop.to_buffer(value)) for key, value in values.items()),
                 return_exceptions=True,
@@ -128,17 +128,17 @@ class GatheringByteStore:
                 with answers(f"{self.location.uri}:/{key}"):
                     raise outcome
 
-    # -- what sees all that was stored -----------------------------------------------------------
+    # -- operations on all values ----------------------------------------------------------------
 
     def get(self, key: str, most: int | None = None) -> bytes | None:
-        """Value of a key, or None where there is none."""
+        """Return the value of a key; None if the key does not exist."""
         self.finish()
         return self.inner.get(key, most)
 
     def get_many(
         self, keys: Iterable[str], most: Mapping[str, int] | None = None
     ) -> dict[str, bytes]:
-        """Values of the keys that exist."""
+        """Return the values of the keys that exist."""
         self.finish()
         return self.inner.get_many(keys, most)
 
@@ -156,7 +156,7 @@ class GatheringByteStore:
         self.inner.delete(key)
 
     def copy(self, key: str, new_key: str) -> None:
-        """Store the value of a key under another one."""
+        """Store the value of a key under another key."""
         self.finish()
         self.inner.copy(key, new_key)
 
@@ -171,16 +171,16 @@ class GatheringByteStore:
         self.inner.delete_prefix(prefix)
 
     def list_prefix(self, prefix: str) -> Iterator[str]:
-        """Keys below a prefix, in no order."""
+        """Return an iterator over the keys below a prefix, in no particular order."""
         self.finish()
         return self.inner.list_prefix(prefix)
 
     def metadata_keys(self, names: frozenset[str]) -> list[str]:
-        """Keys whose last part is one of ``names``."""
+        """Return the keys whose last part is one of ``names``."""
         self.finish()
         return self.inner.metadata_keys(names)
 
     def sizes(self, prefix: str = "") -> dict[str, int]:
-        """Bytes of each object below a prefix, by key."""
+        """Return the number of bytes of each object below a prefix, by key."""
         self.finish()
         return self.inner.sizes(prefix)

@@ -1,8 +1,8 @@
 """Reads values of remote stores in pieces up to a limit, and retries while the server is busy.
 
-The clients return a value when all of it is in memory, so that a server that sends without end takes all of
-it. Here the clients of fsspec for HTTP and S3, and obstore, are asked for the body in pieces. Other clients,
-and store objects of a class of the user's own, are asked for the whole value, which is measured afterwards.
+The clients return a value when all of it is in memory, so that a server that sends without end fills the
+memory. Here the clients of fsspec for HTTP and S3, and obstore, read the body in pieces. Other clients, and
+store objects of a user's class, read the whole value, whose size is checked afterwards.
 """
 
 from __future__ import annotations
@@ -27,36 +27,36 @@ from hdmf_zarr.core.other_private import call_s3, module_that_reads
 from hdmf_zarr.errors import RemoteStoreError
 
 BUSY = frozenset({429, 503})
-"""What a server answers that has too much to do: the same request may succeed later."""
+"""HTTP statuses of an overloaded server: the same request may succeed later."""
 
 TRIES = 3
-"""Of one request, where its client has no tries of its own."""
+"""Number of tries of one request, where its client does not retry."""
 
 FIRST_WAIT = 0.1
 LONGEST_WAIT = 5.0
-"""Seconds between two tries; twice as long each time, or as the server says, up to the longest."""
+"""Seconds between two tries: doubled after each try, or as the server requests, up to the maximum."""
 
 PIECE_BYTES = 2**20
 
 T = TypeVar("T")
 
 CheckSize = Callable[[int], None]
-"""Raises for a number of bytes that is too large."""
+"""Function that raises for a number of bytes that is too large."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is asked of a store.
+    """A request for a value of a store.
 
     Attributes
     ----------
     key : str
     uri : str
-        Of the store, for messages.
+        URI of the store, for messages.
     most : int or None
-        Bytes that the value may have; by its name where that is None.
+        Maximum number of bytes of the value; None means the limit for the name of the key.
     part : ByteRequest or None
-        The part of the value that is wanted.
+        Byte range of the value; None means the whole value.
     """
 
     key: str
@@ -66,11 +66,11 @@ class Wanted:
 
     @property
     def where(self) -> str:
-        """The place of the value, for messages."""
+        """The store and the key, for messages."""
         return f"{self.uri}:/{self.key}"
 
     def check_size(self, n_bytes: int) -> None:
-        """Raise an error if an answer has more bytes than it may have."""
+        """Raise an error if an answer has too many bytes."""
         asked = _bytes_of(self.part)
         if asked is None:
             check_size_of_key(self.key, n_bytes, self.most, self.where)
@@ -83,14 +83,14 @@ class Wanted:
 
 
 def _bytes_of(part: ByteRequest | None) -> int | None:
-    """Return how many bytes a part has at most; None where its request does not say so."""
+    """Return the maximum number of bytes of a byte range; None if the range has no limit."""
     if isinstance(part, RangeByteRequest):
         return part.end - part.start
     return part.suffix if isinstance(part, SuffixByteRequest) else None
 
 
 async def read_value(store: Store, wanted: Wanted, prototype: Any) -> Any:
-    """Return what a store has for a key, as a buffer; None where it has nothing.
+    """Return the value of a key as a buffer; None if the key does not exist.
 
     Parameters
     ----------
@@ -101,9 +101,9 @@ async def read_value(store: Store, wanted: Wanted, prototype: Any) -> Any:
     Raises
     ------
     ChunkError or MetadataError
-        If the value has more bytes than it may have.
+        If the value is longer than its limit.
     RemoteStoreError
-        If the server is still busy at the last try, or sends more than it was asked for.
+        If the server is still busy at the last try, or sends more than was requested.
     """
     read = _reader_of(store)
     if read is None:
@@ -115,7 +115,7 @@ async def read_value(store: Store, wanted: Wanted, prototype: Any) -> Any:
 
 
 async def first_failure_ends(asked: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Return the results of coroutines that run at the same time; where one fails, the others are stopped."""
+    """Return the results of coroutines that run concurrently; the first failure cancels the others."""
     tasks = [asyncio.ensure_future(one) for one in asked]
     try:
         return await asyncio.gather(*tasks)
@@ -137,7 +137,7 @@ async def _get(store: Store, wanted: Wanted, prototype: Any) -> Any:
 
 
 async def tried(store: Store, wanted: Wanted, ask: Callable[[], Awaitable[T]]) -> T:
-    """Return what a request gives; it is repeated, after a wait, while the server is busy.
+    """Return the result of a request; it is repeated, after a wait, while the server is busy.
 
     Raises
     ------
@@ -163,13 +163,13 @@ async def tried(store: Store, wanted: Wanted, ask: Callable[[], Awaitable[T]]) -
 
 
 def _has_no_tries(store: Store) -> bool:
-    """Whether the client of a store asks once; a user who has given another client has chosen its tries."""
+    """Return whether the client of a store does not retry; the user's own clients are left as they are."""
     made = getattr(getattr(store, "fs", None), "get_client", None)
     return made is None or made.__module__ == "fsspec.implementations.http"
 
 
 def _wait(error: Exception, number: int) -> float:
-    """Return how many seconds to wait after a try."""
+    """Return the number of seconds to wait after a try."""
     told = (getattr(error, "headers", None) or {}).get("Retry-After", "")
     wait = float(told) if told.isdecimal() else FIRST_WAIT * 2 ** (number - 1)
     return min(wait, LONGEST_WAIT)
@@ -179,7 +179,7 @@ def _wait(error: Exception, number: int) -> float:
 
 
 async def _read_http(store: Any, wanted: Wanted) -> bytes | None:
-    """Read a value with the session of the file system ``http`` of fsspec, and its options of requests."""
+    """Read a value with the session and the request options of fsspec's file system ``http``."""
     options = dict(store.fs.kwargs)
     if wanted.part is not None:
         options["headers"] = {**(options.get("headers") or {}), "Range": _header(wanted.part)}
@@ -194,7 +194,7 @@ async def _read_http(store: Any, wanted: Wanted) -> bytes | None:
 
 
 async def _read_s3(store: Any, wanted: Wanted) -> bytes | None:
-    """Read a value with s3fs, which repeats a request that fails itself, and a body that breaks off here."""
+    """Read a value with s3fs, which retries failed requests; a body that breaks off is read again here."""
     from s3fs.core import S3_RETRYABLE_ERRORS
 
     for number in range(1, store.fs.retries + 1):
@@ -209,7 +209,7 @@ async def _read_s3(store: Any, wanted: Wanted) -> bytes | None:
         except OSError as error:
             if "not satisfiable" not in str(error):
                 raise
-            return b""  # as zarr-python has it: the part begins behind the end
+            return b""  # as in zarr-python: the byte range begins after the end
     raise AssertionError("the last try returns or raises")
 
 
@@ -227,7 +227,7 @@ async def _read_s3_once(store: Any, wanted: Wanted) -> bytes:
 
 
 async def _closed(body: Any) -> None:
-    done = body.close()  # which the clients of aiobotocore for httpx have as a coroutine
+    done = body.close()  # a coroutine in aiobotocore's clients for httpx
     if done is not None:
         await done
 
@@ -257,7 +257,7 @@ async def _joined(pieces: AsyncIterator[Any], length: int | None, wanted: Wanted
     ----------
     pieces : asynchronous iterator
     length : int or None
-        How many bytes it has, as the server says.
+        Number of bytes that the server announces.
     wanted : Wanted
     """
     wanted.check_size(length or 0)
@@ -288,11 +288,11 @@ _READERS: Mapping[str, Reader] = {
     "fsspec.implementations.http": _read_http,
     "s3fs.core": _read_s3,
 }
-"""By the module that has the file system's own way to read: a class with another one is used as it is."""
+"""Readers by the module that defines how a file system reads; other classes use their own methods."""
 
 
 def _reader_of(store: Store) -> Reader | None:
-    """Return what reads values of a store in pieces; None where that is not known."""
+    """Return the function that reads values of a store in pieces; None if there is none."""
     get = type(store).get
     if get is ObjectStore.get:
         return _read_obstore
@@ -302,14 +302,14 @@ def _reader_of(store: Store) -> Reader | None:
 
 
 class BoundedStore(WrapperStore[Any]):
-    """The store of one array, of whose values no more is read than they may have.
+    """The store of one array, which never reads more of a value than its limit.
 
     Parameters
     ----------
     store : zarr.abc.store.Store
     uri : str
     most : int, optional
-        Bytes that a value of the array may have; by its name until the document was understood.
+        Maximum number of bytes of a value; until the document is parsed, the limit for the name of the key.
     """
 
     def __init__(self, store: Store, uri: str, most: int | None = None) -> None:
@@ -333,10 +333,10 @@ class BoundedStore(WrapperStore[Any]):
         return await first_failure_ends(asked)
 
     if hasattr(Store, "get_ranges"):
-        # Of zarr-python 3.2 and later: the wrapper's own leads past `get`.
+        # In zarr-python 3.2 and later the method of the wrapper bypasses `get`.
         get_ranges = Store.get_ranges
 
 
 def bounded(store: Store, uri: str) -> Store:
-    """Return the store of an array, bounded where its client can be; see `BoundedStore`."""
+    """Return the store of an array as a `BoundedStore`, if its client can read in pieces."""
     return store if _reader_of(store) is None else BoundedStore(store, uri)

@@ -1,7 +1,7 @@
 """Synchronous access to the keys of a store: get, set, list, delete.
 
-Local folders are read and written as plain files: handing one small file over to zarr's event loop
-costs fifty times the file itself. Every other store goes through its zarr object.
+Local folders are read and written as plain files, since reading a small file through zarr's event loop
+takes fifty times as long. Every other store is used through its zarr object.
 """
 
 from __future__ import annotations
@@ -49,61 +49,61 @@ class ByteStore(Protocol):
 
     @property
     def zarr_store(self) -> Store:
-        """The store as zarr-python takes it."""
+        """The store as an object of zarr-python."""
 
     def get(self, key: str, most: int | None = None) -> bytes | None:
-        """Value of a key, or None where there is none.
+        """Return the value of a key; None if the key does not exist.
 
         Parameters
         ----------
         key : str
         most : int, optional
-            Bytes that it may have, if it is a chunk; as many as an object of its name may have by default.
+            Maximum number of bytes of a chunk; by default, the limit for the name of the key.
 
         Raises
         ------
         ChunkError or MetadataError
-            If it has more, before all of it is in memory.
+            If the value is longer; raised before the whole value is in memory.
         """
 
     def get_many(
         self, keys: Iterable[str], most: Mapping[str, int] | None = None
     ) -> dict[str, bytes]:
-        """Values of the keys that exist, read concurrently where the store is remote; see `get`."""
+        """Return the values of the keys that exist; a remote store reads them concurrently; see `get`."""
 
     def set(self, key: str, value: bytes | memoryview) -> None:
-        """Store a value in one operation. The memory of a view is not looked at later."""
+        """Store a value in one operation. The memory of a view can be reused afterwards."""
 
     def copy(self, key: str, new_key: str) -> None:
-        """Store the value of a key under another one, in one operation; nothing if it has none."""
+        """Store the value of a key under another key in one operation, if the key exists."""
 
     def writer(self, key: str) -> AbstractContextManager[IO[bytes]]:
         """Return a file whose content is stored, in one operation, when it is closed without error."""
 
     def flush(self) -> None:
-        """Store what waits for other values, before somebody looks at the store past this one."""
+        """Store the values that wait for a batch, before the store is read in another way."""
 
     def delete(self, key: str) -> None:
         """Remove a key if it exists."""
 
     def delete_many(self, keys: Iterable[str]) -> None:
-        """Remove exactly these keys, together where the store is remote; missing ones are ignored."""
+        """Remove exactly these keys, in batches where the store is remote; missing keys are ignored."""
 
     def delete_prefix(self, prefix: str) -> None:
-        """Remove every key below a prefix; the empty prefix is everything."""
+        """Remove every key below a prefix; the empty prefix means all keys."""
 
     def list_prefix(self, prefix: str) -> Iterator[str]:
-        """Keys below a prefix, in no order."""
+        """Yield the keys below a prefix, in no particular order."""
 
     def metadata_keys(self, names: frozenset[str]) -> list[str]:
-        """Keys whose last part is one of ``names``, without a look into the chunks of arrays."""
+        """Return the keys whose last part is one of ``names``; local stores skip folders of chunks."""
 
     def sizes(self, prefix: str = "") -> dict[str, int]:
-        """Bytes of each object below a prefix, by key."""
+        """Return the number of bytes of each object below a prefix, by key."""
 
 
 Part = tuple[str, int, int]
-"""Of a value: its key, where it begins (from the end of the value where that is negative), its bytes."""
+"""Part of a value: the key, the start (counted from the end if negative), the number of bytes."""
 
 
 class LocalByteStore:
@@ -122,19 +122,18 @@ class LocalByteStore:
     def zarr_store(self) -> Store:
         if self._zarr_store is None:
             self._zarr_store = LocalStore(self.root, read_only=self.read_only)
-            # zarr-python 2 names the root so: neuroconv tells by it what a file has already.
+            # zarr-python 2 has this attribute; neuroconv uses it to find what a file already contains.
             vars(self._zarr_store)["path"] = str(self.root)
         return self._zarr_store
 
     def moved_to(self, root: Path, *, unseen: bool = False) -> None:
-        """Follow the folder to the place to which it was renamed.
+        """Use the path to which the folder was renamed.
 
         Parameters
         ----------
         root : Path
         unseen : bool
-            Nobody reads there yet: files are written in their place, since a half-written one harms
-            nobody.
+            Whether the folder has no readers yet. Files are then written in place, without a rename.
         """
         self.root = root
         self.is_unseen = unseen
@@ -153,7 +152,7 @@ class LocalByteStore:
         return f"{self.root}/{key}"
 
     def _file_to_change(self, key: str) -> str:
-        """Path of the file of a key that is going to be written or removed."""
+        """Return the path of the file of a key that will be written or removed."""
         self._refuse_read_only(key)
         path = self._file(key)
         if not self.is_unseen:
@@ -161,14 +160,14 @@ class LocalByteStore:
         return path
 
     def check_own(self, key: str) -> None:
-        """Raise `EscapeError` if a key lies behind a symbolic link, where nothing is changed."""
+        """Raise `EscapeError` if a key is behind a symbolic link, where nothing is changed."""
         self._file(key)
         self._own.check(key)
 
     def contained_store(self) -> Store:
-        """Return the store for one array, of which only regular files are read; see `ContainedStore`."""
+        """Return a store for one array that reads only regular files; see `ContainedStore`."""
         store = self.zarr_store
-        if type(store) is not LocalStore:  # of a class of the user's own
+        if type(store) is not LocalStore:  # a class of the user
             return store
         return ContainedStore(self.root, read_only=store.read_only)
 
@@ -182,31 +181,31 @@ class LocalByteStore:
             return None
 
     def open_file(self, key: str) -> OpenedFile | None:
-        """Open the file of a key to read parts of it; None where there is none."""
+        """Open the file of a key to read parts of it; return None if it does not exist."""
         try:
             return OpenedFile(self._file(key))
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
 
     def path_of(self, key: str) -> str:
-        """Path of the file of a key."""
+        """Return the path of the file of a key."""
         return self._file(key)
 
     def get_into(self, key: str, room: Callable[[int], memoryview], most: int) -> memoryview | None:
-        """Read the value of a key into memory that is there; None where there is none.
+        """Read the value of a key into existing memory; return None if the key does not exist.
 
         Parameters
         ----------
         key : str
         room : callable
-            Returns memory for a number of bytes.
+            Function that returns memory for a number of bytes.
         most : int
-            Bytes that it may have.
+            Maximum number of bytes of the value.
 
         Raises
         ------
         ChunkError
-            If it has more.
+            If the value is longer.
         """
         try:
             descriptor, found = open_regular(self._file(key))
@@ -244,7 +243,7 @@ class LocalByteStore:
             raise
 
     def make_folder(self, prefix: str) -> None:
-        """Make a folder for keys, and those that lead to it."""
+        """Make the folder of a prefix and its parent folders."""
         self._make_folder(self._file_to_change(f"{prefix}/").rstrip("/"))
 
     def _make_folder(self, folder: str) -> None:
@@ -262,13 +261,14 @@ class LocalByteStore:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         try:
             try:
-                # Both are only ever replaced, and take no more room; a link stays the link.
+                # Files are only replaced, so a hard link is a copy that takes no space.
+                # A symbolic link is copied as a link.
                 os.link(source, temporary, follow_symlinks=False)
             except (OSError, NotImplementedError):
                 shutil.copyfile(source, temporary, follow_symlinks=False)
             os.replace(temporary, path)
         finally:
-            # A rename to another name of the same file does nothing.
+            # A rename between two hard links of the same file does nothing and leaves both.
             Path(temporary).unlink(missing_ok=True)
 
     def flush(self) -> None:
@@ -290,7 +290,7 @@ class LocalByteStore:
     def delete(self, key: str) -> None:
         path = self._file_to_change(key)
         try:
-            os.unlink(path)  # noqa: PTH108 - thousands of them
+            os.unlink(path)  # noqa: PTH108 - called for thousands of keys
         except FileNotFoundError:
             return
 
@@ -325,7 +325,7 @@ class LocalByteStore:
             folders, files = _listed(f"{self.root}/{start}")
             present = names.intersection(files)
             found += [start + name for name in present]
-            # The chunks of an array with nested keys are in a folder "c" beside its document.
+            # The chunks of an array with nested keys are in a folder "c" next to its document.
             if present and "c" in folders and not _has_any(f"{self.root}/{start}c", names):
                 folders.remove("c")
             waiting += [f"{start}{name}/" for name in folders]
@@ -368,7 +368,7 @@ def _make_folder(folder: str) -> None:
 
 
 def _read_file(path: str, check_size: CheckSize) -> bytes:
-    """Return what a file holds: three calls of the system, where a file object takes six."""
+    """Return the content of a file with three system calls; a file object takes six."""
     descriptor, found = open_regular(path)
     try:
         size = found.st_size
@@ -379,7 +379,7 @@ def _read_file(path: str, check_size: CheckSize) -> bytes:
 
 
 def _write_file(path: str, value: bytes | memoryview) -> None:
-    """Write a file, with the folders that it needs; without ``pathlib``, for thousands of them."""
+    """Write a file and its missing folders; without ``pathlib``, which is slow for thousands of files."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | BINARY
     try:
         descriptor = os.open(path, flags, 0o666)
@@ -393,7 +393,7 @@ def _write_file(path: str, value: bytes | memoryview) -> None:
                 remaining = remaining[os.write(descriptor, remaining) :]
         finally:
             os.close(descriptor)
-    except OSError as error:  # which does not say of which file, as that of a full disk
+    except OSError as error:  # without a path, for example when the disk is full
         raise OSError(error.errno, error.strerror, path) from error
 
 
@@ -403,7 +403,7 @@ class ZarrByteStore:
     Attributes
     ----------
     covered : frozenset of str
-        Keys of a store that this one is going to replace: until then they are not seen, and stay.
+        Keys of the store that this one will replace. Until then they are hidden and kept.
     """
 
     def __init__(self, location: Location, store: Store) -> None:
@@ -414,7 +414,7 @@ class ZarrByteStore:
 
     @cached_property
     def objects(self) -> StoredObjects:
-        """The objects by themselves, with their versions."""
+        """Access to single objects and their versions."""
         return objects_of(self.zarr_store)
 
     def get(self, key: str, most: int | None = None) -> bytes | None:
@@ -428,7 +428,7 @@ class ZarrByteStore:
         return {one.key: value for one, value in self._read(wanted) if value is not None}
 
     def get_parts(self, parts: Iterable[Part]) -> dict[Part, bytes]:
-        """Parts of values, of the keys that exist: read at the same time."""
+        """Return parts of values, for the keys that exist; they are read concurrently."""
         asked = list(parts)
         wanted = [Wanted(part[0], self.location.uri, None, _request(*part[1:])) for part in asked]
         found = zip(asked, self._read(wanted), strict=True)
@@ -449,11 +449,11 @@ class ZarrByteStore:
 
     def set(self, key: str, value: bytes | memoryview) -> None:
         self.refuse_covered(key)
-        # A store in memory keeps what it is given.
+        # A store in memory keeps the given object, so a view is copied.
         event_loop.run(self._set(key, bytes(value) if isinstance(value, memoryview) else value))
 
     def refuse_covered(self, key: str) -> None:
-        """Raise `StoreExistsError` for a key that the store has which is going to be replaced."""
+        """Raise `StoreExistsError` for a key of the store that will be replaced."""
         if key in self.covered:
             raise StoreExistsError(
                 f"{self.location.uri}:/{key} is an object of the store that is there, which stays until the "
@@ -500,7 +500,7 @@ class ZarrByteStore:
                     found = [key async for key in self.zarr_store.list_prefix(start)]
                 except FileNotFoundError:
                     return []
-                # Where nothing is below it, some give an object that has the prefix as its name.
+                # If nothing is below the prefix, some stores list the object named like the prefix.
                 return [key for key in found if key.startswith(start)]
 
         found = event_loop.run(collect())
@@ -517,9 +517,9 @@ class ZarrByteStore:
         return {key: size for key, size in found.items() if key not in self.covered}
 
     def roots_above(self, names: Iterable[str]) -> list[tuple[str, str]]:
-        """Return the documents, and their places, of stores in which this one would lie.
+        """Return name and folder of the root documents of stores that contain this one.
 
-        Places above it are known only of a file system of fsspec.
+        The folders above it are known only for file systems of fsspec.
         """
         store = self.zarr_store
         if not isinstance(store, FsspecStore):
@@ -532,7 +532,7 @@ class ZarrByteStore:
             outer = FsspecStore(store.fs, path=folder, read_only=True)
             try:
                 return await objects_of(outer).version(name) is not None
-            except PermissionError:  # of what one may not even look at nobody is the owner here
+            except PermissionError:  # a folder that the user cannot read is not searched
                 return False
 
         async def gather() -> list[bool]:
@@ -543,11 +543,11 @@ class ZarrByteStore:
         return [one for one, is_one in zip(wanted, found, strict=True) if is_one]
 
     def version(self, key: str) -> Version | None:
-        """Return which value an object has; None where there is none."""
+        """Return the version of an object; None if it does not exist."""
         return self.versions([key])[key]
 
     def versions(self, keys: Iterable[str]) -> dict[str, Version | None]:
-        """Return which value each of several objects has, asked for at the same time."""
+        """Return the versions of several objects, with concurrent requests."""
         wanted = list(keys)
 
         async def gather() -> list[Version | None]:
@@ -557,12 +557,12 @@ class ZarrByteStore:
             return dict(zip(wanted, event_loop.run(gather()), strict=True))
 
     def why_missing(self) -> str | None:
-        """Say what is missing where the store has no objects; None if it has some, or it is not known."""
+        """Return why the store has no objects; None if it has some, or if the reason is unknown."""
         with answers(self.location.uri):
             return event_loop.run(self.objects.why_missing())
 
     def put_if(self, key: str, value: bytes, expected: Version | None) -> bool:
-        """Store an object if it has a version (None: if it is not there); return whether that was so.
+        """Store an object if it has the expected version (None: no object); return whether it was stored.
 
         Raises
         ------
@@ -578,9 +578,9 @@ def _has_any(folder: str, names: frozenset[str]) -> bool:
 
 
 def _listed(folder: str) -> tuple[list[str], list[str]]:
-    """Names of the folders and of the files in a folder; a link to a folder is neither.
+    """Return the names of the folders and of the files in a folder, without links to folders.
 
-    ``os.walk`` passes over a folder that may not be read, and takes twice the time.
+    ``os.walk`` skips unreadable folders without an error, and takes twice the time.
     """
     folders, files = [], []
     try:
@@ -601,7 +601,7 @@ def open_bytestore(location: Location, *, read_only: bool) -> ByteStore:
     Raises
     ------
     ModeError
-        If it is to be written and the store object that the user gave is read-only.
+        If the store is opened for writing and the user's store object is read-only.
     MissingExtraError
         If the URL needs a package that is not installed.
     """
@@ -640,7 +640,7 @@ def _zarr_store(location: Location, *, read_only: bool) -> Store:
 
 
 def _packages_for(uri: str) -> str:
-    """What to install for a URL; the extra of this package has no clients of other clouds."""
+    """Return what to install for a URL; the extra of this package has clients for HTTP and S3 only."""
     of_extra = ("http://", "https://", *S3_SCHEMES)
     return "'hdmf-zarr[remote]'" if uri.startswith(of_extra) else "them beside 'hdmf-zarr[remote]'"
 

@@ -1,7 +1,7 @@
 """Reads only regular files, and follows no symbolic link out of the store.
 
-A store is what somebody else made. A pipe in the place of a chunk lets its reader wait for ever, a device
-has no end, and a folder that is a symbolic link leads a writer to the files of its user.
+A store may come from another person. A pipe in the place of a chunk makes its reader wait forever, a device
+has no end, and a folder that is a symbolic link leads a writer to other files of the user.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from hdmf_zarr.core.limits import check_encoded_size, most_encoded_bytes
 from hdmf_zarr.errors import EscapeError, SpecialFileError
 
 BINARY = getattr(os, "O_BINARY", 0)
-"""Of Windows, which translates line ends else."""
+"""Flag for Windows, which otherwise translates line ends."""
 
 _READ = os.O_RDONLY | BINARY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
-"""Without the wait for a writer, where the file is a pipe; regular files know no such wait."""
+"""Flags to open a pipe without waiting for its writer; they do not change the reading of regular files."""
 
 _KINDS = (
     (stat.S_ISFIFO, "a pipe"),
@@ -35,7 +35,7 @@ _KINDS = (
 
 
 def open_regular(path: str) -> tuple[int, os.stat_result]:
-    """Open a file to be read, and return its descriptor and what the system says of it.
+    """Open a file for reading, and return its descriptor and its status.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def open_regular(path: str) -> tuple[int, os.stat_result]:
     Raises
     ------
     SpecialFileError
-        If it is no regular file.
+        If it is not a regular file.
     OSError
         If it cannot be opened; `IsADirectoryError` for a folder.
     """
@@ -60,7 +60,7 @@ def open_regular(path: str) -> tuple[int, os.stat_result]:
 
 
 def check_regular(path: str, found: os.stat_result) -> None:
-    """Raise `SpecialFileError` for what is neither a file nor a folder, `IsADirectoryError` for a folder."""
+    """Raise `SpecialFileError` for a pipe, device or socket, and `IsADirectoryError` for a folder."""
     if stat.S_ISREG(found.st_mode):
         return
     if stat.S_ISDIR(found.st_mode):
@@ -73,7 +73,7 @@ def check_regular(path: str, found: os.stat_result) -> None:
 
 
 class OwnFolders:
-    """Which folders below a root are its own: neither they nor those above them are symbolic links.
+    """Checks that folders below a root are inside it: neither they nor their parents are symbolic links.
 
     Parameters
     ----------
@@ -85,12 +85,12 @@ class OwnFolders:
         self._known: set[str] = {""}
 
     def check(self, key: str) -> None:
-        """Raise `EscapeError` if a key lies behind a symbolic link.
+        """Raise `EscapeError` if a key is behind a symbolic link.
 
         Parameters
         ----------
         key : str
-            What is at its end may be a link: a change replaces or removes the link itself.
+            Key whose last part may be a link: a change replaces or removes the link itself.
         """
         folder = key.rpartition("/")[0]
         if folder in self._known:
@@ -110,7 +110,7 @@ class OwnFolders:
             try:
                 mode = os.lstat(f"{self._root}/{part}").st_mode
             except OSError:
-                return  # there is none yet, which its writer makes
+                return  # it does not exist yet; the writer makes it
             if stat.S_ISLNK(mode):
                 raise EscapeError(
                     f"{self._root}:/{part} is a symbolic link: nothing is written, copied or removed behind "
@@ -122,11 +122,11 @@ class OwnFolders:
 
 
 FILTER_GROWTH = 16
-"""How many bytes a filter of elements may make of one: from one byte to a complex number."""
+"""Maximum factor by which a filter of elements increases the size: from one byte to a complex number."""
 
 
 def most_bytes_of(array: zarr.AsyncArray[Any]) -> int:
-    """Return how many bytes the file of a chunk, or shard, of an array may have."""
+    """Return the maximum number of bytes of the file of a chunk, or shard, of an array."""
     dtype = array.metadata.dtype.to_native_dtype()
     shards, chunks = array.shards, array.chunks
     unit = math.prod(shards or chunks)
@@ -142,12 +142,12 @@ def _changes_elements(codec: Any) -> bool:
 
 
 class ContainedStore(LocalStore):
-    """A `LocalStore` of zarr-python for one array, contained as `hdmf_zarr.stores.contained` says.
+    """A `LocalStore` of zarr-python for one array, with the checks of `hdmf_zarr.stores.contained`.
 
     Attributes
     ----------
     most : int or None
-        Bytes that a file of the array may have to be read; None before its document was understood.
+        Maximum number of bytes of a file of the array; None until its document is parsed.
     """
 
     most: int | None = None
@@ -158,7 +158,7 @@ class ContainedStore(LocalStore):
         Raises
         ------
         SpecialFileError
-            If it is no regular file.
+            If it is not a regular file.
         MetadataError
             If it is longer than a chunk of the array can be.
         """

@@ -18,7 +18,7 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 def ensure_open(store: Store) -> None:
-    """Open a store object that its user has made and not opened."""
+    """Open a store object that the user has created without opening it."""
     if not is_open(store):
         run(open_store(store))
 

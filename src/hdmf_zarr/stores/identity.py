@@ -1,8 +1,8 @@
-"""Whether two locations are one store, or one contains the other: by proof, else by evidence.
+"""Checks whether two locations are one store, or one contains the other: by proof, else by evidence.
 
-Two folders are proved to be one by device and inode, two stores in memory by the mapping behind them, two
-places in a bucket by service, bucket and prefix (`stores.proofs`). Where that proves nothing, what is
-there is compared (`stores.evidence`). Nothing is written to find out.
+The proof for two folders is their device and inode, for two stores in memory the mapping behind them, for two
+places in a bucket service, bucket and prefix (`stores.identity_proofs`). Where this proves nothing, the
+root documents are compared (`stores.identity_evidence`). Nothing is written.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from hdmf_zarr.stores.location import Location
 logger = logging.getLogger(__name__)
 
 MOST_LEVELS = 8
-"""Folders above a store which may be the destination, under a name that says nothing of it."""
+"""Maximum number of folders above a store that are compared with a destination of another name."""
 
 
 class Relation(Enum):
-    """How one place lies to another."""
+    """Relation of one place to another."""
 
     APART = "apart"
     SAME = "same"
@@ -43,21 +43,21 @@ def refuse_overlap(
     is_built_beside: bool = False,
     advice: str = "write to another place",
 ) -> None:
-    """Raise if a place to be written is the store that is read meanwhile, holds it or lies in it.
+    """Raise if the destination of writing is the source that is read, contains it or is inside it.
 
     Parameters
     ----------
     source, destination : Location
     is_built_beside : bool
-        Whether a new folder is built beside its place: it can replace the source where both give it as one
-        path, and whether it may lie inside of a store is looked at where it is made.
+        Whether a new folder is built next to its place. It can replace the source if both are the same
+        path; whether it may be inside a store is checked when it is made.
     advice : str
-        What to do where both are one store.
+        Advice to the user if both are the same store.
 
     Raises
     ------
     OptionError
-        Before anything is written.
+        If they overlap; nothing is written.
     """
     is_folder = is_built_beside and destination.is_local
     if is_folder and source == destination:
@@ -82,7 +82,7 @@ _REFUSALS = {
 
 
 def relation_of(first: Location, second: Location) -> Relation:
-    """Return how a store lies to a place at which nothing need be.
+    """Return the relation of a store to a place, which need not exist.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def relation_of(first: Location, second: Location) -> Relation:
     if one is None or other is None:
         return _by_evidence(first, second, None)
     if one.kind != other.kind:
-        is_proved = MEMORY in (one.kind, other.kind)  # of this process, and the other one is not
+        is_proved = MEMORY in (one.kind, other.kind)  # only one is in the memory of this process
         return Relation.APART if is_proved else _by_evidence(first, second, None)
     relation = _compared(one.keys, other.keys)
     if relation is Relation.APART or _is_proof(one, other):
@@ -103,7 +103,7 @@ def relation_of(first: Location, second: Location) -> Relation:
 
 
 def _is_proof(one: Place, other: Place) -> bool:
-    """Whether the keys of two places are names of the same things."""
+    """Return whether equal keys mean the same place in both."""
     return one.service == other.service and not (one.is_view or other.is_view)
 
 
@@ -119,18 +119,18 @@ def _compared(first: Sequence[Hashable], second: Sequence[Hashable]) -> Relation
 
 
 def _by_evidence(first: Location, second: Location, expected: Relation | None) -> Relation:
-    """Return how a store lies to a place by what both hold.
+    """Return the relation of a store to a place by their contents.
 
     Parameters
     ----------
     first, second : Location
     expected : Relation or None
-        How they lie to each other if their names are names of the same things.
+        Relation if equal keys mean the same place in both.
     """
     if _is_zip(first) or _is_zip(second):
-        return Relation.APART  # its objects are nowhere else
+        return Relation.APART  # a zip file contains its own objects only
     root = _root_of(first)
-    if root is None:  # an HDF5 file: nothing tells it from what has its name
+    if root is None:  # an HDF5 file: only its name can be compared
         return expected or Relation.APART
     destination = open_bytestore(second, read_only=True)
     if root.is_same(root_at(destination)):
@@ -142,7 +142,7 @@ def _by_evidence(first: Location, second: Location, expected: Relation | None) -
 
 
 def _root_of(location: Location) -> Root | None:
-    """Return the root documents of a store; None of what those who read it do not read as Zarr."""
+    """Return the root documents of a store; None if it is not read as Zarr."""
     try:
         return root_at(open_bytestore(location, read_only=True))
     except (HDMFZarrError, OSError) as error:
@@ -162,12 +162,12 @@ def _is_view(*locations: Location) -> bool:
 
 
 def _paths(location: Location, root: Root, destination: ByteStore) -> list[str]:
-    """Return where in a destination a store may lie: by the ends of its own path, and where it says so.
+    """Return the paths in a destination where a store may be, because its root document is there.
 
     Parameters
     ----------
     location : Location
-        Of the store.
+        Location of the store.
     root : Root
     destination : ByteStore
     """

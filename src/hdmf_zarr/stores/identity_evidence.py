@@ -1,6 +1,7 @@
-"""What two locations have in common, where nothing proves whether they are one store.
+"""Evidence that two locations are one store, if nothing proves it.
 
-The same root document, of the same modification time, version or ETag, is the same store. It is only read.
+Two stores are the same if their root documents have the same content and the same modification time, version
+or ETag. The documents are only read.
 """
 
 from __future__ import annotations
@@ -22,23 +23,23 @@ from hdmf_zarr.stores.keys import DOCUMENT, ZARRAY, ZATTRS, ZGROUP, ZMETADATA
 ROOT_DOCUMENTS = (DOCUMENT, ZMETADATA, ZGROUP, ZATTRS, ZARRAY)
 
 SECONDS_APART = 1.0
-"""Two ways to one object may say its time with and without a fraction of a second."""
+"""Two stores may report the time of one object with and without a fraction of a second."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Root:
-    """The root documents of a store, as they are found at a place.
+    """The root documents that are found at a place.
 
     Attributes
     ----------
     documents : dict of str to bytes
-        By their names.
+        Documents by their names.
     time : float or None
-        When the first one was modified, in seconds since 1970.
+        Modification time of the first document, in seconds since 1970.
     tag : str or None
-        Its version or ETag.
+        Version or ETag of the first document.
     memory : object
-        The memory that holds it in this process, where the store hands that out.
+        Memory of the first document in this process, if the store gives access to it.
     """
 
     documents: Mapping[str, bytes]
@@ -47,7 +48,7 @@ class Root:
     memory: Any = field(default=None, compare=False)
 
     def is_same(self, other: Root | None) -> bool:
-        """Whether two roots are one; also where nothing but equal documents can be said of them."""
+        """Return whether two roots are the same; True if only their documents, which are equal, are known."""
         if other is None or self.documents != other.documents:
             return False
         if self.memory is not None and other.memory is not None:
@@ -79,12 +80,12 @@ def root_at(bytestore: ByteStore, prefix: str = "") -> Root | None:
 
 
 def _version(bytestore: ByteStore, key: str) -> tuple[float | None, str | None]:
-    """Return when an object was modified, and its version or ETag, as far as its store says so."""
+    """Return the modification time of an object, and its version or ETag, if its store reports them."""
     if isinstance(bytestore, LocalByteStore):
         return (bytestore.root / key).stat().st_mtime, None
     store = wrappers.innermost_store(bytestore.zarr_store)
     if is_view(bytestore.zarr_store):
-        return None, None  # there the object may have another name
+        return None, None  # the object may have another name in the inner store
     info: Mapping[str, Any] = {}
     if isinstance(store, FsspecStore):
         path = f"{store.path.rstrip('/')}/{key}".removeprefix("/" if not store.path else "")
@@ -120,7 +121,7 @@ def _first_tag(info: Mapping[str, Any]) -> str | None:
 
 
 def _memory(store: Store, key: str) -> Any:
-    """Return the memory that holds an object of a store in memory, where each reading hands out the same."""
+    """Return the memory of an object of a store in memory; None if each read returns other memory."""
     if not isinstance(wrappers.innermost_store(store), MemoryStore):
         return None
     first, second = (

@@ -1,6 +1,6 @@
-"""What proves the identity of a store: device and inode, the mapping behind it, bucket and prefix.
+"""Proofs of the identity of a store: device and inode, the mapping behind it, bucket and prefix.
 
-Of a file system or store that is not known here nothing is proved, see `stores.evidence`.
+Nothing is proved for an unknown file system or store, see `stores.identity_evidence`.
 """
 
 from __future__ import annotations
@@ -27,30 +27,30 @@ MEMORY = "memory"
 S3 = "s3"
 
 THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0"})
-"""Names by which a server on this machine is reached."""
+"""Host names of servers on this machine."""
 
 AWS = "amazonaws.com"
 
 PORTS = {"http": 80, "https": 443}
 
 ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
-"""Where clients of S3 look for their server."""
+"""Environment variables with the URL of an S3 server."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """What proves where a store is.
+    """The proof of where a store is.
 
     Attributes
     ----------
     kind : str
         `FOLDER`, `MEMORY`, or the scheme of a file system.
     keys : tuple
-        One for each folder that holds the store, the outermost first; the last one is that of the store.
+        One key for each enclosing folder, the outermost first; the last key is that of the store.
     service : object
-        Who serves the store. Two services may be one that has two names.
+        Name of the service that holds the store. Two names can mean the same service.
     is_view : bool
-        Whether a class that is not known here may give the objects other names.
+        Whether an unknown class of store may give the objects other names.
     """
 
     kind: str
@@ -60,7 +60,7 @@ class Place:
 
 
 def place_of(location: Location) -> Place | None:
-    """Return what proves where a store is, or would be; None where nothing does. Nothing is requested.
+    """Return the proof of where a store is, or would be; None if there is none. It makes no request.
 
     Parameters
     ----------
@@ -72,13 +72,13 @@ def place_of(location: Location) -> Place | None:
         return _folder(location.uri)
     try:
         return _of_url(location)
-    except (ImportError, ValueError, NotImplementedError) as error:  # who opens it says so
+    except (ImportError, ValueError, NotImplementedError) as error:  # opening reports it
         logger.debug("%s: nothing is known of the place: %s", location.uri, error)
         return None
 
 
 def place_of_store(store: Store) -> Place | None:
-    """Return what proves where a store object has its objects; None where nothing does."""
+    """Return the proof of where a store object has its objects; None if there is none."""
     inner = wrappers.innermost_store(store)
     describe = next((known for kind, known in _DESCRIBED.items() if isinstance(inner, kind)), None)
     place = None if describe is None else describe(inner)
@@ -86,14 +86,14 @@ def place_of_store(store: Store) -> Place | None:
 
 
 def is_view(store: Store) -> bool:
-    """Whether a store, or one that it wraps, may give objects other names: its class is not zarr's."""
+    """Return whether a store, or one that it wraps, may rename objects: its class is not zarr's."""
     inner = wrappers.wrapped_store(store)
     is_of_zarr = type(store).__module__.partition(".")[0] == "zarr"
     return not is_of_zarr or (inner is not None and is_view(inner))
 
 
 def _folder(path: str | os.PathLike[str]) -> Place:
-    """Return the place of a folder or file, by the numbers of those folders that are there."""
+    """Return the place of a folder or file, by device and inode of the folders that exist."""
     own = Path(normalized_path(path))
     keys: list[Hashable] = []
     for folder in (*reversed(own.parents), own):
@@ -107,7 +107,7 @@ def _folder(path: str | os.PathLike[str]) -> Place:
 
 
 def _below(kind: str, root: Hashable, path: str, service: Hashable = None) -> Place:
-    """Return the place of a path below a root, such as a prefix in a bucket."""
+    """Return the place of a path below a root, for example a prefix in a bucket."""
     parts = [part for part in path.split("/") if part]
     keys = tuple((root, *parts[:count]) for count in range(len(parts) + 1))
     return Place(kind=kind, keys=keys, service=service)
@@ -121,7 +121,7 @@ def _of_memory(store: Any) -> Place:
 
 
 def _of_url(location: Location) -> Place | None:
-    """Return the place of a URL; its file system is the one, in fsspec's cache, that opens the store."""
+    """Return the place of a URL; fsspec's cache has the same file system when the store is opened."""
     from fsspec.core import url_to_fs
 
     options = with_unsigned(location.uri, location.storage_options, read_only=True)
@@ -144,8 +144,8 @@ def _of_file_system(file_system: Any, path: str) -> Place | None:
 
 
 def _inner_file_system(file_system: Any, path: str) -> tuple[Any, str] | None:
-    """Return the file system that another one leads to, and the path there; None where it is the last."""
-    inner = getattr(file_system, "sync_fs", None)  # of a synchronous one, as zarr wraps it
+    """Return the file system that another one wraps, and the path in it; None if it wraps none."""
+    inner = getattr(file_system, "sync_fs", None)  # zarr wraps synchronous file systems
     if inner is not None:
         return inner, path
     inner = getattr(file_system, "fs", None)
@@ -170,7 +170,7 @@ def _protocol(file_system: Any) -> str:
 
 
 def _of_object_store(store: Any) -> Place | None:
-    """Return the place of a store of obstore, whose classes are known by their names."""
+    """Return the place of a store of obstore, by the name of its class."""
     inner = store.store
     name, prefix = type(inner).__name__, str(getattr(inner, "prefix", None) or "")
     if name == "LocalStore":
@@ -188,7 +188,7 @@ def _of_object_store(store: Any) -> Place | None:
 
 
 def _setting(store: Any, name: str) -> str | None:
-    """Return a setting of a store of obstore, which has several names for each."""
+    """Return a setting of a store of obstore, where each setting has several names."""
     found = (value for key, value in store.config.items() if name in key)
     return next((str(value) for value in found), None)
 
@@ -211,7 +211,7 @@ def _endpoint_of_s3fs(file_system: Any) -> str | None:
 
 
 def _service(endpoint: str | None) -> str | None:
-    """Return one name of a service of S3; None where its client finds it in files of its own."""
+    """Return the unique name of an S3 service; None if its client reads it from configuration files."""
     endpoint = endpoint or next(filter(None, map(os.environ.get, ENDPOINT_VARIABLES)), None)
     if endpoint is None:
         return None

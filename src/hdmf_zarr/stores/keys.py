@@ -1,7 +1,7 @@
 """Which names objects of a store can have, and which keys stay inside of the store; pure.
 
-A name is one part of a path. It becomes part of a file's name on a disk, of a key in a bucket and of a
-URL; a store that moves from one to the other keeps its names only where all of them allow these.
+A name is one part of a path: of a file on a disk, of a key in a bucket, of a URL. A store that is moved from
+one to another keeps its names only if all of them allow these names.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ ZGROUP, ZARRAY, ZATTRS, ZMETADATA = ".zgroup", ".zarray", ".zattrs", ".zmetadata
 """Names of the metadata documents of Zarr format 2."""
 
 NODE_DOCUMENTS = frozenset({ZGROUP, ZARRAY, ZATTRS})
-"""Those that a node has itself."""
+"""Documents of Zarr format 2 that belong to one node."""
 
 METADATA_KEYS = frozenset({DOCUMENT, ZMETADATA}) | NODE_DOCUMENTS
-"""Names that both Zarr formats keep for metadata; an object of that name would replace them."""
+"""Names that the Zarr formats reserve for metadata; an object of this name would replace a document."""
 
 _KEPT_FOR_WRITERS = re.compile(r"\.append\.partial|\.replaced\.partial|.+\.[0-9a-f]{32}\.partial")
-"""The journal, saved chunks, and files before they are complete: recovery removes what has such a name."""
+"""The journal, saved chunks, and incomplete files: recovery removes files with these names."""
 
 LONGEST_NAME = 255
-"""Bytes of a name that file systems allow."""
+"""Maximum number of bytes of a name in file systems."""
 
 _NOT_ON_WINDOWS = frozenset('<>:"|?*')
 
@@ -34,13 +34,13 @@ _DEVICES = frozenset(
     {"con", "prn", "aux", "nul"}
     | {f"{device}{number}" for device in ("com", "lpt") for number in "123456789¹²³"}
 )
-"""What Windows takes for a device, with any suffix."""
+"""Names that Windows reserves for devices, with any suffix."""
 
 
 def why_unsafe(name: str) -> str | None:
-    """Return why no object of any store can have a name, or None.
+    """Return why no object of any store can have a name; None if an object can have it.
 
-    Such a name would lead out of its group or out of the store, or take the place of metadata.
+    An unsafe name leads out of its group or out of the store, or replaces metadata.
 
     Examples
     --------
@@ -69,7 +69,7 @@ def why_unsafe(name: str) -> str | None:
 
 
 def why_changed(name: str) -> str | None:
-    """Return why some system changes a safe name, or takes it for something else, without a word; or None.
+    """Return why some system silently changes or misreads a safe name; None if none does.
 
     Examples
     --------
@@ -92,7 +92,7 @@ def why_changed(name: str) -> str | None:
 
 
 def why_not_portable(name: str) -> str | None:
-    """Return why not every system can keep a name, or None.
+    """Return why some system cannot keep a name; None if every system can.
 
     Examples
     --------
@@ -107,7 +107,7 @@ def why_not_portable(name: str) -> str | None:
 
 
 def is_inside(key: str) -> bool:
-    """Whether a key or path stays inside of its store; the empty one is the store itself.
+    """Return whether a key or path stays inside its store; the empty one is the store itself.
 
     Examples
     --------
@@ -125,7 +125,7 @@ _UNSAFE_PART = re.compile(r"(?:^|/)(?:\.{0,2}|zarr\.json|\.z(?:group|array|attrs
 
 
 def is_node_path(path: str) -> bool:
-    """Whether a path, without slashes at its ends, is one that a node can have.
+    """Return whether a node can have a path, which has no slashes at its ends.
 
     Examples
     --------
@@ -136,7 +136,7 @@ def is_node_path(path: str) -> bool:
 
 
 def folded(name: str) -> str:
-    """Return what a file system keeps of a name that takes some names for one.
+    """Return the form of a name that a file system without case compares.
 
     Examples
     --------
@@ -148,9 +148,9 @@ def folded(name: str) -> str:
 
 
 def differing_in_case(names: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Yield pairs of names of one group that file systems take for one.
+    """Yield pairs of names of one group that some file systems do not distinguish.
 
-    Those without case, and those for which a letter with an accent is the letter and the accent.
+    These file systems ignore case, or treat an accented letter as the letter followed by the accent.
 
     Examples
     --------

@@ -19,18 +19,18 @@ from hdmf_zarr.errors import BrokenLinkError, OptionError
 from hdmf_zarr.stores.urls import BUCKETS, check_spelling
 
 OBJECT_PREFIX = "object:"
-"""Start of the name of a store that only this process has."""
+"""Prefix of the name of a store that exists only in this process."""
 
 REMOTE_SCHEMES = frozenset(
     {"http", "https", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "hf"}
 )
-"""Schemes of URLs to which a link may lead: those of services; none that wraps another file system."""
+"""URL schemes to which a link may lead: those of services, none that wraps another file system."""
 
 SAME_SCHEMES = {"s3a": "s3", "gcs": "gs"}
-"""Second names of schemes, and the first ones."""
+"""Aliases of schemes, and the schemes that they mean."""
 
 _FILE_URL = re.compile(r"file:(//(localhost(?=/))?(?=/[A-Za-z]:)/|//(localhost(?=/))?|(?=/))", re.I)
-"""What comes before the path in the URL of a local file; also the slash before a drive of Windows."""
+"""The part of a local file's URL before the path, with the slash before a drive of Windows."""
 
 SUPPORTED_ZARR_STORES = (LocalStore, FsspecStore, MemoryStore, ZipStore, Store)
 
@@ -43,7 +43,7 @@ class Location:
     ----------
     uri : str
         Absolute path with symbolic links resolved, URL without a trailing slash, or, for a store
-        that only this process has, a name that no other store has.
+        that exists only in this process, a unique name.
     is_local : bool
         Whether it is a folder of this machine.
     is_linkable : bool
@@ -68,14 +68,14 @@ class Location:
 
     @property
     def spelling(self) -> str:
-        """How the user spells it, for messages."""
+        """The path or URL as the user wrote it, for messages."""
         return self.given or self.uri
 
 
 def locate(
     path: str | os.PathLike[str] | Store, storage_options: dict[str, Any] | None = None
 ) -> Location:
-    """Return the location that a user's path, URL or store object names.
+    """Return the location of a user's path, URL or store object.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def get_store_path(store: Store) -> str:
 
 
 def _normalized_url(url: str) -> str:
-    """Return the one spelling of a URL of which fsspec knows several."""
+    """Return the canonical form of a URL for which fsspec knows several."""
     scheme, separator, path = url.rstrip("/").partition("://")
     if scheme == "memory":
         path = path.lstrip("/")
@@ -138,8 +138,8 @@ def is_url(path: str) -> bool:
 
 
 def is_bucket(location: Location) -> bool:
-    """Whether a location is a whole bucket, and no place in it."""
-    inner = getattr(location.store, "store", None)  # of obstore
+    """Return whether a location is a whole bucket, not a place in it."""
+    inner = getattr(location.store, "store", None)  # the store of an `ObjectStore`
     if inner is not None and not location.is_linkable:
         return getattr(inner, "prefix", "") is None and "bucket" in getattr(inner, "config", {})
     scheme, _, path = location.uri.partition("://")
@@ -149,9 +149,9 @@ def is_bucket(location: Location) -> bool:
 def options_of_each(
     paths: Sequence[Any], storage_options: dict[str, Any] | None
 ) -> list[dict[str, Any] | None]:
-    """Return for each of several paths the options that are for all URLs among them.
+    """Return the storage options for each of several paths: all URLs among them get the options.
 
-    Where none is a URL, the last one has them: its `locate` says that there is no use for them.
+    If none is a URL, the last path gets them, so that `locate` raises an error.
     """
     are_urls = [isinstance(path, str) and is_url(path) for path in paths]
     if not any(are_urls):
@@ -160,7 +160,7 @@ def options_of_each(
 
 
 def normalized_path(path: str | os.PathLike[str]) -> str:
-    """Return the one spelling of a local path: absolute, without symbolic links or ``..``."""
+    """Return the canonical form of a local path: absolute, without symbolic links or ``..``."""
     return os.path.realpath(os.path.expanduser(path))
 
 
@@ -176,16 +176,16 @@ def _locate_store(store: Store) -> Location:
 
 
 def location_of_uri(uri: str) -> Location:
-    """Return the location with a ``uri`` that `locate` gave, such as the source of a builder."""
+    """Return the location for a ``uri`` of `locate`, for example the source of a builder."""
     if uri.startswith(OBJECT_PREFIX):
         return Location(uri, is_local=False, is_linkable=False)
     return locate(uri)
 
 
 def can_link(target: Location, base: Location) -> bool:
-    """Whether a store can hold a link to another one that its readers may follow.
+    """Return whether a store can contain a link to another one that its readers resolve.
 
-    A store elsewhere cannot point to this machine's disk, see `resolve_source`.
+    A remote store cannot link to this machine's disk, see `resolve_source`.
     """
     if target == base:
         return True
@@ -195,15 +195,15 @@ def can_link(target: Location, base: Location) -> bool:
 
 
 def relative_source(target: Location, base: Location) -> str:
-    """Return how a store spells another one: ``"."``, a relative path, or an absolute URL.
+    """Return the ``source`` of a link to a store: ``"."``, a relative path, or an absolute URL.
 
-    The inverse of `resolve_source`. Relative to ``base`` itself, with slashes on every system, so
-    that both stores can be moved together.
+    This is the inverse of `resolve_source`. A path is relative to ``base`` itself, with slashes on
+    every system, so that both stores can be moved together.
 
     Raises
     ------
     OptionError
-        If no other store can reach the target, because only this process has it.
+        If no other store can link to the target, because it exists only in this process.
     """
     if target == base:
         return SELF
@@ -221,12 +221,12 @@ def relative_source(target: Location, base: Location) -> str:
 
 
 def resolve_source(source: str, base: Location) -> Location:
-    """Return the location that a link's ``source`` names in a store; inverse of `relative_source`.
+    """Return the location to which a link's ``source`` leads; inverse of `relative_source`.
 
     Raises
     ------
     BrokenLinkError
-        If the source is no place to which a link may lead, or only this process has the store.
+        If a link may not lead to the source, or the store exists only in this process.
     """
     if source in (SELF, ""):
         return base
@@ -251,17 +251,17 @@ def resolve_source(source: str, base: Location) -> Location:
 
 
 def _are_beside(target: Location, base: Location) -> bool:
-    """Whether two URLs differ in nothing but their paths."""
+    """Return whether two URLs differ only in their paths."""
     if target.is_local or base.is_local:
         return False
     return urlsplit(target.uri)[:2] == urlsplit(base.uri)[:2]
 
 
 def _is_followed(url: str, base: Location) -> bool:
-    """Whether a link of a store may lead to a URL.
+    """Return whether a link of a store may lead to a URL.
 
-    fsspec has names for this machine's disk (``local://``, ``simplecache::file://``), and file systems that
-    run what a file says (``reference::``).
+    fsspec has URLs of this machine's disk (``local://``, ``simplecache::file://``), and file systems that
+    execute instructions from a file (``reference::``).
     """
     scheme = urlsplit(url).scheme
     is_memory = scheme == "memory" and (base.is_local or base.uri.startswith("memory:"))
@@ -281,7 +281,7 @@ def _resolve_url(url: str, base: Location) -> Location:
     target, own = urlsplit(url), urlsplit(base.uri)
     if not _is_followed(url, base):
         raise BrokenLinkError(_not_followed(url, base))
-    # Options may hold a password, which is for the service that the user named.
+    # Options may contain a password, which only the service that the user named may receive.
     is_same_service = target.scheme == own.scheme and (
         target.netloc == own.netloc or not target.scheme.startswith("http")
     )

@@ -1,8 +1,8 @@
 """Single objects of a bucket: versions, conditional puts, exact deletes.
 
-zarr's stores have no words for these. S3 (through s3fs and obstore) has conditional puts; a store in memory
-is one of this process, which needs only a lock. Of any other kind nothing is known: what is there is compared
-just before it is replaced, and two processes can come between.
+zarr's stores do not offer these operations. S3 (through s3fs and obstore) has conditional puts. A store in
+memory belongs to one process, which needs only a lock. In all other stores an object is compared just before
+it is replaced, so that two processes can interfere.
 
 fsspec and s3fs have these operations under private names, see `hdmf_zarr.core.other_private`.
 """
@@ -27,13 +27,13 @@ from hdmf_zarr.stores import event_loop, wrappers
 from hdmf_zarr.stores.bounded import Wanted, read_value
 
 TOGETHER = 64
-"""Objects that are removed at the same time, where one request removes one."""
+"""Number of concurrent requests, where each concerns one object."""
 
 MOST_AT_ONCE = 1000
-"""Keys that one request of S3 removes."""
+"""Maximum number of keys that one request of S3 removes."""
 
 PROCESS_LOCK = threading.Lock()
-"""Held while an object is compared and replaced where the store itself cannot do both in one step."""
+"""Lock for compare and replace, where the store cannot do both in one step."""
 
 _REFUSED = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
 """Codes of S3 for a condition that is not met."""
@@ -44,27 +44,27 @@ _UNKNOWN = frozenset({"NotImplemented", "501"})
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """Which of the values that an object has had.
+    """Identifies one of the values that an object has had.
 
     Attributes
     ----------
     tag : str
         ETag, or a digest of the value.
     modified : str or None
-        When it was stored; an object that is stored again with the same value may keep its tag.
+        Time when the value was stored. An object that is stored again with an equal value may keep its tag.
     """
 
     tag: str
     modified: str | None = None
 
     def is_same(self, other: Version | None) -> bool:
-        """Whether another version can be this one."""
+        """Return whether another version can be the same as this one."""
         if other is None or self.tag != other.tag:
             return False
         return None in (self.modified, other.modified) or self.modified == other.modified
 
     def is_later_than(self, seconds: float) -> bool:
-        """Whether the value was stored after a time, by the clock of the service; False if not known."""
+        """Return whether the value was stored after a time, by the service's clock; False if unknown."""
         if self.modified is None:
             return False
         try:
@@ -87,9 +87,9 @@ class StoredObjects:
     Attributes
     ----------
     is_exclusive : bool
-        Whether of two that create one object only one can succeed.
+        Whether only one of two writers that create an object can succeed.
     has_cheap_versions : bool
-        Whether a version is known without reading the object.
+        Whether the version of an object is known without reading it.
     """
 
     has_cheap_versions = False
@@ -99,7 +99,7 @@ class StoredObjects:
         self.is_exclusive = isinstance(wrappers.innermost_store(store), MemoryStore)
 
     async def version(self, key: str) -> Version | None:
-        """Return the version of an object; None where there is none."""
+        """Return the version of an object; None if it does not exist."""
         value = await self._value(key)
         return None if value is None else Version(hashlib.sha256(value).hexdigest())
 
@@ -109,14 +109,14 @@ class StoredObjects:
         return None if buffer is None else bytes(buffer.to_bytes())
 
     async def put_if(self, key: str, value: bytes, expected: Version | None) -> bool:
-        """Store an object if it has a version; return whether that was so.
+        """Store an object if it has the expected version; return whether it was stored.
 
         Parameters
         ----------
         key : str
         value : bytes
         expected : Version or None
-            None if there must be no such object.
+            Version that the object must have; None if the object must not exist.
 
         Raises
         ------
@@ -132,7 +132,7 @@ class StoredObjects:
         return True
 
     async def delete(self, keys: Sequence[str]) -> None:
-        """Remove exactly these objects; one that is not there is none of our concern."""
+        """Remove exactly these objects; missing objects are ignored."""
         for start in range(0, len(keys), TOGETHER):
             part = keys[start : start + TOGETHER]
             await _all_done(*(self._delete_one(key) for key in part))
@@ -148,7 +148,7 @@ class StoredObjects:
             return []
 
     async def sizes(self, start: str = "") -> dict[str, int]:
-        """Return the bytes of each object whose key begins in one way, by key: one request for each.
+        """Return the bytes of each object whose key begins with ``start``, by key: one request for each.
 
         Raises
         ------
@@ -165,18 +165,18 @@ class StoredObjects:
         return dict(zip(keys, await asyncio.gather(*map(size, keys)), strict=True))
 
     async def why_missing(self) -> str | None:
-        """Say what is missing where the store has no objects; None if it has some, or it is not known."""
+        """Return why the store has no objects; None if it has some, or if the reason is unknown."""
         try:
             return None if await self.list_below() else "nothing is there"
         except (OSError, NotImplementedError):
             return None
 
     def forget_listings(self) -> None:
-        """Keep nothing of what was listed: others may have changed it."""
+        """Drop cached listings, since other processes may have changed the store."""
 
 
 class FsspecObjects(StoredObjects):
-    """Objects behind a file system of fsspec, whose own ways to remove one expand patterns."""
+    """Objects behind a file system of fsspec, whose public methods to remove objects expand patterns."""
 
     store: FsspecStore
 
@@ -199,7 +199,7 @@ class FsspecObjects(StoredObjects):
         return f"{self._root}/{key}"
 
     async def put_if(self, key: str, value: bytes, expected: Version | None) -> bool:
-        """Store an object if it has a version, see `StoredObjects.put_if`."""
+        """Store an object if it has the expected version, see `StoredObjects.put_if`."""
         if expected is not None or self._is_memory or not self._can_create:
             return await super().put_if(key, value, expected)
         try:
@@ -226,7 +226,7 @@ class FsspecObjects(StoredObjects):
         ]
 
     async def sizes(self, start: str = "") -> dict[str, int]:
-        """Return the bytes of each object, see `StoredObjects.sizes`: listings tell them."""
+        """Return the bytes of each object from listings, see `StoredObjects.sizes`."""
         folder = self._root + "/"
         found = await other_private.find(self._fs, self._path(start).rstrip("/"), detail=True)
         sizes = {
@@ -237,21 +237,21 @@ class FsspecObjects(StoredObjects):
         return sizes if None not in sizes.values() else await super().sizes(start)
 
     async def why_missing(self) -> str | None:
-        """Say what is missing, see `StoredObjects.why_missing`; web servers may list nothing."""
+        """Return why no objects exist, see `StoredObjects.why_missing`; web servers may not list objects."""
         return None if "http" in self._fs.protocol else await super().why_missing()
 
     def forget_listings(self) -> None:
-        """Keep nothing of what was listed: s3fs takes an object that was not listed then for missing."""
+        """Drop cached listings: s3fs reports an object as missing if a cached listing lacks it."""
         self._fs.invalidate_cache()
 
 
 class S3Objects(FsspecObjects):
-    """Objects in a bucket of S3, or of a service that answers like it."""
+    """Objects in a bucket of S3, or of a compatible service."""
 
     has_cheap_versions = True
 
     async def why_missing(self) -> str | None:
-        """Say what is missing, see `StoredObjects.why_missing`: the bucket, or objects in it."""
+        """Return what is missing, the bucket or objects in it, see `StoredObjects.why_missing`."""
         bucket, _ = self._split("")
         try:
             await call_s3(self._fs, "head_bucket", Bucket=bucket)
@@ -262,7 +262,7 @@ class S3Objects(FsspecObjects):
         return await super().why_missing()
 
     async def version(self, key: str) -> Version | None:
-        """Return the version of an object: one request for its head."""
+        """Return the version of an object, with one HEAD request."""
         bucket, name = self._split(key)
         try:
             head = await call_s3(self._fs, "head_object", Bucket=bucket, Key=name)
@@ -272,7 +272,7 @@ class S3Objects(FsspecObjects):
         return Version(head.get("ETag") or f"{modified}-{head.get('ContentLength')}", modified)
 
     async def put_if(self, key: str, value: bytes, expected: Version | None) -> bool:
-        """Store an object if it has a version, see `StoredObjects.put_if`."""
+        """Store an object if it has the expected version, see `StoredObjects.put_if`."""
         condition = {"IfNoneMatch": "*"} if expected is None else {"IfMatch": expected.tag}
         await self._check_known(condition)
         bucket, name = self._split(key)
@@ -284,21 +284,21 @@ class S3Objects(FsspecObjects):
             is_gone = expected is not None and isinstance(error, FileNotFoundError)
             if not is_gone and _code(error) not in _REFUSED:
                 raise
-            # Of a request that was sent twice the first may have been carried out.
+            # If the client has sent the request twice, the first one may have succeeded.
             return await self._value(key) == value
         finally:
             self._fs.invalidate_cache(self._path(key))
         return True
 
     async def _check_known(self, condition: dict[str, str]) -> None:
-        """Raise where botocore is too old for a condition, which s3fs would leave out unsaid."""
+        """Raise if botocore is too old for a condition, which s3fs would drop without an error."""
         client = await self._fs.set_session()
         known = client.meta.service_model.operation_model("PutObject").input_shape.members
         if not set(condition) <= set(known):
             raise NoConditionsError("this version of botocore has no conditional puts")
 
     async def delete(self, keys: Sequence[str]) -> None:
-        """Remove exactly these objects, a thousand with one request."""
+        """Remove exactly these objects, up to a thousand with one request."""
         for start in range(0, len(keys), MOST_AT_ONCE):
             part = [self._split(key) for key in keys[start : start + MOST_AT_ONCE]]
             for key in keys[start : start + MOST_AT_ONCE]:
@@ -309,7 +309,7 @@ class S3Objects(FsspecObjects):
                 raise _delete_error(self._root, errors)
 
     def _split(self, key: str) -> tuple[str, str]:
-        """Return the bucket, and the key in it, as they are: nothing in it is a pattern or a version."""
+        """Return the bucket and the key in it, literally: no part is read as a pattern or a version."""
         bucket, _, name = self._path(key).lstrip("/").partition("/")
         return bucket, name
 
@@ -326,7 +326,7 @@ class ObstoreObjects(StoredObjects):
         self.is_exclusive = True
 
     async def version(self, key: str) -> Version | None:
-        """Return the version of an object: one request for its head."""
+        """Return the version of an object, with one HEAD request."""
         try:
             head = await self._inner.head_async(key)
         except FileNotFoundError:
@@ -335,12 +335,12 @@ class ObstoreObjects(StoredObjects):
         return Version(head.get("e_tag") or f"{modified}-{head['size']}", modified)
 
     async def sizes(self, start: str = "") -> dict[str, int]:
-        """Return the bytes of each object, see `StoredObjects.sizes`: listings tell them."""
+        """Return the bytes of each object from listings, see `StoredObjects.sizes`."""
         listed = self._inner.list(start or None)
         return {item["path"]: item["size"] async for part in listed for item in part}
 
     async def put_if(self, key: str, value: bytes, expected: Version | None) -> bool:
-        """Store an object if it has a version, see `StoredObjects.put_if`."""
+        """Store an object if it has the expected version, see `StoredObjects.put_if`."""
         from obstore.exceptions import AlreadyExistsError, NotSupportedError, PreconditionError
 
         mode: Any = "create" if expected is None else {"e_tag": expected.tag}
@@ -355,7 +355,7 @@ class ObstoreObjects(StoredObjects):
         except (NotSupportedError, NotImplementedError) as error:
             if expected is None:
                 raise NoConditionsError(str(error)) from error
-            return await super().put_if(key, value, expected)  # as of a folder
+            return await super().put_if(key, value, expected)  # for example a local folder
         return True
 
     async def delete(self, keys: Sequence[str]) -> None:
@@ -364,7 +364,7 @@ class ObstoreObjects(StoredObjects):
             part = list(keys[start : start + MOST_AT_ONCE])
             try:
                 await self._inner.delete_async(part)
-            except FileNotFoundError:  # one of them: what becomes of the others is not known then
+            except FileNotFoundError:  # one is missing, and the others may still exist
                 await super().delete(part)
 
 
@@ -382,14 +382,14 @@ def _is_s3(filesystem: Any) -> bool:
 
 
 async def _all_done(*coroutines: Any) -> None:
-    """Wait for all of them, then raise the first failure: nothing goes on when it is told."""
+    """Wait for all coroutines, then raise the first failure; none of them still runs then."""
     for outcome in await asyncio.gather(*coroutines, return_exceptions=True):
         if isinstance(outcome, BaseException):
             raise outcome
 
 
 def _code(error: BaseException) -> str | None:
-    """Return the code that S3 has answered with."""
+    """Return the error code in the answer of S3."""
     response = getattr(error.__cause__, "response", None) or {}
     code = response.get("Error", {}).get("Code")
     return None if code is None else str(code)

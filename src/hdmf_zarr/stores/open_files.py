@@ -12,27 +12,27 @@ from typing import Self
 from hdmf_zarr.stores.contained import open_regular
 
 FileStamp = tuple[int, int, int, int]
-"""When the content of a file and its name were last changed, its size and its number."""
+"""Times of the last change of a file's content and of its inode, its size and its inode number."""
 
 _SETTLED_NS = 50_000_000
 """Two changes of a file within one tick of the system's clock (10 ms at most) have the same time."""
 
 _SETTLED_OF_SECONDS_NS = 2_100_000_000
-"""Where a file system keeps the time of a change in seconds, or in two of them."""
+"""The same time for file systems that store times in steps of one or two seconds."""
 
 _SECOND_NS = 1_000_000_000
 
 READ_ON_BYTES = 2**20
-"""That are asked for where a file is longer than it had said."""
+"""Number of bytes per read of a file that is longer than its reported size."""
 
 
 def file_stamp(found: os.stat_result) -> FileStamp:
-    """Return what tells a file from what it becomes when it is changed or replaced."""
+    """Return a value that differs after the file is changed or replaced."""
     return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
 
 
 def is_unchanged(path: str, stamp: FileStamp) -> bool:
-    """Whether a file has the stamp that it had: one call of the system."""
+    """Return whether a file still has a stamp, with one system call."""
     try:
         return file_stamp(os.stat(path)) == stamp
     except OSError:
@@ -40,9 +40,9 @@ def is_unchanged(path: str, stamp: FileStamp) -> bool:
 
 
 def is_settled(stamp: FileStamp) -> bool:
-    """Whether the next change of a file is going to give it another stamp.
+    """Return whether the next change of a file will give it another stamp.
 
-    A file that was changed just now may be changed once more without a later time.
+    A file that was changed just now may be changed again without a later time.
     """
     changed = max(stamp[0], stamp[1])
     tick = _SETTLED_OF_SECONDS_NS if stamp[0] % _SECOND_NS == 0 else _SETTLED_NS
@@ -50,7 +50,7 @@ def is_settled(stamp: FileStamp) -> bool:
 
 
 class OpenedFile:
-    """A file that is open to be read.
+    """A file that is open for reading.
 
     Parameters
     ----------
@@ -60,16 +60,16 @@ class OpenedFile:
     ----------
     path : str
     size : int
-        In bytes.
+        Size in bytes.
     stamp : FileStamp
-        Of before anything was read.
+        Stamp of the file before the first read.
 
     Raises
     ------
     OSError
         If it cannot be opened; `IsADirectoryError` for a folder.
     SpecialFileError
-        If it is no regular file.
+        If it is not a regular file.
     """
 
     def __init__(self, path: str) -> None:
@@ -94,17 +94,18 @@ class OpenedFile:
         self.close()
 
     def whole(self) -> bytes:
-        """Return what the file holds, from its beginning; to be called once."""
+        """Return the content of the file from its beginning; it can be called once."""
         return read_on(self._descriptor, self.size)
 
     def part(self, start: int, count: int) -> bytes:
-        """Return some bytes; fewer where the file ends before.
+        """Return a part of the file; it is shorter if the file ends before.
 
         Parameters
         ----------
         start : int
-            From the end of the file where it is negative.
+            Start of the part, counted from the end of the file if negative.
         count : int
+            Number of bytes.
         """
         os.lseek(self._descriptor, start if start >= 0 else max(0, self.size + start), os.SEEK_SET)
         parts = [os.read(self._descriptor, count)]
@@ -113,7 +114,7 @@ class OpenedFile:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def part_into(self, start: int, view: memoryview) -> int:
-        """Read bytes into memory that is there, and return how many there were.
+        """Read bytes into existing memory, and return their number.
 
         Parameters
         ----------
@@ -132,7 +133,7 @@ class OpenedFile:
 
 
 def read_on(descriptor: int, size: int) -> bytes:
-    """Return what an open file holds that has said that it has so many bytes."""
+    """Return the content of an open file, given its reported size."""
     parts = [os.read(descriptor, size + 1)]
     end = len(parts[0])
     while end != size and parts[-1]:  # it has changed meanwhile, or is too large for one call

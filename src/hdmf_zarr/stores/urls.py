@@ -8,14 +8,14 @@ import re
 from hdmf_zarr.errors import OptionError
 
 BUCKETS = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss"})
-"""Schemes of URLs whose first part is a bucket, in which there may be much else."""
+"""Schemes of URLs whose first part is a bucket, which may contain many other objects."""
 
 _SCHEMES = BUCKETS | {"http", "https", "hf", "memory"}
 _LACKS_SLASH = re.compile(r"([A-Za-z0-9]+):/?[^/\\]")
 
 
 def check_spelling(path: str) -> None:
-    """Raise `OptionError` for a URL that names no place, or a path that was to be one."""
+    """Raise `OptionError` for a URL without a place, or a path that looks like a mistyped URL."""
     scheme, separator, rest = path.partition("://")
     if not separator:
         _check_path(path)

@@ -10,16 +10,16 @@ __all__ = ["innermost_store", "mapping_of", "read_only_view", "wrapped_store"]
 
 
 def innermost_store(store: Store) -> Store:
-    """Return the store that all wrappers around it lead to."""
+    """Return the store inside all wrappers."""
     while (inner := wrapped_store(store)) is not None:
         store = inner
     return store
 
 
 def read_only_view(store: Store) -> Store:
-    """Return a store for reading; as it is where its class makes no copies of its stores.
+    """Return a read-only view of a store; the store itself if its class cannot make one.
 
-    A class that is derived from one of zarr's and has a constructor of its own raises `TypeError`.
+    Subclasses of zarr's stores with another constructor raise `TypeError`.
     """
     try:
         return store if store.read_only else store.with_read_only(read_only=True)

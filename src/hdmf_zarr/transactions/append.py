@@ -25,32 +25,32 @@ from hdmf_zarr.transactions.writers import (
 )
 
 SECONDS_UNTIL_OTHERS_ARE_WRITTEN = 0.02
-"""What comes later is a leftover, which the next write removes."""
+"""Chunks that are written later are leftovers, which the next write removes."""
 
 
 class OpenAppend:
-    """What is known of the changes of a live store since its last commit.
+    """The state of a live store's changes since its last commit.
 
     Parameters
     ----------
     bytestore : ByteStore
     lock : WriterLock, optional
-        Of a local store, where everything happens under a lock that the caller has.
+        Lock of a local store that the caller already holds.
 
     Attributes
     ----------
     is_enough : bool
-        Whether the journal by itself, and not the consolidated metadata, says what was there before.
+        Whether the journal itself, and not the consolidated metadata, contains the earlier documents.
     has_failed : bool
-        Whether something has failed: what it has left is looked for at the end.
+        Whether an operation has failed; its leftovers are removed at the end.
     changed : set of str
         Paths of the nodes that were changed since the last commit.
     has_begun : bool
-        Whether changes follow, or have been made, that are not committed: no other writer is at work.
+        Whether a transaction is open: other writers are excluded until its changes are committed.
     is_taken : bool
-        Whether another writer of this process has the store now. What was not committed is undone.
+        Whether another writer of this process has the store now. Uncommitted changes are undone.
     tells_when_dropped : bool
-        Whether the next writer warns of what is undone, where nobody has closed the file of this one.
+        Whether the next writer warns about undone changes if the file of this one was never closed.
     """
 
     def __init__(self, bytestore: ByteStore, lock: WriterLock | None = None) -> None:
@@ -67,17 +67,17 @@ class OpenAppend:
         self._claim = _claim_of(bytestore, weak_call(self.hand_over), lock)
 
     def begin(self, *, is_consolidated_true: bool) -> bool:
-        """Say, in a journal in the store, that changes follow; nothing, and False, where they have begun.
+        """Open a transaction with a journal in the store; return False if one is already open.
 
         Parameters
         ----------
         is_consolidated_true : bool
-            The consolidated metadata are the store as it was. Elsewhere the journal has it.
+            Whether the consolidated metadata match the store. If not, the journal contains the documents.
 
         Raises
         ------
         LockedError
-            If another writer has begun, or has committed something since the store was opened.
+            If another writer has begun, or has committed since the store was opened.
         """
         if self.has_begun:
             return False
@@ -103,7 +103,7 @@ class OpenAppend:
                 self._claim.give_back()
             raise
         if self.tells_when_dropped and self._closing is None:
-            # Where nothing refers to this writer any more, the next one says what is undone.
+            # If this writer is garbage-collected, the next one warns about the undone changes.
             note = weakref.finalize(self, DROPPED.__setitem__, self._claim.token, self.changed)
             note.atexit = False
             self._dropped = note
@@ -112,7 +112,7 @@ class OpenAppend:
         self._claim.write(journal)
 
     def note_root(self) -> None:
-        """Note that the root's documents, as they are now, are those of this writer."""
+        """Record that the present documents of the root are those of this writer."""
         self._claim.note_root()
 
     def check_own(self, *, with_root: bool = False) -> None:
@@ -122,20 +122,20 @@ class OpenAppend:
 
     @property
     def is_lost(self) -> bool:
-        """Whether another writer has taken over: nothing in the store is this one's any more."""
+        """Whether another writer has taken over the store, so that this one must not change it."""
         return self.is_taken or self._claim.is_lost
 
     # -- another writer of this process ----------------------------------------------------------
 
     def refuse_taken(self) -> None:
-        """Raise if the store is another writer's now, or its file is being closed by another thread.
+        """Raise if another writer has the store now, or another thread is closing the file.
 
         Raises
         ------
         LockedError
             If another writer of this process has the store, or this is a child of the writer's process.
         ModeError
-            If another thread closes the file.
+            If another thread is closing the file.
         """
         uri = self.bytestore.location.uri
         if self.is_taken:
@@ -150,7 +150,7 @@ class OpenAppend:
             raise ModeError(f"{uri} is being closed by another thread; open it again to change it")
 
     def at_work(self) -> _Attempt:
-        """Let no other writer of this process take the store over meanwhile."""
+        """Return a context in which no other writer of this process can take over the store."""
         return _Attempt(self, notes_failure=False)
 
     def enter(self) -> None:
@@ -169,7 +169,7 @@ class OpenAppend:
         """End a call during which the store is not handed over."""
         with self._idle:
             self._at_work[threading.get_ident()] -= 1
-            self._at_work += Counter()  # without those that are done
+            self._at_work += Counter()  # removes threads without calls
             self._idle.notify_all()
 
     def _forget_drop(self) -> None:
@@ -178,12 +178,12 @@ class OpenAppend:
             self._dropped = None
 
     def begin_closing(self) -> None:
-        """Wait until the calls of other threads have returned, and let none begin from then on.
+        """Wait until the calls of other threads have returned, and refuse new ones.
 
         Raises
         ------
         ModeError
-            If this thread is in a call that writes to the store.
+            If this thread is itself in a call that writes to the store.
         """
         own = threading.get_ident()
         with self._idle:
@@ -196,12 +196,12 @@ class OpenAppend:
             self._idle.wait_for(lambda: not +self._at_work)
 
     def be_taken(self) -> None:
-        """Note that another writer of this process has the store from now on.
+        """Record that another writer of this process has the store from now on.
 
         Raises
         ------
         LockedError
-            If a call is at work just now.
+            If a call is running.
         """
         with self._idle:
             if +self._at_work:
@@ -212,18 +212,18 @@ class OpenAppend:
             self.is_taken = True
 
     def hand_over(self) -> None:
-        """Let another writer of this process have the store; what was not committed is undone.
+        """Hand the store over to another writer of this process; uncommitted changes are undone.
 
         Raises
         ------
         LockedError
-            If a call is at work just now.
+            If a call is running.
         """
         self.be_taken()
         try:
             self.undo()
         except OSError:
-            self.abandon()  # the next writer meets what has failed here, and says so
+            self.abandon()  # the next writer meets the same failure, and reports it
         if self.changed:
             warn_undone(self.bytestore.location.uri, sorted(self.changed))
 
@@ -233,29 +233,29 @@ class OpenAppend:
         replaced: Mapping[str, list[str]],
         commit: JSON,
     ) -> None:
-        """Let the journal say also which chunks are going to be replaced, see `encode_journal`."""
+        """Add the chunks that will be replaced to the journal, see `encode_journal`."""
         self._rewrite(encode_journal(before, replaced, commit))
         self.is_enough = True
 
     def attempt(self) -> _Attempt:
-        """Change something in the store; where that fails, what it has left is looked for later."""
+        """Return a context for a change of the store; after a failure, leftovers are removed at the end."""
         return _Attempt(self)
 
     def settle(self) -> None:
-        """Let the journal say that the changes are not undone any more; what is obsolete can go."""
+        """Mark the changes in the journal as final, so that obsolete objects can be removed."""
         if self.is_enough:
             self._rewrite(encode_journal(None))
             self.is_enough = False
 
     def forget_documents(self) -> None:
-        """Note that the kept documents are not wanted any more."""
+        """Drop the kept documents."""
         self._kept = {}
 
     def end(self) -> None:
-        """Remove the journal: what is in the store is what is to be seen."""
+        """End the transaction: remove the leftovers of failures, then the journal."""
         try:
             if self.has_begun and self.has_failed and not self.is_lost:
-                # Of chunks that are written at the same time one fails, and the others may still come.
+                # If one of several concurrent writes of chunks fails, the others may still be running.
                 time.sleep(SECONDS_UNTIL_OTHERS_ARE_WRITTEN)
                 recover(self.bytestore, is_committed=True)
             self.release()
@@ -264,7 +264,7 @@ class OpenAppend:
             raise
 
     def release(self) -> None:
-        """Remove the journal, without a look at what a failure has left."""
+        """Remove the journal, without removing the leftovers of failures."""
         if not self.has_begun:
             return
         self._claim.release()
@@ -272,13 +272,13 @@ class OpenAppend:
         self.has_begun = self.has_failed = False
 
     def undo(self) -> None:
-        """Go back to what the store was before the changes; nothing where another writer has taken over."""
+        """Undo all changes since the last commit, unless another writer has taken over."""
         if self.has_begun and not self._claim.is_lost:
             recover(self.bytestore)
             self.release()
 
     def abandon(self) -> None:
-        """Leave the journal, where it is there still, to the next writer."""
+        """Leave the journal, if it is still there, to the next writer."""
         self._claim.leave()
         self._forget_drop()
         self.has_begun = self.has_failed = False
@@ -290,7 +290,7 @@ class OpenAppend:
         self._kept |= {key: found.get(key) for key in wanted}
 
     def put_documents_back(self) -> None:
-        """Bring the kept documents back, those that are others now."""
+        """Restore the kept documents that have changed."""
         found = self.bytestore.get_many(self._kept)
         for key, encoded in self._kept.items():
             if found.get(key) == encoded:
@@ -307,14 +307,14 @@ class OpenAppend:
 def _claim_of(
     bytestore: ByteStore, hand_over: HandOver, lock: WriterLock | None
 ) -> Claim | FolderClaim:
-    """Return the right to append to a store, of the kind that its place has."""
+    """Return the claim on a store, for a bucket or for a folder."""
     if isinstance(bytestore, ZarrByteStore):
         return Claim(bytestore, hand_over)
     return FolderClaim(cast("LocalByteStore", bytestore), hand_over, lock)
 
 
 def weak_call(method: Callable[[], None]) -> HandOver:
-    """Return a function that calls a method as long as its object is there, and does not keep it."""
+    """Return a function that calls a method as long as its object exists, without keeping the object."""
     weak = weakref.WeakMethod(method)
 
     def call() -> None:
@@ -326,7 +326,7 @@ def weak_call(method: Callable[[], None]) -> HandOver:
 
 
 class _Attempt:
-    """Keeps the store, and notes a failure; a generator takes as long as the small write that it watches."""
+    """Context that keeps the store and records a failure; a generator would be as slow as a small write."""
 
     def __init__(self, append: OpenAppend, *, notes_failure: bool = True) -> None:
         self._append, self._notes_failure = append, notes_failure

@@ -1,8 +1,8 @@
 """One writer at a time to a store in a bucket: only one can put the journal.
 
-A bucket has no locks. The journal is put with the condition that there is none: of two writers one succeeds,
-and the other gets an error that names the first. A writer of this machine lives as long as its process. A
-writer of another machine renews its journal, and is believed dead when it has not done so for a while.
+A bucket has no locks. The journal is put with the condition that none exists: one of two writers succeeds,
+and the other one gets an error that names the first. A writer on this machine is alive as long as its
+process. A writer on another machine renews its journal, and counts as dead if it has not done so for a while.
 """
 
 from __future__ import annotations
@@ -39,32 +39,32 @@ from hdmf_zarr.transactions.writers import (
 logger = logging.getLogger(__name__)
 
 ENDED = "ended"
-"""Key of the JSON of a journal that could not be removed by a writer that has ended."""
+"""Key that marks a journal whose writer has ended, but could not remove it."""
 
 RENEWED_SECONDS = 60.0
-"""How often a writer tells those on other machines that it lives."""
+"""Interval at which a writer renews its journal for writers on other machines."""
 
 BELIEVED_SECONDS = 600.0
-"""How long it is believed to live since it has told so."""
+"""Time after the last renewal during which a writer counts as alive."""
 
 _warned: set[str] = set()
 
 
 class Claim:
-    """The journal of a store, by which this process and nobody else writes to it.
+    """The journal of a store, which gives only this writer the right to write to it.
 
     Parameters
     ----------
     bytestore : ZarrByteStore
     hand_over : callable, optional
-        Lets another writer of this process have the store.
+        Function that hands the store over to another writer of this process.
 
     Attributes
     ----------
     is_held : bool
-        Whether the journal is there, and names this writer.
+        Whether the journal exists, and names this writer.
     is_lost : bool
-        Whether another writer has taken this one for dead: nothing in the store is this one's any more.
+        Whether another writer considered this one dead and took over, so that it must not change the store.
     """
 
     def __init__(self, bytestore: ZarrByteStore, hand_over: HandOver | None = None) -> None:
@@ -82,18 +82,18 @@ class Claim:
         """Do nothing: a conditional put compares the root's document, see `Hierarchy`."""
 
     def take(self, content: bytes, instead_of: Version | None = None) -> None:
-        """Put the journal where there is none, or in place of that of a dead writer.
+        """Create the journal, or replace that of a dead writer.
 
         Parameters
         ----------
         content : bytes
         instead_of : Version, optional
-            Of the journal of a dead writer.
+            Version of the journal of a dead writer.
 
         Raises
         ------
         LockedError
-            If another writer has put one there.
+            If another writer has a journal there.
         """
         signed = self._signed(content)
         try:
@@ -113,11 +113,11 @@ class Claim:
         _renew_until(self._stop, weakref.ref(self))
 
     def give_back(self) -> None:
-        """Let others write, after an interrupt: what is there is left to the next writer."""
+        """Release the store after an interrupt; the next writer undoes the changes."""
         self.leave()
 
     def _put(self, signed: bytes, instead_of: Version | None) -> bool:
-        """Put the journal; where that of another writer of this process is there, ask for its place."""
+        """Create the journal; ask another writer of this process, if it has one, to hand over the store."""
         if self._bytestore.put_if(JOURNAL, signed, instead_of):
             return True
         return self._ask_holder() and self._bytestore.put_if(JOURNAL, signed, None)
@@ -126,7 +126,7 @@ class Claim:
         return ask_to_hand_over(writer_in(self._bytestore.get(JOURNAL)))
 
     def _take_ended(self, signed: bytes) -> bool:
-        """Put the journal in place of one whose writer has ended and could not remove it."""
+        """Replace a journal whose writer has ended, but could not remove it."""
         version = self._bytestore.version(JOURNAL)
         if ENDED not in _parsed(self._bytestore.get(JOURNAL)):
             return False
@@ -140,12 +140,12 @@ class Claim:
             self._content, self._renewed = content, time.monotonic()
 
     def check(self, *, with_root: bool = False) -> None:
-        """Raise `LockedError` if others may have believed this writer dead, and have its place.
+        """Raise `LockedError` if another writer considered this one dead and took over.
 
         Parameters
         ----------
         with_root : bool
-            Of `FolderClaim.check`; a conditional put compares the root's document here.
+            Ignored, see `FolderClaim.check`; here a conditional put compares the root's document.
         """
         if time.monotonic() - self._renewed < BELIEVED_SECONDS / 2:
             return
@@ -158,7 +158,7 @@ class Claim:
             )
 
     def renew(self) -> None:
-        """Tell those on other machines that this writer lives."""
+        """Renew the journal, which shows writers on other machines that this writer is alive."""
         if os.getpid() != self._process or time.monotonic() - self._renewed < RENEWED_SECONDS / 2:
             return
         with self._lock:
@@ -168,7 +168,7 @@ class Claim:
                 self._renewed = time.monotonic()
 
     def release(self) -> None:
-        """Remove the journal: others can write."""
+        """Remove the journal, so that other writers can write."""
         self.forget()
         if self.is_held and os.getpid() == self._process:
             with self._lock:
@@ -177,7 +177,7 @@ class Claim:
                 self.is_held = False
 
     def leave(self) -> None:
-        """Let the journal say that its writer has ended, where it cannot be removed."""
+        """Mark the journal, which could not be removed, as that of a writer that has ended."""
         if self.is_held and os.getpid() == self._process:
             with contextlib.suppress(OSError), self._lock:
                 self._bytestore.set(
@@ -187,7 +187,7 @@ class Claim:
         self.forget()
 
     def forget(self) -> None:
-        """Let the journal be that of a dead writer, which the next one undoes."""
+        """Leave the journal and stop renewing it, so that the next writer treats this one as dead."""
         if self._stop is not None:
             self._stop.set()
         LIVING.pop(self.token, None)
@@ -198,18 +198,18 @@ class Claim:
 
 
 def recover_for_writing(bytestore: ByteStore, *, takes_over: bool = True) -> Recovery | None:
-    """Undo what a dead writer has left, see `journal.recover`; the journal of a living one is respected.
+    """Undo the changes of a dead writer, see `journal.recover`, but not of a living one.
 
     Parameters
     ----------
     bytestore : ByteStore
     takes_over : bool
-        Ask another writer of this process, which is not at work just now, for the store.
+        Whether to ask an idle writer of this process for the store.
 
     Raises
     ------
     LockedError
-        If the writer may live.
+        If the writer may be alive.
     """
     if not isinstance(bytestore, ZarrByteStore):
         return recover_folder(bytestore, takes_over=takes_over)
@@ -234,7 +234,7 @@ def recover_for_writing(bytestore: ByteStore, *, takes_over: bool = True) -> Rec
         claim.leave()
         if ENDED not in _parsed(journal):
             raise
-        return None  # of a writer that could not remove it, as this one cannot
+        return None  # neither the ended writer nor this one can remove it
     finally:
         claim.forget()
 
@@ -249,7 +249,7 @@ def _raise_locked(bytestore: ZarrByteStore, journal: bytes | None) -> None:
 
 
 def _parsed(journal: bytes | None) -> dict[str, JSON]:
-    """Return what a journal says; nothing where it was torn."""
+    """Return the content of a journal; an empty mapping if it is incomplete."""
     try:
         content = json.loads(journal or b"{}")
     except (ValueError, RecursionError):
@@ -258,7 +258,7 @@ def _parsed(journal: bytes | None) -> dict[str, JSON]:
 
 
 def _may_live(writer: dict[str, JSON]) -> bool:
-    """Return whether a writer may be at work still; that of another machine renews its journal."""
+    """Return whether a writer may be alive; a writer on another machine renews its journal."""
     if writer.get("host") == socket.gethostname() or not isinstance(writer.get("pid"), int):
         return lives_here(writer)
     renewed = writer.get("renewed")
@@ -283,7 +283,7 @@ def _renew_until(stop: threading.Event, claim: weakref.ref[Claim]) -> None:
             held = claim()
             if held is None:
                 return
-            with contextlib.suppress(Exception):  # which the writer itself meets, too
+            with contextlib.suppress(Exception):  # the writer itself meets the same error
                 held.renew()
             del held
 

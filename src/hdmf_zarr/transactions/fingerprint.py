@@ -1,4 +1,4 @@
-"""The fingerprint of a local store, which differs once another store is there."""
+"""The fingerprint of a local store, which changes if another store replaces it."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from hdmf_zarr.stores.keys import (
 logger = logging.getLogger(__name__)
 
 Stamp = tuple[Any, ...]
-"""First which folder the store is, then which root document is in it."""
+"""Identity of the store's folder, then the state of its root documents."""
 
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NONBLOCK", 0)
-"""What opens a folder, and waits at nothing else."""
+"""Flags that open a folder, and do not block on anything else."""
 
 MOST_HELD = 64
-"""Folders kept open at a time: some systems let a process have no more than 256 open files."""
+"""Maximum number of folders kept open: some systems limit a process to 256 open files."""
 
 _held: weakref.WeakSet[HeldFolder] = weakref.WeakSet()
 
 
 class HeldFolder:
-    """A folder kept open, since its number is nobody else's as long as it is.
+    """A folder kept open, so that no other folder can get its inode number.
 
-    A system gives the number of a removed folder to one of the next that are made: a store that was replaced
-    twice may have the number that it had before.
+    A file system reuses the inode number of a removed folder: a store that was replaced twice may have the
+    number that it had before.
 
     Parameters
     ----------
@@ -54,12 +54,12 @@ class HeldFolder:
 
     @property
     def is_held(self) -> bool:
-        """Whether it is open still."""
+        """Whether the folder is still open."""
         return self.release.alive
 
 
 def hold_folder(bytestore: ByteStore) -> HeldFolder | None:
-    """Keep the folder of a local store open, where the system opens folders, and not too many are."""
+    """Keep the folder of a local store open, if the system can open folders and not too many are open."""
     if not isinstance(bytestore, LocalByteStore):
         return None
     if sum(held.is_held for held in _held) >= MOST_HELD:
@@ -73,13 +73,13 @@ def hold_folder(bytestore: ByteStore) -> HeldFolder | None:
 
 
 def stamp_of(bytestore: ByteStore, held: HeldFolder | None = None) -> Stamp | None:
-    """Return what tells whether a local store is the one that it was: two system calls.
+    """Return the fingerprint of a local store, with two system calls.
 
     Parameters
     ----------
     bytestore : ByteStore
     held : HeldFolder or None
-        The folder from which metadata are going to be read.
+        Open folder from which metadata will be read.
     """
     if not isinstance(bytestore, LocalByteStore):
         return None
@@ -104,7 +104,7 @@ def stamp_of(bytestore: ByteStore, held: HeldFolder | None = None) -> Stamp | No
 
 
 def is_newer(bytestore: ByteStore, key: str, stamp: Stamp | None) -> bool:
-    """Whether an object was written after the root document of a stamp, which is the last one of a commit."""
+    """Return whether an object was written after the root document of a stamp, which a commit writes last."""
     if stamp is None or len(stamp) < 2 or not isinstance(bytestore, LocalByteStore):
         return False
     try:

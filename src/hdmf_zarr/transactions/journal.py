@@ -1,13 +1,13 @@
-"""The journal of an append: the next writer undoes by it what a killed one has begun.
+"""The journal of an append, with which the next writer undoes the changes of a killed one.
 
-While nodes are added to a store its readers see the consolidated metadata, in which these are not yet.
-The journal is an object in the store from before the first change until after the commit. If it is there
-when nobody writes, a writer was killed: what the consolidated metadata do not name is removed, and
-documents are put back to what they say there. A store whose consolidated metadata are missing, or say
-something else than its nodes, has the documents from before the append in the journal itself.
+While nodes are added to a store, its readers see the consolidated metadata, which do not contain them yet.
+The journal is an object in the store from before the first change until after the commit. If it exists
+without a writer, a writer was killed: objects that the consolidated metadata do not name are removed, and
+documents are restored from the consolidated metadata. If these are missing, or do not match the nodes, the
+journal itself contains the documents from before the append.
 
-Chunks of an array of format 2 that is written anew take the names of its old ones at the commit: format
-2 has no second set of names for one dimension. The old ones are saved first, and named in the journal.
+If an array of format 2 is rewritten, its new chunks take the names of the old ones at the commit: format 2
+has no second set of names for one dimension. The old chunks are saved first, and named in the journal.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ JOURNAL = ".append.partial"
 """Key of the journal."""
 
 TEMPORARY = re.compile(r".+\.[0-9a-f]{32}\.partial")
-"""The file that becomes an object when it is complete; zarr-python gives the same kind of names."""
+"""Name of a file that becomes an object when it is complete; zarr-python uses names of the same form."""
 
 SAVED = ".replaced.partial"
-"""Below it are the chunks whose names others have taken; the journal says which."""
+"""Folder of the saved chunks whose names new chunks have taken; the journal lists them."""
 
 _CHUNK = re.compile(r"(?:^|.*/)(?P<chunk>c(?:[./]\d+)*|\d+(?:[./]\d+)*)")
 """A key of a chunk, in any form."""
@@ -56,16 +56,16 @@ _CHUNK_NAME = re.compile(r"c(?:[./]\d+)*|\d+(?:[./]\d+)*")
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """What undoes an append that was stopped.
+    """The steps that undo an interrupted append.
 
     Attributes
     ----------
     removed : tuple of str
-        Keys that the store as it was does not have.
+        Keys that the earlier store did not have.
     restored : dict of str to JSON
-        Documents that it has otherwise, by key.
+        Documents of the earlier store that are missing or changed, by key.
     replaced : dict of str to list of str
-        Path of each array whose chunks may be others -> names of those that it had, which are saved.
+        Path of each array whose chunks may be replaced -> names of its earlier chunks, which are saved.
     """
 
     removed: tuple[str, ...] = ()
@@ -84,14 +84,14 @@ def encode_journal(
     Parameters
     ----------
     before : mapping of str to JSON, or None
-        All metadata documents by key; None where the consolidated metadata are enough. None at all, an
-        empty mapping, where there was no store: what is there is undone unless it has got its root.
+        All metadata documents by key; None if the consolidated metadata are sufficient. An empty mapping
+        means that there was no store: all objects are removed unless the new store has its root.
     replaced : mapping of str to list of str, optional
         Arrays whose chunks are replaced, see `Recovery`.
     commit : JSON, optional
-        The document that is the commit: when the store has it, nothing is undone.
+        Document whose writing is the commit: if the store has it, nothing is undone.
     kept : sequence of str, optional
-        Keys that were there before and are no part of a store: no recovery removes them.
+        Keys that existed before and do not belong to a store: no recovery removes them.
     """
     content: dict[str, JSON] = {"append": 1, "before": before}
     if kept:
@@ -108,7 +108,7 @@ def _digest(document: JSON) -> str:
 
 
 def documents_in(bytestore: ByteStore, keys: Iterable[str]) -> dict[str, JSON]:
-    """Read documents; one that is no JSON is missing."""
+    """Read documents; those that are not JSON are left out."""
     found = {}
     for key, encoded in bytestore.get_many(keys).items():
         document = _parse(encoded)
@@ -123,7 +123,7 @@ def documents_before(bytestore: ByteStore) -> dict[str, JSON]:
 
 
 def recover(bytestore: ByteStore, *, is_committed: bool = False) -> Recovery | None:
-    """Undo an append that was stopped; nothing, and one request, where there was none.
+    """Undo an interrupted append; without a journal, return None after one request.
 
     No other process may be writing to the store.
 
@@ -131,7 +131,7 @@ def recover(bytestore: ByteStore, *, is_committed: bool = False) -> Recovery | N
     ----------
     bytestore : ByteStore
     is_committed : bool
-        Whether the append has ended, and only what a failure in it has left is removed.
+        Whether the append is committed, so that only the leftovers of a failure are removed.
     """
     journal = bytestore.get(JOURNAL)
     if journal is None:
@@ -141,11 +141,11 @@ def recover(bytestore: ByteStore, *, is_committed: bool = False) -> Recovery | N
     recovery = plan_recovery(keys, found, journal)
     _refuse_escapes(bytestore, recovery)
     try:
-        # Documents first: chunks that they name no longer are harmless.
+        # Documents first: chunks that no document names are harmless.
         _restore(bytestore, recovery)
         _remove(bytestore, recovery)
     except OSError as error:
-        # Of a disk that the append has filled: what is removed gives room for what is restored.
+        # If the append has filled the disk, removing objects frees space for the restored ones.
         logger.debug("%s: objects are removed before others are restored: %s", JOURNAL, error)
         _remove(bytestore, recovery)
         _restore(bytestore, recovery)
@@ -164,7 +164,7 @@ def recover(bytestore: ByteStore, *, is_committed: bool = False) -> Recovery | N
 
 
 def _refuse_escapes(bytestore: ByteStore, recovery: Recovery) -> None:
-    """Raise `EscapeError`, before anything is changed, if a change would lie behind a symbolic link."""
+    """Raise `EscapeError`, before any change, if a changed object is behind a symbolic link."""
     if not isinstance(bytestore, LocalByteStore):
         return
     chunks = (f"{path}/{name}" for path, names in recovery.replaced.items() for name in names)
@@ -188,40 +188,40 @@ def _remove(bytestore: ByteStore, recovery: Recovery) -> None:
 
 
 def save_chunks(bytestore: ByteStore, path: str, names: Iterable[str]) -> None:
-    """Keep chunks of an array for `put_back`."""
+    """Save chunks of an array for `put_back`."""
     for name in names:
         bytestore.copy(f"{path}/{name}", f"{SAVED}/{path}/{name}")
 
 
 def put_back(bytestore: ByteStore, replaced: Mapping[str, Iterable[str]]) -> None:
-    """Give saved chunks their names again; those that are not saved any more have them."""
+    """Copy saved chunks back to their names; chunks that are not saved already have them."""
     for path, names in replaced.items():
         for name in names:
             bytestore.copy(f"{SAVED}/{path}/{name}", f"{path}/{name}")
 
 
 def plan_recovery(keys: Iterable[str], found: Mapping[str, JSON], journal: bytes) -> Recovery:
-    """Return what undoes an append.
+    """Return the steps that undo an append.
 
     Parameters
     ----------
     keys : iterable of str
-        Of all objects in the store.
+        Keys of all objects in the store.
     found : mapping of str to JSON
-        Its metadata documents by key.
+        Metadata documents of the store by key.
     journal : bytes
     """
     keys = list(keys)
     there = _folders(keys)
     truth = documents_of_truth(found, journal)
-    is_settled = truth is None  # committed: only what the documents do not name is left
+    is_settled = truth is None  # committed: only unnamed objects are removed
     documents = dict(found if truth is None else truth)
     restored = {
         key: document
         for key, document in documents.items()
         if not is_settled
         and not _same(found.get(key), document)
-        # An append removes no node: of one that is gone with everything in it others have disposed.
+        # An append removes no node: if a node is gone with all its objects, someone else removed it.
         and (key in found or "/" not in key or key.rpartition("/")[0] in there)
     }
     arrays = _grids(documents)
@@ -257,7 +257,7 @@ def _replaced(journal: bytes, arrays: Iterable[str]) -> dict[str, list[str]]:
 
 
 def _is_new_chunk(key: str, replaced: Mapping[str, list[str]], kept: set[str]) -> bool:
-    """Whether a chunk of an array whose chunks were being replaced is at the place of none."""
+    """Return whether a chunk of an array whose chunks were being replaced has no earlier chunk."""
     if not replaced or key in kept:
         return False
     match = _CHUNK.fullmatch(key)
@@ -265,7 +265,7 @@ def _is_new_chunk(key: str, replaced: Mapping[str, list[str]], kept: set[str]) -
 
 
 def _folders(keys: Iterable[str]) -> set[str]:
-    """Every folder in which there is something."""
+    """Return all folders that are not empty."""
     folders: set[str] = set()
     for key in keys:
         while (key := key.rpartition("/")[0]) and key not in folders:
@@ -274,9 +274,9 @@ def _folders(keys: Iterable[str]) -> set[str]:
 
 
 def documents_of_truth(found: Mapping[str, JSON], journal: bytes) -> dict[str, JSON] | None:
-    """Return the documents of the store as it was, by key; None where they are those of the nodes.
+    """Return the documents of the earlier store, by key; None if they are the present ones.
 
-    Where the commit that the journal announces is there, they are those of the commit.
+    If the store has the commit that the journal announces, they are the documents of the commit.
     """
     before = (_parse(journal) or {}).get("before")
     if is_committed(found, journal):
@@ -289,13 +289,13 @@ def documents_of_truth(found: Mapping[str, JSON], journal: bytes) -> dict[str, J
 
 
 def is_committed(found: Mapping[str, JSON], journal: bytes) -> bool:
-    """Whether the document that a journal announces as the commit is in the store."""
+    """Return whether the store has the document that a journal announces as the commit."""
     root = found.get(DOCUMENT, found.get(ZMETADATA))
     return root is not None and (_parse(journal) or {}).get("commit") == _digest(root)
 
 
 def _consolidated(found: Mapping[str, JSON]) -> dict[str, JSON] | None:
-    """Return the documents that consolidated metadata have, by key, with the one that has them."""
+    """Return the documents in the consolidated metadata, by key, and the document that contains them."""
     root = found.get(DOCUMENT)
     if root is not None:
         entries = (consolidated_in(root) or {}).get("metadata")
@@ -313,18 +313,18 @@ def _consolidated(found: Mapping[str, JSON]) -> dict[str, JSON] | None:
 
 
 def _is_document_key(key: str) -> bool:
-    """Whether a key is one that a metadata document of a store can have."""
+    """Return whether a metadata document of a store can have a key."""
     path, _, name = key.rpartition("/")
     return name in METADATA_KEYS and is_node_path(path)
 
 
 def _same(found: JSON, document: JSON) -> bool:
-    # Empty attributes stand for none, and NaN is NaN.
+    # Empty and missing attributes are equal, and NaN equals NaN.
     return (found or {}) == (document or {}) or _encode(found) == _encode(document)
 
 
 def _grids(documents: Mapping[str, JSON]) -> dict[str, tuple[Mapping[str, Any], list[int]]]:
-    """Path of each array -> how its chunks are named, and how many there are along each dimension."""
+    """Return, by path of each array, the encoding of its chunk keys and the shape of its grid of chunks."""
     grids = {}
     for key, document in documents.items():
         path, _, name = key.rpartition("/")
@@ -342,17 +342,17 @@ def _grids(documents: Mapping[str, JSON]) -> dict[str, tuple[Mapping[str, Any], 
             sizes = zip(shape, unit, strict=True)
             grids[path] = (encoding, [-(-size // step) for size, step in sizes])
         except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError):
-            continue  # metadata that make no sense: nothing of the array is removed
+            continue  # invalid metadata: no chunk of the array is removed
     return grids
 
 
 class Named:
-    """Which keys the documents of a store name: their own, and those of the chunks of its arrays.
+    """The keys that the documents of a store name: their own, and those of the chunks of its arrays.
 
     Parameters
     ----------
     documents : mapping of str to JSON
-        By key.
+        Documents by key.
     """
 
     def __init__(self, documents: Mapping[str, JSON]) -> None:

@@ -1,21 +1,21 @@
-"""One writer at a time to a local store: a lock file beside it, and the leftovers of writers.
+"""One writer at a time to a local store: a lock file next to it, and the leftovers of writers.
 
-Of a store ``a.zarr`` these are hidden files and folders in the same folder:
+For a store ``a.zarr`` these are hidden files and folders in the same folder:
 
 * ``.a.zarr.lock``: held by the writer from its first change to the commit, then removed. The system drops
-  the lock of a process that dies, so the file of a dead one keeps no writer out. It says who the writer is.
+  the lock of a process that dies, so its file does not block other writers. The file names the writer.
 * ``.a.zarr.<12 hex digits>.partial``: a new store before it is complete.
-* ``.a.zarr.<12 hex digits>.old``: the store that was there before, while it is removed.
+* ``.a.zarr.<12 hex digits>.old``: the replaced store, while it is removed.
 
-They lie beside the store and not in it: a store that is copied takes no lock with it. Over NFS the
-lock holds between machines where its server has locks; where the file system has none, a writer goes on
-without one and says so in the log.
+They are next to the store and not in it, so that a copy of the store has no lock. Over NFS the lock works
+between machines if the server supports locks. If the file system has no locks, the writer continues without
+one and logs a warning.
 
-The folder of the store itself is locked, too, where its file system can do that: it is the same one for
-every path that leads to it, and when the file of the lock was removed.
+The folder of the store is also locked, if its file system supports that: it is the same folder for every
+path that leads to it, and remains locked if the lock file is removed.
 
-Two writers of one process: the second one asks the first for the lock. The first hands it over, unless a call
-of it is at work just then, and what it has not committed is undone.
+If one process has two writers, the second one asks the first for the lock. The first one hands it over,
+unless one of its calls is running, and its uncommitted changes are undone.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ from hdmf_zarr.errors import LockedError
 logger = logging.getLogger(__name__)
 
 TRIES = 4
-"""A check that looks whether a store is locked holds the lock for a moment itself."""
+"""Number of tries, since a check whether a store is locked holds the lock itself for a moment."""
 
 PAUSE_SECONDS = 0.01
 
 OPENING_SECONDS = 60.0
-"""How long a writer waits for another one that opens the store, and then lets it go."""
+"""Time that a writer waits for another one that locks the store only to open it."""
 
 _REFUSED = frozenset({errno.EACCES, errno.EAGAIN, errno.EDEADLK})
-"""What systems answer where another one has the lock; anything else says that there are no locks."""
+"""Error codes when another writer has the lock; all others mean that there are no locks."""
 
 
 def lock_path(store: Path) -> Path:
@@ -59,23 +59,23 @@ def lock_path(store: Path) -> Path:
 
 
 def staging_path(store: Path) -> Path:
-    """Return a path beside a store at which nothing is, where a new one is built."""
+    """Return an unused path next to a store, where a new store is built."""
     return store.with_name(f".{store.name}.{uuid.uuid4().hex[:12]}.partial")
 
 
 def retired_path(store: Path) -> Path:
-    """Return a path beside a store at which nothing is, for what the new one replaces."""
+    """Return an unused path next to a store, for the store that is replaced."""
     return store.with_name(f".{store.name}.{uuid.uuid4().hex[:12]}{RETIRED}")
 
 
 RETIRED = ".old"
-"""End of the name of a store that is replaced."""
+"""Suffix of the name of a store that is replaced."""
 
 
 def leftovers_beside(store: Path, *, lock: bool = False) -> list[Path]:
-    """Return what writers have lain beside a store; with ``lock`` the file of their lock, too.
+    """Return leftovers of writers next to a store; with ``lock``, also their lock file.
 
-    Nothing of a dead writer differs from that of a living one: ask `writer_of` first, or hold the lock.
+    Files of dead and of living writers look the same: call `writer_of` first, or hold the lock.
     """
     start = f".{store.name}."
     found = [
@@ -88,7 +88,7 @@ def leftovers_beside(store: Path, *, lock: bool = False) -> list[Path]:
 
 
 def unfinished_documents(store: Path) -> list[Path]:
-    """Return the files that were to become documents of a store's root, or its journal."""
+    """Return the unfinished files of documents of a store's root, or of its journal."""
     return [store / name for name in sorted(_names(store)) if _UNFINISHED.fullmatch(name)]
 
 
@@ -97,12 +97,12 @@ _LEFTOVER = re.compile(r"[0-9a-f]{12}\.(partial|old)")
 _UNFINISHED = re.compile(
     r"(zarr(\.json)?|\.z(array|attrs|group|metadata)?|\.append\.partial)\.[0-9a-f]{32}\.partial"
 )
-"""Zarr-python puts a name of the same kind in the place of what follows the last dot."""
+"""Zarr-python replaces the part after the last dot of a key by a suffix of the same form."""
 
 
 def _names(folder: Path) -> list[str]:
     try:
-        return os.listdir(folder)  # noqa: PTH208 - thousands may lie beside it
+        return os.listdir(folder)  # noqa: PTH208 - the folder may have thousands of entries
     except OSError:
         return []
 
@@ -121,19 +121,19 @@ class WriterLock:
     Attributes
     ----------
     path : Path
-        Of the file that is locked.
+        Path of the lock file.
     is_held : bool
-        False where the file system has no locks, and after the release.
+        Whether the lock is held. False if the file system has no locks, and after the release.
     hand_over : callable or None
-        Lets another writer of this process have the lock, or raises `LockedError`. None where the holder
-        keeps it.
+        Function that hands the lock over to another writer of this process, or raises `LockedError`; None
+        if the holder keeps the lock.
     """
 
     def __init__(self, path: Path, descriptor: int | None) -> None:
         self.path = path
         self.hand_over: Callable[[], None] | None = None
         self._folders: dict[tuple[int, int], int] = {}
-        # Also when nobody has the writer any more, which HDMF does not close then.
+        # Also releases the lock if the writer is garbage-collected, since HDMF does not close it then.
         self._release = weakref.finalize(
             self, _give_up, descriptor, path, os.getpid(), self._folders
         )
@@ -150,9 +150,9 @@ class WriterLock:
         ----------
         store : Path
         is_opening : bool
-            The lock is only for opening the store: other writers wait for its release.
+            Whether the lock is only for opening the store. Other writers wait for its release.
         takes_over : bool
-            Ask another writer of this process, which is not at work just now, for the lock.
+            Whether to ask an idle writer of this process for the lock.
 
         Raises
         ------
@@ -189,7 +189,7 @@ class WriterLock:
     def _locked(
         cls, path: Path, descriptor: int, waiting: _Waiting, *, is_opening: bool
     ) -> Self | None:
-        """Lock an open file; return None where that is to be tried again with another one."""
+        """Lock an open file; return None if the caller must try again with another file."""
         try:
             _lock(descriptor)
         except OSError as error:
@@ -202,18 +202,18 @@ class WriterLock:
         if _is_at(descriptor, path):
             _write_owner(descriptor, is_opening=is_opening)
             return cls(path, descriptor)
-        # The file of a writer that has just removed it.
+        # The writer has just removed this file.
         waiting.wait_for({}, lambda _lock: False)
         return None
 
     def hold(self, folder: Path, *, takes_over: bool = True) -> None:
-        """Lock a folder itself, too, whatever path leads to it; nothing where there is none.
+        """Also lock a folder itself, whatever path leads to it, if it exists.
 
         Parameters
         ----------
         folder : Path
         takes_over : bool
-            Ask another writer of this process, which is not at work just now, for the lock.
+            Whether to ask an idle writer of this process for the lock.
 
         Raises
         ------
@@ -232,7 +232,7 @@ class WriterLock:
             return
 
     def has(self, folder: Path) -> bool:
-        """Whether a folder itself is locked here."""
+        """Return whether this lock includes a folder itself."""
         try:
             return _number(os.stat(folder)) in self._folders
         except OSError:
@@ -240,11 +240,11 @@ class WriterLock:
 
     @property
     def is_held(self) -> bool:
-        """Whether nobody else can write to the store."""
+        """Whether the lock is held, so that no other writer can write to the store."""
         return self._has_file and self._release.alive
 
     def release(self) -> None:
-        """Let others write; in a child of the process that has the lock, only forget it."""
+        """Release the lock; in a child of the process that has the lock, only close the files."""
         _HELD.discard(self)
         self._release()
 
@@ -261,7 +261,7 @@ class WriterLock:
 
 
 class _Waiting:
-    """What a writer does while another one has the lock, and for how long.
+    """Waits while another writer has the lock.
 
     Parameters
     ----------
@@ -276,31 +276,31 @@ class _Waiting:
         self._until = time.monotonic() + OPENING_SECONDS
 
     def wait_for(self, holder: dict[str, Any], is_meant: Callable[[WriterLock], bool]) -> None:
-        """Wait for a moment; ask the holder for its lock where it is of this process.
+        """Wait for a moment; ask the holder for its lock if the holder is in this process.
 
         Parameters
         ----------
         holder : dict
-            Who has the lock, as far as that is known.
+            Holder of the lock, as far as it is known.
         is_meant : callable
-            Whether a lock of this process is the one that is in the way.
+            Function that returns whether a lock of this process is the blocking one.
 
         Raises
         ------
         LockedError
-            If the holder has it for more than opening the store, or refuses.
+            If the holder keeps the lock for more than opening the store, or refuses to hand it over.
         """
         if not (holder.get("opening") and time.monotonic() < self._until):
             refused = _ask(is_meant) if self._takes_over else None
             self._tries += 1
             if self._tries == TRIES:
                 raise refused or LockedError(_message(self._store, holder)) from None
-            gc.collect()  # a writer to which nothing refers any more lets the lock go
+            gc.collect()  # an unreferenced writer releases its lock
         time.sleep(PAUSE_SECONDS)
 
 
 def _ask(is_meant: Callable[[WriterLock], bool]) -> LockedError | None:
-    """Have writers of this process hand over their locks; return why one of them does not."""
+    """Ask writers of this process to hand over their locks; return the error of one that refuses."""
     try:
         for lock in list(_HELD):
             if lock.hand_over is not None and is_meant(lock):
@@ -314,12 +314,12 @@ def _give_up(
     descriptor: int | None, path: Path, owner: int, folders: dict[tuple[int, int], int]
 ) -> None:
     while folders:
-        os.close(folders.popitem()[1])  # unlocked when no process has it open any more
+        os.close(folders.popitem()[1])  # unlocked once no process has it open
     if descriptor is None:
         return
     if os.getpid() == owner and os.name != "nt" and _is_at(descriptor, path):
-        # Removed while it is locked, so that nobody locks a file without a name; see `_is_at`.
-        with contextlib.suppress(OSError):  # Windows removes none that is open
+        # Removed while it is locked, so that no writer locks a file without a name; see `_is_at`.
+        with contextlib.suppress(OSError):  # Windows does not remove an open file
             path.unlink()
     if os.getpid() == owner:
         with contextlib.suppress(OSError):
@@ -331,7 +331,7 @@ def _give_up(
 
 
 def _lock_folder(folder: Path) -> int | None:
-    """Return a folder, open and locked; None where there is none, or the file system locks none.
+    """Open and lock a folder; return None if it does not exist, or the file system cannot lock it.
 
     Raises
     ------
@@ -359,28 +359,28 @@ def _number(found: os.stat_result) -> tuple[int, int]:
 
 
 def holds_folder(folder: Path) -> bool:
-    """Whether this process has locked a folder itself: no other writer is at work there."""
+    """Return whether this process has locked a folder itself, so that it has no other writer."""
     return any(lock.has(folder) for lock in list(_HELD))
 
 
 def _holder_of(folder: Path) -> dict[str, Any]:
-    """Return who has locked a folder, as far as that is known: the lock's file may be anywhere."""
+    """Return the holder of a folder's lock, as far as it is known: the lock file may be elsewhere."""
     if holds_folder(folder):
         return {"process": os.getpid(), "machine": socket.gethostname()}
     return {}
 
 
 def writer_of(store: Path) -> str | None:
-    """Return who is writing to a local store, in words, or None.
+    """Return a description of the writer of a local store; None if there is none.
 
-    The file of a writer that died is no writer.
+    The lock file of a dead writer is ignored.
     """
     holder = _find_holder(store)
     return None if holder is None else in_words(holder)
 
 
 def _find_holder(store: Path) -> dict[str, Any] | None:
-    """Return who has the lock of a store, as far as that is known; None where there is no lock."""
+    """Return the holder of a store's lock, as far as it is known; None if the store is not locked."""
     try:
         descriptor = os.open(lock_path(store), os.O_RDWR)
     except OSError:
@@ -407,7 +407,7 @@ def _find_holder_of_folder(store: Path) -> dict[str, Any] | None:
 
 
 def _is_own(holder: Mapping[str, Any]) -> bool:
-    """Whether a holder of a lock is this process."""
+    """Return whether the holder of a lock is this process."""
     is_here = holder.get("machine") == socket.gethostname()
     return is_here and holder.get("process") == os.getpid()
 
@@ -427,7 +427,7 @@ def _message(store: Path, holder: dict[str, Any]) -> str:
 
 
 def in_words(holder: Mapping[str, Any]) -> str:
-    """Return who holds a lock, or has written a journal, in words."""
+    """Return a description of the holder of a lock, or of the writer of a journal."""
     process, machine = holder.get("process"), holder.get("machine")
     if not isinstance(process, int):
         return "another process"
@@ -442,13 +442,13 @@ def _open(path: Path) -> int | None:
     try:
         return os.open(path, flags, 0o666)
     except OSError as error:
-        # A folder that cannot be written to, or a file of another user: writing may be possible still.
+        # A read-only folder, or a file of another user: writing to the store may still be possible.
         logger.warning("%s cannot be locked: %s", path, error)
         return None
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
-    """Whether an open file is the one at a path: its writer may have removed it."""
+    """Return whether an open file is still at a path: its writer may have removed it."""
     try:
         return os.path.samestat(os.fstat(descriptor), os.stat(path))
     except OSError:
@@ -483,7 +483,7 @@ if os.name == "nt":
     import msvcrt
 
     _FAR = 2**30
-    """The byte that is locked: far behind the text, which others then can read."""
+    """The byte that is locked, far after the text, so that other processes can read the text."""
 
     def _lock(descriptor: int) -> None:
         os.lseek(descriptor, _FAR, os.SEEK_SET)
@@ -496,7 +496,7 @@ if os.name == "nt":
 else:
     import fcntl
 
-    # The lock of an open file and not of the process: two writers of one process exclude each other.
+    # This lock belongs to the open file, not the process: two writers of one process exclude each other.
     def _lock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
@@ -508,7 +508,7 @@ _HELD: weakref.WeakSet[WriterLock] = weakref.WeakSet()
 
 
 def _forget_in_child() -> None:
-    """A child of a writer shares its open files, and would keep the lock beyond the writer's death."""
+    """Release locks in a child process, which shares open files and would keep locks of a dead writer."""
     for lock in list(_HELD):
         lock.release()
 

@@ -1,12 +1,12 @@
 """The writer of a local store: named in its journal, compared before the commit.
 
-A lock lies beside a store, and two paths may lead to one store (a folder that is mounted twice), or the
-lock's file may have been removed. The folder itself is locked, too, where its file system can do that. Where
-it cannot, the journal tells: it names its writer, only one can put it there, and a writer that does not
-find its own any more, or another root document than the one that it knows, commits nothing.
+A lock file is next to its store. Two paths may lead to one store (a folder that is mounted twice), or the
+lock file may have been removed. The folder itself is also locked, if its file system supports that. If not,
+the journal excludes other writers: it names its writer, and only one writer can create it. A writer that
+finds another journal, or another root document than the one that it knows, commits nothing.
 
-The lock and the journal are taken at the first change and given back at the commit. Other writers may have
-committed between the opening of a store and the first change: the root's documents are compared then.
+The lock and the journal are taken at the first change and released at the commit. Since other writers may
+have committed between the opening of a store and the first change, the root's documents are compared then.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from hdmf_zarr.transactions.journal import JOURNAL, Recovery, recover
 from hdmf_zarr.transactions.lock import WriterLock, holds_folder, in_words
 
 WRITER = "writer"
-"""Key of a journal below which its writer stands."""
+"""Key of the writer in a journal."""
 
 HandOver = Callable[[], None]
-"""Lets another writer of this process have a store, or raises `LockedError`."""
+"""Function that hands a store over to another writer of this process, or raises `LockedError`."""
 
 
 class LivingClaim(Protocol):
@@ -49,29 +49,29 @@ LIVING: weakref.WeakValueDictionary[str, LivingClaim] = weakref.WeakValueDiction
 """The claims of this process, by the tokens of their writers."""
 
 DROPPED: dict[str, set[str]] = {}
-"""What writers of this process had changed that were never closed and are no more, by their tokens."""
+"""Nodes that garbage-collected writers of this process had changed without a close, by tokens."""
 
 MOST_NAMED = 5
-"""How many nodes a warning names."""
+"""Maximum number of nodes that a warning names."""
 
 RootState = tuple[tuple[str, int, int], ...]
 
 
 class FolderClaim:
-    """The journal of a folder, by which this writer and no other one appends to it.
+    """The journal of a folder, which gives only this writer the right to append to it.
 
     Parameters
     ----------
     bytestore : LocalByteStore
     hand_over : callable, optional
-        Lets another writer of this process have the store.
+        Function that hands the store over to another writer of this process.
     lock : WriterLock, optional
-        Under which everything happens that the writer does; otherwise one is taken with the journal.
+        Lock that the caller already holds; otherwise a lock is taken with the journal.
 
     Attributes
     ----------
     is_lost : bool
-        Whether another writer was found to have taken over: nothing there is this one's any more.
+        Whether another writer has taken over the store, so that this one must not change it.
     """
 
     def __init__(
@@ -89,16 +89,16 @@ class FolderClaim:
         self.is_lost = False
 
     def note_root(self) -> None:
-        """Note that the root's documents, as they are now, are known or were written by this writer."""
+        """Record the present state of the root's documents as known to this writer."""
         self._root = _root_state(self._bytestore)
 
     def take(self, content: bytes) -> None:
-        """Lock the store, and put the journal where there is none.
+        """Lock the store, and create the journal.
 
         Raises
         ------
         LockedError
-            If another writer has put one there, or has committed something since the store was opened.
+            If another writer has created one, or has committed since the store was opened.
         """
         if self._lent is None:
             self._lock = WriterLock.acquire(self._bytestore.root)
@@ -115,7 +115,7 @@ class FolderClaim:
         LIVING[self.token] = self
 
     def give_back(self) -> None:
-        """Let others write, after an interrupt: what is there is left to the next writer."""
+        """Release the store after an interrupt; the next writer undoes the changes."""
         self.forget()
 
     def _unlock(self) -> None:
@@ -129,12 +129,12 @@ class FolderClaim:
         self._bytestore.set(JOURNAL, self._signed(content))
 
     def check(self, *, with_root: bool) -> None:
-        """Raise `LockedError` if the journal is not this writer's any more, or others have committed.
+        """Raise `LockedError` if the journal is another writer's now, or others have committed.
 
         Parameters
         ----------
         with_root : bool
-            Compare the root's documents, too, which this writer has not changed yet.
+            Whether to compare also the root's documents, which this writer has not changed yet.
         """
         found = self._bytestore.get(JOURNAL)
         is_own = found is not None and self.token.encode() in found
@@ -158,11 +158,11 @@ class FolderClaim:
         self.forget()
 
     def leave(self) -> None:
-        """Let the journal be that of a dead writer, where it is there still."""
+        """Leave the journal in the store, if it is still there, for the next writer to undo."""
         self.forget()
 
     def forget(self) -> None:
-        """Let the journal be that of a dead writer, which the next one undoes."""
+        """Release the lock and leave the journal, so that the next writer treats this one as dead."""
         LIVING.pop(self.token, None)
         self._unlock()
 
@@ -171,13 +171,13 @@ class FolderClaim:
 
 
 def changed_since(uri: str, by: str = "") -> str:
-    """Return the message for a writer whose view of a store is not what the store is now.
+    """Return the message for a writer whose view of a store is outdated.
 
     Parameters
     ----------
     uri : str
     by : str
-        Who has changed it, as ``" by process 1"``, where that is known.
+        Writer that has changed it, for example ``" by process 1"``, if it is known.
     """
     return (
         f"{uri} was changed{by} since it was read; open it again: nothing of this writer is committed, and "
@@ -186,13 +186,13 @@ def changed_since(uri: str, by: str = "") -> str:
 
 
 def warn_undone(uri: str, paths: Sequence[str]) -> None:
-    """Warn that what a writer has not committed is undone, since another one has its store now.
+    """Warn that uncommitted changes of a writer are undone, since another writer has its store now.
 
     Parameters
     ----------
     uri : str
     paths : sequence of str
-        Of the nodes that had been changed.
+        Paths of the nodes that had been changed.
     """
     named = ", ".join(f"/{path}" for path in paths[:MOST_NAMED])
     more = f" and {len(paths) - MOST_NAMED} more" if len(paths) > MOST_NAMED else ""
@@ -205,22 +205,22 @@ def warn_undone(uri: str, paths: Sequence[str]) -> None:
 
 
 def ask_to_hand_over(writer: Mapping[str, Any]) -> bool:
-    """Have a writer of this process, as a journal names it, hand its store over to another one.
+    """Ask a writer of this process, which a journal names, to hand over its store.
 
     Parameters
     ----------
     writer : mapping
-        As `writer_in` returns it.
+        Writer as returned by `writer_in`.
 
     Returns
     -------
     bool
-        False where the writer is of another process, or keeps its store.
+        Whether it did. False if the writer is in another process, or keeps its store.
 
     Raises
     ------
     LockedError
-        If the writer is at work just now.
+        If a call of the writer is running.
     """
     if writer.get("pid") != os.getpid() or not lives_here(writer):
         return False
@@ -232,18 +232,18 @@ def ask_to_hand_over(writer: Mapping[str, Any]) -> bool:
 
 
 def recover_folder(bytestore: ByteStore, *, takes_over: bool = True) -> Recovery | None:
-    """Undo what a dead writer of a folder has left, see `journal.recover`, but not what a living one has.
+    """Undo the changes of a dead writer of a folder, see `journal.recover`, but not of a living one.
 
     Parameters
     ----------
     bytestore : ByteStore
     takes_over : bool
-        Ask another writer of this process, which is not at work just now, for the folder.
+        Whether to ask an idle writer of this process for the folder.
 
     Raises
     ------
     LockedError
-        If the writer may live.
+        If the writer may be alive.
     """
     writer = writer_in(bytestore.get(JOURNAL))
     if isinstance(bytestore, LocalByteStore) and not holds_folder(bytestore.root):
@@ -259,13 +259,13 @@ def recover_folder(bytestore: ByteStore, *, takes_over: bool = True) -> Recovery
 
 
 def warn_of_dropped(uri: str, writer: Mapping[str, Any]) -> None:
-    """Warn where what is undone was changed by a writer of this process that was never closed.
+    """Warn if the undone changes were made by a writer of this process that was never closed.
 
     Parameters
     ----------
     uri : str
     writer : mapping
-        As `writer_in` returns it.
+        Writer as returned by `writer_in`.
     """
     changed = DROPPED.pop(str(writer.get("token")), None)
     if changed:
@@ -273,7 +273,7 @@ def warn_of_dropped(uri: str, writer: Mapping[str, Any]) -> None:
 
 
 def this_writer(token: str) -> dict[str, Any]:
-    """Return what a journal says of a writer of this process."""
+    """Return the entry in a journal for a writer of this process."""
     process = os.getpid()
     return {
         "token": token,
@@ -284,7 +284,7 @@ def this_writer(token: str) -> dict[str, Any]:
 
 
 def writer_in(journal: bytes | None) -> dict[str, Any]:
-    """Return who has written a journal, as `lock.in_words` takes it; nothing where it does not say so."""
+    """Return the writer of a journal for `lock.in_words`; an empty mapping if the journal names none."""
     try:
         writer = json.loads(journal or b"{}").get(WRITER)
     except (ValueError, AttributeError, RecursionError):
@@ -295,31 +295,31 @@ def writer_in(journal: bytes | None) -> dict[str, Any]:
 
 
 def lives_here(writer: Mapping[str, Any]) -> bool:
-    """Return whether a writer of this machine is at work still; older releases have not named theirs."""
+    """Return whether a writer is alive on this machine; False if the journal does not name its writer."""
     process = writer.get("pid")
     if not isinstance(process, int) or writer.get("host") != socket.gethostname():
         return False
     if process == os.getpid():
         if writer.get("token") in LIVING:
-            gc.collect()  # a writer to which nothing refers any more
+            gc.collect()  # removes a writer that is no longer referenced
         return writer.get("token") in LIVING
     return _is_running(process) and _start_of(process) == writer.get("start")
 
 
 def _is_running(process: int) -> bool:
     if os.name == "nt":
-        return True  # a signal would end it there; see `_start_of`
+        return True  # a signal would end the process there; see `_start_of`
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass  # it is another user's
+        pass  # a process of another user
     return True
 
 
 def _start_of(process: int) -> str | None:
-    """Return when a process has started, which tells it from a later one of its number; None if unknown."""
+    """Return the start time of a process, which differs if its number is reused; None if unknown."""
     try:
         found = Path(f"/proc/{process}/stat").read_text("utf-8").rpartition(")")[2].split()
     except (OSError, ValueError):
@@ -328,9 +328,9 @@ def _start_of(process: int) -> str | None:
 
 
 def _root_state(bytestore: LocalByteStore) -> RootState:
-    """Return what tells whether the root's documents were written since, without their inodes.
+    """Return a state that changes when the root's documents are written; it contains no inodes.
 
-    Some network file systems have another inode each time that they are asked.
+    Some network file systems report another inode at each request.
     """
     states = []
     for name in (DOCUMENT, ZMETADATA, ZATTRS):
@@ -343,7 +343,7 @@ def _root_state(bytestore: LocalByteStore) -> RootState:
 
 
 def _put_new(bytestore: LocalByteStore, journal: bytes) -> bool:
-    """Put the journal, complete from the first moment on; False where there is one."""
+    """Create the complete journal in one step; return False if there already is one."""
     if bytestore.get(JOURNAL) is not None:
         return False
     temporary = f"{JOURNAL}.{uuid.uuid4().hex}.partial"
@@ -352,7 +352,7 @@ def _put_new(bytestore: LocalByteStore, journal: bytes) -> bool:
         os.link(bytestore.root / temporary, bytestore.root / JOURNAL)
     except FileExistsError:
         return False
-    except OSError:  # a file system without hard links, or a full disk, which is told then
+    except OSError:  # a file system without hard links, or a full disk: this raises then
         bytestore.set(JOURNAL, journal)
     finally:
         (bytestore.root / temporary).unlink(missing_ok=True)
