@@ -453,7 +453,7 @@ def test_a_chunk_that_is_no_chunk_costs_its_dataset_alone(
     with ZarrIO(save(), "r") as io:
         builder = io.read_builder()
         assert builder["sound"].data[:].tolist() == [0, 1, 2]
-        with pytest.raises(RuntimeError, match="made.zarr:/bad/0: the chunk is cut off"):
+        with pytest.raises(RuntimeError, match="made.zarr:/bad/0: the chunk is truncated"):
             builder["bad"].data[:]
 
 

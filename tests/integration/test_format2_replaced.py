@@ -346,7 +346,7 @@ def test_a_reader_of_an_array_that_is_replaced_gets_an_error(tmp_path: Path) -> 
         assert numbers[0] == 0.0
         widen(target)
         numbers.hierarchy.cache.forget("group/numbers")
-        with pytest.raises(MetadataError, match="was written anew while it was read"):
+        with pytest.raises(MetadataError, match="was rewritten while it was read"):
             numbers[:]
 
 

@@ -277,7 +277,7 @@ def test_two_views_of_one_mapping_are_told_apart() -> None:
     before = dict(store._store_dict)
     with pytest.raises(OptionError, match="both source and destination"):
         export(first, renamed(store, "a/"))
-    with pytest.raises(OptionError, match="lies inside of"):
+    with pytest.raises(OptionError, match="is inside of"):
         export(first, store, force_overwrite=True)
     with pytest.raises(StoreExistsError):
         export(first, store)
@@ -351,11 +351,11 @@ def test_a_folder_that_holds_its_source_is_not_replaced(
     with NWBHDF5IO(str(folder / "c.nwb"), "w") as io:
         io.write(nwbfile())
     before = tree_of(folder)
-    with pytest.raises(OptionError, match="lies inside of"):
+    with pytest.raises(OptionError, match="is inside of"):
         export(folder / "a.zarr", spelled(str(folder)), force_overwrite=True)
     with NWBHDF5IO(str(folder / "c.nwb"), "r") as src_io:
         with NWBZarrIO(spelled(str(folder)), "w", force_overwrite=True) as io:
-            with pytest.raises(OptionError, match="lies inside of"):
+            with pytest.raises(OptionError, match="is inside of"):
                 io.export(src_io)
     assert tree_of(folder) == before
 
@@ -377,20 +377,20 @@ def test_convert_refuses_what_lies_in_the_other(tmp_path: Path) -> None:
         (f"local://{source}", source / "inside.nwb"),
     ]
     for first, second in pairs:
-        with pytest.raises(OptionError, match="lies inside of"):
+        with pytest.raises(OptionError, match="is inside of"):
             convert(first, second, overwrite=True)
     assert tree_of(folder) == before
 
 
 def test_memory_that_holds_its_source_is_not_emptied(memory_url: str) -> None:
     for outer in ("memory://identity", "memory:///identity/", "simplecache::memory://identity"):
-        with pytest.raises(OptionError, match="lies inside of"):
+        with pytest.raises(OptionError, match="is inside of"):
             export(memory_url, outer, force_overwrite=True)
-        with pytest.raises(OptionError, match="lies inside of"):
+        with pytest.raises(OptionError, match="is inside of"):
             export(memory_url, FsspecStore.from_url(outer), force_overwrite=True)
         with pytest.raises(StoreExistsError):
             export(memory_url, outer)
-    with pytest.raises(OptionError, match="lies inside of"):
+    with pytest.raises(OptionError, match="is inside of"):
         export(memory_url, memory_url + "/inside.zarr")
     assert values_of(memory_url) == VALUES
     export(memory_url, memory_url.replace("file.zarr", "file2.zarr"))
@@ -410,7 +410,7 @@ def test_a_zip_file_is_one_store_by_its_name(tmp_path: Path) -> None:
         with pytest.raises(OptionError, match="both source and destination"):
             io.export(src_io)
     assert path.read_bytes() == before
-    with pytest.raises(OptionError, match="lies inside of"):
+    with pytest.raises(OptionError, match="is inside of"):
         export(str(path), f"local://{tmp_path}", force_overwrite=True)
     assert path.read_bytes() == before
     export(str(path), MemoryStore())

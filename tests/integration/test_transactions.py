@@ -675,7 +675,7 @@ def test_a_reader_keeps_its_view_while_rows_are_added(store: Path) -> None:
 def test_a_reader_of_an_array_that_is_written_anew_gets_an_error(store: Path) -> None:
     io, data = open_reader(store)
     append(store, 2.0)
-    with pytest.raises(ValueError, match="was written anew while it was read"):
+    with pytest.raises(ValueError, match="was rewritten while it was read"):
         data[:]
     io.close()
 
@@ -706,9 +706,9 @@ def test_chunks_that_were_kept_are_not_mixed_with_those_that_were_changed(store:
         assert cut[0:10].tolist() == [1] * 10  # kept
         assert whole[3] == 1
         change_columns(store, 2)
-        with pytest.raises(ValueError, match="cut was written anew while it was read"):
+        with pytest.raises(ValueError, match="cut was rewritten while it was read"):
             cut[5:15]
-        with pytest.raises(ValueError, match="whole was written anew while it was read"):
+        with pytest.raises(ValueError, match="whole was rewritten while it was read"):
             whole[3]  # what one array tells of the store is known of all
 
 
@@ -801,7 +801,7 @@ def test_a_pickled_array_of_a_store_without_consolidated_metadata(store: Path) -
         sent = pickle.dumps(io.read_builder()["cut"].data)
     assert pickle.loads(sent)[5:15].tolist() == [1] * 10
     write_columns(store, "f8")
-    with pytest.raises(ValueError, match="was written anew since it was pickled"):
+    with pytest.raises(ValueError, match="was rewritten since it was pickled"):
         pickle.loads(sent)[5:15]
 
 
@@ -822,7 +822,7 @@ def test_what_is_known_of_one_array_is_not_believed_of_another(
     for _ in range(3):
         data.hierarchy.cache.forget("group/b")
         np.testing.assert_array_equal(other[:], np.full(50, 1.0))
-        with pytest.raises(ValueError, match="group/a was written anew while it was read"):
+        with pytest.raises(ValueError, match="group/a was rewritten while it was read"):
             data[:]
     assert len(loaded) == 1
     io.close()
@@ -867,7 +867,7 @@ def test_an_array_that_was_written_anew_twice_is_not_taken_for_the_first(
             io.read_builder()
             io.write_dataset("", _chunked(rows, value))
         data.hierarchy.cache.forget("a")
-        with pytest.raises(ValueError, match="/a was written anew while it was read"):
+        with pytest.raises(ValueError, match="/a was rewritten while it was read"):
             data[:5]
     reader.close()
 
@@ -892,7 +892,7 @@ def test_a_scalar_of_another_type_is_not_read_with_the_metadata_of_the_old(
 
     _once_before(monkeypatch, change)
     with ZarrIO(store, "r", get_manager()) as io:
-        with pytest.raises(ValueError, match="/scalar was written anew while it was read"):
+        with pytest.raises(ValueError, match="/scalar was rewritten while it was read"):
             io.read_builder()
 
 

@@ -109,7 +109,7 @@ def _missing_of(hierarchy: Hierarchy, path: str) -> _Accepted:
     if one.n_missing > MOST_FILLED and not one.is_counted:
         raise OptionError(
             f"{where}: {one.n_missing} chunks are missing, and at most {MOST_FILLED} are written with "
-            "fill values; bring them back from a copy, or write the store anew from its source"
+            "fill values; restore them from a copy, or write the store again from its source"
         )
     return one
 

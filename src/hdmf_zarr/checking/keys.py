@@ -57,7 +57,7 @@ def check_keys(examined: Examined, others: list[str]) -> Iterator[Finding]:
             yield Finding.of(rules.UNKNOWN_KEY, _folder(key), message, key=key)
     for path in leftovers_beside(examined):
         yield Finding.of(
-            rules.LEFTOVER, "", f"{path} lies beside the store, from a write that was stopped"
+            rules.LEFTOVER, "", f"{path} is next to the store: a leftover of a stopped write"
         )
 
 

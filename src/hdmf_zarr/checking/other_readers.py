@@ -73,7 +73,8 @@ NAN_TOKEN = Obstacle(
 )
 
 NOT_UNICODE = Obstacle(
-    _ALL, "Mend the text in the source, and convert it anew: its bytes are not UTF-8, as JSON is."
+    _ALL,
+    "Correct the text in the source, and convert it again: its bytes are not UTF-8, as JSON is.",
 )
 
 

@@ -205,7 +205,7 @@ def _why_not_rebuilt(examined: Examined, report: Report) -> str | None:
             continue
         if (alone := _only_there(examined, found.key)) is not None:
             return (
-                f"{alone} is nowhere else; bring it back, or, if it was removed on purpose, have "
+                f"{alone} is nowhere else; restore it, or, if it was removed on purpose, have "
                 "zarr.consolidate_metadata forget it"
             )
         changed.add(found.path)

@@ -23,12 +23,12 @@ BROKEN_ATTRIBUTE = Kind(
 UNFINISHED = Kind(
     "unfinished-write",
     "error",
-    "The write of this store did not finish: write it anew from its source.",
+    "The write of this store did not finish: write it again from its source.",
 )
 UNFINISHED_APPEND = Kind(
     "unfinished-append",
     "note",
-    "Readers see the store as it was before. If nobody is writing, the next writer, or 'hdmf-zarr check "
+    "Readers see the store as it was before. If no writer is active, the next writer, or 'hdmf-zarr check "
     "--repair', removes what was left; then append again.",
 )
 CHANGED_MEANWHILE = Kind(
@@ -243,7 +243,7 @@ DANDI_EMPTY = Kind("dandi-empty-group", "error", "The archive takes no store in 
 DANDI_ZARR_JSON = Kind(
     "dandi-zarr-json",
     "error",
-    "Write the document anew, or bring it back from a copy of the store.",
+    "Write the document anew, or restore it from a copy of the store.",
 )
 DANDI_TENSORSTORE = Kind(
     "dandi-tensorstore",

@@ -24,7 +24,7 @@ from hdmf_zarr.stores.bytestore import ByteStore
 Meaning = Literal["lost", "untold", "absent"]
 """State of a missing chunk: lost; unknown; never written, so that it reads as the fill value."""
 
-EMPTY = "the chunk is empty, as none is that was written to its end; bring it back from a copy"
+EMPTY = "the chunk is empty, as none is that was written to its end; restore it from a copy"
 
 
 def stored_chunks(document: Mapping[str, JSON]) -> int | None:
@@ -67,8 +67,8 @@ def tell_missing(document: Mapping[str, JSON], where: str) -> None:
     meaning = meaning_of_missing(document)
     if meaning == "lost":
         raise ChunkError(
-            f"{where}: the chunk was written and is not there any more; bring it back from a copy, or "
-            "write the store anew from its source ('hdmf-zarr check' lists what is missing). If somebody has "
+            f"{where}: the chunk was written and is not there any more; restore it from a copy, or "
+            "write the store again from its source ('hdmf-zarr check' lists what is missing). If somebody has "
             "written to the array with zarr-python, which leaves out a chunk of nothing but fill values "
             "without write_empty_chunks=True, 'hdmf-zarr check --accept-missing ARRAY' lets it be that"
         )

@@ -122,7 +122,7 @@ def _blosc_size(encoded: memoryview) -> int:
     held = int.from_bytes(encoded[12:16], "little")
     if len(encoded) < _BLOSC_HEADER or held > len(encoded):
         raise ChunkError(
-            f"the chunk is cut off: it has {len(encoded)} bytes of {max(held, _BLOSC_HEADER)}"
+            f"the chunk is truncated: it has {len(encoded)} bytes of {max(held, _BLOSC_HEADER)}"
         )
     size = int.from_bytes(encoded[4:8], "little", signed=True)
     if size < 0:

@@ -481,7 +481,7 @@ class _Streams(_Compressor):
         if limit is not None and len(first) > limit:
             raise _too_much(limit)
         if not stream.eof:
-            raise ChunkError(f"the chunk of {len(encoded)} bytes is cut off")
+            raise ChunkError(f"the chunk of {len(encoded)} bytes is truncated")
         rest = stream.unused_data if self._has_members else b""
         return self._with_others(first, rest, limit) if rest else first
 
@@ -495,7 +495,7 @@ class _Streams(_Compressor):
                     raise _too_much(limit)
                 parts.append(part)
         except EOFError:
-            raise ChunkError("the chunk is cut off in one of its streams") from None
+            raise ChunkError("the chunk is truncated in one of its streams") from None
         return b"".join(parts)
 
 

@@ -102,7 +102,7 @@ class ShardCodec:
         """
         if len(encoded) != self.index_bytes:
             raise ChunkError(
-                f"the shard is cut off: its index has {len(encoded)} bytes, expected {self.index_bytes}"
+                f"the shard is truncated: its index has {len(encoded)} bytes, expected {self.index_bytes}"
             )
         entries = encoded[: math.prod(self.grid) * _ENTRY_BYTES]
         found = encoded[len(entries) :]

@@ -259,7 +259,7 @@ def _decode_variable(value: JSON, dtype: str) -> npt.NDArray[Any]:
     flat = np.empty(len(entries), dtype=np.dtype("O", metadata={"vlen": base}))
     for position, entry in enumerate(entries):
         if not isinstance(entry, list):
-            raise TypeError("a number stands in place of a list")
+            raise TypeError("found a number instead of a list")
         flat[position] = _of_dtype(entry, base) if entry else np.empty(0, base)
     return flat.reshape(shape)
 
@@ -276,7 +276,7 @@ def spell_out(value: JSON, dtype: str | None) -> tuple[JSON, str | None]:
     """
     if holds_no_unicode(value):
         raise EncodingError(
-            f"{value!r:.200} has bytes that are not UTF-8, which strict JSON cannot hold; mend the text, or "
+            f"{value!r:.200} has bytes that are not UTF-8, which strict JSON cannot hold; correct the text, or "
             "write without strict_json"
         )
     if not holds_not_finite(value):

@@ -56,7 +56,7 @@ def check_document_size(n_bytes: int, where: str) -> None:
     if n_bytes > MOST_DOCUMENT_BYTES:
         raise MetadataError(
             f"{where} has {n_bytes} bytes of metadata or more, at most {MOST_DOCUMENT_BYTES} are read. "
-            "Large values belong into datasets, not into attributes"
+            "Large values belong in datasets, not into attributes"
         )
 
 
@@ -80,7 +80,7 @@ def check_encoded_size(n_bytes: int, most: int, where: str) -> None:
     if n_bytes > most:
         raise ChunkError(
             f"{where} has {n_bytes} bytes or more, a chunk of its array has at most {most}: it is not read. "
-            "It is damaged, or no chunk of this array; bring it back from a copy"
+            "It is damaged, or no chunk of this array; restore it from a copy"
         )
 
 

@@ -287,7 +287,7 @@ class HDF5Regions:
             if state_of(file.id.get_vfd_handle()) != self.state:
                 raise MetadataError(
                     f"{self.path}:{self.name}: another file has taken the place of the one that is open, "
-                    "or it was changed; open it anew"
+                    "or it was changed; open it again"
                 )
             self._source = HDF5Source(file[self.name], _no_text, self.element)
         return self._source.read(region)
@@ -330,7 +330,7 @@ class UnchangedFiles:
                 place = f":/{path}" if filename == self._main else f" (by way of /{path})"
                 raise MetadataError(
                     f"{filename}{place}: the file was changed while it was read; what was read is not "
-                    "written. Try again when nobody writes to it"
+                    "written. Try again when no writer is active"
                 )
 
 

@@ -360,7 +360,7 @@ def _load_unfinished(bytestore: ByteStore, *, is_wanted: bool) -> Loaded:
     if not is_wanted or not _is_read_only(bytestore):
         raise NotAStoreError(
             f"{uri} is not complete: its write did not finish, so that its root has no metadata "
-            "(write it anew from its source; mode 'r-' shows what is there)"
+            "(write it again from its source; mode 'r-' shows what is there)"
         )
     root = group_document({})
     nodes = [key for key in keys if key.endswith("/" + DOCUMENT)]

@@ -95,7 +95,7 @@ class Staleness:
             self._nodes.documents.get(path)
         ) or self._has_other_elements(path, newer.documents.get(path)):
             raise MetadataError(
-                f"{self._nodes.uri}:/{path} was written anew while it was read; open the file again to read "
+                f"{self._nodes.uri}:/{path} was rewritten while it was read; open the file again to read "
                 "what is there now"
             )
         # Rows may have been added; the known part of this array is unchanged. Other arrays are not checked.
@@ -112,7 +112,7 @@ class Staleness:
             if layout_of(known.documents.get(path)) != expected:
                 self._nodes.cache.clear()
                 raise MetadataError(
-                    f"{self._nodes.uri}:/{path} was written anew since it was pickled; open the file to read "
+                    f"{self._nodes.uri}:/{path} was rewritten since it was pickled; open the file to read "
                     "what is there now"
                 )
         self._stamp, self._sent_path = stamp, None
@@ -147,7 +147,7 @@ class Staleness:
             )
         if self._stamp is not None and stamp_of(self._nodes.bytestore) != self._stamp:
             raise MetadataError(
-                f"{self._nodes.uri} was changed while it was read; try again when nobody writes to it"
+                f"{self._nodes.uri} was changed while it was read; try again when no writer is active"
             )
 
     def _load_newer(self, stamp: Stamp) -> Loaded:

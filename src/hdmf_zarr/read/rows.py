@@ -68,7 +68,7 @@ class RowGuard:
             go_back()
         if warn:
             warnings.warn(
-                f"{_where(self.table)}: a row was interrupted before all columns had it; it is removed",
+                f"{_where(self.table)}: adding a row was interrupted; the incomplete row is removed",
                 UserWarning,
                 stacklevel=3,
             )

@@ -634,7 +634,7 @@ def _zarr_store(location: Location, *, read_only: bool) -> Store:
         ) from error
     except ValueError as error:
         raise OptionError(
-            f"{location.uri} is no URL that fsspec opens with the storage_options "
+            f"{location.uri} is not a URL that fsspec opens with the storage_options "
             f"{sorted(options)}: {error}"
         ) from error
 

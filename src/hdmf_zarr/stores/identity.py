@@ -74,9 +74,9 @@ def refuse_overlap(
 _REFUSALS = {
     Relation.SAME: "{destination} is both source and destination: what is read is {source}, the same "
     "store, which would be replaced meanwhile; {advice}",
-    Relation.INSIDE: "{source} lies inside of {destination}, which would be replaced while it is read; "
+    Relation.INSIDE: "{source} is inside of {destination}, which would be replaced while it is read; "
     "choose another destination",
-    Relation.AROUND: "{destination} lies inside of {source}, which is read meanwhile; choose another "
+    Relation.AROUND: "{destination} is inside of {source}, which is read meanwhile; choose another "
     "destination",
 }
 

@@ -424,8 +424,8 @@ class _Upgrader:
         stored = stored_chunks(document)
         if stored is not None and n_chunks < stored:
             raise ChunkError(
-                f"{n_chunks} chunks are there of {stored} that were written; bring the others back from a "
-                "copy, or write the store anew from its source"
+                f"{n_chunks} chunks are there of {stored} that were written; restore the others from a "
+                "copy, or write the store again from its source"
             )
         return n_chunks
 

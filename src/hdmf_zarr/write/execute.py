@@ -335,8 +335,8 @@ def _check_count(n_copied: int, document: dict[str, JSON], where: str) -> None:
     stored = stored_chunks(document)
     if stored is not None and n_copied < stored:
         raise ChunkError(
-            f"{where}: {n_copied} chunks are there of {stored} that were written; bring the others back "
-            "from a copy, or write the store anew from its source"
+            f"{where}: {n_copied} chunks are there of {stored} that were written; restore the others "
+            "from a copy, or write the store again from its source"
         )
 
 
