@@ -1,1 +1,1 @@
-"""Builders -> a store: decide first (`planner`), then write (`tree`), commit at the end."""
+"""Builders -> a store: decide first (`planning`), then write (`execute`), commit at the end."""

@@ -1,6 +1,6 @@
-"""Writing with many workers: who they are, what they are told, what becomes of a failure.
+"""Writing with many workers: their processes, their tasks, and their failures.
 
-Every write unit of an array (its shard, else its chunk) is written by one task: no two workers ever read
-and change the same one. To be read in this order: `options`, `tasks`, `threads`, `pickling`, `places`,
-`pool`, `feed`, `workers`, `shipping`, `iterators`, `arrays`.
+One task writes a write unit of an array (its shard, or its chunk if there are no shards): no two workers
+ever read and change the same unit. Read the modules in this order: `options`, `tasks`, `threads`,
+`pickling`, `store_handles`, `pool`, `feed`, `workers`, `dispatch`, `iterators`, `arrays`.
 """
