@@ -31,7 +31,7 @@ class WriteOptions(PlanOptions):
     Raises
     ------
     OptionError
-        If an option has a value that it cannot have.
+        If the value of an option is invalid.
     """
 
     cache_spec: bool = True
@@ -72,7 +72,7 @@ class ExportOptions(WriteOptions):
     Raises
     ------
     OptionError
-        If an option has a value that it cannot have.
+        If the value of an option is invalid.
     """
 
     clear_cache: bool = False
