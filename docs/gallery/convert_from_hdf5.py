@@ -2,8 +2,8 @@
 Convert from HDF5
 =================
 
-A file is converted exactly as it is: its values, data types, attributes, links, references, object
-ids, and the specifications that it caches. Nothing is upgraded or rebuilt on the way.
+A conversion keeps a file exactly: its values, data types, attributes, links, references, object
+ids, and the specifications that it caches. Nothing is upgraded or rebuilt.
 """
 
 # %%
@@ -14,9 +14,9 @@ ids, and the specifications that it caches. Nothing is upgraded or rebuilt on th
 #     hdmf-zarr convert sample_ecephys.nwb sample.nwb.zarr
 #     hdmf-zarr info sample.nwb.zarr
 #
-# The destination's suffix says what it is to be: ``.zarr``, or ``.nwb``, ``.h5`` and ``.hdf5``
-# for HDF5, so the same command leads back. A file that is there already is replaced only with
-# ``--overwrite``, and only when the new one is whole. This is the same from Python:
+# The destination's suffix selects the format: ``.zarr``, or ``.nwb``, ``.h5`` and ``.hdf5``
+# for HDF5, so the same command converts back. An existing file is replaced only with
+# ``--overwrite``, and only when the new one is complete. The same commands from Python:
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,8 +31,8 @@ assert main(["convert", str(source), str(converted)]) == 0
 assert main(["info", str(converted)]) == 0
 
 # %%
-# Look at both
-# ------------
+# Compare both files
+# ------------------
 
 import numpy as np
 from pynwb import NWBHDF5IO
@@ -51,7 +51,7 @@ with NWBHDF5IO(source, "r") as hdf5_io, NWBZarrIO(converted, "r") as zarr_io:
 # %%
 # With the API
 # ------------
-# An export without a container keeps the file as it is.
+# An export without a container keeps the file unchanged.
 
 exported = Path(folder.name) / "exported.nwb.zarr"
 
@@ -61,7 +61,7 @@ with NWBHDF5IO(source, "r") as hdf5_io, NWBZarrIO(exported, "w") as zarr_io:
 # %%
 # With changes
 # ------------
-# An export of the container that was read writes what it has become. Here the raw data get other
+# An export of the container that was read writes its present content. Here the raw data get other
 # chunks and another codec.
 
 from zarr.codecs import ZstdCodec
@@ -84,8 +84,8 @@ with NWBZarrIO(rechunked, "r") as zarr_io:
     assert data.compressor.level == 9
 
 # %%
-# And back
-# --------
+# Convert back to HDF5
+# --------------------
 
 back = Path(folder.name) / "back.nwb"
 assert main(["convert", str(converted), str(back), "--quiet"]) == 0

@@ -1,4 +1,4 @@
-"""Executes the pages of this folder, each in a process of its own, with warnings as errors."""
+"""Executes the pages of this folder, each in its own process, with warnings as errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def main() -> int:
     failed = []
     for page in PAGES:
         started = time.perf_counter()
-        # Only what our own package warns of is a mistake of a page.
+        # Only warnings of this package are a mistake in a page.
         command = [sys.executable, "-W", "error:::hdmf_zarr", str(folder / page)]
         if subprocess.run(command, check=False).returncode:
             failed.append(page)

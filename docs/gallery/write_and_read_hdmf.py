@@ -2,14 +2,14 @@
 Write and read HDMF data
 ========================
 
-Any data that HDMF can describe are written with :class:`hdmf_zarr.ZarrIO`. Here they are a table,
+:class:`hdmf_zarr.ZarrIO` writes any data that HDMF can describe. This example is a table,
 one of the types of ``hdmf-common``; for neurophysiology see the page on NWB.
 """
 
 # %%
 # Make a table
 # ------------
-# A column of numbers, one of text, and a ragged one whose rows are lists.
+# The table has a column of numbers, one of text, and a ragged one whose rows are lists.
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -40,8 +40,8 @@ table.add_column(
 # Write it
 # --------
 # Mode ``w`` replaces a store, ``w-`` refuses to. The specifications of the types are stored
-# beside the data, and the metadata of the whole store in one document, so that one request opens
-# it. What is at the path is always whole: the store appears when all of it has been written.
+# with the data, and the metadata of the whole store in one document, so that one request opens
+# it. The store at the path is always complete: it appears when all of it has been written.
 
 with ZarrIO(path, "w", manager=get_manager()) as io:
     io.write(table)
@@ -63,8 +63,8 @@ with ZarrIO(path, "r", manager=get_manager()) as io:
 # %%
 # Choose chunks and codecs
 # ------------------------
-# By default an array below about 4 MB is one chunk, a larger one has chunks of about 4 MB of
-# whole rows, compressed. :class:`hdmf_zarr.ZarrDataIO` takes any codec of ``zarr`` or
+# By default an array below about 4 MB is one chunk; a larger one has chunks of about 4 MB of
+# whole rows. Chunks are compressed. :class:`hdmf_zarr.ZarrDataIO` takes any codec of ``zarr`` or
 # ``numcodecs``, and shards, which hold many chunks in one file.
 
 from numcodecs import Blosc
@@ -96,7 +96,7 @@ with ZarrIO(sharded, "r", manager=get_manager()) as io:
 # %%
 # Write data that do not fit in memory
 # ------------------------------------
-# An iterator is asked for one piece after the other.
+# The data come from an iterator, one piece after the other.
 
 from hdmf.data_utils import DataChunkIterator
 

@@ -2,7 +2,7 @@
 Write, read and append to NWB files
 ===================================
 
-:class:`hdmf_zarr.NWBZarrIO` stands where :class:`pynwb.NWBHDF5IO` stands for HDF5 files: the
+:class:`hdmf_zarr.NWBZarrIO` replaces :class:`pynwb.NWBHDF5IO`, which is for HDF5 files: the
 objects of PyNWB are the same.
 """
 
@@ -59,7 +59,7 @@ with NWBZarrIO(path, "w") as io:
 # %%
 # Read it
 # -------
-# ``pynwb.read_nwb`` finds out by itself that this is Zarr. Data are read when they are indexed.
+# ``pynwb.read_nwb`` recognizes Zarr by itself. Data are read when they are indexed.
 
 read = pynwb.read_nwb(path)
 data = read.acquisition["raw"].data
@@ -68,7 +68,8 @@ assert np.array_equal(data[:100], voltage[:100])
 print(data)
 
 # %%
-# The same with a context that closes the file at its end, and a check against the specifications.
+# A ``with`` statement closes the file at its end. ``pynwb.validate`` checks a file against the
+# specifications.
 
 with NWBZarrIO(path, "r") as io:
     series = io.read().acquisition["raw"]
@@ -79,7 +80,7 @@ assert pynwb.validate(path=str(path)) == []
 # %%
 # Add objects
 # -----------
-# Mode ``r+`` opens a file to append to it: containers are added as to any other file, then written.
+# Mode ``r+`` opens a file to append to it: add containers as to any other file, then write it.
 
 with NWBZarrIO(path, "r+") as io:
     appended = io.read()
@@ -91,7 +92,7 @@ with NWBZarrIO(path, "r+") as io:
 # %%
 # Add rows and samples
 # --------------------
-# Rows of tables, here a unit with its spike times, and samples of arrays go straight into the file.
+# Rows of tables, here a unit with its spike times, and samples of arrays are stored at once.
 
 with NWBZarrIO(path, "r+") as io:
     appended = io.read()
@@ -107,8 +108,8 @@ with NWBZarrIO(path, "r") as io:
 # %%
 # Copy with changes
 # -----------------
-# An export writes what was read, with the changes that were made after reading, as a copy that
-# needs nothing of the original.
+# An export writes a container that was read, with the changes that were made after reading, as a
+# copy that does not need the original.
 
 changed = Path(folder.name) / "changed.nwb.zarr"
 

@@ -4,27 +4,27 @@ Each error is also the builtin (or HDMF) error that a caller would expect::
 
     HDMFZarrError
     ├── StoreNotFoundError        FileNotFoundError      nothing is at the path
-    ├── NotAStoreError            ValueError             something is there, but no Zarr hierarchy
-    ├── StoreExistsError          FileExistsError        something is there and may not be replaced
-    ├── ObjectExistsError         ValueError             the store has an object of that name already
+    ├── NotAStoreError            ValueError             the path holds no Zarr hierarchy
+    ├── StoreExistsError          FileExistsError        the path exists and may not be replaced
+    ├── ObjectExistsError         ValueError             the store already has an object of that name
     ├── NoDataError               UnsupportedOperation   a Zarr hierarchy without HDMF data
     ├── ModeError                 UnsupportedOperation   the mode does not allow the operation
-    ├── LockedError               BlockingIOError        another writer is at work on the store
+    ├── LockedError               BlockingIOError        another writer is writing to the store
     ├── ForbiddenError            PermissionError        a store that may not be read or written
-    ├── RemoteStoreError          OSError                a service that does not answer as it should
-    ├── UnsupportedFormatError    NotImplementedError    a Zarr format or document that is not known
-    ├── MetadataError             ValueError             a metadata document that makes no sense
-    ├── ChunkError                MetadataError, RuntimeError  a chunk that is damaged
-    ├── SpecialFileError          ChunkError, OSError    a pipe or device in the place of an object
-    ├── EscapeError               PermissionError        a change that would leave the store by a link
+    ├── RemoteStoreError          OSError                a service that is unreachable or fails
+    ├── UnsupportedFormatError    NotImplementedError    an unknown Zarr format or document
+    ├── MetadataError             ValueError             an invalid metadata document
+    ├── ChunkError                MetadataError, RuntimeError  a damaged chunk
+    ├── SpecialFileError          ChunkError, OSError    a pipe or device where an object should be
+    ├── EscapeError               PermissionError        a change that would follow a link out of the store
     ├── BrokenLinkError           KeyError, ValueError   a link or reference without a target
     ├── DtypeError                TypeError, ValueError  a data type that has no representation
     ├── EncodingError             ValueError             a value that its data type cannot hold
     ├── LayoutError               ValueError             chunks, shards or codecs that do not fit
-    ├── OptionError               ValueError, TypeError  an option that has no meaning here
+    ├── OptionError               ValueError, TypeError  an option that is not valid here
     ├── MissingExtraError         ImportError            an optional dependency is not installed
-    ├── LostWriteError            OSError                a store did not keep what it had confirmed
-    └── WorkerError               RuntimeError           a worker that writes failed, or was ended
+    ├── LostWriteError            OSError                a store confirmed a write and lost it
+    └── WorkerError               RuntimeError           a writing worker failed or was killed
 """
 
 from __future__ import annotations
@@ -71,11 +71,11 @@ class NotAStoreError(HDMFZarrError, ValueError):
 
 
 class StoreExistsError(HDMFZarrError, FileExistsError):
-    """Something is at the given path that the mode does not allow to replace."""
+    """Something exists at the given path, and the mode does not allow replacing it."""
 
 
 class ObjectExistsError(HDMFZarrError, ValueError):
-    """The store has another object of that name already, which an append does not replace."""
+    """The store already has another object of that name; an append does not replace it."""
 
 
 class NoDataError(HDMFZarrError, UnsupportedOperation):  # type: ignore[misc]
@@ -91,27 +91,27 @@ class LockedError(HDMFZarrError, BlockingIOError):
 
 
 class ForbiddenError(HDMFZarrError, PermissionError):
-    """A service says that something may not be read, or written, with the given credentials."""
+    """A service refuses to read or write an object with the given credentials."""
 
 
 class RemoteStoreError(HDMFZarrError, OSError):
-    """A service cannot be reached, or does not answer as it should."""
+    """A service cannot be reached, or fails to answer a request."""
 
 
 class UnsupportedFormatError(HDMFZarrError, NotImplementedError):
-    """A Zarr format or metadata document that this version does not know."""
+    """This version does not know the Zarr format or the metadata document."""
 
 
 class MetadataError(HDMFZarrError, ValueError):
-    """A metadata document that makes no sense."""
+    """A metadata document is not valid."""
 
 
 class ChunkError(MetadataError, RuntimeError):
-    """A chunk that is damaged, or that does not fit the metadata of its array."""
+    """A chunk is damaged, or does not fit the metadata of its array."""
 
 
 class SpecialFileError(ChunkError, OSError):
-    """A pipe, a device or a socket lies in the place of an object of the store."""
+    """A pipe, a device or a socket is found where the store should have an object."""
 
 
 class EscapeError(HDMFZarrError, PermissionError):
@@ -119,7 +119,7 @@ class EscapeError(HDMFZarrError, PermissionError):
 
 
 class BrokenLinkError(HDMFZarrError, KeyError, ValueError):
-    """A link or reference whose target does not exist."""
+    """The target of a link or reference does not exist."""
 
     def __str__(self) -> str:
         # KeyError would show the repr of the message.
@@ -127,28 +127,28 @@ class BrokenLinkError(HDMFZarrError, KeyError, ValueError):
 
 
 class DtypeError(HDMFZarrError, TypeError, ValueError):
-    """A data type that has no representation in the store."""
+    """A data type has no representation in the store."""
 
 
 class EncodingError(HDMFZarrError, ValueError):
-    """A value that cannot be represented in its data type."""
+    """A value cannot be represented in its data type."""
 
 
 class LayoutError(HDMFZarrError, ValueError):
-    """Chunks, shards or codecs that do not fit each other or the data."""
+    """Chunks, shards or codecs do not fit each other or the data."""
 
 
 class OptionError(HDMFZarrError, ValueError, TypeError):
-    """An option or a combination of options that has no meaning here."""
+    """An option or a combination of options is not valid here."""
 
 
 class MissingExtraError(HDMFZarrError, ImportError):
-    """An optional dependency is needed and not installed."""
+    """A required optional dependency is not installed."""
 
 
 class LostWriteError(HDMFZarrError, OSError):
-    """A store has confirmed that it stored something, and does not have it."""
+    """A store confirmed that it stored an object, but does not have the object."""
 
 
 class WorkerError(HDMFZarrError, RuntimeError):
-    """A worker that writes a part of an array failed, or was ended from outside."""
+    """A worker that writes a part of an array failed or was killed."""

@@ -155,6 +155,7 @@ def look_up(place: Place) -> bool:
 
 
 def data_io(place: Place) -> bool:
+    """A write calls `ZarrDataIO.note_written`."""
     with h5py.File(place.hdf5(), "r") as file:
         wrapped = ZarrDataIO.from_h5py_dataset(file["acquisition/raw/data"])
         filters = ZarrDataIO.hdf5_to_zarr_filters(file["acquisition/raw/data"])
@@ -286,6 +287,9 @@ PUBLIC: dict[str, Callable[[Place], bool]] = {
     "ZarrV2IO": raw_v2,
     "__version__": lambda _place: bool(hdmf_zarr.__version__),
     "check": lambda place: check(place.nwb()).is_clean and check(place.nwb(2)).is_clean,
+    "convert": converted,
+    "info": lambda place: "raw" in render(hdmf_zarr.info(place.nwb())),
+    "upgrade": upgraded,
     "is_zarr_v2_file": lambda place: (
         is_zarr_v2_file(place.nwb(2)) and not is_zarr_v2_file(place.nwb())
     ),
@@ -295,9 +299,6 @@ PUBLIC: dict[str, Callable[[Place], bool]] = {
 OTHERS: dict[str, Callable[[Place], bool]] = {
     "write in parallel": write_in_parallel,
     "write to memory": write_remote,
-    "convert": converted,
-    "upgrade": upgraded,
-    "info": lambda place: "raw" in render(describe(place.nwb())),
     "display": shown,
     "command line": command_line,
 }

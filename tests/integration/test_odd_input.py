@@ -461,10 +461,10 @@ def test_a_failed_write_leaves_the_external_resources(tmp_path: Path) -> None:
 
 def test_external_resources_without_a_place_are_told(tmp_path: Path) -> None:
     with NWBZarrIO(tmp_path / "f.zarr", "w") as io:
-        with pytest.warns(UserWarning, match="herd is set aside"):
+        with pytest.warns(UserWarning, match="herd is ignored"):
             io.write(make_file(ts=[1.0]), herd=HERD())
     with NWBZarrIO(tmp_path / "f.zarr", "r") as src:
         with NWBZarrIO(MemoryStore(), "w", herd_path=str(tmp_path / "h.zip")) as io:
-            with pytest.warns(UserWarning, match="herd_path is set aside"):
+            with pytest.warns(UserWarning, match="herd_path is ignored"):
                 io.export(src)
     assert not (tmp_path / "h.zip").exists()

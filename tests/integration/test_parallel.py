@@ -354,9 +354,9 @@ def test_a_cluster_in_this_process_leaves_its_settings_alone(tmp_path):
             executor=client.get_executor(),
             max_threads_per_process=1,
         )
-    found = [str(one.message) for one in told if "is set aside" in str(one.message)]
+    found = [str(one.message) for one in told if "is ignored" in str(one.message)]
     assert len(found) == 1
-    assert found[0].startswith("max_threads_per_process is set aside")
+    assert found[0].startswith("max_threads_per_process is ignored")
     after = dict(os.environ), zarr.config.get("threading.max_workers"), blosc.get_nthreads()
     assert after == before
     np.testing.assert_array_equal(read(tmp_path / "f.zarr"), RECORDING)
@@ -636,7 +636,7 @@ def test_a_script_without_a_guard_is_told_and_works(tmp_path):
     output, errors = process.communicate(timeout=120)
     assert output.splitlines() == ["done"], errors
     assert "if __name__ ==" in errors
-    assert "number_of_jobs=2 is set aside" in errors
+    assert "number_of_jobs=2 is ignored" in errors
     np.testing.assert_array_equal(read(tmp_path / "f.zarr"), np.arange(4000))
 
 

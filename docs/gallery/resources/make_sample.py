@@ -104,17 +104,17 @@ def _add_trials(nwbfile: NWBFile, random: np.random.Generator) -> None:
 
 
 def _numbered_ids() -> Iterator[uuid.UUID]:
-    """Object ids that are the same each time, where HDMF draws them at random."""
+    """Object ids that are the same each time; HDMF draws them at random."""
     return (uuid.uuid5(uuid.NAMESPACE_OID, str(number)) for number in itertools.count())
 
 
 def main() -> None:
-    """Write the sample to the path that is given, by default beside this script."""
+    """Write the sample to the given path, by default next to this script."""
     here = Path(__file__).parent / "sample_ecephys.nwb"
     destination = Path(sys.argv[1]) if len(sys.argv) > 1 else here
     with patch("hdmf.container.uuid4", side_effect=_numbered_ids()):
         nwbfile = make_sample()
-    # The newer layout of groups takes less space; this version of it is read by every h5py in use.
+    # The newer layout of groups takes less space; every h5py in use reads this version of it.
     with (
         h5py.File(destination, "w", libver=("v110", "v110")) as file,
         NWBHDF5IO(file=file, mode="w") as io,

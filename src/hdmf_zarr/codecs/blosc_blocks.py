@@ -1,7 +1,7 @@
 """Decodes a part of a Blosc chunk without the rest.
 
-Blosc cuts what it compresses into blocks, each by itself: from the blocks that are needed, with a header and
-starts of their own, a smaller chunk is made, which Blosc decodes as any other. The format is that of Blosc 1,
+Blosc splits data into blocks and compresses each block separately. The needed blocks, with a header and block
+starts of their own, form a smaller chunk, which Blosc decodes as any other. The format is that of Blosc 1,
 https://github.com/Blosc/c-blosc/blob/main/README_CHUNK_FORMAT.rst.
 """
 
@@ -14,17 +14,17 @@ from typing import NamedTuple
 import numpy as np
 
 _VERSION = 2
-"""Of the format, in the first byte; Blosc 2 writes higher ones."""
+"""Version of the format, in the first byte; Blosc 2 writes higher ones."""
 
 _COPIED = 0x2
-"""The flag of a chunk that is not compressed, which has no blocks."""
+"""Flag of an uncompressed chunk, which has no blocks."""
 
 _MOST_OF_CHUNK = 0.75
-"""Of a larger part of a chunk, the whole chunk is decoded."""
+"""Fraction of a chunk's blocks above which the whole chunk is decoded."""
 
 
 class _Header(NamedTuple):
-    """The first 16 bytes of a chunk, in their order."""
+    """The first 16 bytes of a chunk, in order."""
 
     version: int
     codec_version: int
@@ -40,13 +40,13 @@ _HEADER = struct.Struct("<BBBBIII")
 
 @dataclass(frozen=True, slots=True)
 class BloscPart:
-    """A chunk of some blocks of another one.
+    """A chunk made of some blocks of another one.
 
     Attributes
     ----------
     encoded : bytes
     start, stop : int
-        The decoded bytes that these blocks are in the whole chunk.
+        Range of these blocks in the decoded bytes of the whole chunk.
     """
 
     encoded: bytes
@@ -60,15 +60,15 @@ def part_of_blosc(encoded: bytes | memoryview, start: int, stop: int) -> BloscPa
     Parameters
     ----------
     encoded : bytes-like
-        The whole chunk, of which it is known that it is not cut off.
+        The whole chunk, already checked for truncation.
     start, stop : int
-        Decoded bytes that are needed, ``start < stop``.
+        Range of decoded bytes that are needed, ``start < stop``.
 
     Returns
     -------
     BloscPart or None
-        None where the whole chunk is to be decoded: most of it is needed, it has one block, or its
-        header is not one that is known here.
+        None if the whole chunk must be decoded: most of it is needed, it has one block, or its header
+        is unknown.
     """
     view = memoryview(encoded)
     header = _Header(*_HEADER.unpack_from(view))
@@ -85,7 +85,7 @@ def part_of_blosc(encoded: bytes | memoryview, start: int, stop: int) -> BloscPa
     if starts_end > header.encoded_bytes:
         return None
     starts = np.frombuffer(view, dtype="<u4", count=n_blocks, offset=_HEADER.size)
-    # Threads that compress write their blocks in the order in which they are done.
+    # Compressing threads write their blocks in the order in which they finish.
     borders = np.append(np.sort(starts), header.encoded_bytes)
     if borders[0] < starts_end or borders[-2] >= header.encoded_bytes:
         return None

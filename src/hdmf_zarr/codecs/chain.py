@@ -25,24 +25,24 @@ from hdmf_zarr.errors import LayoutError, OptionError
 DEFAULT_CODEC = "zstd"
 DEFAULT_LEVEL = 5
 BITSHUFFLE_UP_TO = 2
-"""Bytes of the elements whose bits, rather than bytes, are shuffled.
+"""Largest size in bytes of elements whose bits, rather than bytes, are shuffled.
 
 Codec, level and shuffle are chosen by measurement (``benchmarks/codec_level.py``); the figures are in
 ``docs/architecture.md``.
 """
 
 TEXT_CODEC = ZstdCodec(level=3)
-"""Of elements that vary in length: to shuffle their bytes costs time and makes them no smaller."""
+"""Codec of elements that vary in length: shuffling their bytes takes time and saves no space."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CodecRequest:
-    """What a user asks for; None leaves the choice to us.
+    """The codecs that a user asks for; None selects the default.
 
     Attributes
     ----------
     compressors : None, bool, codec or sequence of codecs
-        ``True`` is the default codec, ``False`` none.
+        ``True`` for the default codec, ``False`` for none.
     filters : None or sequence of codecs
     serializer : None or codec
     """
@@ -53,7 +53,7 @@ class CodecRequest:
 
     @property
     def is_empty(self) -> bool:
-        """Whether everything is left to us."""
+        """Whether the user asks for nothing."""
         return self.compressors is None and self.filters is None and self.serializer is None
 
 
@@ -67,7 +67,7 @@ class CodecChain:
 
     @property
     def codecs(self) -> tuple[ZarrCodec, ...]:
-        """All codecs, as Zarr's metadata have them."""
+        """All codecs, in the order of Zarr's metadata."""
         return (*self.filters, self.serializer, *self.compressors)
 
     def sharded(self, chunks: tuple[int, ...]) -> tuple[ZarrCodec, ...]:
@@ -78,21 +78,22 @@ class CodecChain:
 def complete_chain(
     request: CodecRequest, element: ElementType, dtype: np.dtype[Any] | None, *, is_scalar: bool
 ) -> CodecChain:
-    """Return the chain for an array from what its user asked for.
+    """Return the complete chain for an array from its user's request.
 
     Parameters
     ----------
     request : CodecRequest
     element : ElementType
     dtype : numpy.dtype or None
-        Stored dtype of the elements; None where they vary in length.
+        Stored dtype of the elements; None for elements that vary in length.
     is_scalar : bool
-        A scalar is not compressed unless asked for: the header is longer than the gain.
+        Whether the array is a scalar, which is compressed only on request: the header is longer than
+        the gain.
 
     Raises
     ------
     LayoutError
-        If a codec is in a place where it cannot be.
+        If a codec is in a wrong place.
     """
     itemsize = dtype.itemsize if dtype is not None else 1
     asked = _as_sequence(request.filters, "filters")
@@ -122,16 +123,16 @@ def complete_chain(
 
 
 def misfit(dtype: np.dtype[Any], filters: Iterable[Mapping[str, Any]]) -> str | None:
-    """Return why zarr-python gets wrong values of filters of numcodecs, or None where they are right.
+    """Return why zarr-python would decode wrong values through numcodecs filters; None if it would not.
 
-    Between filters it goes by the order of bytes of the data, which is none where elements are of one byte.
+    Between filters zarr-python assumes the byte order of the data; one-byte elements have none.
 
     Parameters
     ----------
     dtype : numpy.dtype
-        Of the data.
+        Dtype of the data.
     filters : iterable of mapping
-        Configuration of each.
+        Configuration of each filter.
 
     Examples
     --------
@@ -162,7 +163,7 @@ def _check_filters(
     document: Any = serializer.to_dict()
     is_big = (document.get("configuration") or {}).get("endian") == "big"
     if reason is None and of_numcodecs and is_big and dtype.itemsize > 1:
-        # zarr-python before 3.4 decodes them as if they were little-endian.
+        # zarr-python before 3.4 decodes the bytes as little-endian.
         reason = "the serializer is big-endian"
     if reason is not None and is_number(dtype):
         raise LayoutError(
@@ -172,7 +173,7 @@ def _check_filters(
 
 
 def chain_from_codecs(codecs: Sequence[ZarrCodec]) -> CodecChain:
-    """Return the chain that a list of Zarr codecs is."""
+    """Return the chain of a list of Zarr codecs."""
     filters, serializers, compressors = _sorted_by_kind(codecs, 1)
     if len(serializers) != 1:
         raise LayoutError(f"a codec chain has one serializer, found {len(serializers)}")
@@ -182,7 +183,7 @@ def chain_from_codecs(codecs: Sequence[ZarrCodec]) -> CodecChain:
 
 
 def default_compressor(itemsize: int) -> BloscCodec:
-    """Return the default codec for numbers of a size in bytes."""
+    """Return the default codec for numbers of ``itemsize`` bytes."""
     return BloscCodec(
         cname=DEFAULT_CODEC,  # type: ignore[arg-type]
         clevel=DEFAULT_LEVEL,
@@ -202,7 +203,7 @@ def _default_serializer(element: ElementType, dtype: np.dtype[Any] | None) -> Ar
 def _sorted_by_kind(
     codecs: Sequence[Any], itemsize: int
 ) -> tuple[list[ArrayArrayCodec], list[ArrayBytesCodec], list[BytesBytesCodec]]:
-    """Sort codecs by what they take and give; within a kind the order is kept."""
+    """Sort codecs into filters, serializers and compressors, each in the given order."""
     translated = [to_zarr_codec(codec, itemsize) for codec in codecs]
     return (
         [codec for codec in translated if isinstance(codec, ArrayArrayCodec)],

@@ -1,7 +1,7 @@
 """Codecs of zarr-python that compare the size of a chunk with the metadata before they decode it.
 
-Blosc trusts what a chunk says of its own size: it reads past the end of one that was cut off, and gives
-what it finds there for elements. And a few bytes can become gigabytes. Both are errors here.
+Blosc trusts the size in a chunk's header: it reads past the end of a truncated chunk and returns arbitrary
+memory as elements. Also, a few bytes can decompress to gigabytes. Both cases are errors here.
 """
 
 from __future__ import annotations
@@ -31,23 +31,30 @@ from hdmf_zarr.core.zarr_private import DECODE_SINGLE, DECODE_SYNC
 from hdmf_zarr.errors import ChunkError
 
 _BLOSC_HEADER = 16
-"""Bytes: four of versions and flags, then the sizes decoded, of a block, and encoded."""
+"""Number of bytes: four of versions and flags, then the decoded, block and encoded sizes."""
 
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
 def check_compressed(name: str, encoded: Any, expected: int | None, count: int = 0) -> None:
-    """Raise `ChunkError` if compressed bytes are cut off, or say that they become too many.
+    """Raise an error if compressed bytes are truncated or would decompress to too many bytes.
 
     Parameters
     ----------
     name : str
-        Of the codec; those that are not known here are not checked.
+        Name of the codec; unknown codecs are not checked.
     encoded : bytes-like
     expected : int or None
-        Bytes that the elements of the chunk take; None where their sizes vary.
+        Number of bytes of the chunk's elements; None for elements that vary in size.
     count : int
-        Of the elements, where their sizes vary.
+        Number of the elements, if they vary in size.
+
+    Raises
+    ------
+    ChunkError
+        If the bytes are truncated.
+    MetadataError
+        If the decompressed bytes would be too many.
     """
     name = name.removeprefix("numcodecs.")
     view = memoryview(encoded).cast("B")
@@ -64,14 +71,14 @@ def check_compressed(name: str, encoded: Any, expected: int | None, count: int =
 
 @dataclass(frozen=True)
 class _Stream:
-    """A compressor whose chunks do not say, or not for sure, what they become.
+    """A compressor whose chunks do not state their decoded size reliably.
 
     Attributes
     ----------
     open : callable
-        Makes what decompresses one stream.
+        Function that makes the decompressor of one stream.
     ratio : float
-        The most bytes that one byte becomes: what cannot become too much is not looked at.
+        Largest compression ratio; a chunk that cannot exceed the limit is not checked.
     """
 
     open: Callable[[], Any]
@@ -89,23 +96,23 @@ _PIECE = 2**20
 
 
 def check_stream(open_stream: Callable[[], Any], encoded: memoryview, most: int) -> None:
-    """Raise `MetadataError` if streams become more than some bytes, without keeping them."""
+    """Raise `MetadataError` if streams decompress to more than ``most`` bytes; the bytes are discarded."""
     total = 0
     try:
         for piece in streams(open_stream, encoded, _PIECE):
             total += len(piece)
             check_decoded_size(total, None, most)
     except (zlib.error, OSError, EOFError, lzma.LZMAError):
-        return  # damaged, or cut off, which the codec tells
+        return  # damaged or truncated: the codec raises the error
 
 
 def decoded_size(name: str, encoded: bytes | memoryview) -> int | None:
-    """Return how many bytes a compressed chunk says it becomes; None where it does not say.
+    """Return the decoded size that a compressed chunk states; None if it states none.
 
     Raises
     ------
     ChunkError
-        If it is cut off.
+        If the chunk is truncated.
     """
     known = _DECODED_SIZES.get(name)
     return None if known is None else known(memoryview(encoded))
@@ -124,12 +131,12 @@ def _blosc_size(encoded: memoryview) -> int:
 
 
 def _gzip_size(encoded: memoryview) -> int | None:
-    # At the end: the size of the last member, modulo 4 GB. It can be too small, never too large.
+    # The last four bytes are the size of the last member, modulo 4 GB: perhaps too small, never too large.
     return int.from_bytes(encoded[-4:], "little") if len(encoded) >= 18 else None
 
 
 def _zstd_size(encoded: memoryview) -> int | None:
-    """The size in the header of the frame, or None where the frame does not say it."""
+    """Return the decoded size in the header of the frame; None if it is absent."""
     if bytes(encoded[:4]) != _ZSTD_MAGIC or len(encoded) < 9:
         return None
     descriptor = encoded[4]
@@ -152,17 +159,17 @@ _DECODED_SIZES: dict[str, Callable[[memoryview], int | None]] = {
     "zstd": _zstd_size,
     "lz4": _lz4_size,
 }
-"""Codec -> how many bytes a chunk says it becomes."""
+"""Codec -> function that returns the decoded size that a chunk states."""
 
 
 def _expected_size(chunk_spec: Any) -> int | None:
-    """Bytes of a chunk's elements, or None where their sizes vary."""
+    """Return the number of bytes of a chunk's elements; None if they vary in size."""
     dtype = chunk_spec.dtype.to_native_dtype()
     return None if dtype.kind in "OT" else math.prod(chunk_spec.shape) * dtype.itemsize
 
 
 class _Checked(BytesBytesCodec):
-    """What the three have in common; equal to the codec of zarr-python with the same settings."""
+    """Base of the three compressors; equal to zarr-python's codec with the same settings."""
 
     codec_name: str
     plain: type[Any]
@@ -172,7 +179,7 @@ class _Checked(BytesBytesCodec):
         return super()._decode_sync(chunk_bytes, chunk_spec)  # type: ignore[misc]
 
     async def _decode_single(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
-        # zarr-python 3.1.3 has no other way.
+        # zarr-python 3.1.3 calls only this method.
         self._check(chunk_bytes, chunk_spec)
         return await super()._decode_single(chunk_bytes, chunk_spec)
 
@@ -191,9 +198,9 @@ class _Checked(BytesBytesCodec):
 
 
 class BloscCodec(_Checked, zarr.codecs.BloscCodec):
-    """`zarr.codecs.BloscCodec` that refuses a chunk that was cut off, or becomes too much.
+    """`zarr.codecs.BloscCodec` that refuses a chunk that is truncated or too large when decoded.
 
-    Of the same name, which users look at, as of the others.
+    This class and the next ones keep the names of zarr-python's classes, which users see.
     """
 
     codec_name = "blosc"
@@ -202,7 +209,7 @@ class BloscCodec(_Checked, zarr.codecs.BloscCodec):
 
 
 class GzipCodec(_Checked, zarr.codecs.GzipCodec):
-    """`zarr.codecs.GzipCodec` that refuses a chunk that becomes too much."""
+    """`zarr.codecs.GzipCodec` that refuses a chunk that is too large when decoded."""
 
     codec_name = "gzip"
     plain = zarr.codecs.GzipCodec
@@ -210,7 +217,7 @@ class GzipCodec(_Checked, zarr.codecs.GzipCodec):
 
 
 class ZstdCodec(_Checked, zarr.codecs.ZstdCodec):
-    """`zarr.codecs.ZstdCodec` that refuses a chunk that becomes too much."""
+    """`zarr.codecs.ZstdCodec` that refuses a chunk that is too large when decoded."""
 
     codec_name = "zstd"
     plain = zarr.codecs.ZstdCodec
@@ -218,14 +225,14 @@ class ZstdCodec(_Checked, zarr.codecs.ZstdCodec):
 
 
 def check_count(encoded: Any, count: int) -> None:
-    """Raise `ChunkError` if a chunk of text or bytes does not hold as many elements as it should.
+    """Raise `ChunkError` if a chunk of text or bytes holds a wrong number of elements.
 
     Parameters
     ----------
     encoded : bytes-like
-        At its start is the number of elements, for which room is made before they are looked for.
+        Chunk that starts with its number of elements; decoders allocate for that number unchecked.
     count : int
-        Of the elements of the chunk.
+        Number of elements that the chunk should have.
     """
     view = memoryview(encoded).cast("B")
     held = int.from_bytes(view[:4], "little")
@@ -234,7 +241,7 @@ def check_count(encoded: Any, count: int) -> None:
 
 
 class _CheckedVariable(ArrayBytesCodec):
-    """What the two have in common; equal to the codec of zarr-python."""
+    """Base of the two codecs of variable length; equal to zarr-python's codec."""
 
     plain: type[Any]
 
@@ -254,9 +261,9 @@ class _CheckedVariable(ArrayBytesCodec):
 
 
 class VLenUTF8Codec(_CheckedVariable, zarr.codecs.VLenUTF8Codec):
-    """`zarr.codecs.VLenUTF8Codec` that refuses a chunk of another number of elements.
+    """`zarr.codecs.VLenUTF8Codec` that refuses a chunk with a wrong number of elements.
 
-    Of the same name, by which zarr-python asks whether a codec is the one for text.
+    The class keeps its name, by which zarr-python recognizes the codec for text.
     """
 
     plain = zarr.codecs.VLenUTF8Codec
@@ -264,7 +271,7 @@ class VLenUTF8Codec(_CheckedVariable, zarr.codecs.VLenUTF8Codec):
 
 
 class VLenBytesCodec(_CheckedVariable, zarr.codecs.VLenBytesCodec):
-    """`zarr.codecs.VLenBytesCodec` that refuses a chunk of another number of elements."""
+    """`zarr.codecs.VLenBytesCodec` that refuses a chunk with a wrong number of elements."""
 
     plain = zarr.codecs.VLenBytesCodec
     __hash__ = _CheckedVariable.__hash__
@@ -280,7 +287,7 @@ _CHECKED: dict[str, type[Any]] = {
 
 
 _NAMED = frozenset(f"numcodecs.{name}" for name in (*_DECODED_SIZES, *_STREAMS))
-"""Codecs of numcodecs that zarr-python knows by these names."""
+"""Names under which zarr-python knows the codecs of numcodecs that are checked."""
 
 
 @cache
@@ -304,22 +311,22 @@ def _checked_class(name: str) -> type[Any]:
     def equal(self: Any, other: object) -> bool:
         return isinstance(other, plain) and self.to_dict() == other.to_dict()
 
-    # Versions of zarr-python that have the one call it in the other.
+    # Where zarr-python has the synchronous method, its coroutine calls that method.
     methods = {DECODE_SYNC: decode_sync} if plain_sync else {DECODE_SINGLE: decode_single}
     members = {**methods, "__eq__": equal, "__hash__": lambda _self: hash(name)}
     return type(plain.__name__, (plain,), members)
 
 
 class CheckedNumcodec(numcodecs.abc.Codec):  # type: ignore[misc]
-    """A compressor of numcodecs that refuses a chunk that becomes too much.
+    """A compressor of numcodecs that refuses a chunk that is too large when decoded.
 
     Parameters
     ----------
     codec : numcodecs.abc.Codec
     expected : int or None
-        Bytes of the elements of a chunk; None where their sizes vary.
+        Number of bytes of the elements of a chunk; None for elements that vary in size.
     count : int
-        Of these elements.
+        Number of elements of a chunk.
     """
 
     def __init__(self, codec: Any, expected: int | None, count: int) -> None:
@@ -330,7 +337,7 @@ class CheckedNumcodec(numcodecs.abc.Codec):  # type: ignore[misc]
         return self._codec.encode(buf)
 
     def decode(self, buf: Any, out: Any = None) -> Any:
-        """Decode as the codec does, what does not become too much."""
+        """Check the decoded size, then decode as the codec does."""
         encoded = numcodecs.compat.ensure_bytes(buf)
         check_compressed(self.codec_id, encoded, self._expected, self._count)
         return self._codec.decode(buf, out)
@@ -343,15 +350,15 @@ class CheckedNumcodec(numcodecs.abc.Codec):  # type: ignore[misc]
 
 @cache
 def _checked_numcodec(codec_id: str) -> type[CheckedNumcodec]:
-    # zarr-python looks for the id in the class.
+    # zarr-python reads the id from the class.
     return type("CheckedNumcodec", (CheckedNumcodec,), {"codec_id": codec_id})
 
 
 def checked_format2(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a ``.zarray`` for zarr-python, with compressors that check what they are given."""
+    """Return a ``.zarray`` for zarr-python with compressors that check each chunk."""
     dtype = metadata["dtype"]
     count = math.prod(metadata["chunks"])
-    # Several fields are spelled as a list.
+    # A compound dtype is a list of fields.
     fields_ = (
         [(name, kind, *map(tuple, rest)) for name, kind, *rest in dtype]
         if isinstance(dtype, list)
@@ -363,7 +370,7 @@ def checked_format2(metadata: Mapping[str, Any]) -> dict[str, Any]:
         if codec is None:
             return codec
         if codec.get("id") not in {*_DECODED_SIZES, *_STREAMS}:
-            numcodec(codec)  # which is an error where it is not installed
+            numcodec(codec)  # raises an error if the codec is not installed
             return codec
         plain = numcodecs.get_codec(dict(codec))
         return _checked_numcodec(plain.codec_id)(plain, expected, count)
@@ -377,9 +384,9 @@ def checked_format2(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def checked_codecs(codecs: Sequence[Any]) -> list[Any]:
-    """Return the codecs of a document with those that check, in shards too.
+    """Return the codecs of a document, replaced by checking ones, also inside shards.
 
-    Those that work on arrays are given chunks in C order, see `hdmf_zarr.codecs.contiguous`.
+    Codecs that work on arrays receive chunks in C order, see `hdmf_zarr.codecs.contiguous`.
     """
     return [_checked(codec) for codec in codecs]
 

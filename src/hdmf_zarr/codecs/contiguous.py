@@ -1,9 +1,9 @@
 """Codecs of arrays that get their chunks in C order.
 
-Filters and serializers of numcodecs flatten a chunk as it lies in memory. zarr-python before 3.4 encodes
-one in Fortran order where it was transposed, or where the data lie so, and every version decodes one that
-was transposed back: the elements change places, and nothing tells. They look at bytes in the order that their
-settings name, whatever that of the chunk is.
+Filters and serializers of numcodecs flatten a chunk in its memory order. zarr-python before 3.4 passes them
+chunks in Fortran order if the chunk was transposed or the data are in Fortran order, and every version does
+so when it decodes a transposed chunk: the elements are silently permuted. These codecs also assume the byte
+order of their settings, whatever the byte order of the chunk.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from hdmf_zarr.core.zarr_private import DECODE_SINGLE, DECODE_SYNC, ENCODE_SINGL
 
 
 def in_c_order(codec: Mapping[str, Any]) -> Any:
-    """Return the codec of a document that works on chunks in C order, or None where any order does.
+    """Return a document's codec that works on chunks in C order; None if the codec accepts any order.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def in_c_order(codec: Mapping[str, Any]) -> Any:
     Raises
     ------
     MissingExtraError
-        If it is one of numcodecs that is not installed.
+        If it is a codec of numcodecs that is not installed.
     """
     name = codec["name"]
     if name == "transpose":
@@ -44,7 +44,7 @@ def in_c_order(codec: Mapping[str, Any]) -> Any:
         return registered
     try:
         plain: Any = get_codec_class(name)
-    except (KeyError, ValueError):  # by the version of zarr-python
+    except (KeyError, ValueError):  # depends on the version of zarr-python
         return None
     if not issubclass(plain, (ArrayArrayCodec, ArrayBytesCodec)):
         return None
@@ -53,9 +53,9 @@ def in_c_order(codec: Mapping[str, Any]) -> Any:
 
 
 class TransposeCodec(zarr.codecs.TransposeCodec):
-    """`zarr.codecs.TransposeCodec` whose encoded chunk is in C order in memory, too.
+    """`zarr.codecs.TransposeCodec` whose encoded chunk is also in C order in memory.
 
-    Of the same name, which users look at; equal to the one of zarr-python with the same order.
+    The class keeps its name, which users see; it is equal to zarr-python's codec with the same order.
     """
 
     def _encode_sync(self, chunk_array: Any, chunk_spec: Any) -> Any:
@@ -73,7 +73,7 @@ class TransposeCodec(zarr.codecs.TransposeCodec):
 
 
 def _contiguous(buffer: Any, dtype: np.dtype[Any] | None = None) -> Any:
-    """Return a chunk in C order and, of the same type, with the order of bytes that a codec looks for."""
+    """Return a chunk in C order and, if only the byte order differs from ``dtype``, in that byte order."""
     array = buffer.as_ndarray_like()
     is_swapped = (
         dtype is not None and array.dtype != dtype and array.dtype.newbyteorder("S") == dtype
@@ -85,13 +85,13 @@ def _contiguous(buffer: Any, dtype: np.dtype[Any] | None = None) -> Any:
 
 
 def _taken(codec: Any) -> np.dtype[Any] | None:
-    """Dtype that a codec of numcodecs encodes, where it names one."""
+    """Return the dtype that a codec of numcodecs encodes; None if its settings name none."""
     configuration = codec.to_dict()["configuration"]
     return _named(configuration.get("dtype") or configuration.get("decode_dtype"))
 
 
 def _given(codec: Any) -> np.dtype[Any] | None:
-    """Dtype that a codec of numcodecs decodes, where it names one."""
+    """Return the dtype that a codec of numcodecs decodes; None if its settings name none."""
     configuration = codec.to_dict()["configuration"]
     named = configuration.get("astype") or configuration.get("encode_dtype")
     return _named(named or configuration.get("dtype"))
@@ -103,7 +103,7 @@ def _named(dtype: Any) -> np.dtype[Any] | None:
 
 @cache
 def _class_in_c_order(plain: Any) -> type[Any]:
-    """Return the class of a codec of numcodecs that is equal to it, and takes chunks in C order."""
+    """Return a subclass of a numcodecs codec that is equal to it and receives chunks in C order."""
     plain_encode_sync: Any = getattr(plain, ENCODE_SYNC, None)
     plain_encode_single: Any = getattr(plain, ENCODE_SINGLE, None)
     plain_decode_sync: Any = getattr(plain, DECODE_SYNC, None)
@@ -124,14 +124,14 @@ def _class_in_c_order(plain: Any) -> type[Any]:
         return await plain_decode_single(self, given, chunk_spec)
 
     def evolve(self: Any, array_spec: Any) -> Any:
-        # zarr-python completes what was left out with a codec of its own class.
+        # zarr-python completes missing settings and returns a codec of its own class.
         evolved = plain.evolve_from_array_spec(self, array_spec)
         return evolved if evolved is self else type(self).from_dict(evolved.to_dict())
 
     def equal(self: Any, other: object) -> bool:
         return isinstance(other, plain) and self.to_dict() == other.to_dict()
 
-    # Versions of zarr-python that have the one call it in the other.
+    # Where zarr-python has the synchronous method, its coroutine calls that method.
     is_sync = plain_encode_sync is not None
     methods = {ENCODE_SYNC: encode_sync} if is_sync else {ENCODE_SINGLE: encode_single}
     if issubclass(plain, ArrayArrayCodec):

@@ -1,10 +1,10 @@
 """Encodes and decodes one chunk in place, by the codecs in the metadata of its array.
 
-zarr-python hands each chunk over to its event loop and to threads, which takes a thousand times as long
-as the codecs of a small chunk themselves. A chain with a codec that is not known here is left to zarr.
+zarr-python passes each chunk to its event loop and to threads, which takes a thousand times as long as the
+codecs of a small chunk. zarr-python handles a chain with a codec that is unknown here.
 
-What a chunk may become is known from the metadata, so that a few bytes never become gigabytes of
-numbers; text varies in length and has no such bound.
+The metadata determine the decoded size of a chunk of numbers, so that a few bytes never become gigabytes;
+text varies in length, so its bound is only approximate.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ _BLOSC_SHUFFLE = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
 _CHECKSUM_BYTES = 4
 
 _GROWTH_OF_COMPRESSORS = 1024
-"""Bytes by which, at most, and beside an eighth, a compressor makes larger what it cannot compress."""
+"""Largest growth in bytes of incompressible data, in addition to an eighth of their size."""
 
 LARGE_BYTES = 2**26
-"""A chunk of text that may become more is decoded in pieces first, to see whether it becomes too much."""
+"""Decoded size above which a chunk of text is first decoded in pieces, to check its size."""
 
 _KINDS_OF_FIXED_SIZE = "biufcSU"
 
@@ -61,12 +61,12 @@ DECODING_ERRORS: tuple[type[Exception], ...] = (
     IndexError,  # of numcodecs 0.15
     *INFLATE_ERRORS,
 )
-"""What codecs raise for bytes that they have not made."""
+"""Errors that codecs raise for bytes that they did not encode."""
 
 _NAMED_CODECS_LIMIT = 1024
 
 _STREAM_PIECE = 2**20
-"""Bytes that come out of a stream after another one at once."""
+"""Decoded bytes per step of the streams that follow the first one."""
 
 
 class _Step(Protocol):
@@ -76,22 +76,22 @@ class _Step(Protocol):
         """Return the encoded bytes."""
 
     def decode(self, encoded: Buffer, limit: int | None) -> Buffer:
-        """Return the decoded bytes, of which there are at most ``limit``."""
+        """Return the decoded bytes, at most ``limit``."""
 
     def largest(self, size: int) -> int:
-        """The most bytes that ``size`` bytes become."""
+        """Return the largest encoded size of ``size`` bytes."""
 
 
 @dataclass(frozen=True)
 class DirectChain:
-    """The codecs of an array for one whole chunk, in memory and without zarr's event loop.
+    """The codec chain of an array, applied to one whole chunk in memory without zarr's event loop.
 
     Attributes
     ----------
     shape : tuple of int
-        Of every chunk; what of it is beyond the end of the array is fill value.
+        Shape of every chunk; elements beyond the end of the array are the fill value.
     dtype : numpy.dtype or None
-        Dtype of the elements; None for those that vary in length, which are objects.
+        Dtype of the elements; None for objects that vary in length.
     """
 
     shape: tuple[int, ...]
@@ -105,16 +105,16 @@ class DirectChain:
     def for_codecs(
         cls, data_type: Any, shape: Sequence[int], codecs: Sequence[Any]
     ) -> DirectChain | None:
-        """Return the chain of an array, or None where its chunks are left to zarr.
+        """Return the chain of an array; None if zarr-python must handle its chunks.
 
         Parameters
         ----------
         data_type : str or mapping
-            As the document of the array has it.
+            Data type in the array's document.
         shape : sequence of int
-            Of a chunk.
+            Shape of a chunk.
         codecs : sequence of mapping
-            As the document of the array has them.
+            Codecs in the array's document.
         """
         try:
             return _chain(json.dumps([data_type, list(shape), list(codecs)]))
@@ -123,12 +123,12 @@ class DirectChain:
 
     @cached_property
     def nbytes(self) -> int | None:
-        """Bytes of a decoded chunk; None where the elements vary in length."""
+        """Number of bytes of a decoded chunk; None for elements that vary in length."""
         return None if self.dtype is None else math.prod(self.shape) * self.dtype.itemsize
 
     @property
     def most_encoded(self) -> int:
-        """Bytes that an encoded chunk has at most."""
+        """Largest number of bytes of an encoded chunk."""
         nbytes = self.nbytes
         if nbytes is None:
             return most_encoded_bytes(None)
@@ -147,7 +147,7 @@ class DirectChain:
         Returns
         -------
         numpy.ndarray of shape ``self.shape``
-            Of ``self.dtype``, or objects of ``str`` or ``bytes``; it may be read-only.
+            Array of ``self.dtype``, or of ``str`` or ``bytes`` objects; it may be read-only.
 
         Raises
         ------
@@ -163,7 +163,7 @@ class DirectChain:
 
     @property
     def decodes_parts(self) -> bool:
-        """Whether some rows of a chunk can be decoded without the others."""
+        """Whether rows of a chunk can be decoded separately."""
         return self._is_plain and (not self._steps or isinstance(self._steps[0], _Blosc))
 
     @property
@@ -172,28 +172,28 @@ class DirectChain:
 
     @property
     def _is_plain(self) -> bool:
-        """Whether elements are stored as they are in memory."""
+        """Whether elements have the same form in the store and in memory."""
         return self._order is None and self._stored == self.dtype
 
     def decode_into(
         self, encoded: Buffer, out: npt.NDArray[Any], rows: slice | None = None
     ) -> None:
-        """Decode a chunk of numbers into an array, where possible without another one between.
+        """Decode a chunk of numbers into an array, where possible without a temporary array.
 
-        The memory for a decoded chunk costs as much as its decoding, where it is new each time.
+        Allocating memory for each decoded chunk takes as long as decoding it.
 
         Parameters
         ----------
         encoded : bytes
         out : numpy.ndarray of shape ``self.shape``
-            Of ``self.dtype``, in C order.
+            Array of ``self.dtype`` in C order.
         rows : slice, optional
-            Those that are needed; others may hold anything afterwards.
+            Rows that are needed; the others are undefined afterwards.
 
         Raises
         ------
         ChunkError
-            If the bytes are not those of a chunk of this array; ``out`` may hold anything then.
+            If the bytes are not those of a chunk of this array; ``out`` is undefined then.
         """
         first = self._steps[0] if self._steps else None
         if not self._is_plain or not isinstance(first, _Compressor) or not first.fills:
@@ -215,7 +215,7 @@ class DirectChain:
             raise ChunkError(f"the chunk of {len(encoded)} bytes is damaged: {error}") from error
 
     def _limits(self, n_encoded: int) -> list[int]:
-        """The most bytes that each step was given to encode, of a chunk of ``n_encoded`` bytes."""
+        """Return the largest input size of each encoding step, for a chunk of ``n_encoded`` bytes."""
         nbytes = self.nbytes
         most = nbytes if nbytes is not None else most_text_bytes(n_encoded, math.prod(self.shape))
         limits = [most]
@@ -230,7 +230,7 @@ class DirectChain:
             strict=True,
         ):
             if step is self._steps[0] and isinstance(step, _Objects) and self._holds_text:
-                return step.elements(encoded)  # which the serializer would give
+                return step.elements(encoded)  # equal to the serializer's result
             encoded = step.decode(encoded, limit)
         if self._stored is None:
             return self._decode_objects(encoded)
@@ -256,17 +256,17 @@ class DirectChain:
         Parameters
         ----------
         array : numpy.ndarray of shape ``self.shape``
-            In stored form: what would be assigned to zarr's array. See `padded`.
+            Elements in stored form, as they would be assigned to zarr's array. See `padded`.
 
         Returns
         -------
         bytes or memoryview
-            A view of the array's own memory where no codec changes its bytes.
+            Encoded chunk; a view of the array's memory if no codec changes its bytes.
 
         Raises
         ------
         EncodingError
-            If the array has another shape, or another dtype than in the order of its bytes.
+            If the array has another shape, or a dtype that differs in more than byte order.
         """
         if array.shape != self.shape:
             raise EncodingError(f"a chunk has the shape {self.shape}, found {array.shape}")
@@ -290,9 +290,9 @@ class DirectChain:
         Parameters
         ----------
         array : numpy.ndarray
-            Not larger than ``self.shape`` along any dimension.
+            Array that is not larger than ``self.shape`` along any dimension.
         fill_value : scalar
-            What is beyond its end.
+            Value of the elements beyond the array's end.
         """
         if array.shape == self.shape:
             return array
@@ -306,7 +306,7 @@ class DirectChain:
 
 
 class _UnknownError(Exception):
-    """The chain has something that is left to zarr."""
+    """Only zarr-python can handle the chain."""
 
 
 @lru_cache(maxsize=_NAMED_CODECS_LIMIT)
@@ -315,7 +315,7 @@ def _chain(named: str) -> DirectChain | None:
     try:
         return _made_chain(data_type, tuple(int(size) for size in shape), codecs)
     except (_UnknownError, LookupError, TypeError, ValueError, AttributeError):
-        # What makes no sense is zarr's to refuse.
+        # zarr-python raises the error for invalid metadata.
         return None
 
 
@@ -351,11 +351,11 @@ _OBJECT_SERIALIZERS: dict[str, tuple[str, Callable[[], Any]]] = {
     "vlen-utf8": ("string", VLenUTF8),
     "vlen-bytes": ("variable_length_bytes", VLenBytes),
 }
-"""Serializer -> data type that it is known for, and what does it."""
+"""Serializer -> its data type, and the numcodecs class that implements it."""
 
 
 def _numpy_dtype(data_type: Any) -> np.dtype[Any]:
-    """Dtype of elements of a fixed size; of compounds without one of zarr's, which differ by version."""
+    """Return the dtype of fixed-size elements; compounds avoid zarr's data type, which differs by version."""
     if isinstance(data_type, dict) and data_type["name"] in ("struct", "structured"):
         entries = data_type["configuration"]["fields"]
         pairs = [(f["name"], f["data_type"]) if isinstance(f, dict) else tuple(f) for f in entries]
@@ -376,7 +376,7 @@ def _scalar_dtype(data_type: Any) -> np.dtype[Any]:
 def _stored_dtype(dtype: np.dtype[Any], endian: str | None) -> np.dtype[Any]:
     if dtype.names is not None:
         if endian not in (None, "little"):
-            # Versions of zarr-python differ in what they make of it, see `documents.why_not_read`.
+            # Versions of zarr-python decode it differently, see `documents.why_not_read`.
             raise _UnknownError
         return dtype.newbyteorder("<")
     if dtype.kind == "S":
@@ -390,7 +390,7 @@ def _stored_dtype(dtype: np.dtype[Any], endian: str | None) -> np.dtype[Any]:
 
 
 class _Compressor:
-    """A codec of numcodecs whose decoded size is in a header, or that is asked to stop."""
+    """A codec of numcodecs whose decoded size is in a header, or whose decoding stops at a limit."""
 
     fills = True
 
@@ -408,7 +408,7 @@ class _Compressor:
         return bytes(self._codec.decode(encoded))
 
     def decode_into(self, encoded: Buffer, out: npt.NDArray[Any]) -> None:
-        """Decode into an array, which has to be filled."""
+        """Decode into an array; the chunk must fill it."""
         declared = self._declared_size(encoded)
         if declared is None:
             decoded = self.decode(encoded, out.nbytes)
@@ -425,20 +425,20 @@ class _Compressor:
 
 
 class _Blosc(_Compressor):
-    """Blosc, which compresses in blocks, and shuffles elements of so many bytes."""
+    """Blosc, which compresses in blocks and shuffles elements of ``typesize`` bytes."""
 
     def __init__(self, codec: Any, typesize: int) -> None:
         super().__init__(codec, _declared("blosc"))
         self._typesize = typesize
 
     def encode(self, given: Buffer) -> bytes:
-        # Every version takes the size of elements from those that it is given.
+        # Every version takes the element size from the dtype of its input.
         if len(given) and len(given) % self._typesize == 0:
             return super().encode(np.frombuffer(given, f"V{self._typesize}").data)
         return super().encode(given)
 
     def decode_rows_into(self, encoded: Buffer, out: npt.NDArray[Any], rows: slice) -> None:
-        """Decode at least some rows into their place."""
+        """Decode at least the given rows to their positions in ``out``."""
         row_bytes = out.nbytes // len(out)
         part = None
         if self._declared_size(encoded) == out.nbytes:
@@ -472,7 +472,7 @@ class _Streams(_Compressor):
 
     def decode(self, encoded: Buffer, limit: int | None) -> Buffer:
         if limit is not None and limit > LARGE_BYTES and len(encoded) * self._ratio > LARGE_BYTES:
-            # Of text, whose size is not known. The libraries would double their memory as they go on.
+            # Text of unknown size: the libraries would repeatedly double their memory.
             check_stream(self._start, memoryview(encoded).cast("B"), limit)
         if not len(encoded):
             return b""
@@ -486,7 +486,7 @@ class _Streams(_Compressor):
         return self._with_others(first, rest, limit) if rest else first
 
     def _with_others(self, first: bytes, rest: bytes, limit: int | None) -> bytes:
-        """What the first stream has become, and those after it."""
+        """Return the decoded first stream, followed by the streams after it."""
         parts, total = [first], len(first)
         try:
             for part in streams(self._start, rest, _STREAM_PIECE):
@@ -504,7 +504,7 @@ def _too_much(limit: int) -> ChunkError:
 
 
 class _Framed:
-    """One of our codecs for what HDF5 frames in its own way."""
+    """A codec of this package for an HDF5 filter with its own framing."""
 
     def __init__(self, framing: Framing) -> None:
         self._framing = framing
@@ -543,7 +543,7 @@ class _Checksum:
 
 
 class _Crc32c:
-    """Four bytes, the lowest first, after what they are the checksum of."""
+    """The codec ``crc32c``: a little-endian checksum of four bytes after the data."""
 
     def __init__(self, checksum: Callable[[Buffer], int]) -> None:
         self._checksum = checksum
@@ -565,7 +565,7 @@ class _Crc32c:
 
 
 class _SameSize:
-    """A codec of numcodecs that puts bytes in another order."""
+    """A codec of numcodecs that reorders bytes."""
 
     def __init__(self, codec: Any) -> None:
         self._codec = codec
@@ -581,7 +581,7 @@ class _SameSize:
 
 
 class _Objects:
-    """One of our codecs, which make the bytes of a chunk of those of ``vlen-utf8``."""
+    """A codec of this package that turns the bytes of ``vlen-utf8`` into those of a chunk of objects."""
 
     def __init__(
         self, codec: JSONObjectsCodec | PickledObjectsCodec, shape: tuple[int, ...]
@@ -596,15 +596,15 @@ class _Objects:
         return bytes(VLenUTF8().encode(self.elements(encoded).ravel()))
 
     def elements(self, encoded: Buffer) -> npt.NDArray[Any]:
-        """Return what `decode` gives, as objects of ``str``."""
+        """Return the elements that `decode` encodes, as objects of ``str``."""
         return self._codec.decode_texts(bytes(encoded), self._shape)
 
     def largest(self, size: int) -> int:
-        return size  # never asked: text has no limit
+        return size  # never used: text has no limit
 
 
 def _declared(name: str) -> Callable[[Buffer], int | None]:
-    """Return what tells how many bytes a compressed chunk says it becomes."""
+    """Return a function that returns the decoded size that a compressed chunk states."""
     return lambda encoded: decoded_size(name, encoded)
 
 
@@ -659,7 +659,7 @@ def _shuffle(configuration: Mapping[str, Any], itemsize: int | None) -> _Step:
 
 
 def _crc32c(_configuration: Mapping[str, Any], _itemsize: int | None) -> _Step:
-    # Older versions take nothing but bytes.
+    # Older versions accept only bytes.
     return _Crc32c(lambda given: int(google_crc32c.value(bytes(given))))
 
 
@@ -684,7 +684,7 @@ _STEPS: dict[str, Callable[[Mapping[str, Any], int | None], _Step]] = {
     "numcodecs.adler32": _numcodecs_checksum("adler32"),
     "numcodecs.fletcher32": _numcodecs_checksum("fletcher32"),
 }
-"""Name of a codec from bytes to bytes -> what makes it of its configuration and the bytes of an element."""
+"""Name of a codec from bytes to bytes -> function that makes it from its configuration and the item size."""
 
 _OBJECT_CODECS: dict[str, type[JSONObjectsCodec | PickledObjectsCodec]] = {
     "hdmf_zarr.json2": JSONObjectsCodec,

@@ -1,7 +1,7 @@
 """Inflates zlib and gzip data with the fastest installed library.
 
-``isal`` takes two thirds of the time of zlib, and checks the same checksums. It is not built for every
-machine; where it is not there, zlib does the same.
+``isal`` takes two thirds of the time of zlib and checks the same checksums. It is not available for every
+machine; without it, zlib is used.
 """
 
 from __future__ import annotations
@@ -27,29 +27,29 @@ def _fastest_module() -> ModuleType:
 _fastest = _fastest_module()
 
 INFLATE_ERRORS: tuple[type[Exception], ...] = (zlib.error, _fastest.error)
-"""What is raised for bytes that nobody has deflated."""
+"""Errors that are raised for bytes that are not deflated data."""
 
 
 _LEAST_PIECE = 256
 _MOST_PIECE = 2**18
-"""Bytes that a stream is given at once: what it leaves of them, as of another one after it, is copied."""
+"""Largest input of one step: bytes that a stream leaves for the next stream are copied."""
 
 
 def streams(start: Callable[[], Any], encoded: Any, most: int) -> Iterator[bytes]:
-    """Yield what streams after each other become, piece by piece, in time that grows with their bytes.
+    """Yield the decoded pieces of consecutive streams, in time linear in their bytes.
 
     Parameters
     ----------
     start : callable
-        Makes what decompresses one stream, as of `zlib`, `bz2` or `lzma`.
+        Function that makes the decompressor of one stream, as in `zlib`, `bz2` or `lzma`.
     encoded : bytes-like
     most : int
-        Bytes of a piece.
+        Largest number of bytes of a piece.
 
     Raises
     ------
     EOFError
-        If the last stream is cut off.
+        If the last stream is truncated.
     """
     view = memoryview(encoded).cast("B")
     end = 0
@@ -74,6 +74,6 @@ def inflater(window_bits: int) -> Any:
     Parameters
     ----------
     window_bits : int
-        As zlib takes them: 15 for zlib's own header, 31 for that of gzip.
+        Argument of zlib: 15 for zlib's own header, 31 for that of gzip.
     """
     return _fastest.decompressobj(window_bits)

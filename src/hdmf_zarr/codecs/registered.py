@@ -1,8 +1,8 @@
 """Codecs of numcodecs that zarr-python does not know, made codecs of format 3.
 
-Format 2 takes whatever is registered, by a package such as flac-numcodecs or by a user. In format 3 such a
-codec has the name ``numcodecs.<id>``. Its place in a chain is found by a trial: what gives an array for an
-array is a filter, what encodes plain bytes compresses them, and anything else makes bytes of an array.
+Format 2 accepts any registered codec, from a package (for example flac-numcodecs) or from the user. In
+format 3 the name of the codec is ``numcodecs.<id>``. A trial finds its place in a chain: a codec from array
+to array is a filter, a codec that encodes plain bytes is a compressor, and any other codec is a serializer.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ OF_OBJECTS = {
     for codec_id, known in FORMAT2_CODECS.items()
     if known.role == "objects" or codec_id.startswith("vlen-")
 }
-"""Codecs for arrays of objects, which format 3 has not; a pickle could run code."""
+"""Codecs for arrays of objects, which format 3 lacks; a pickle could run code."""
 
 PACKAGES = {
     "flac": "flac-numcodecs",
@@ -39,20 +39,20 @@ PACKAGES = {
     "zfpy": "zfpy",
     "pcodec": "pcodec",
 }
-"""Id of a codec -> the package to install for it."""
+"""Id of a codec -> package that contains it."""
 
 _IMAGES, _IMAGECODECS = "imagecodecs_", "imagecodecs"
 
 _KEPT_TRIALS = 1000
 
 _TRIAL_DTYPES = ("<f8", "<f4", "<i2", "<i4", "<i8", "<u2", "<u4", "|u1", "|i1")
-"""Of arrays that are tried one after the other, since a codec may take elements of one type alone."""
+"""Dtypes of the trial arrays, tried in order, since a codec may accept elements of only one type."""
 
 
 def registered_codec(document: Mapping[str, Any]) -> Face | None:
-    """Return the codec of a document of format 3 that numcodecs has and zarr-python has not.
+    """Return a format 3 document's codec that numcodecs knows and zarr-python does not.
 
-    From then on zarr-python finds it, too.
+    The codec is also registered with zarr-python.
 
     Parameters
     ----------
@@ -62,12 +62,12 @@ def registered_codec(document: Mapping[str, Any]) -> Face | None:
     Returns
     -------
     Face or None
-        None where zarr-python has the codec, or nobody can have it.
+        None if zarr-python knows the codec, or it is no codec of numcodecs for format 3.
 
     Raises
     ------
     MissingExtraError
-        If it is not installed.
+        If the codec is not installed.
     """
     name = document["name"]
     codec_id = name.removeprefix(NUMCODECS)
@@ -89,7 +89,7 @@ def numcodec(configuration: Mapping[str, Any]) -> Any:
     Raises
     ------
     MissingExtraError
-        If it is not installed.
+        If the codec is not installed.
     """
     codec_id = str(configuration["id"])
     try:
@@ -101,7 +101,7 @@ def numcodec(configuration: Mapping[str, Any]) -> Any:
 
 
 def missing_codec(codec_id: str) -> str:
-    """Return what to say where no codec of an id is registered with numcodecs."""
+    """Return the error message for an id that is not registered with numcodecs."""
     package = _IMAGECODECS if codec_id.startswith(_IMAGES) else PACKAGES.get(codec_id)
     install = (
         f"install the package {package} (pip install {package})"
@@ -114,38 +114,38 @@ def missing_codec(codec_id: str) -> str:
 
 
 def as_zarr_codec(codec: Any) -> Face:
-    """Return a codec of numcodecs, which zarr-python has not, as one of Zarr format 3.
+    """Wrap a codec of numcodecs that zarr-python does not know as a codec of Zarr format 3.
 
     Raises
     ------
     LayoutError
-        If its settings are no JSON.
+        If the codec's settings are no JSON.
     """
     of_class: Any = type(codec)
     return _kind_of(of_class, _as_json(codec))(codec)
 
 
 def is_registered(codec: Any) -> bool:
-    """Whether a codec of zarr is one of these."""
+    """Whether a codec of zarr wraps a registered codec of numcodecs."""
     return isinstance(codec, Face)
 
 
 def _is_known_to_zarr(name: str) -> bool:
     try:
         found: Any = get_codec_class(name)
-    except (KeyError, ValueError):  # by the version of zarr-python
+    except (KeyError, ValueError):  # depends on the version of zarr-python
         return False
     return not issubclass(found, _Named)
 
 
 class _Named:
-    """What zarr-python finds under the name of such a codec."""
+    """Base of the classes that are registered with zarr-python under the name of a codec."""
 
     codec_id: ClassVar[str]
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Face:
-        """Make the codec of its JSON."""
+        """Make the codec from its JSON."""
         configuration = data.get("configuration") or {}
         return as_zarr_codec(numcodec({**configuration, "id": cls.codec_id}))
 
@@ -159,19 +159,19 @@ def _named_class(codec_id: str) -> Any:
 
 
 def classes_in(codecs: Iterable[Mapping[str, Any]]) -> tuple[type[Any], ...]:
-    """Return the classes of codecs of a document that another process may not have registered.
+    """Return the classes of a document's codecs that another process may not have registered.
 
     Parameters
     ----------
     codecs : iterable of mapping
-        The codecs' JSON; those in shards count, too.
+        The codecs' JSON; codecs inside shards are included.
     """
     found: list[type[Any]] = []
     for document in codecs:
         inner = (document.get("configuration") or {}).get("codecs") or ()
         found += classes_in(inner)
         registered = registered_codec(document)
-        # A process of multiprocessing runs the main module again, where that is a file.
+        # A process of multiprocessing runs the main module again, if that is a file.
         if registered is not None and type(registered.codec).__module__ != "__main__":
             found.append(type(registered.codec))
     return tuple(found)
@@ -188,7 +188,7 @@ def register_classes(classes: Iterable[type[Any]]) -> None:
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Face:
-    """A codec of numcodecs as zarr-python uses one.
+    """A codec of numcodecs with the interface of zarr-python.
 
     Attributes
     ----------
@@ -209,7 +209,7 @@ class Face:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
-        """Make the codec of its JSON."""
+        """Make the codec from its JSON."""
         codec_id = data["name"].removeprefix(NUMCODECS)
         return cls(numcodec({**(data.get("configuration") or {}), "id": codec_id}))
 
@@ -223,7 +223,7 @@ class Face:
         return self
 
     def compute_encoded_size(self, input_byte_length: int, _chunk_spec: Any) -> int:
-        """Raise: what is encoded differs in size."""
+        """Raise `NotImplementedError`: encoded chunks differ in size."""
         raise NotImplementedError(f"{self!r} has no fixed size ({input_byte_length})")
 
     async def _encode_single(self, chunk: Any, chunk_spec: Any) -> Any:
@@ -240,7 +240,7 @@ class Face:
 
 
 class RegisteredCompressor(Face, BytesBytesCodec):
-    """One from bytes to bytes."""
+    """A registered codec from bytes to bytes."""
 
     def _encode_sync(self, chunk: Any, chunk_spec: Any) -> Any:
         encoded = self.codec.encode(chunk.as_numpy_array())
@@ -252,7 +252,7 @@ class RegisteredCompressor(Face, BytesBytesCodec):
 
 
 class RegisteredSerializer(Face, ArrayBytesCodec):
-    """One from an array to bytes."""
+    """A registered codec from an array to bytes."""
 
     def _encode_sync(self, chunk: Any, chunk_spec: Any) -> Any:
         encoded = self.codec.encode(_little_endian(chunk.as_numpy_array()))
@@ -264,10 +264,10 @@ class RegisteredSerializer(Face, ArrayBytesCodec):
 
 
 class RegisteredFilter(Face, ArrayArrayCodec):
-    """One from an array to an array."""
+    """A registered codec from an array to an array."""
 
     def resolve_metadata(self, chunk_spec: Any) -> Any:
-        """Return what the codec makes of chunks, found by a trial."""
+        """Return the metadata of encoded chunks, found by a trial."""
         given: np.dtype[Any] = chunk_spec.dtype.to_native_dtype()
         encoded = np.asarray(self.codec.encode(np.ones((2,) * len(chunk_spec.shape), dtype=given)))
         if encoded.dtype == given:
@@ -295,19 +295,19 @@ def _little_endian(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _elements(decoded: Any, chunk_spec: Any) -> Any:
-    """The elements of a chunk, of which a codec may give the bytes alone."""
+    """Return the elements of a chunk; a codec may return only their bytes."""
     dtype: np.dtype[Any] = chunk_spec.dtype.to_native_dtype()
     flat = np.ascontiguousarray(ensure_ndarray(decoded)).reshape(-1)
     elements = flat.view(dtype.newbyteorder("<")).reshape(chunk_spec.shape)
     return chunk_spec.prototype.nd_buffer.from_ndarray_like(elements.astype(dtype, copy=False))
 
 
-# -- which place it is -----------------------------------------------------------------------------
+# -- finding the place of a codec ------------------------------------------------------------------
 
 
 @lru_cache(maxsize=_KEPT_TRIALS)
 def _kind_of(_class: Hashable, said: str) -> Callable[[Any], Face]:
-    """Return the place of a codec of a class with some settings."""
+    """Return the wrapper class for a codec, from its class and its settings as JSON."""
     codec = numcodecs.get_codec(json.loads(said))
     if any(_is_filter(codec, np.dtype(dtype)) for dtype in _TRIAL_DTYPES):
         return RegisteredFilter
@@ -315,7 +315,7 @@ def _kind_of(_class: Hashable, said: str) -> Callable[[Any], Face]:
 
 
 def _is_filter(codec: Any, dtype: np.dtype[Any]) -> bool:
-    """Whether a codec gives an array, and not its bytes, for an array."""
+    """Whether a codec encodes an array to an array, and not to bytes."""
     given = np.arange(30).reshape(6, 5).astype(dtype)
     found = _tried(codec.encode, given)
     if not isinstance(found, np.ndarray) or found.size != given.size:
@@ -325,7 +325,7 @@ def _is_filter(codec: Any, dtype: np.dtype[Any]) -> bool:
 
 
 def _keeps_bytes(codec: Any) -> bool:
-    """Whether a codec gives back the bytes that it is given."""
+    """Whether a codec encodes bytes and decodes them unchanged."""
     given = np.random.default_rng(0).integers(0, 256, 600, dtype=np.uint8)
     encoded = _tried(codec.encode, given)
     if encoded is None:
@@ -335,7 +335,7 @@ def _keeps_bytes(codec: Any) -> bool:
 
 
 def _tried(function: Callable[[Any], Any], given: npt.NDArray[Any]) -> Any:
-    """What a codec makes of an array; None where it refuses it."""
+    """Return a codec's result for an array; None if the codec refuses it."""
     try:
         with np.errstate(all="ignore"):
             return function(given.copy())
@@ -354,7 +354,7 @@ def _as_json(codec: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A value of numpy as JSON has it."""
+    """Convert a value of numpy to one that JSON can hold."""
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()
     if isinstance(value, np.dtype):

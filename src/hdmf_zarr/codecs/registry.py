@@ -1,7 +1,7 @@
 """What is known of each codec, in one table; all other tables of codecs are views of it. Pure.
 
-What encodes and decodes stands where it is done, by the name of the codec (`direct`, `checked`, `translate`,
-`hdf5`); a test compares these with the table.
+The modules `direct`, `checked`, `translate` and `hdf5` implement the codecs by name; a test compares them
+with the table.
 """
 
 from __future__ import annotations
@@ -11,49 +11,49 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 NUMCODECS = "numcodecs."
-"""What the names of the codecs of numcodecs begin with in Zarr format 3."""
+"""Prefix of the names of numcodecs' codecs in Zarr format 3."""
 
 OWN = "hdmf_zarr."
-"""What the names of the codecs of this package begin with, in both formats."""
+"""Prefix of the names of this package's codecs, in both formats."""
 
 SHARDING = "sharding_indexed"
 
 TENSORSTORE, ZARRITA, MATLAB = "TensorStore", "zarrita.js", "MATLAB"
-"""Readers that are not Python's."""
+"""Readers in other languages than Python."""
 
 Role = Literal["serializer", "filter", "compressor", "checksum", "objects", "shards"]
-"""What a codec is for: bytes of elements, other elements, fewer bytes, bytes that prove others, objects."""
+"""Purpose of a codec: to bytes, to other elements, to fewer bytes, a checksum, for objects, or shards."""
 
 Loss = Literal["none", "once", "each time", "unknown"]
-"""What a codec loses: nothing; nothing of what it has rounded once; a little each time."""
+"""Loss of a codec: none; rounding once, after which values stay the same; some rounding each time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CodecInfo:
-    """What is known of a codec.
+    """The properties of a codec.
 
     Attributes
     ----------
     name : str
-        In the documents of Zarr format 3.
+        Name in the documents of Zarr format 3.
     numcodecs_id : str or None
-        In those of Zarr format 2; None where format 2 cannot have it.
+        Name in the documents of Zarr format 2; None if format 2 cannot have the codec.
     role : str
     loss : str
     settings : frozenset of str, or None
-        Settings that are understood where a chunk is decoded without zarr-python; None for every one.
+        Settings that this package understands when it decodes without zarr-python; None for all settings.
     depends_on_shape : bool
-        Whether its settings have something of the shape of a chunk.
+        Whether the settings depend on the shape of a chunk.
     is_bundled : bool
-        Whether numcodecs has it without any other package, so that zarr-python 3 can use it in format 2.
+        Whether numcodecs alone includes the codec, so that zarr-python 3 can use it in format 2.
     is_for_archive : bool
-        Whether every reader of Zarr format 2 knows it, so that stores for the DANDI archive may have it.
+        Whether every reader of Zarr format 2 knows the codec; stores for the DANDI archive may use it.
     is_in_zarrs : bool
-        Whether the package ``zarrs`` decodes it as zarr-python does; checked with zarrs 0.2.3.
+        Whether the package ``zarrs`` decodes the codec as zarr-python does; checked with zarrs 0.2.3.
     unknown_to : tuple of str
-        Other readers that cannot open it in Zarr format 3.
+        Other readers that cannot open the codec in Zarr format 3.
     unknown_in_format2_to : tuple of str
-        Other readers that cannot open it in Zarr format 2.
+        Other readers that cannot open the codec in Zarr format 2.
     """
 
     name: str
@@ -75,7 +75,7 @@ _KIN = (TENSORSTORE, MATLAB)
 
 
 def _of_zarr(name: str, *, settings: str = "", **known: Any) -> CodecInfo:
-    """Return what is known of a codec that the format itself names."""
+    """Return the properties of a codec that the format itself names."""
     return CodecInfo(
         name=name,
         settings=frozenset(settings.split()),
@@ -85,7 +85,7 @@ def _of_zarr(name: str, *, settings: str = "", **known: Any) -> CodecInfo:
 
 
 def _of_numcodecs(codec_id: str, *, settings: str | None = None, **known: Any) -> CodecInfo:
-    """Return what is known of a codec that zarr-python has by numcodecs."""
+    """Return the properties of a codec that zarr-python takes from numcodecs."""
     return CodecInfo(
         name=NUMCODECS + codec_id,
         numcodecs_id=codec_id,
@@ -97,7 +97,7 @@ def _of_numcodecs(codec_id: str, *, settings: str | None = None, **known: Any) -
 
 
 def _of_hdf5(name: str, **known: Any) -> CodecInfo:
-    """Return what is known of a codec of this package for a filter of HDF5."""
+    """Return the properties of a codec of this package for an HDF5 filter."""
     return CodecInfo(name=OWN + name, numcodecs_id=OWN + name, unknown_to=_FEW, **known)
 
 
@@ -173,16 +173,16 @@ _ROWS = (
 )
 
 CODECS: Mapping[str, CodecInfo] = {row.name: row for row in _ROWS}
-"""By the names that they have in Zarr format 3."""
+"""Name in Zarr format 3 -> codec."""
 
 FORMAT2_CODECS: Mapping[str, CodecInfo] = {
     row.numcodecs_id: row for row in reversed(_ROWS) if row.numcodecs_id is not None
 }
-"""By the names that they have in Zarr format 2; of two rows the one of the format's own codec."""
+"""Name in Zarr format 2 -> codec; of two rows with one name, the row of the format's own codec."""
 
 
 def info(name: str) -> CodecInfo:
-    """Return what is known of a codec by its name in Zarr format 3; of one of others, what its prefix says.
+    """Return the properties of a codec by its name in Zarr format 3; for unknown codecs, by its prefix.
 
     Examples
     --------
@@ -209,28 +209,28 @@ def _named(rows: Iterator[CodecInfo]) -> frozenset[str]:
 
 
 SERIALIZERS = _named(row for row in _ROWS if row.role == "serializer")
-"""Codecs that make bytes of elements."""
+"""Codecs that turn elements into bytes."""
 
 OBJECT_CODECS = _named(row for row in _ROWS if row.role == "objects" and row.name.startswith(OWN))
 """Codecs of this package for the chunks of objects of Zarr format 2."""
 
 CRC32C = _named(row for row in _ROWS if row.numcodecs_id == "crc32c")
-"""What ends each chunk of an array that was asked for with a checksum."""
+"""Names of the last codec of arrays whose user asked for a checksum."""
 
 EXACT = _named(row for row in _ROWS if row.loss == "none" and row.role != "shards")
-"""Codecs that give back what they were given."""
+"""Codecs that decode exactly what they encoded."""
 
 ROUNDING = _named(row for row in _ROWS if row.loss == "once")
-"""Filters that give back values that they have rounded once."""
+"""Filters that round values once and then keep them."""
 
 APPROXIMATE = _named(row for row in _ROWS if row.loss == "each time")
-"""Codecs that round a little each time."""
+"""Codecs that round values each time."""
 
 SHAPED = _named(row for row in _ROWS if row.depends_on_shape)
-"""Codecs in whose settings there is something of the shape of a chunk."""
+"""Codecs whose settings depend on the shape of a chunk."""
 
 LOSSLESS_FILTERS = _named(row for row in _ROWS if row.role == "filter" and row.loss == "none")
-"""Filters by which elements are encoded as they were."""
+"""Filters that lose nothing."""
 
 FOR_ARCHIVE = _named(row for row in _ROWS if row.is_for_archive)
 """Codecs that every reader of Zarr format 2 knows."""
@@ -246,7 +246,7 @@ IN_TENSORSTORE = _named(
 """Codecs of Zarr format 3 that TensorStore opens."""
 
 BUNDLED = frozenset(row.numcodecs_id for row in _ROWS if row.is_bundled)
-"""Codecs of Zarr format 2 that numcodecs has without any other package."""
+"""Codecs of Zarr format 2 that numcodecs includes without other packages."""
 
 SETTINGS = {row.name: row.settings for row in _ROWS if row.settings is not None}
-"""Settings that are understood of a codec: with another one its bytes may mean something else."""
+"""Codec -> settings that this package understands; any other setting may change the meaning of the bytes."""

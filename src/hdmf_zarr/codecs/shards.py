@@ -1,7 +1,7 @@
 """Shards: encoded chunks in one value, with an index of their positions; pure.
 
-As Zarr's ``sharding_indexed`` codec specifies it. Shards in shards, codecs around a shard, and an index
-that is stored in another way than as little-endian integers, are left to zarr.
+The format is that of Zarr's ``sharding_indexed`` codec. zarr-python handles shards in shards, codecs around a
+shard, and any index that is not stored as little-endian integers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hdmf_zarr.core.limits import check_encoded_size
 from hdmf_zarr.errors import ChunkError
 
 MISSING = 2**64 - 1
-"""In the index: there is no such chunk."""
+"""Value in the index for a missing chunk."""
 
 _ENTRY_BYTES = 16
 
@@ -33,12 +33,12 @@ _INDEX_CODECS = (
 CHECKSUM_BYTES = 4
 
 Index = npt.NDArray[np.uint64]
-"""Of shape ``(n_chunks, 2)``: where each chunk begins, and how many bytes it has."""
+"""Array of shape ``(n_chunks, 2)``: the start of each chunk, and its number of bytes."""
 
 
 @dataclass(frozen=True)
 class ShardCodec:
-    """The shards of an array.
+    """The layout and the codecs of an array's shards.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class ShardCodec:
     grid : tuple of int
         Number of chunks in a shard along each dimension.
     is_index_first : bool
-        Whether the index is at the beginning of a shard; else it is at the end.
+        Whether the index is at the beginning of a shard; otherwise it is at the end.
     has_checksum : bool
         Whether a checksum of the index follows it.
     """
@@ -61,30 +61,30 @@ class ShardCodec:
     def for_codecs(
         cls, data_type: Any, shard: Sequence[int], codecs: Sequence[Any]
     ) -> ShardCodec | None:
-        """Return the shards of an array, or None where it has none, or such that are left to zarr.
+        """Return the codec of an array's shards; None if it has none, or zarr-python must handle them.
 
         Parameters
         ----------
         data_type : str or mapping
-            As the document of the array has it.
+            Data type in the array's document.
         shard : sequence of int
             Shape of a shard.
         codecs : sequence of mapping
-            As the document of the array has them.
+            Codecs in the array's document.
         """
         try:
             return _shard_codec(data_type, shard, codecs)
         except (KeyError, IndexError, TypeError, ValueError, AttributeError, ZeroDivisionError):
-            return None  # what makes no sense is zarr's to refuse
+            return None  # zarr-python raises the error for invalid metadata
 
     @property
     def index_bytes(self) -> int:
-        """Bytes of the index, with its checksum."""
+        """Number of bytes of the index, with its checksum."""
         return math.prod(self.grid) * _ENTRY_BYTES + CHECKSUM_BYTES * self.has_checksum
 
     @property
     def index_start(self) -> int:
-        """Where the index begins; from the end of the shard where it is negative."""
+        """Start of the index; counted from the end of the shard if negative."""
         return 0 if self.is_index_first else -self.index_bytes
 
     def index(self, encoded: bytes) -> Index:
@@ -93,12 +93,12 @@ class ShardCodec:
         Parameters
         ----------
         encoded : bytes
-            Those of the index, with its checksum.
+            Bytes of the index, with its checksum.
 
         Raises
         ------
         ChunkError
-            If they are cut off, or are not those of their checksum.
+            If the bytes are truncated, or do not match their checksum.
         """
         if len(encoded) != self.index_bytes:
             raise ChunkError(
@@ -113,31 +113,31 @@ class ShardCodec:
         return np.frombuffer(entries, dtype="<u8").reshape(-1, 2)
 
     def shard_of(self, at: tuple[int, ...]) -> tuple[int, ...]:
-        """Coordinates of the shard that holds a chunk."""
+        """Return the coordinates of the shard that holds a chunk."""
         return tuple(place // count for place, count in zip(at, self.grid, strict=True))
 
     def first_element(self, at: tuple[int, ...]) -> tuple[int, ...]:
-        """Where a chunk begins in the array."""
+        """Return the coordinates of a chunk's first element in the array."""
         return tuple(place * step for place, step in zip(at, self.chain.shape, strict=True))
 
     def bounds(
         self, index: Index, at: tuple[int, ...], n_bytes: int | None = None
     ) -> tuple[int, int] | None:
-        """Return where a chunk begins in its shard, and its bytes; None for one that is not there.
+        """Return the start and the number of bytes of a chunk in its shard; None for a missing chunk.
 
         Parameters
         ----------
         index : numpy.ndarray
-            As `index` returns it.
+            Index of the shard, from `index`.
         at : tuple of int
             Coordinates of the chunk in the array.
         n_bytes : int, optional
-            Of the shard, where that is known.
+            Number of bytes of the shard, if known.
 
         Raises
         ------
         ChunkError
-            If the index leads out of the shard, or gives a chunk more bytes than it can have.
+            If the chunk would end outside the shard, or have more bytes than it can have.
         """
         number = 0
         for place, count in zip(at, self.grid, strict=True):
@@ -176,6 +176,6 @@ def _shard_codec(data_type: Any, shard: Sequence[int], codecs: Sequence[Any]) ->
 
 
 def crc32c(encoded: bytes) -> bytes:
-    """Return the checksum of bytes as Zarr's ``crc32c`` codec has it, its lowest byte first."""
+    """Return the little-endian checksum of bytes that Zarr's ``crc32c`` codec stores."""
     checksum: bytes = google_crc32c.value(encoded).to_bytes(CHECKSUM_BYTES, "little")
     return checksum

@@ -29,18 +29,18 @@ def to_zarr_codec(codec: Any, itemsize: int) -> ZarrCodec:
     Parameters
     ----------
     codec : zarr.abc.codec.Codec, numcodecs.abc.Codec or dict
-        A dict is a codec's JSON.
+        Codec, or a dict with its JSON.
     itemsize : int
-        Bytes of one element, by which Blosc shuffles.
+        Number of bytes of one element, for the shuffle of Blosc.
 
     Raises
     ------
     OptionError
-        If it is no codec.
+        If ``codec`` is no codec.
     LayoutError
-        If Zarr has no codec for it.
+        If Zarr has no equivalent codec.
     MissingExtraError
-        If a JSON names a codec of numcodecs that is not installed.
+        If the JSON names a codec of numcodecs that is not installed.
     """
     if isinstance(codec, (ArrayArrayCodec, ArrayBytesCodec, BytesBytesCodec)):
         return codec
@@ -73,9 +73,9 @@ def to_zarr_codec(codec: Any, itemsize: int) -> ZarrCodec:
 
 
 def makes_bytes(document: Mapping[str, Any]) -> bool:
-    """Whether a codec of numcodecs makes bytes of an array, by its JSON as one of Zarr format 3.
+    """Whether a codec of numcodecs, given by its JSON of Zarr format 3, turns an array into bytes.
 
-    In format 2 it is a compressor.
+    In format 2 such a codec is a compressor.
     """
     if not document["name"].startswith(NUMCODECS):
         return False
@@ -89,11 +89,11 @@ def _from_name(name: str, configuration: dict[str, Any]) -> ZarrCodec:
         return registered  # type: ignore[no-any-return]
     try:
         codec_class = get_codec_class(name)
-    except (KeyError, ValueError):  # by the version of zarr-python
+    except (KeyError, ValueError):  # depends on the version of zarr-python
         raise LayoutError(f"Zarr has no codec {name!r}; choose another compressor") from None
     with warnings.catch_warnings():
-        # zarr warns at each use that codecs of numcodecs are not part of its specification; who
-        # names one has chosen it.
+        # zarr warns at each use that codecs of numcodecs are not part of its specification; a user
+        # who names one has chosen it.
         warnings.simplefilter("ignore", ZarrUserWarning)
         warnings.filterwarnings("ignore", message="Numcodecs codecs are not in the Zarr")
         codec: Any = codec_class.from_dict({"name": name, "configuration": configuration})
@@ -140,7 +140,7 @@ _SHUFFLES = {name: number for number, name in _BLOSC_SHUFFLE.items()}
 
 
 def to_numcodecs(codec: Any) -> Any:
-    """Return the codec of numcodecs that does what a codec of zarr does, or the codec itself where none does.
+    """Return the codec of numcodecs that is equivalent to a codec of zarr, or else the codec itself.
 
     Parameters
     ----------
@@ -162,12 +162,12 @@ def to_numcodecs(codec: Any) -> Any:
 
 
 def numcodecs_configuration(name: str, configuration: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the JSON of the codec of numcodecs for that of a codec of zarr; inverse of `to_zarr_codec`.
+    """Convert the JSON of a codec of zarr to that of the codec of numcodecs; inverse of `to_zarr_codec`.
 
     Raises
     ------
     LayoutError
-        If numcodecs has none, so that Zarr format 2 cannot name it.
+        If numcodecs has no equivalent codec, so that Zarr format 2 cannot name it.
     """
     if name == "blosc":
         return {

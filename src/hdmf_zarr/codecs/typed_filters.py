@@ -1,7 +1,7 @@
 """What the filters of numcodecs do to values, and which values a filter can hold.
 
-A filter that rounds, or that stores a narrower type, has a range. numcodecs does not look at it: a value
-outside of it is read back as any other one.
+A filter that rounds, or that stores a narrower type, has a range. numcodecs does not check it: a value
+outside of the range is read back as an arbitrary value.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from hdmf_zarr.codecs.registry import NUMCODECS
 from hdmf_zarr.errors import EncodingError
 
 _BLOCK = 1 << 20
-"""Elements that are looked at together."""
+"""Number of elements that are checked at once."""
 
 _ROUNDING = 8
-"""Steps of the precision of floats that a scale and an offset can cost."""
+"""Number of float rounding steps that a scale and an offset can lose."""
 
 
 def round_trip(values: npt.NDArray[Any], codecs: Sequence[Mapping[str, Any]]) -> npt.NDArray[Any]:
-    """Return what filters give back of a chunk, each of which is given a chunk in C order.
+    """Encode and decode a chunk by filters; each filter receives a chunk in C order.
 
     Parameters
     ----------
     values : numpy.ndarray
     codecs : sequence of mapping
         JSON of filters of zarr and of numcodecs, in the order in which they encode; in format 2 they have an
-        ``id`` in the place of a name.
+        ``id`` instead of a name.
 
     Raises
     ------
     ValueError, TypeError
-        If a codec is neither, or does not take what it is given.
+        If a codec is no filter of zarr or numcodecs, or refuses its input.
     """
     if not codecs:
         return values
@@ -55,12 +55,12 @@ def round_trip(values: npt.NDArray[Any], codecs: Sequence[Mapping[str, Any]]) ->
 
 
 def rounding_filters(codecs: Sequence[Mapping[str, Any]]) -> tuple[Any, ...]:
-    """Return the codecs of numcodecs, in a chain, whose values have a range or a precision.
+    """Return the leading numcodecs filters of a chain whose values have a range or a precision.
 
     Parameters
     ----------
     codecs : sequence of mapping
-        The codecs' JSON; those of format 2 have an ``id`` in the place of a name.
+        The codecs' JSON; those of format 2 have an ``id`` instead of a name.
     """
     found: list[Any] = []
     for document in codecs:
@@ -74,14 +74,14 @@ def rounding_filters(codecs: Sequence[Mapping[str, Any]]) -> tuple[Any, ...]:
 
 
 def check_kept(values: npt.NDArray[Any], filters: Sequence[Any]) -> None:
-    """Raise `EncodingError` if values are read back as others, by more than their filters round.
+    """Raise `EncodingError` if filters change values by more than their rounding.
 
     Parameters
     ----------
     values : numpy.ndarray
-        Of numbers.
+        Array of numbers.
     filters : sequence of numcodecs.abc.Codec
-        See `rounding_filters`.
+        Filters from `rounding_filters`.
     """
     if not filters or values.size == 0:
         return
@@ -93,7 +93,7 @@ def check_kept(values: npt.NDArray[Any], filters: Sequence[Any]) -> None:
 
 
 def _checked(codec: Any, given: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Encode some values; raise if others are read back."""
+    """Encode values; raise `EncodingError` if they decode to other values."""
     with np.errstate(all="ignore"):
         encoded = np.asarray(codec.encode(given))
         found = np.asarray(codec.decode(encoded)).reshape(given.shape)
@@ -123,7 +123,7 @@ def _bound_of_type(codec: Any, sizes: npt.NDArray[Any]) -> Any:
     narrow, given = codec.encode_dtype, codec.decode_dtype
     if narrow.kind in "fc":
         return _precision(narrow) * sizes + _smallest(narrow)
-    # A fraction is cut off on purpose, a number never.
+    # The filter truncates fractions on purpose; it must not change the integer part.
     return np.nextafter(1.0, 0.0) if given.kind == "f" and narrow.kind in "iu" else None
 
 
@@ -156,16 +156,16 @@ _BOUNDS: dict[str, Callable[[Any, npt.NDArray[Any]], Any]] = {
     "quantize": _bound_of_digits,
     "bitround": _bound_of_bits,
 }
-"""Filter that works on each element for itself -> by how much it may change values of some sizes, or None."""
+"""Element-wise filter -> function that returns the largest change of values of given sizes, or None."""
 
 
 def _numcodec(document: Mapping[str, Any]) -> Any:
-    """The codec of numcodecs for the JSON of either format, or None where it is no such."""
+    """Return the codec of numcodecs for the JSON of either format; None if it is no such codec."""
     name = document.get("name", NUMCODECS + str(document.get("id")))
     if not name.startswith(NUMCODECS):
         return None
     configuration = document.get("configuration", document) or {}
     try:
         return numcodecs.get_codec({**configuration, "id": name.removeprefix(NUMCODECS)})
-    except (ValueError, TypeError):  # not there, or not complete
+    except (ValueError, TypeError):  # not installed, or settings are missing
         return None

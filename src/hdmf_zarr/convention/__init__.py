@@ -1,4 +1,4 @@
-"""How HDMF's concepts are spelled on disk.
+"""How HDMF's concepts are written on disk.
 
 Pure: JSON-able values in, frozen dataclasses out, and back. No Zarr I/O, no h5py, no builders.
 """
@@ -44,7 +44,7 @@ def convention_for_format(zarr_format: int) -> Convention:
     Raises
     ------
     UnsupportedFormatError
-        If the format has none.
+        If the format has no convention.
     """
     try:
         return _CONVENTIONS[zarr_format]

@@ -1,9 +1,8 @@
 """Attribute values <-> JSON, with a record of the dtypes that JSON loses.
 
-JSON knows one kind of integer, one kind of real number and lists. A value is encoded as its nearest
-JSON and, where reading that JSON would give another dtype, the dtype is returned too; it is recorded
-in the node's reserved attribute ``_ATTRIBUTE_DTYPES``. A complex number is the list of its two parts,
-as in Zarr's fill values.
+JSON has one integer type, one real number type, and lists. A value is encoded as the nearest JSON. If
+reading that JSON would give another dtype, the dtype is also returned; it is recorded in the node's reserved
+attribute ``_ATTRIBUTE_DTYPES``. A complex number is the list of its two parts, as in Zarr's fill values.
 """
 
 from __future__ import annotations
@@ -39,27 +38,27 @@ from hdmf_zarr.core.limits import parsed_json
 from hdmf_zarr.errors import DtypeError, EncodingError, MetadataError
 
 BINARY = "base64"
-"""Recorded for bytes that are not UTF-8; the JSON is their base64 text."""
+"""Record of bytes that are not UTF-8; their JSON is base64 text."""
 
 EMPTY = "empty "
-"""Recorded, followed by a numpy type, for an attribute with a type and no value."""
+"""Record of an attribute with a type and no value, followed by a numpy type."""
 
 VARIABLE = "vlen:"
-"""Recorded, followed by a numpy type, for arrays of different lengths in an array (HDF5's vlen).
+"""Record of an array of arrays of different lengths (HDF5's vlen), followed by a numpy type.
 
-The JSON is a list of lists. The shape of the outer array stands before it where it has not one dimension:
+The JSON is a list of lists. Unless the outer array has one dimension, its shape precedes the record:
 ``"(2, 2)vlen:int32"``.
 """
 
 ENUM = "enum "
-"""Recorded, followed by what is recorded of plain integers and by the names of values, for an enumeration:
+"""Record of an enumeration, followed by the record of its integers and the names of its values:
 ``'enum uint8 {"RED": 0}'``."""
 
 _INT64_MAX = 2**63 - 1
 
 
 def encode_attribute(value: Any) -> tuple[JSON, str | None]:
-    """Return an attribute's JSON, and the name of its dtype where the JSON does not tell.
+    """Return an attribute's JSON, and the name of its dtype if the JSON does not imply it.
 
     Raises
     ------
@@ -68,7 +67,7 @@ def encode_attribute(value: Any) -> tuple[JSON, str | None]:
     DtypeError
         If the dtype (compound, extended precision) has no JSON.
     """
-    if type(value) is str:  # most are
+    if type(value) is str:  # the most common case
         return value, None
     if isinstance(value, Mapping):
         return {_key(key): _encode_entry(entry) for key, entry in value.items()}, None
@@ -122,24 +121,24 @@ def _decode_leaf(value: JSON, dtype: np.dtype[Any]) -> Any:
 
 
 def is_variable(value: Any) -> bool:
-    """Whether a value is an array of arrays of different lengths, as h5py gives and marks them."""
+    """Whether a value is an array of arrays of different lengths, as h5py returns and marks them."""
     mark = _marked(value.dtype) if isinstance(value, np.ndarray) else None
-    # To numpy, None is the name of a dtype, too: it is equal to that of float64.
+    # numpy also accepts None as a dtype: it is equal to float64.
     return isinstance(mark, (np.dtype, str)) or (
         isinstance(mark, type) and mark not in (str, bytes)
     )
 
 
 def _marked(dtype: np.dtype[Any]) -> Any:
-    """Return what elements of variable length are, by the mark that h5py puts on a dtype."""
+    """Return the type of elements of variable length from h5py's mark on a dtype."""
     special: Mapping[str, Any] = dtype.metadata or {}
     return special.get("vlen")
 
 
 def refuse_mixed(value: JSON) -> None:
-    """Raise `EncodingError` where the entries of an encoded list are of different kinds.
+    """Raise `EncodingError` if the entries of an encoded list are of different kinds.
 
-    HDF5 has no array of numbers with text or with nothing among them, and its readers expect none.
+    HDF5 has no array that mixes numbers with text or None, and its readers expect none.
     """
     if not isinstance(value, list):
         if value is None:
@@ -178,7 +177,7 @@ def _key(key: Any) -> str:
 
 
 def _name_of_empty(dtype: Any) -> str:
-    """Name of the type of an attribute without a value; h5py marks that of text, which numpy has not."""
+    """Return the type name of an attribute without a value; h5py marks text, which numpy has no type for."""
     if np.dtype(dtype).kind in "VmM":
         raise DtypeError(f"an attribute without a value cannot have the dtype {dtype}")
     special = _marked(np.dtype(dtype))
@@ -186,7 +185,7 @@ def _name_of_empty(dtype: Any) -> str:
 
 
 def _is_like_array(value: Any) -> bool:
-    """Whether numpy makes an array of numbers or text of a value that is none: a range, a pandas object."""
+    """Whether numpy can convert a value to an array of numbers or text, for example a range."""
     if isinstance(value, (str, bytes, np.generic)):
         return False
     if isinstance(value, (Sequence, memoryview)) or hasattr(value, "__array__"):
@@ -196,17 +195,17 @@ def _is_like_array(value: Any) -> bool:
 
 
 def recorded_enum(dtype: str, names: Mapping[str, int]) -> str:
-    """Return what is recorded of an attribute whose values have names; without names, the dtype."""
+    """Return the record of an attribute whose values have names; without names, the dtype."""
     return f"{ENUM}{dtype} {json.dumps(names)}" if names else dtype
 
 
 def recorded_enum_names(dtype: str | None) -> dict[str, int]:
-    """Return the names of an enumeration in what is recorded of an attribute; none of any other.
+    """Return the names of an enumeration from the record of an attribute; empty for other records.
 
     Raises
     ------
     ValueError
-        If they are no names of integers.
+        If the record does not map names to integers.
     """
     return _names_and_dtype(dtype)[0] if dtype is not None and dtype.startswith(ENUM) else {}
 
@@ -220,7 +219,7 @@ def _names_and_dtype(recorded: str) -> tuple[dict[str, int], str]:
 
 
 def _decode_enum(value: JSON, recorded: str, empty: Callable[[npt.DTypeLike], Any] | None) -> Any:
-    """Return integers, an array of them with the names in its dtype, as h5py has it."""
+    """Return integers; an array has the names in its dtype, as in h5py."""
     names, dtype = _names_and_dtype(recorded)
     if dtype.startswith(ENUM):
         raise ValueError("an enumeration is recorded twice")
@@ -266,14 +265,14 @@ def _decode_variable(value: JSON, dtype: str) -> npt.NDArray[Any]:
 
 
 def spell_out(value: JSON, dtype: str | None) -> tuple[JSON, str | None]:
-    """Return an encoded attribute in which NaN and infinities are text, as strict JSON wants it.
+    """Return an encoded attribute in which NaN and infinities are text, as strict JSON requires.
 
-    The dtype, which is recorded then, tells them from text that reads the same.
+    The recorded dtype distinguishes them from equal text.
 
     Raises
     ------
     EncodingError
-        If they are in an object, or beside text; if a text is not Unicode.
+        If NaN or infinity is in an object or next to text; if a text is not Unicode.
     """
     if holds_no_unicode(value):
         raise EncodingError(
@@ -293,7 +292,7 @@ def spell_out(value: JSON, dtype: str | None) -> tuple[JSON, str | None]:
 
 
 def holds_not_finite(value: JSON) -> bool:
-    """Whether there is a NaN or infinity, for which JSON has no number, anywhere in a value."""
+    """Whether a value contains NaN or infinity, for which JSON has no number."""
     if isinstance(value, float):
         return not math.isfinite(value)
     if isinstance(value, dict):
@@ -302,7 +301,7 @@ def holds_not_finite(value: JSON) -> bool:
 
 
 def holds_no_unicode(value: JSON) -> bool:
-    """Whether there is a lone surrogate, as h5py has it for a byte that is not UTF-8, anywhere in a value."""
+    """Whether a value contains a lone surrogate, which h5py uses for a byte that is not UTF-8."""
     if isinstance(value, str):
         return not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value)
     if isinstance(value, dict):
@@ -334,11 +333,11 @@ def decode_attribute(
     Parameters
     ----------
     value : JSON
-        What the node's attributes hold.
+        Value in the node's attributes.
     dtype : str or None
-        What ``_ATTRIBUTE_DTYPES`` holds for the attribute.
+        Record in ``_ATTRIBUTE_DTYPES`` for the attribute.
     empty : callable, optional
-        Makes the object that stands for "a type and no value" from a dtype.
+        Function that makes the object for "a type and no value" from a dtype.
 
     Raises
     ------
@@ -392,7 +391,7 @@ def _of_dtype(value: JSON, dtype: np.dtype[Any]) -> Any:
         raise ValueError("a fraction is no integer")
     if isinstance(value, list):
         return np.array(value, dtype=dtype)
-    # As JSON gives it, where its NaN is not spelled out.
+    # Text is NaN or infinity in strict JSON: for float64 return the type that plain JSON gives.
     return float(value) if dtype == np.float64 and isinstance(value, str) else dtype.type(value)
 
 
@@ -412,7 +411,7 @@ def _encode_scalar(value: Any) -> tuple[JSON, str | None]:
     if value is None or type(value) in (bool, float):
         return value, None
     if isinstance(value, (int, float)) and type(value) is not int:
-        return _encode_scalar(np.asarray(value).item())  # a member of an enumeration, say
+        return _encode_scalar(np.asarray(value).item())  # for example a member of an enumeration
     if isinstance(value, int):
         if not -_INT64_MAX - 1 <= value <= 2**64 - 1:
             raise EncodingError(f"integer {value} fits no 64-bit type")
@@ -421,7 +420,7 @@ def _encode_scalar(value: Any) -> tuple[JSON, str | None]:
 
 
 def _encode_bytes(value: bytes | bytearray) -> tuple[JSON, str | None]:
-    # HDF5IO gives bytes as text, those of numpy as they are. What is no text to HDF5 stays bytes.
+    # HDF5IO returns bytes as text, and bytes of numpy unchanged. Bytes that are no text to HDF5 stay bytes.
     text = _text_of_bytes(value)
     is_kept = "\0" in text or isinstance(value, np.bytes_)
     if is_kept and holds_no_unicode(text):
@@ -430,7 +429,7 @@ def _encode_bytes(value: bytes | bytearray) -> tuple[JSON, str | None]:
 
 
 def _text_of_bytes(value: bytes | bytearray) -> str:
-    """Return bytes in an array as h5py gives them: text, with what is not UTF-8 as lone surrogates."""
+    """Return bytes as h5py does: as text, with bytes that are not UTF-8 as lone surrogates."""
     return bytes(memoryview(value)).decode("utf-8", "surrogateescape")
 
 
@@ -450,18 +449,18 @@ def _encode_array(array: npt.NDArray[Any]) -> tuple[JSON, str | None]:
 
 
 def _parts(value: Any) -> JSON:
-    """Return complex numbers as pairs of their real and their imaginary part."""
+    """Return complex numbers as pairs of real and imaginary parts."""
     pairs: JSON = np.stack([np.real(value), np.imag(value)], axis=-1).tolist()
     return pairs
 
 
 def _shape_shows(array: npt.NDArray[Any]) -> bool:
-    """Whether nested lists show the shape of an array: a list without elements hides the rest."""
+    """Whether nested lists show the shape of an array: an empty list hides the remaining dimensions."""
     return 0 not in array.shape[:-1]
 
 
 def _empty_name(array: npt.NDArray[Any], name: str) -> str:
-    """Name to record for a dtype, with the shape (``"(0, 3)int8"``) where the JSON hides it."""
+    """Return the name to record for a dtype, with the shape (``"(0, 3)int8"``) if the JSON hides it."""
     if _shape_shows(array):
         return name
     return f"{array.shape}{'U1' if name == 'str' else name}"
@@ -487,7 +486,7 @@ def _natural_array(value: list[Any]) -> Any:
     if _contains_mapping(value):
         return value
     array = np.array(value)
-    # numpy would make text of the numbers beside text, and drop NULs from its end.
+    # numpy would turn numbers next to text into text, and drop trailing NULs.
     return np.array(value, dtype=object) if array.dtype.kind == "U" else array
 
 
@@ -499,7 +498,7 @@ def _contains_mapping(value: list[Any]) -> bool:
 
 
 def _encode_entry(value: Any) -> JSON:
-    """Return the JSON of an entry of an object or beside text, whose dtype is recorded nowhere."""
+    """Return the JSON of an entry of an object or of a list with text, whose dtype is not recorded."""
     encoded, dtype = encode_attribute(value)
     if dtype is not None and dtype.startswith("complex"):
         raise EncodingError(f"the complex number {value!r:.200} can be no entry of an object")
@@ -510,7 +509,7 @@ def _encode_entry(value: Any) -> JSON:
 
 def _as_array(value: Any) -> npt.NDArray[Any]:
     check_not_masked(value)
-    # As numpy makes it, text and numbers would be all text; as HDF5IO does, text may be given as bytes.
+    # numpy would turn mixed text and numbers into text; as in HDF5IO, text may be given as bytes.
     begins_with_text = not isinstance(value, np.ndarray) and isinstance(_first(value), (str, bytes))
     try:
         array = np.asarray(value, dtype=object if begins_with_text else None)
@@ -533,12 +532,12 @@ def _first(value: Any) -> Any:
 
 
 def _exact_integers(value: Any, floats: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return integers of which numpy has made floats: these, if they are the same numbers.
+    """Return the integers that numpy converted to floats: the floats, if they are the same numbers.
 
     Raises
     ------
     EncodingError
-        If they are not, and no integer type holds all of them.
+        If the floats differ from the integers, and no integer type holds all of them.
     """
     integers = np.asarray(value, dtype=object)
     pairs = zip(floats.ravel(), integers.ravel(), strict=True)
@@ -551,14 +550,14 @@ def _exact_integers(value: Any, floats: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _holds_large_integers(value: Any) -> bool:
-    """Whether nested lists are of integers that numpy makes floats of, since no type holds them."""
+    """Whether nested lists hold only integers; numpy converts these to floats if no type holds all."""
     if isinstance(value, (list, tuple)):
         return len(value) > 0 and all(map(_holds_large_integers, value))
     return isinstance(value, (int, np.integer))
 
 
 def _recorded_name(dtype: np.dtype[Any]) -> str | None:
-    """Name to record for a dtype, or None where JSON gives it back."""
+    """Return the name to record for a dtype; None if reading the JSON gives the same dtype."""
     natural = (np.dtype(np.int64), np.dtype(np.float64), np.dtype(np.bool_))
     if dtype.kind in "UT" or dtype.newbyteorder("=") in natural:
         return None
@@ -571,5 +570,5 @@ def _refuse_unrepresentable(dtype: np.dtype[Any]) -> None:
 
 
 def _is_empty_with_type(value: Any) -> bool:
-    """Whether a value is like ``h5py.Empty``: a dtype and, in place of a shape, None."""
+    """Whether a value is like ``h5py.Empty``: it has a dtype, and its shape is None."""
     return hasattr(value, "dtype") and getattr(value, "shape", ()) is None

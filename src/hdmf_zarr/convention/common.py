@@ -11,40 +11,40 @@ from hdmf_zarr.convention.references import absolute
 from hdmf_zarr.errors import MetadataError
 
 STORED_CHUNKS = "_STORED_CHUNKS"
-"""Of an array: how many of its chunks there are (shards, where it has any).
+"""Attribute of an array: the number of its stored chunks, or shards if it has any.
 
-Those that are not there read as the fill value. Of an array that has every chunk it is `EVERY_CHUNK`, so that
-a lost one can be told. Other writers, which may leave some out, say nothing.
+Missing chunks read as the fill value. The value is `EVERY_CHUNK` for an array with every chunk, so that the
+loss of a chunk is detected. Other writers, which may omit chunks, do not record the number.
 """
 
 EVERY_CHUNK = "all"
-"""What `STORED_CHUNKS` is of an array that has every chunk."""
+"""Value of `STORED_CHUNKS` for an array that has every chunk."""
 
 CHUNKS_GIVEN = "_CHUNKS_GIVEN"
-"""Of an array whose chunks have the shape that its user asked for: ``true``. Rows that are appended keep it.
+"""Attribute of an array whose user chose the chunk shape: ``true``. Appended rows keep the shape.
 
-It is written only where the chunks are so small that they would otherwise grow with the array.
+It is written only if the chunks are so small that they would otherwise grow with the array.
 """
 
 ARRAY_DIMENSIONS = "_ARRAY_DIMENSIONS"
-"""Names of dimensions where the format has no place for them, and where release 0.14 puts them."""
+"""Attribute with the names of dimensions: in formats without a place for them, and in release 0.14."""
 
 FIELD_TYPES = "_FIELD_DTYPES"
-"""Of a compound: the fields whose type is not that of their storage."""
+"""Attribute of a compound: the fields whose type is not that of their storage."""
 
 
 ENUM_NAMES = "_ENUM_NAMES"
-"""Names of the values of an HDF5 enumeration, ``{"RED": 0}``; of a compound, those of each such field."""
+"""Attribute with the value names of an HDF5 enumeration, ``{"RED": 0}``, or those of a compound's fields."""
 
 NESTED_FIELDS = "_NESTED_FIELDS"
-"""Of a compound with compounds or arrays in its fields: how its fields in the store belong together.
+"""Attribute of a compound with compounds or arrays in its fields: the nesting of its stored fields.
 
 ``["n", {"name": "p", "fields": ["x", "y"]}, {"name": "w", "shape": [2]}]`` has the fields ``n``, ``p.x``,
 ``p.y``, ``w[0]``, ``w[1]`` in the store, in this order.
 """
 
 FILL_SETTINGS = "_HDF5_FILL_VALUE"
-"""What HDF5 says of a fill value besides the value: ``{"value": "undefined", "time": "never"}``.
+"""Attribute with HDF5's settings of a fill value: ``{"value": "undefined", "time": "never"}``.
 
 ``value`` may be ``given`` for a zero that was set, and ``time`` may be ``alloc``.
 """
@@ -53,7 +53,7 @@ _FILL_WORDS = {"value": ("undefined", "given"), "time": ("alloc", "never")}
 
 
 class CommonConvention:
-    """Links and reserved attributes, under the words of a convention.
+    """Links and reserved attributes, with the attribute names of a convention.
 
     Attributes
     ----------
@@ -67,19 +67,19 @@ class CommonConvention:
     reserved: frozenset[str]
 
     def encode_links(self, links: Sequence[Link]) -> dict[str, JSON]:
-        """Attributes of a group that hold its links."""
+        """Return the attributes of a group that hold its links."""
         if not links:
             return {}
         entries = [{"name": link.name, "source": link.source, "path": link.path} for link in links]
         return {self.links_word: entries}
 
     def decode_links(self, attributes: Mapping[str, JSON]) -> tuple[Link, ...]:
-        """Links of a group; extra keys of an entry are ignored.
+        """Return the links of a group; extra keys of an entry are ignored.
 
         Raises
         ------
         MetadataError
-            If the entry is not a list of objects with a name and a path.
+            If the attribute is not a list of objects with a name and a path.
         """
         entries = attributes.get(self.links_word, [])
         try:
@@ -91,17 +91,17 @@ class CommonConvention:
             ) from error
 
     def user_attributes(self, attributes: Mapping[str, JSON]) -> dict[str, JSON]:
-        """The attributes without the reserved ones."""
+        """Return the attributes without the reserved ones."""
         return {name: value for name, value in attributes.items() if name not in self.reserved}
 
 
 def one_text(value: object) -> str | None:
-    """Return the text that an attribute is, or that is alone in an array, as old MatNWB writes it; else None.
+    """Return the text of an attribute, or of an array of one text, as old MatNWB writes it; otherwise None.
 
     Parameters
     ----------
     value : JSON or decoded value
-        Of the attribute.
+        Value of the attribute.
     """
     if isinstance(value, (list, np.ndarray)) and len(value) == 1:
         value = value[0]
@@ -111,20 +111,20 @@ def one_text(value: object) -> str | None:
 
 
 def data_type_of(attributes: Mapping[str, object]) -> str | None:
-    """Return HDMF's data type of an object, by its attributes; None where it has none."""
+    """Return HDMF's data type of an object from its attributes; None if it has none."""
     return one_text(attributes.get("neurodata_type", attributes.get("data_type")))
 
 
 def full_type_of(attributes: Mapping[str, object]) -> tuple[str, str] | None:
-    """Return the namespace and the data type of an object, by its attributes; None where it lacks one."""
+    """Return the namespace and the data type of an object from its attributes; None if one is missing."""
     namespace, data_type = one_text(attributes.get("namespace")), data_type_of(attributes)
     return None if namespace is None or data_type is None else (namespace, data_type)
 
 
 def dimension_names(attributes: Mapping[str, JSON]) -> tuple[str | None, ...] | None:
-    """Return the names of dimensions that releases recorded, or None where there are none.
+    """Return the dimension names that earlier releases recorded; None if there are none.
 
-    Specifications of extensions give lengths in their place, which were recorded as they are.
+    Specifications of extensions may have lengths instead of names; these were recorded unchanged.
     """
     recorded = attributes.get(ARRAY_DIMENSIONS)
     if not isinstance(recorded, list):
@@ -134,12 +134,12 @@ def dimension_names(attributes: Mapping[str, JSON]) -> tuple[str | None, ...] | 
 
 
 def field_types(attributes: Mapping[str, JSON]) -> Mapping[str, str] | None:
-    """Return the recorded types of a compound's fields, or None where there are none.
+    """Return the recorded types of a compound's fields; None if there are none.
 
     Raises
     ------
     MetadataError
-        If they are no names.
+        If the types are not names.
     """
     recorded = attributes.get(FIELD_TYPES)
     if recorded is not None and not (
@@ -152,12 +152,12 @@ def field_types(attributes: Mapping[str, JSON]) -> Mapping[str, str] | None:
 
 
 def enum_names(attributes: Mapping[str, JSON]) -> Mapping[str, JSON] | None:
-    """Return the recorded names of an enumeration, or of those in a compound, or None where there are none.
+    """Return the recorded names of an enumeration, or of those in a compound; None if there are none.
 
     Raises
     ------
     MetadataError
-        If they are no names of integers.
+        If the record does not map names to integers.
     """
     recorded = attributes.get(ENUM_NAMES)
     if recorded is not None and not _is_enum(recorded) and not _is_object_of_enums(recorded):
@@ -168,12 +168,12 @@ def enum_names(attributes: Mapping[str, JSON]) -> Mapping[str, JSON] | None:
 
 
 def fill_settings(attributes: Mapping[str, JSON]) -> Mapping[str, str] | None:
-    """Return what is recorded of a fill value, or None where it is as any other.
+    """Return the recorded settings of a fill value; None if there are none.
 
     Raises
     ------
     MetadataError
-        If it is in other words than those of HDF5.
+        If a setting is not one of HDF5's.
     """
     recorded = attributes.get(FILL_SETTINGS)
     if recorded is not None and not (
@@ -187,12 +187,12 @@ def fill_settings(attributes: Mapping[str, JSON]) -> Mapping[str, str] | None:
 
 
 def nested_fields(attributes: Mapping[str, JSON]) -> list[JSON] | None:
-    """Return how the fields of a compound belong together, or None where all of them are plain.
+    """Return the nesting of a compound's fields; None if all of them are plain.
 
     Raises
     ------
     MetadataError
-        If it is not a list of names and objects.
+        If the record is not a list of names and objects.
     """
     recorded = attributes.get(NESTED_FIELDS)
     if recorded is None:

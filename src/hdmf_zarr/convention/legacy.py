@@ -37,11 +37,11 @@ ASCII = "ascii"
 SCALAR = "scalar"
 VALUE = "value"
 SCALAR_DIMENSION = "_scalar"
-"""Name of the one dimension of a scalar; xarray opens no group in which an array has no such names."""
+"""Dimension name of a scalar; xarray cannot open a group with an array without dimension names."""
 RECORD = "_SCALAR"
-"""Of one record that holds text or references: earlier releases need its fields, and see one row."""
+"""Attribute of a scalar record with text or references: earlier releases need its fields and read one row."""
 BYTES_TYPE = "_DTYPE"
-"""Of what is stored as bytes and is no ASCII text, for which this convention has no word of its own."""
+"""Attribute with the type of elements that are stored as bytes and are no ASCII text."""
 
 RESERVED_ATTRIBUTES = frozenset(
     {
@@ -64,7 +64,7 @@ RESERVED_ATTRIBUTES = frozenset(
 RECORDED_TYPES = (BYTES, "isodatetime")
 
 _ELEMENT_TYPES = {"object_reference": OBJECT, ASCII: BYTES, "isodatetime": BYTES}
-"""HDMF name -> spelling of this convention, where they differ."""
+"""HDMF name -> name in this convention, if they differ."""
 
 
 class LegacyConvention(CommonConvention):
@@ -75,21 +75,21 @@ class LegacyConvention(CommonConvention):
     links_word = LINKS
 
     def encode_reference(self, reference: Reference) -> JSON:
-        """Value of an attribute that is a reference."""
+        """Return the value of an attribute that is a reference."""
         return {ELEMENT_TYPE: OBJECT, VALUE: dict(ZarrReference.of(reference))}
 
     def decode_reference(self, value: JSON) -> Reference | None:
-        """Target of an attribute's value, or None where the value is not a reference."""
+        """Return the target of an attribute's value; None if the value is not a reference."""
         if not isinstance(value, Mapping) or value.get(ELEMENT_TYPE) != OBJECT:
             return None
         return reference_from_object(value.get(VALUE))
 
     def encode_element(self, reference: Reference | None) -> str:
-        """Element of a dataset of references: the JSON text of an object."""
+        """Return an element of a dataset of references: the JSON text of an object."""
         return "" if reference is None else json.dumps(ZarrReference.of(reference))
 
     def decode_element(self, element: str) -> Reference | None:
-        """Target of an element of a dataset of references; None where it refers to nothing."""
+        """Return the target of an element of a dataset of references; None for an empty reference."""
         if element == "":
             return None
         if not element.startswith("{"):
@@ -97,7 +97,7 @@ class LegacyConvention(CommonConvention):
         return reference_from_object(parsed_json(element, f"reference {element!r:.200}"))
 
     def encode_header(self, header: ArrayHeader) -> dict[str, JSON]:
-        """Reserved attributes of an array."""
+        """Return the reserved attributes of an array."""
         attributes: dict[str, JSON] = {}
         if header.fields is not None:
             attributes[ELEMENT_TYPE] = [
@@ -127,7 +127,7 @@ class LegacyConvention(CommonConvention):
         return attributes
 
     def decode_header(self, attributes: Mapping[str, JSON]) -> ArrayHeader:
-        """What the reserved attributes of an array say.
+        """Return the header in the reserved attributes of an array.
 
         Raises
         ------
@@ -171,15 +171,15 @@ class LegacyConvention(CommonConvention):
 
 
 BYTES_BEFORE_TEXT = 8
-"""Before the one text of a cached specification: how many texts there are, and how long it is."""
+"""Number of bytes before the text of a cached specification: the number of texts, and its length."""
 
 
 def padded(specification: str) -> str:
-    """Return a cached specification with as many spaces behind it that its file is UTF-8 text as a whole.
+    """Append spaces to a cached specification, so that its whole file is UTF-8 text.
 
-    The file of a specification was plain JSON up to release 0.13, which people and scripts search and edit.
-    It is the JSON behind eight bytes now: the number of texts, and the length of this one. Up to 127 spaces
-    keep the bytes of the length below 128.
+    The file of a specification was plain JSON up to release 0.13, and people and scripts search and edit it.
+    Now eight bytes precede the JSON: the number of texts, and the length of this one. Up to 127 spaces keep
+    the bytes of the length below 128.
 
     Examples
     --------
@@ -193,7 +193,7 @@ def padded(specification: str) -> str:
 
 
 def unpadded(specification: str) -> str:
-    """Return a cached specification as it was before `padded`."""
+    """Return a cached specification without the spaces of `padded`."""
     bare = specification.rstrip(" ")
     return bare if padded(bare) == specification else specification
 

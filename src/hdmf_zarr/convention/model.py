@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 JSON = Any
-"""A value that ``json.dumps`` takes."""
+"""A value that ``json.dumps`` accepts."""
 
 SELF = "."
 """The ``source`` that means "this store"."""
@@ -20,15 +20,14 @@ class Reference:
     Attributes
     ----------
     source : str
-        Where the target's store is, relative to the store that holds the reference; ``"."`` is that
-        store itself.
+        Location of the target's store, relative to the store that holds the reference; ``"."`` is
+        that store itself.
     path : str
         Absolute path of the target in its store, with a leading slash.
     object_id : str or None
-        Of the target, where the convention records it; two references to one place are equal all
-        the same.
+        Object id of the target, if the convention records it; ignored when references are compared.
     source_object_id : str or None
-        Of the root of the target's store.
+        Object id of the root of the target's store; ignored when references are compared.
     """
 
     source: str = SELF
@@ -48,33 +47,33 @@ class Link:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArrayHeader:
-    """What the reserved attributes of an array say about its elements.
+    """The content of an array's reserved attributes, which describe its elements.
 
     Attributes
     ----------
     element_type : str or None
         HDMF name of the type (``"int16"``, ``"str"``, ``"ascii"``, ``"isodatetime"``, ``"bytes"``,
-        ``"object_reference"``); None where the data type of the array says it all.
+        ``"object_reference"``); None if the data type of the array determines it.
     reference_fields : tuple of str
-        The fields of a compound whose elements are references.
+        Fields of a compound whose elements are references.
     fields : tuple of (str, str), or None
-        Name and type of each field of a compound, where the convention records them.
+        Name and type of each field of a compound, if the convention records them.
     field_types : mapping of str to str
-        The fields of a compound whose type is not that of their storage (``{"label": "ascii"}``).
+        Fields of a compound whose type is not that of their storage (``{"label": "ascii"}``).
     dimension_names : tuple of str or None, or None
-        Names recorded in an attribute rather than in Zarr's own place.
+        Dimension names recorded in an attribute instead of Zarr's own field.
     scalar : bool
-        True where an array of one element stands for a scalar.
+        Whether an array of one element represents a scalar.
     bytes_type : str
-        What elements that are stored as bytes are, where no more is recorded of them.
+        Type of elements that are stored as bytes, unless a type is recorded.
     are_chunks_given : bool
-        Whether a user asked for the shape of the chunks, and it could grow otherwise.
+        Whether a user chose the chunk shape, which could grow otherwise.
     enum_names : mapping, or None
-        Names of the values of an HDF5 enumeration; of a compound, those of each field that is one.
+        Value names of an HDF5 enumeration, or of each such field of a compound.
     nesting : list, or None
-        Of a compound whose fields hold compounds or arrays: how its fields in the store belong together.
+        Nesting of the stored fields of a compound whose fields hold compounds or arrays.
     fill_settings : mapping of str to str, or None
-        What HDF5 says of the fill value besides the value: that it is undefined, say.
+        HDF5's settings of the fill value, for example that it is undefined.
     """
 
     element_type: str | None = None
@@ -91,34 +90,34 @@ class ArrayHeader:
 
 
 class Convention(Protocol):
-    """How HDMF's concepts are spelled in the metadata of one Zarr format."""
+    """How HDMF's concepts are written in the metadata of one Zarr format."""
 
     zarr_format: int
     reserved: frozenset[str]
 
     def encode_links(self, links: Sequence[Link]) -> dict[str, JSON]:
-        """Attributes of a group that hold its links."""
+        """Return the attributes of a group that hold its links."""
 
     def decode_links(self, attributes: Mapping[str, JSON]) -> tuple[Link, ...]:
-        """Links of a group."""
+        """Return the links of a group."""
 
     def encode_reference(self, reference: Reference) -> JSON:
-        """Value of an attribute that is a reference."""
+        """Return the value of an attribute that is a reference."""
 
     def decode_reference(self, value: JSON) -> Reference | None:
-        """Target of an attribute's value, or None where the value is not a reference."""
+        """Return the target of an attribute's value; None if the value is not a reference."""
 
     def encode_element(self, reference: Reference | None) -> str:
-        """Element of a dataset of references."""
+        """Return an element of a dataset of references."""
 
     def decode_element(self, element: str) -> Reference | None:
-        """Target of an element of a dataset of references; None where it refers to nothing."""
+        """Return the target of an element of a dataset of references; None for an empty reference."""
 
     def encode_header(self, header: ArrayHeader) -> dict[str, JSON]:
-        """Reserved attributes of an array."""
+        """Return the reserved attributes of an array."""
 
     def decode_header(self, attributes: Mapping[str, JSON]) -> ArrayHeader:
-        """What the reserved attributes of an array say."""
+        """Return the header in the reserved attributes of an array."""
 
     def user_attributes(self, attributes: Mapping[str, JSON]) -> dict[str, JSON]:
-        """The attributes without the reserved ones."""
+        """Return the attributes without the reserved ones."""

@@ -1,7 +1,7 @@
 """Compound attributes <-> JSON: an object with the values of each field.
 
-``np.array([(1, (2.5,))], [("n", "i4"), ("p", [("x", "f8")])])`` is ``{"n": [1], "p.x": [2.5]}``, and what is
-recorded of it is ``'compound {"shape": [1], "fields": [["n", "int32"], ["p", [["x", "float64"]]]]}'``.
+``np.array([(1, (2.5,))], [("n", "i4"), ("p", [("x", "f8")])])`` is ``{"n": [1], "p.x": [2.5]}``, and its
+record is ``'compound {"shape": [1], "fields": [["n", "int32"], ["p", [["x", "float64"]]]]}'``.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from hdmf_zarr.core.nesting import Leaf, at_leaf, leaf_dtype, leaves_of, number_
 from hdmf_zarr.errors import DtypeError
 
 COMPOUND = "compound "
-"""Recorded, followed by the shape and the fields as JSON, for compounds."""
+"""Record of compounds, followed by the shape and the fields as JSON."""
 
 MOST_LEAVES = 4096
-"""Of a compound in an attribute."""
+"""Largest number of leaves of a compound in an attribute."""
 
 MOST_BYTES = 64 * 1024
-"""Of a text of fixed length in one: no attribute of HDF5 is larger, but for those in dense storage."""
+"""Largest size in bytes of fixed-length text in a compound attribute; HDF5 stores more only densely."""
 
 REFERENCE = "object_reference"
 _MARK = "hdmf_zarr"
@@ -36,19 +36,19 @@ _OBJECTS: dict[str, np.dtype[Any]] = {
     "bytes": np.dtype("O", metadata={"vlen": bytes}),
     REFERENCE: np.dtype("O", metadata={_MARK: REFERENCE}),
 }
-"""Text and ASCII text, as h5py marks them; references, which the JSON has as a convention spells them."""
+"""Dtypes of text and ASCII text, as h5py marks them, and of references in the JSON form of a convention."""
 
 Encode = Callable[[npt.NDArray[Any]], JSON]
 Decode = Callable[[JSON, np.dtype[Any]], Any]
 
 
 def is_compound(value: Any) -> bool:
-    """Whether a value is a compound, or an array of some."""
+    """Whether a value is a compound or an array of compounds."""
     return isinstance(value, (np.void, np.ndarray)) and value.dtype.names is not None
 
 
 def is_reference(dtype: np.dtype[Any]) -> bool:
-    """Whether a leaf is references, of HDF5 or of a store."""
+    """Whether the elements of a leaf are references, of HDF5 or of a store."""
     special: Mapping[str, Any] = dtype.metadata or {}
     held = special.get("ref")
     return special.get(_MARK) == REFERENCE or getattr(held, "__name__", None) == "Reference"
@@ -62,15 +62,15 @@ def reference_leaves(dtype: np.dtype[Any]) -> list[Leaf]:
 def with_references(
     value: Any, convert: Callable[[Any], Any], reference: np.dtype[Any] | None = None
 ) -> Any:
-    """Return compounds in which other objects stand for references.
+    """Return compounds in which references are replaced by other objects.
 
     Parameters
     ----------
     value : numpy.void or numpy.ndarray
     convert : callable
-        Returns what stands for a reference.
+        Function that returns the replacement of a reference.
     reference : numpy.dtype, optional
-        What references have in the new compounds.
+        Dtype of references in the new compounds.
     """
     values = np.asarray(value)
     dtype = _dtype_of(_fields_of(values.dtype), reference or _OBJECTS[REFERENCE])
@@ -86,13 +86,13 @@ def with_references(
 
 
 def encode_compound(value: Any, encode: Encode) -> tuple[JSON, str]:
-    """Return the JSON of compounds, and what is recorded of them.
+    """Return the JSON of compounds, and the record of their dtype and shape.
 
     Parameters
     ----------
     value : numpy.void or numpy.ndarray
     encode : callable
-        Returns the JSON of numbers or text of one dtype.
+        Function that returns the JSON of numbers or text of one dtype.
 
     Raises
     ------
@@ -112,12 +112,12 @@ def encode_compound(value: Any, encode: Encode) -> tuple[JSON, str]:
 
 
 def decode_compound(value: JSON, recorded: str, decode: Decode) -> Any:
-    """Return compounds from their JSON; text is ``bytes``, as h5py gives it.
+    """Return compounds from their JSON; text is ``bytes``, as in h5py.
 
     Raises
     ------
     TypeError, ValueError
-        If the JSON is not what is recorded.
+        If the JSON does not match the record.
     """
     said = parsed_json(recorded.removeprefix(COMPOUND), "the fields of a compound")
     dtype = _dtype_of(said["fields"], _OBJECTS[REFERENCE])
@@ -136,7 +136,7 @@ def decode_compound(value: JSON, recorded: str, decode: Decode) -> Any:
 
 
 def entries_in(value: JSON) -> Iterator[JSON]:
-    """Yield the objects in the JSON of compounds, of which each may be a reference."""
+    """Yield the objects in the JSON of compounds; each may be a reference."""
     if not isinstance(value, (dict, list)):
         return
     for entry in value.values() if isinstance(value, dict) else value:

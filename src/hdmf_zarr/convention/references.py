@@ -12,21 +12,21 @@ __all__ = ["ZarrReference", "absolute", "reference_from_object"]
 
 
 class ZarrReference(dict[str, Any]):
-    """A reference as a dict, as it is in stores of Zarr format 2.
+    """A reference as a dict, the form in stores of Zarr format 2.
 
     Parameters
     ----------
     source : str, optional
-        The store of the target, relative to that of the reference; ``"."`` is the same store.
+        Store of the target, relative to that of the reference; ``"."`` is the same store.
     path : str, optional
         Absolute path of the target in its store.
     object_id : str, optional
-        Id of the target.
+        Object id of the target.
     source_object_id : str, optional
-        Id of the root of the target's store.
+        Object id of the root of the target's store.
     """
 
-    # The name under which the releases have pickled it, and under which users know it.
+    # Earlier releases pickled the class under this name, and users import it from there.
     __module__ = "hdmf_zarr.utils"
 
     def __init__(
@@ -49,7 +49,7 @@ class ZarrReference(dict[str, Any]):
 
     @property
     def source(self) -> str | None:
-        """The store of the target."""
+        """Store of the target."""
         return self["source"]  # type: ignore[no-any-return]
 
     @source.setter
@@ -67,7 +67,7 @@ class ZarrReference(dict[str, Any]):
 
     @property
     def object_id(self) -> str | None:
-        """Id of the target."""
+        """Object id of the target."""
         return self["object_id"]  # type: ignore[no-any-return]
 
     @object_id.setter
@@ -76,7 +76,7 @@ class ZarrReference(dict[str, Any]):
 
     @property
     def source_object_id(self) -> str | None:
-        """Id of the root of the target's store."""
+        """Object id of the root of the target's store."""
         return self["source_object_id"]  # type: ignore[no-any-return]
 
     @source_object_id.setter
@@ -85,12 +85,12 @@ class ZarrReference(dict[str, Any]):
 
 
 def reference_from_object(entry: JSON) -> Reference:
-    """Return the reference that an object with ``source`` and ``path`` is.
+    """Convert an object with ``source`` and ``path`` to a reference.
 
     Raises
     ------
     MetadataError
-        If it is no such object.
+        If ``entry`` is not such an object.
     """
     if not isinstance(entry, Mapping) or not isinstance(entry.get("path"), str):
         raise MetadataError(

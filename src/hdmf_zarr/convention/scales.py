@@ -1,8 +1,8 @@
 """The attributes of HDF5 dimension scales: references in lists and in records.
 
 ``DIMENSION_LIST`` of an array has, for each dimension, the list of its scales. ``REFERENCE_LIST`` of a scale
-has one record for each dimension to which the scale is attached. In JSON both are lists, of references as
-the convention spells them.
+has one record for each dimension to which the scale is attached. In JSON both are lists of references in the
+convention's form.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ DIMENSION_LIST = "DIMENSION_LIST"
 REFERENCE_LIST = "REFERENCE_LIST"
 CLASS = "CLASS"
 SCALE = "DIMENSION_SCALE"
-"""What `CLASS` is of a scale."""
+"""Value of `CLASS` for a scale."""
 NAME = "NAME"
 DATASET = "dataset"
 DIMENSION = "dimension"
@@ -25,15 +25,15 @@ _FIELDS = frozenset({DATASET, DIMENSION})
 
 
 def is_scale_list(name: str, value: Any, is_target: Callable[[Any], bool]) -> bool:
-    """Whether an attribute is one of the two, with lists or records of targets.
+    """Whether an attribute is one of `SCALE_LISTS`, with lists or records of targets.
 
     Parameters
     ----------
     name : str
     value : Any
-        JSON, or lists and records that hold other objects in the place of references.
+        JSON, or lists and records that hold other objects instead of references.
     is_target : callable
-        Whether an object stands for a reference.
+        Function that returns whether an object represents a reference.
     """
     if not isinstance(value, list):
         return False
@@ -50,13 +50,13 @@ def _is_record(value: Any) -> bool:
 
 
 def targets_in(value: list[Any]) -> Iterator[Any]:
-    """Yield what stands for the references of an attribute for which `is_scale_list` is true."""
+    """Yield the targets in an attribute for which `is_scale_list` is true."""
     for row in value:
         yield from row if isinstance(row, list) else [row[DATASET]]
 
 
 def with_targets(value: list[Any], convert: Callable[[Any], Any]) -> list[Any]:
-    """Return such an attribute with another object in the place of each reference.
+    """Return an attribute for which `is_scale_list` is true with each target converted.
 
     An entry for which ``convert`` returns None is left out.
     """

@@ -65,17 +65,17 @@ class UnifiedConvention(CommonConvention):
     links_word = LINKS
 
     def encode_reference(self, reference: Reference) -> JSON:
-        """Value of an attribute that is a reference."""
+        """Return the value of an attribute that is a reference."""
         return {REFERENCE: {"source": reference.source, "path": reference.path}}
 
     def decode_reference(self, value: JSON) -> Reference | None:
-        """Target of an attribute's value, or None where the value is not a reference."""
+        """Return the target of an attribute's value; None if the value is not a reference."""
         if not isinstance(value, Mapping) or REFERENCE not in value:
             return None
         return reference_from_object(value[REFERENCE])
 
     def encode_element(self, reference: Reference | None) -> str:
-        """Element of a dataset of references: a path, or a JSON object for another store."""
+        """Return an element of a dataset of references: a path, or a JSON object for another store."""
         if reference is None:
             return ""
         if reference.source == SELF:
@@ -83,7 +83,7 @@ class UnifiedConvention(CommonConvention):
         return json.dumps({"source": reference.source, "path": reference.path})
 
     def decode_element(self, element: str) -> Reference | None:
-        """Target of an element of a dataset of references; None where it refers to nothing."""
+        """Return the target of an element of a dataset of references; None for an empty reference."""
         if element == "":
             return None
         if element.startswith("{"):
@@ -91,7 +91,7 @@ class UnifiedConvention(CommonConvention):
         return Reference(path=absolute(element))
 
     def encode_header(self, header: ArrayHeader) -> dict[str, JSON]:
-        """Reserved attributes of an array."""
+        """Return the reserved attributes of an array."""
         attributes: dict[str, JSON] = {}
         if header.element_type is not None:
             attributes[ELEMENT_TYPE] = header.element_type
@@ -110,12 +110,12 @@ class UnifiedConvention(CommonConvention):
         return attributes
 
     def decode_header(self, attributes: Mapping[str, JSON]) -> ArrayHeader:
-        """What the reserved attributes of an array say.
+        """Return the header in the reserved attributes of an array.
 
         Raises
         ------
         MetadataError
-            If the names of fields are no names.
+            If an attribute is not a list of names.
         """
         element_type = attributes.get(ELEMENT_TYPE)
         fields = _names(attributes, REFERENCE_FIELDS) or ()
@@ -140,7 +140,7 @@ class UnifiedConvention(CommonConvention):
 
 
 def specification_path(attributes: Mapping[str, JSON]) -> str | None:
-    """Path of the group of cached specifications, without slashes at its ends, or None."""
+    """Return the path of the group of cached specifications, without slashes at its ends, or None."""
     location = attributes.get(SPECIFICATION_LOCATION)
     if isinstance(location, Mapping):
         location = location.get(REFERENCE, location)
@@ -149,7 +149,7 @@ def specification_path(attributes: Mapping[str, JSON]) -> str | None:
 
 
 def _names(attributes: Mapping[str, JSON], name: str) -> tuple[str, ...] | None:
-    """The list of names that an attribute is, or None where there is no such attribute."""
+    """Return an attribute that is a list of names; None if there is no such attribute."""
     names = attributes.get(name)
     if names is None:
         return None

@@ -1,7 +1,7 @@
 """Element types: HDMF name <-> numpy <-> Zarr data type; pure.
 
-An `ElementType` says what the elements of a dataset are to HDMF, which is more than a numpy dtype
-says (text, ASCII text, dates and references are all "object" to numpy) and less than a layout.
+An `ElementType` describes the elements of a dataset as HDMF sees them. It holds more than a numpy dtype
+(text, ASCII text, dates and references are all "object" to numpy) and less than a layout.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ TEXT_KINDS = frozenset({"text", "ascii", "isodatetime"})
 """Kinds whose elements are UTF-8 text in the store."""
 
 BYTES_ELEMENT_KINDS = frozenset({"ascii", "isodatetime", "bytes"})
-"""Kinds whose elements HDMF expects as ``bytes``, since HDF5 gives them so."""
+"""Kinds whose elements HDMF expects as ``bytes``, as h5py returns them."""
 
 
 OBJECT_BYTES = 256
-"""Of a text or a reference in memory, roughly; a reference as JSON takes 170."""
+"""Estimated bytes of a text or a reference in memory; a reference as JSON takes 170."""
 
 BYTES_TYPE = "variable_length_bytes"
-"""Zarr data type of ``bytes``, and of text that is stored as such (in format 2)."""
+"""Zarr data type of ``bytes``, and of text that is stored as bytes (in format 2)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ElementType:
-    """What one element of a dataset is.
+    """The type of one element of a dataset.
 
     Attributes
     ----------
@@ -51,11 +51,11 @@ class ElementType:
         ``"ascii"``, ``"isodatetime"``, ``"bytes"`` (of variable length), ``"reference"`` or
         ``"compound"``.
     numpy : numpy.dtype or None
-        The dtype of numbers and fixed bytes.
+        Dtype of numbers and fixed bytes.
     fields : tuple of (str, ElementType)
         Names and types of the fields of a compound.
     shape : tuple of int
-        Of a field that is an array: how many elements of this type are in it. No dataset has one.
+        Shape of a field that is an array of this type; empty for a dataset.
     """
 
     kind: Kind
@@ -65,22 +65,22 @@ class ElementType:
 
     @property
     def is_nested(self) -> bool:
-        """Whether a field of a compound is a compound, or an array, for which Zarr has no type."""
+        """Whether a field of a compound is a compound or an array; Zarr has no type for these."""
         return any(field.kind == "compound" or field.shape for _, field in self.fields)
 
     @property
     def flat(self) -> ElementType:
-        """The type as it is stored: a compound has a field for each leaf (see `hdmf_zarr.core.nesting`)."""
+        """The stored type: a compound has a field for each leaf (see `hdmf_zarr.core.nesting`)."""
         return _flat(self) if self.is_nested else self
 
     @property
     def entry(self) -> ElementType:
-        """The type of each element of a field that is an array; else the type itself."""
+        """The element type of a field that is an array; otherwise the type itself."""
         return replace(self, shape=()) if self.shape else self
 
     @property
     def kinds(self) -> frozenset[Kind]:
-        """The kinds of the elements; of a compound, also those of all that it holds."""
+        """The kind of the elements, and for a compound the kinds of all its fields."""
         return frozenset({self.kind}).union(*(field.kinds for _, field in self.fields))
 
     @property
@@ -90,12 +90,12 @@ class ElementType:
 
     @property
     def is_variable(self) -> bool:
-        """Whether elements differ in size, so that a compound field needs a width from the data."""
+        """Whether elements differ in size; such a field of a compound needs a width from the data."""
         return self.kind not in ("number", "fixed_bytes", "compound")
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes that an element takes inside the package; of text, a guess."""
+        """Bytes of an element in memory; an estimate for text."""
         if self.shape:
             return math.prod(self.shape) * self.entry.memory_bytes
         if self.kind == "compound":
@@ -104,7 +104,7 @@ class ElementType:
 
     @property
     def memory_dtype(self) -> np.dtype[Any]:
-        """Dtype of the arrays in which these elements travel inside the package."""
+        """Dtype of the arrays that hold these elements inside the package."""
         if self.shape:
             return np.dtype((self.entry.memory_dtype, self.shape))
         if self.kind == "compound":
@@ -135,7 +135,7 @@ REFERENCE = ElementType("reference")
 
 _BYTES_ELEMENTS = {"isodatetime": ISODATETIME, "bytes": BYTES}
 _KIND = "hdmf_zarr"
-"""In the metadata of a builder's dtype: what elements that are ASCII text to h5py are besides."""
+"""Key in the metadata of a builder's dtype: the kind of elements that h5py treats as ASCII text."""
 
 _BY_NAME: dict[str, ElementType] = {
     # Widths are those of HDF5IO: "float" and "int" are 32 bits.
@@ -170,7 +170,7 @@ _BY_NAME: dict[str, ElementType] = {
 }
 
 _LARGEST_NUMBER = {"b": 1, "i": 8, "u": 8, "f": 8, "c": 16}
-"""Bytes of the largest type of a kind that Zarr has: there is no extended precision."""
+"""Bytes of Zarr's largest type of a kind; Zarr has no extended precision."""
 
 DATA_DECIDES = frozenset({"numeric", "any"})
 """Names of specifications that leave the type to the data."""
@@ -185,17 +185,17 @@ _HEADER_NAMES: dict[Kind, str] = {
 
 
 def element_type_from_name(name: str) -> ElementType | None:
-    """Return the element type that a specification's dtype name stands for.
+    """Return the element type for the dtype name of a specification.
 
     Returns
     -------
     ElementType or None
-        None where the name leaves the type to the data (``"numeric"``).
+        None if the name leaves the type to the data (``"numeric"``).
 
     Raises
     ------
     DtypeError
-        If the name is unknown; it never becomes some default.
+        If the name is unknown; there is no default type.
     """
     if name in DATA_DECIDES:
         return None
@@ -214,7 +214,7 @@ def element_type_from_numpy(dtype: np.dtype[Any]) -> ElementType:
     Raises
     ------
     DtypeError
-        If there is none: extended precision, sub-arrays, dates of numpy.
+        If the dtype has no element type: extended precision, sub-arrays, dates of numpy.
     """
     if dtype.names is not None:
         fields = tuple((name, _type_of_field(name, dtype[name])) for name in dtype.names)
@@ -231,7 +231,7 @@ def element_type_from_numpy(dtype: np.dtype[Any]) -> ElementType:
     if dtype.kind == "S":
         return ElementType("fixed_bytes", dtype)
     if is_number(dtype) and dtype.subdtype is None and "vlen" not in special:
-        # Drops metadata that numpy may carry along, such as the names of an enumeration.
+        # Drops metadata of the dtype, for example the names of an enumeration.
         return ElementType("number", np.dtype(dtype.str))
     raise DtypeError(f"{_description(dtype)} cannot be stored; {_advice(dtype)}")
 
@@ -248,7 +248,7 @@ def _held_in_field(dtype: np.dtype[Any]) -> ElementType:
 
 
 def _advice(dtype: np.dtype[Any]) -> str:
-    """Say what to do about elements that cannot be stored."""
+    """Return advice for elements that cannot be stored."""
     special: Mapping[str, Any] = dtype.metadata or {}
     if "ref" in special:
         return "refer to the whole object, or leave the dataset out"
@@ -260,7 +260,7 @@ def _advice(dtype: np.dtype[Any]) -> str:
 
 
 def _description(dtype: np.dtype[Any]) -> str:
-    """Say what elements are; those that h5py only marks are all "object" to numpy."""
+    """Describe elements; numpy reports types that h5py only marks as "object"."""
     special: Mapping[str, Any] = dtype.metadata or {}
     if "ref" in special:
         return "region references"
@@ -274,9 +274,9 @@ def _description(dtype: np.dtype[Any]) -> str:
 
 
 def enum_names_of(dtype: Any) -> dict[str, Any]:
-    """Return the names of an enumeration with their values; of a compound, those of each such leaf.
+    """Return the names of an enumeration with their values; for a compound, those of each such leaf.
 
-    h5py marks a dtype with them. Of any other type there are none. Leaves have the names of `leaves_of`.
+    h5py marks a dtype with the names. Any other type has none. Leaves are named as in `leaves_of`.
     """
     if not isinstance(dtype, np.dtype):
         return {}
@@ -288,7 +288,7 @@ def enum_names_of(dtype: Any) -> dict[str, Any]:
 
 
 def with_enum_names(dtype: np.dtype[Any], names: Mapping[str, Any] | None) -> np.dtype[Any]:
-    """Return a dtype of integers, or the fields of a compound that are, marked as h5py marks enumerations."""
+    """Return a dtype whose integers, or integer fields, are marked as h5py marks enumerations."""
     if not names:
         return dtype
     if dtype.names is not None:
@@ -310,21 +310,21 @@ def _with_names_at(
 
 
 def is_number(dtype: np.dtype[Any]) -> bool:
-    """Whether the elements of a dtype are numbers (or booleans) that a store holds as they are."""
+    """Whether the elements of a dtype are numbers or booleans that a store holds unchanged."""
     return dtype.itemsize <= _LARGEST_NUMBER.get(dtype.kind, -1)
 
 
 def element_type_from_compound(
     entries: Sequence[Any], data_dtype: np.dtype[Any] | None
 ) -> ElementType:
-    """Return the type of a compound given as a builder has it: a list of names with dtypes.
+    """Return the type of a compound in a builder's form: a list of names with dtypes.
 
     Parameters
     ----------
     entries : sequence
         ``DtypeSpec`` objects or mappings, each with ``"name"`` and ``"dtype"``.
     data_dtype : numpy.dtype or None
-        Dtype of the data, which knows widths that the entries do not.
+        Dtype of the data, which has widths that the entries lack.
 
     Raises
     ------
@@ -374,7 +374,7 @@ def declared_element_type(dtype: Any) -> ElementType | None:
     Returns
     -------
     ElementType or None
-        None where the data decide.
+        None if the data decide.
     """
     if dtype is None or dtype is object:
         return None
@@ -400,7 +400,7 @@ def declared_element_type(dtype: Any) -> ElementType | None:
 
 
 def header_name(element: ElementType) -> str | None:
-    """Return what ``_DTYPE`` says of an element type; None for compounds."""
+    """Return the value of ``_DTYPE`` for an element type; None for compounds."""
     if element.kind == "compound":
         return None
     if element.numpy is not None:
@@ -415,7 +415,7 @@ def stored_dtype(element: ElementType, widths: Mapping[str, int] | None = None) 
     ----------
     element : ElementType
     widths : mapping of str to int, optional
-        Characters that each variable field of a compound needs.
+        Number of characters that each variable field of a compound needs.
     """
     if element.kind in TEXT_KINDS or element.kind == "reference":
         return zarr.dtype.VariableLengthUTF8()
@@ -446,7 +446,7 @@ def stored_numpy_dtype(element: ElementType, widths: Mapping[str, int]) -> np.dt
         return np.dtype(fields)
     if element.numpy is None:
         raise DtypeError(f"elements of kind {element.kind!r} have no numpy dtype")
-    # An S0 is what an empty column of bytes has; Zarr wants at least one byte.
+    # An empty column of bytes has the dtype S0; Zarr requires at least one byte.
     return np.dtype("S1") if element.numpy.itemsize == 0 else element.numpy
 
 
@@ -454,7 +454,7 @@ def stored_numpy_dtype(element: ElementType, widths: Mapping[str, int]) -> np.dt
 def _vlen_dtype(kind: Kind) -> np.dtype[Any]:
     """Return the dtype with which h5py and HDMF mark text (`str`) and ASCII text (`bytes`).
 
-    For them dates and bytes are ASCII text, too; that they are more than that is for an export.
+    For h5py and HDMF dates and bytes are also ASCII text; an export needs the exact kind.
     """
     if kind not in BYTES_ELEMENT_KINDS:
         return np.dtype("O", metadata={"vlen": str})
@@ -463,7 +463,7 @@ def _vlen_dtype(kind: Kind) -> np.dtype[Any]:
 
 
 def builder_dtype(element: ElementType) -> Any:
-    """Return what a builder's ``dtype`` is for an element type, as HDF5IO would give it."""
+    """Return a builder's ``dtype`` for an element type, as HDF5IO sets it."""
     if element.kind == "compound":
         return [{"name": name, "dtype": field_dtype_name(field)} for name, field in element.fields]
     if element.kind == "reference":
@@ -474,7 +474,7 @@ def builder_dtype(element: ElementType) -> Any:
 
 
 def field_dtype_name(field: ElementType) -> str:
-    """Return HDMF's name of a compound field's type, as HDF5IO gives it."""
+    """Return HDMF's name of a compound field's type, as HDF5IO sets it."""
     if field.kind == "compound" or field.shape:
         return "void"
     if field.kind == "reference":
@@ -488,7 +488,7 @@ def field_dtype_name(field: ElementType) -> str:
 
 
 def check_not_masked(data: Any) -> None:
-    """Raise `EncodingError` where elements are masked: a store has no mask, and beneath it is anything."""
+    """Raise `EncodingError` if elements are masked: a store has no mask, and masked values are arbitrary."""
     if not isinstance(data, np.ma.MaskedArray):
         return
     mask = np.ma.getmask(data)
@@ -501,12 +501,12 @@ def check_not_masked(data: Any) -> None:
 
 
 def text_of_date(value: date) -> str:
-    """Return a date, or a date with a time, as its ISO 8601 text.
+    """Return the ISO 8601 text of a date, or of a date with a time.
 
     Raises
     ------
     EncodingError
-        If it is pandas' "not a time".
+        If the date is pandas' "not a time".
     """
     if value != value:
         raise EncodingError(
@@ -516,7 +516,7 @@ def text_of_date(value: date) -> str:
 
 
 def as_bytes_elements(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return an object array of text as one of UTF-8 encoded ``bytes``."""
+    """Convert an object array of text to an object array of UTF-8 encoded ``bytes``."""
     encoded = np.empty(values.size, dtype=object)
     encoded[:] = [
         element.encode("utf-8") if isinstance(element, str) else element

@@ -1,6 +1,6 @@
 """Arrays of elements: as users and files supply them <-> in memory <-> as Zarr stores them.
 
-In memory an array has `ElementType.memory_dtype`: numbers as they are, text as objects of ``str``,
+In memory an array has `ElementType.memory_dtype`: numbers unchanged, text as objects of ``str``,
 ASCII text and bytes as objects of ``bytes``, references as objects of ``str`` (the text of the
 element on disk), compounds as records of these.
 """
@@ -44,14 +44,14 @@ REFERENCE_TYPES = (ReferenceBuilder, Builder, AbstractContainer)
 _ROW_TYPES = (tuple, list, np.void, np.ndarray)
 
 ReferenceText = Callable[[Any], str]
-"""Returns the text that stands in a dataset of references for a builder or container."""
+"""Function that returns the text with which a dataset of references refers to a builder or container."""
 
 TEXT_BYTES = 64
-"""Bytes that an element of text counts for where its length is not known: a guess."""
+"""Estimated number of bytes of a text element of unknown length."""
 
 
 def infer_element_type(data: Any) -> ElementType:
-    """Return the type of the elements of data that nobody declared a type for.
+    """Infer the element type of data without a declared type.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def infer_element_type(data: Any) -> ElementType:
         return TEXT
     dtype = getattr(data, "dtype", None)
     if isinstance(data, np.ndarray) and data.dtype.kind == "S" and data.size:
-        return ASCII  # of any length, as HDF5IO has it
+        return ASCII  # of any length, as in HDF5IO
     if isinstance(dtype, np.dtype) and (dtype.kind != "O" or dtype.metadata):
         return element_type_from_numpy(dtype)
     if isinstance(leaf, (bytes, np.bytes_)):
@@ -80,7 +80,7 @@ def infer_element_type(data: Any) -> ElementType:
         return element_type_from_numpy(np.dtype(np.float64))
     numbers = _as_numbers(data)
     if numbers.dtype.kind == "O" and isinstance(leaf, (float, np.floating)):
-        return element_type_from_numpy(np.dtype(np.float64))  # with None among them
+        return element_type_from_numpy(np.dtype(np.float64))  # some elements are None
     return element_type_from_numpy(numbers.dtype)
 
 
@@ -102,19 +102,19 @@ def first_leaf(data: Any) -> Any:
 
 
 def to_memory(data: Any, element: ElementType, reference_text: ReferenceText) -> npt.NDArray[Any]:
-    """Return data of any kind as an array of the element type's form in memory.
+    """Convert data of any kind to an array in the element type's form in memory.
 
     Parameters
     ----------
     data : scalar, sequence or array of shape ``(...)``
     element : ElementType
     reference_text : callable
-        See `ReferenceText`.
+        Function that returns the text of a reference, see `ReferenceText`.
 
     Raises
     ------
     EncodingError
-        If an element is not what the type wants, or is masked, or the data are ragged.
+        If an element does not fit the type, or is masked, or the data are ragged.
     """
     check_not_masked(data)
     if element.kind == "compound":
@@ -134,12 +134,12 @@ def to_memory(data: Any, element: ElementType, reference_text: ReferenceText) ->
 def encode_elements(
     values: npt.NDArray[Any], element: ElementType, dtype: np.dtype[Any] | None = None
 ) -> npt.NDArray[Any]:
-    """Return an array in memory as Zarr stores it; inverse of `decode_elements`.
+    """Convert an array in memory to the form in which Zarr stores it; inverse of `decode_elements`.
 
     Parameters
     ----------
     values : numpy.ndarray of shape ``(...)``
-        With ``element.memory_dtype``.
+        Array with ``element.memory_dtype``.
     element : ElementType
     dtype : numpy.dtype, optional
         Stored dtype of a compound, with the width of each text.
@@ -170,7 +170,7 @@ def encode_elements(
 
 
 def decode_elements(stored: npt.NDArray[Any], element: ElementType) -> npt.NDArray[Any]:
-    """Return an array as Zarr gives it in its form in memory; inverse of `encode_elements`."""
+    """Convert an array from Zarr to its form in memory; inverse of `encode_elements`."""
     if element.kind in ("text", "reference"):
         return stored.astype(object)
     if element.kind in ("ascii", "isodatetime"):
@@ -189,7 +189,7 @@ def decode_elements(stored: npt.NDArray[Any], element: ElementType) -> npt.NDArr
 
 
 def _texts_of_records(values: npt.NDArray[Any], element: ElementType) -> npt.NDArray[Any]:
-    """Records as JSON lists, for stores whose compounds hold objects; see `_records_of_texts`."""
+    """Convert records to JSON lists, for stores whose compounds hold objects."""
     columns = []
     for name, field in element.fields:
         column = values[name].ravel()
@@ -212,12 +212,12 @@ def _texts_of_records(values: npt.NDArray[Any], element: ElementType) -> npt.NDA
 
 
 def _records_of_texts(texts: npt.NDArray[Any], element: ElementType) -> npt.NDArray[Any]:
-    """Records from JSON lists; inverse of `_texts_of_records`.
+    """Convert JSON lists to records; inverse of `_texts_of_records`.
 
     Raises
     ------
     MetadataError
-        If a row does not have one value a field.
+        If a row does not have one value for each field.
     """
     records = np.zeros(texts.size, dtype=element.memory_dtype)
     for position, text in enumerate(texts.ravel()):
@@ -249,7 +249,7 @@ def _cell(value: Any, field: ElementType) -> Any:
 
 
 def field_widths(values: npt.NDArray[Any], element: ElementType) -> dict[str, int]:
-    """Return how many characters each variable leaf of a compound needs, at least one."""
+    """Return the number of characters that each variable leaf of a compound needs, at least one."""
     if element.is_nested:
         return field_widths(flattened(values, element.flat.memory_dtype), element.flat)
     return {
@@ -260,13 +260,13 @@ def field_widths(values: npt.NDArray[Any], element: ElementType) -> dict[str, in
 
 
 def reference_columns(values: npt.NDArray[Any], element: ElementType) -> Iterator[npt.NDArray[Any]]:
-    """Yield the references in compounds, those of one leaf after the other, as views of the compounds."""
+    """Yield the references in compounds, leaf by leaf, as views of the compounds."""
     leaves = zip(leaves_of(values.dtype), element.flat.fields, strict=True)
     return (at_leaf(values, leaf) for leaf, (_, field) in leaves if field.kind == "reference")
 
 
 def give_nested_text_as_bytes(values: npt.NDArray[Any], element: ElementType) -> None:
-    """Turn the text below the fields of compounds into ``bytes``: HDF5IO decodes that of the fields alone."""
+    """Convert text in nested fields of compounds to ``bytes``: HDF5IO decodes only top-level text."""
     leaves = zip(leaves_of(values.dtype), element.flat.fields, strict=True)
     for leaf, (_, field) in leaves:
         if field.kind == "text" and len(leaf.path) > 1:
@@ -298,7 +298,7 @@ def bytes_where_not_text(element: ElementType, values: npt.NDArray[Any]) -> Elem
 
 
 def encoded_size(values: npt.NDArray[Any]) -> int:
-    """Return the bytes of an array in memory; of objects, those of their text."""
+    """Return the number of bytes of an array in memory; for objects, of their text."""
     if values.dtype.kind != "O":
         return values.nbytes
     return sum(len(entry) + 4 for entry in values.ravel() if entry is not None)
@@ -308,7 +308,7 @@ def encoded_size(values: npt.NDArray[Any]) -> int:
 
 
 def plain_text(text: str) -> str:
-    """Return the characters of a text: ``str()`` of a member of an enumeration, say, gives others."""
+    """Return the characters of a text; ``str()`` of an enumeration member, for example, returns others."""
     return text if type(text) is str else str.__str__(text)
 
 
@@ -378,20 +378,20 @@ def _as_objects(data: Any) -> npt.NDArray[Any]:
 
 
 def _is_other_array(data: Any) -> bool:
-    """Whether data are an array of another package than numpy: of pandas, say."""
+    """Whether data are an array of a package other than numpy, for example pandas."""
     known = (np.ndarray, np.generic, *REFERENCE_TYPES)
     return hasattr(data, "__array__") and not isinstance(data, known)
 
 
 def nested_shape(data: Any) -> tuple[int, ...]:
-    """Shape of nested sequences, judged by their first elements and checked by `_leaves`."""
+    """Return the shape of nested sequences from their first elements; `_leaves` checks the others."""
     shape: list[int] = []
     entries: Any = data
     while isinstance(entries, (list, tuple)) or (isinstance(entries, np.ndarray) and entries.ndim):
         shape.append(len(entries))
         if not shape[-1]:
             break
-        # The first row of a numpy.matrix is a matrix, too.
+        # The first row of a numpy.matrix is also a matrix.
         entries = np.asarray(entries)[0] if isinstance(entries, np.ndarray) else entries[0]
     return tuple(shape)
 
@@ -409,7 +409,7 @@ def _leaves(data: Any, depth: int) -> Iterable[Any]:
 
 
 def _numbers(data: Any, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """Numbers in the declared dtype, or, where that would change a value, in their own."""
+    """Return numbers in the declared dtype, or in their own dtype if the cast would change a value."""
     array = _as_numbers(data)
     if array.dtype.kind == "O" and dtype.kind == "f":
         array = _floats(array)
@@ -422,20 +422,20 @@ def _numbers(data: Any, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     if array.dtype.kind == dtype.kind and array.dtype.itemsize <= dtype.itemsize:
         return array.astype(dtype)
     if array.dtype.kind == "c" and dtype.kind != "c":
-        return array  # an imaginary part never goes, not even one of zeros
+        return array  # an imaginary part is never dropped, even if all of it is zero
     with np.errstate(all="ignore"):
         cast = array.astype(dtype)
         if array.dtype.kind in "fc" and dtype.kind in "fc":
-            # Digits may go, where fewer are declared; numbers may not become infinite.
+            # Digits beyond the declared precision may be lost; numbers may not become infinite.
             same = np.isfinite(cast) == np.isfinite(array)
         else:
-            # There and back alone would take -1 for the largest unsigned integer.
+            # A round trip alone would accept -1 as the largest unsigned integer.
             same = (cast.real.astype(array.dtype) == array) & (cast == array)
     return cast if bool(np.all(same)) else array
 
 
 def _floats(objects: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Numbers of any class as floats, NaN where there is none, as HDF5IO stores them; else the objects."""
+    """Convert numbers of any class to floats, None to NaN, as HDF5IO does; return other objects unchanged."""
     leaves = objects.ravel()
     if not all(leaf is None or isinstance(leaf, (Real, Decimal)) for leaf in leaves):
         return objects
@@ -464,7 +464,7 @@ def _as_numbers(data: Any) -> npt.NDArray[Any]:
 
 
 def _exact_integers(data: Any, floats: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Integers of which numpy has made floats, since some are beyond the largest signed one."""
+    """Return exact integers where numpy made floats, since some exceed the largest signed integer."""
     leaves = np.array(data, dtype=object)
     if not all(isinstance(leaf, (int, np.integer)) for leaf in leaves.ravel()):
         return floats
@@ -508,7 +508,7 @@ def _records(data: Any, element: ElementType, reference_text: ReferenceText) -> 
 def _columns_of(
     data: Any, shape: tuple[int, ...], element: ElementType
 ) -> Sequence[npt.NDArray[Any] | list[Any]]:
-    """Return what is in each field of all rows; of rows that are sequences, as objects."""
+    """Return the values of each field over all rows; as objects if the rows are sequences."""
     columns: Sequence[npt.NDArray[Any] | list[Any]]
     if isinstance(data, np.ndarray) and data.dtype.names is not None:
         columns = [data[name] for name in _names_in_order(data.dtype.names, element)]
@@ -526,7 +526,7 @@ def _columns_of(
 def _field_values(
     column: npt.NDArray[Any] | list[Any], field: ElementType, reference_text: ReferenceText
 ) -> npt.NDArray[Any]:
-    """Return the values of a field; of one that is an array, those of its elements."""
+    """Return the values of a field, or the values of all elements if the field is an array."""
     if isinstance(column, list):
         column = _column([one for entry in column for one in _elements_in(entry, field.shape)])
     elif column.size and column.shape[column.ndim - len(field.shape) :] != field.shape:
@@ -540,7 +540,7 @@ def _field_values(
 
 
 def _elements_in(entry: Any, shape: tuple[int, ...]) -> Iterable[Any]:
-    """Yield the elements of an array in a field, which is given as sequences."""
+    """Yield the elements of an array field that is given as nested sequences."""
     if not shape:
         yield entry
         return
@@ -551,12 +551,12 @@ def _elements_in(entry: Any, shape: tuple[int, ...]) -> Iterable[Any]:
 
 
 def _names_in_order(given: tuple[str, ...], element: ElementType) -> tuple[str, ...]:
-    """Names of the fields of data in the order of those of their type: the same ones, or by position.
+    """Return the field names of the data in the order of the type's fields, matched by name or by position.
 
     Raises
     ------
     EncodingError
-        If a name is that of another field than the one at its position, and the others are not the same.
+        If the names differ from those of the type, and one of them names a field at another position.
     """
     wanted = tuple(name for name, _ in element.fields)
     if sorted(given) == sorted(wanted):
@@ -571,7 +571,7 @@ def _names_in_order(given: tuple[str, ...], element: ElementType) -> tuple[str, 
 
 
 def check_width(values: npt.NDArray[Any], dtype: np.dtype[Any], what: str) -> None:
-    """Raise `EncodingError` for bytes that are longer than those of a dtype, which numpy would cut off."""
+    """Raise `EncodingError` if bytes are longer than a dtype allows; numpy would truncate them."""
     if values.dtype.kind != "S" or dtype.kind != "S" or values.dtype.itemsize <= dtype.itemsize:
         return
     longest = int(np.char.str_len(values).max(initial=0))
@@ -580,7 +580,7 @@ def check_width(values: npt.NDArray[Any], dtype: np.dtype[Any], what: str) -> No
 
 
 def _record_shape(data: Any, element: ElementType) -> tuple[int, ...]:
-    """No dimension for one row; a tuple is one, unless it is one of rows."""
+    """Return ``()`` for one row, else the number of rows; a tuple is one row, unless it holds rows."""
     if isinstance(data, np.void):
         return ()
     if not isinstance(data, (list, tuple)):
@@ -590,7 +590,7 @@ def _record_shape(data: Any, element: ElementType) -> tuple[int, ...]:
 
 
 def _depth_given(data: Any) -> int:
-    """How many sequences are around the first element of data."""
+    """Return the number of sequences around the first element of data."""
     if not isinstance(data, _ROW_TYPES) or (isinstance(data, np.ndarray) and not data.ndim):
         return 0
     entries: Any = data
@@ -598,7 +598,7 @@ def _depth_given(data: Any) -> int:
 
 
 def _depth(element: ElementType) -> int:
-    """How many sequences are around the first number or text of one element."""
+    """Return the number of sequences around the first number or text of one element."""
     inside = 1 + _depth(element.fields[0][1]) if element.fields else 0
     return len(element.shape) + inside
 
@@ -659,11 +659,11 @@ def _length(data: Any) -> int:
 
 
 MOST_LEAVES = 4096
-"""Plain fields that a compound may have: zarr-python takes a second to make a data type of so many."""
+"""Largest number of plain fields in a compound; zarr-python takes a second to make such a data type."""
 
 
 def check_storable(element: ElementType) -> None:
-    """Raise `DtypeError` if a compound has more leaves than a data type of Zarr may have fields, or none."""
+    """Raise `DtypeError` if a compound has no leaves, or more than a Zarr data type may have fields."""
     n_leaves = number_of_leaves(element.memory_dtype) if element.is_nested else 1
     if not 0 < n_leaves <= MOST_LEAVES:
         raise DtypeError(

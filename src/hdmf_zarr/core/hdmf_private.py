@@ -3,20 +3,20 @@
 Checked with hdmf 6.2.0 (the newest) and pynwb 4.2.0; ``tests/unit/test_compat.py`` fails when one of them
 moves. The newest version has a public way for none of them.
 
-* ``BuildManager.__containers`` and ``BuildManager.__builders``: what a manager has constructed.
+* ``BuildManager.__containers`` and ``BuildManager.__builders``: the objects a manager has constructed.
   `BuildManager.construct` clears the modified flag of a container that it has constructed before.
-* ``VectorIndex.__maxval`` and ``VectorIndex.__uint``: the largest value that an index believes its data to
-  hold, and their type; it cannot widen an array that is not in memory.
-* ``Data.__data``: the data of a column, of which hdmf makes another array for each row in memory.
-* ``Data._validate_new_data``: what `Data.extend` checks before it calls `hdmf.data_utils.extend_data`, which
-  refuses Zarr arrays.
-* ``DynamicTable._validate_new_row``: what `DynamicTable.add_row` calls before any column grows. It is
+* ``VectorIndex.__maxval`` and ``VectorIndex.__uint``: the largest value that an index assumes in its data,
+  and their type; the index cannot widen an array that is not in memory.
+* ``Data.__data``: the data of a column; for data in memory, HDMF makes a new array for each added row.
+* ``Data._validate_new_data``: the check in `Data.extend` before it calls `hdmf.data_utils.extend_data`,
+  which refuses Zarr arrays.
+* ``DynamicTable._validate_new_row``: the check in `DynamicTable.add_row` before any column grows. It is
   replaced on the instance, since `add_unit`, `add_trial` and others bypass an ``add_row`` of the instance.
-* ``HDF5IO._file``: the open file, of which HDMF reads neither filters nor every name.
-* ``GenericDataChunkIterator._get_data``: any region of an iterator; the method that its subclasses define.
-* ``GenericDataChunkIterator._to_dict``: what subclasses define to be pickled.
+* ``HDF5IO._file``: the open file; HDMF reads neither its filters nor all of its names.
+* ``GenericDataChunkIterator._get_data``: reads any region of an iterator; subclasses define it.
+* ``GenericDataChunkIterator._to_dict``: the state that subclasses define for pickling.
 
-What calls `_validate_new_row`, and in which order, stands in `hdmf_zarr.read.rows`.
+`hdmf_zarr.read.rows` describes the callers of `_validate_new_row` and their order.
 """
 
 from __future__ import annotations
@@ -59,37 +59,37 @@ def builders_of(manager: BuildManager) -> dict[int, BaseBuilder]:
 
 
 def set_largest_index(index: VectorIndex, value: int) -> None:
-    """Let an index believe that its data hold values up to this one."""
+    """Set the largest value that an index assumes in its data."""
     index._VectorIndex__maxval = value
 
 
 def set_index_type(index: VectorIndex, dtype: type[Any]) -> None:
-    """Let an index believe that its data are of a type of integers."""
+    """Set the integer type that an index assumes for its data."""
     index._VectorIndex__uint = dtype
 
 
 def set_data(column: Data, data: Any) -> None:
-    """Give a column other data."""
+    """Replace the data of a column."""
     column._Data__data = data
 
 
 def validate_new_data(column: Data, values: Any) -> None:
-    """Raise what HDMF raises for values that a column cannot be extended by."""
+    """Raise HDMF's error if a column cannot be extended by these values."""
     column._validate_new_data(values)
 
 
 def validate_new_row(table: DynamicTable, row: Mapping[str, Any]) -> None:
-    """Raise what HDMF raises for a row that a table cannot have, even where the check is replaced."""
+    """Raise HDMF's error if a table cannot have this row, even where the check is replaced."""
     type(table)._validate_new_row(table, row)
 
 
 def replace_row_check(table: DynamicTable, check: Callable[[Mapping[str, Any]], None]) -> None:
-    """Let one table call a function before each row that is added to it."""
+    """Make one table call a function before each row that is added to it."""
     table._validate_new_row = check
 
 
 def hdf5_file(io: Any) -> Any:
-    """Return the `h5py.File` of an `HDF5IO`; None where it is closed."""
+    """Return the `h5py.File` of an `HDF5IO`; None if it is closed."""
     return io._file
 
 
@@ -99,5 +99,5 @@ def read_region(iterator: GenericDataChunkIterator, selection: tuple[slice, ...]
 
 
 def pickled_state(iterator: Any) -> Any:
-    """Return what an iterator says of itself when it is pickled."""
+    """Return the state with which an iterator is pickled."""
     return iterator._to_dict()

@@ -1,7 +1,7 @@
 """Every limit on what the metadata of a store can make a reader do; pure.
 
-A file that asks for more is damaged or hostile: its reader gets an error that says so, before memory is
-taken. The limits are far above what files hold; who needs more changes them here, by assignment.
+A file that exceeds a limit is damaged or hostile: its reader raises an error that says so, before it takes
+memory. The limits are far above the sizes in real files; a program changes them by assignment to this module.
 """
 
 from __future__ import annotations
@@ -14,39 +14,45 @@ from typing import Any
 from hdmf_zarr.errors import ChunkError, EncodingError, MetadataError
 
 MOST_DOCUMENT_BYTES = 256 * 1024**2
-"""Of one metadata document; that of the root holds those of all nodes (1 kB each, so 250 000)."""
+"""Largest size in bytes of a metadata document; the root's holds those of all nodes (250 000 of 1 kB)."""
 
 DEEPEST_PATH = 128
-"""Groups within groups."""
+"""Largest number of groups within each other."""
 
 DEEPEST_JSON = 64
-"""Lists and objects within each other, in an attribute or a document."""
+"""Largest number of lists and objects within each other, in an attribute or a document."""
 
 MOST_CHUNK_BYTES = 64 * 1024**3
-"""Of one decoded chunk. Compressors stop at 2 GB, HDF5 at 4 GB; an uncompressed array may be one chunk."""
+"""Largest size in bytes of one decoded chunk.
+
+Compressors stop at 2 GB, HDF5 at 4 GB; an uncompressed array may be one chunk.
+"""
 
 MOST_TEXT_CHUNK_BYTES = 4 * 1024**3
-"""Of one decoded chunk of text, whose size the metadata do not tell."""
+"""Largest size in bytes of one decoded chunk of text, whose size is not in the metadata."""
 
 MOST_ENCODED_TEXT_BYTES = 1024**3
-"""Of one encoded chunk of text or objects, whose size the metadata do not tell."""
+"""Largest size in bytes of one encoded chunk of text or objects, whose size is not in the metadata."""
 
 _ENCODED_BEYOND = 2**16
 _INDEX_OF_CHUNK = 1024
-"""Bytes beyond 1.1 times the elements of an encoded chunk, and in a shard for each chunk in it."""
+"""Extra bytes beyond 1.1 times the elements: for an encoded chunk, and for each chunk in a shard."""
 
 LONGEST_TEXT_BYTES = 1024**3
-"""Of one text, or of bytes, in a dataset: longer ones are neither written nor believed."""
+"""Largest size in bytes of a text or bytes element of a dataset: longer ones are neither written nor read."""
 
 _TEXT_BEYOND = 2**16
 _TEXT_PER_BYTE = 64
 _TEXT_PER_ELEMENT = 4096
-"""What a chunk of text may become: the longest text, more than text is compressed for each of its bytes,
-and a page for each element, however well equal ones are compressed."""
+"""Terms of the largest decoded size of a chunk of text.
+
+The terms are the longest text, a ratio above that of any compressed text for each encoded byte, and a page
+for each element, since equal elements compress without limit.
+"""
 
 
 def check_document_size(n_bytes: int, where: str) -> None:
-    """Raise `MetadataError` if a metadata document is larger than any should be."""
+    """Raise `MetadataError` if a metadata document is too large."""
     if n_bytes > MOST_DOCUMENT_BYTES:
         raise MetadataError(
             f"{where} has {n_bytes} bytes of metadata or more, at most {MOST_DOCUMENT_BYTES} are read. "
@@ -55,14 +61,14 @@ def check_document_size(n_bytes: int, where: str) -> None:
 
 
 def most_encoded_bytes(decoded: int | None, n_inner: int = 0) -> int:
-    """Return how many bytes an encoded chunk, or a shard, may have to be read.
+    """Return the largest number of bytes for which an encoded chunk or a shard is read.
 
     Parameters
     ----------
     decoded : int or None
-        Bytes of its elements; None where they vary in length.
+        Number of bytes of its elements; None for elements that vary in length.
     n_inner : int
-        Chunks in it, of a shard.
+        Number of chunks in a shard.
     """
     if decoded is None:
         return MOST_ENCODED_TEXT_BYTES if n_inner <= 1 else MOST_CHUNK_BYTES
@@ -70,7 +76,7 @@ def most_encoded_bytes(decoded: int | None, n_inner: int = 0) -> int:
 
 
 def check_encoded_size(n_bytes: int, most: int, where: str) -> None:
-    """Raise `ChunkError` if an encoded chunk is longer than any of its array can be."""
+    """Raise `ChunkError` if an encoded chunk is longer than any chunk of its array can be."""
     if n_bytes > most:
         raise ChunkError(
             f"{where} has {n_bytes} bytes or more, a chunk of its array has at most {most}: it is not read. "
@@ -79,7 +85,7 @@ def check_encoded_size(n_bytes: int, most: int, where: str) -> None:
 
 
 def most_bytes_of_key(name: str) -> int:
-    """Return how many bytes an object may have to be read, where its name is all that is known of it."""
+    """Return the largest number of bytes for which an object is read, if only its name is known."""
     if _is_document(name):
         return MOST_DOCUMENT_BYTES
     return MOST_ENCODED_TEXT_BYTES if name.endswith(".partial") else MOST_CHUNK_BYTES
@@ -97,15 +103,15 @@ def check_size_of_key(key: str, n_bytes: int, most: int | None, where: str) -> N
     key : str
     n_bytes : int
     most : int or None
-        Of a chunk: bytes that it may have; None where only its name is known.
+        Largest number of bytes of a chunk; None if only its name is known.
     where : str
 
     Raises
     ------
     MetadataError
-        If it is a metadata document.
+        If the object is a metadata document.
     ChunkError
-        If it is anything else.
+        If the object is anything else.
     """
     name = key.rpartition("/")[2]
     if _is_document(name):
@@ -115,12 +121,12 @@ def check_size_of_key(key: str, n_bytes: int, most: int | None, where: str) -> N
 
 
 def parsed_json(encoded: str | bytes, where: str) -> Any:
-    """Return what a JSON text says.
+    """Return the value of a JSON text.
 
     Raises
     ------
     MetadataError
-        If it is no JSON, is nested too deeply, or has an integer of more digits than Python reads.
+        If the text is no JSON, is nested too deeply, or has an integer of too many digits for Python.
     """
     try:
         return json.loads(encoded)
@@ -129,7 +135,7 @@ def parsed_json(encoded: str | bytes, where: str) -> Any:
 
 
 def check_path_depth(path: str, where: str) -> None:
-    """Raise `MetadataError` if a node lies deeper than any should."""
+    """Raise `MetadataError` if a node is below too many groups."""
     if path.count("/") >= DEEPEST_PATH:
         raise MetadataError(
             f"{where} has a node {path.count('/') + 1} groups deep ({path[:60]}...); more than "
@@ -138,7 +144,7 @@ def check_path_depth(path: str, where: str) -> None:
 
 
 def check_json_depth(value: Any, where: str) -> None:
-    """Raise `MetadataError` if lists and objects are nested deeper than any should be."""
+    """Raise `MetadataError` if lists and objects are nested too deeply."""
     level = [value]
     for _ in range(DEEPEST_JSON):
         level = [
@@ -153,14 +159,14 @@ def check_json_depth(value: Any, where: str) -> None:
 
 
 def check_chunk(chunk: Sequence[int], itemsize: int, where: str) -> None:
-    """Raise `MetadataError` if one chunk of an array is larger than any should be.
+    """Raise `MetadataError` if one chunk of an array is too large.
 
     Parameters
     ----------
     chunk : sequence of int
-        Shape of what is decoded at once: the chunk, or the chunk inside of a shard.
+        Shape of the unit of decoding: the chunk, or the inner chunk of a shard.
     itemsize : int
-        Bytes of an element.
+        Number of bytes of an element.
     where : str
     """
     n_bytes = math.prod(chunk) * max(1, itemsize)
@@ -173,14 +179,14 @@ def check_chunk(chunk: Sequence[int], itemsize: int, where: str) -> None:
 
 
 def most_text_bytes(n_encoded: int, count: int) -> int:
-    """Return how many bytes a chunk of elements that vary in length may become.
+    """Return the largest decoded size of a chunk whose elements vary in length.
 
     Parameters
     ----------
     n_encoded : int
-        Bytes of the chunk as it is stored.
+        Number of bytes of the stored chunk.
     count : int
-        Of its elements.
+        Number of its elements.
     """
     believed = LONGEST_TEXT_BYTES + _TEXT_BEYOND + _TEXT_PER_BYTE * n_encoded
     believed += _TEXT_PER_ELEMENT * count
@@ -188,7 +194,7 @@ def most_text_bytes(n_encoded: int, count: int) -> int:
 
 
 def check_text_length(n: int) -> None:
-    """Raise `EncodingError` if one text (of that many characters or bytes) is longer than what is read."""
+    """Raise `EncodingError` if a text of ``n`` characters or bytes is too long to be read."""
     if n > LONGEST_TEXT_BYTES:
         raise EncodingError(
             f"a text of {n} characters is longer than {LONGEST_TEXT_BYTES} bytes, and would not be read; "
@@ -197,16 +203,16 @@ def check_text_length(n: int) -> None:
 
 
 def check_decoded_size(n_bytes: int, expected: int | None, most_text: int | None = None) -> None:
-    """Raise `MetadataError` if what comes out of a compressor is more than there should be.
+    """Raise `MetadataError` if decompressed data are larger than the chunk can be.
 
     Parameters
     ----------
     n_bytes : int
-        What the compressed bytes say that they become.
+        Decompressed size that the compressed bytes announce.
     expected : int or None
-        What the elements of the chunk take; None where their sizes vary.
+        Size of the elements of the chunk; None for elements that vary in size.
     most_text : int, optional
-        What they may take in that case.
+        Largest size of elements that vary in size.
     """
     most = most_decoded_bytes(expected, most_text)
     if n_bytes > most:
@@ -216,8 +222,8 @@ def check_decoded_size(n_bytes: int, expected: int | None, most_text: int | None
 
 
 def most_decoded_bytes(expected: int | None, most_text: int | None = None) -> int:
-    """Return how many bytes may come out of a compressor, see `check_decoded_size`."""
+    """Return the largest decompressed size, see `check_decoded_size`."""
     if expected is None:
         return MOST_TEXT_CHUNK_BYTES if most_text is None else most_text
-    # A compressor may follow another one, which made its bytes a little more.
+    # The input of a compressor may be the output of another one, which can be a little larger.
     return expected + expected // 16 + 2**16

@@ -1,8 +1,8 @@
 """Nested compounds <-> compounds of plain fields; pure.
 
-Zarr has plain fields only. So a store has one field for each leaf: of ``("p", [("x", "f8"), ("y", "f8")])``
-these are ``p.x`` and ``p.y``, of ``("w", "f8", (2,))`` they are ``w[0]`` and ``w[1]``. How they belong
-together is recorded beside them (`nesting_of`), by their order and not by their names, which are made unique.
+Zarr has plain fields only. So a store has one field for each leaf: ``("p", [("x", "f8"), ("y", "f8")])`` has
+the leaves ``p.x`` and ``p.y``, and ``("w", "f8", (2,))`` has ``w[0]`` and ``w[1]``. An attribute records the
+nesting (`nesting_of`), by the order of the leaves and not by their names, which are made unique.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ import numpy as np
 import numpy.typing as npt
 
 Step = str | tuple[int, ...]
-"""On the way to a leaf: the name of a field, or the place in an array."""
+"""One step of the path to a leaf: the name of a field, or the position in an array."""
 
 JSON = Any
 
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A field that has no fields and is no array: its name in the store, and the way to it."""
+    """A field without fields that is no array: its name in the store, and the path to it."""
 
     name: str
     path: tuple[Step, ...]
 
 
 def is_nested(dtype: np.dtype[Any]) -> bool:
-    """Whether a field of a compound is a compound, or an array."""
+    """Whether a field of a compound is itself a compound or an array."""
     return any(dtype[name].names or dtype[name].subdtype for name in dtype.names or ())
 
 
 def number_of_leaves(dtype: np.dtype[Any]) -> int:
-    """Return how many leaves a dtype has, which are counted and not made."""
+    """Return the number of leaves of a dtype, without making the leaves."""
     if dtype.subdtype is not None:
         return math.prod(dtype.shape) * number_of_leaves(dtype.base)
     if dtype.names is None:
@@ -47,7 +47,7 @@ def number_of_leaves(dtype: np.dtype[Any]) -> int:
 
 @lru_cache(maxsize=128)
 def leaves_of(dtype: np.dtype[Any]) -> tuple[Leaf, ...]:
-    """Return the leaves of a compound, in the order of its fields; any other element is one itself.
+    """Return the leaves of a compound, in the order of its fields; any other dtype is its own leaf.
 
     Examples
     --------
@@ -67,14 +67,14 @@ def leaves_of(dtype: np.dtype[Any]) -> tuple[Leaf, ...]:
 
 
 def leaf_dtype(dtype: np.dtype[Any], leaf: Leaf) -> np.dtype[Any]:
-    """Return the dtype of a leaf, with the mark of h5py that it has."""
+    """Return the dtype of a leaf, with h5py's metadata."""
     for step in leaf.path:
         dtype = dtype[step] if isinstance(step, str) else dtype.base
     return dtype
 
 
 def at_leaf(values: npt.NDArray[Any], leaf: Leaf) -> npt.NDArray[Any]:
-    """Return the values of a leaf as a view of those of the compound."""
+    """Return the values of a leaf as a view of the compounds."""
     for step in leaf.path:
         index: Any = step if isinstance(step, str) else (..., *step)
         values = values[index]
@@ -88,7 +88,7 @@ def flattened(values: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any
     ----------
     values : numpy.ndarray
     dtype : numpy.dtype
-        With a field for each leaf, in their order.
+        Dtype with one field for each leaf, in the order of the leaves.
     """
     flat = np.empty(values.shape, dtype=dtype)
     for name, leaf in zip(dtype.names or (), leaves_of(values.dtype), strict=True):
@@ -97,7 +97,7 @@ def flattened(values: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any
 
 
 def nested(values: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """Return compounds with the leaves where they were; inverse of `flattened`."""
+    """Return compounds with the leaves in their original places; inverse of `flattened`."""
     found = np.empty(values.shape, dtype=dtype)
     for name, leaf in zip(values.dtype.names or (), leaves_of(dtype), strict=True):
         at_leaf(found, leaf)[...] = values[name]
@@ -105,7 +105,7 @@ def nested(values: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
 
 
 def nesting_of(dtype: np.dtype[Any]) -> list[JSON]:
-    """Return how the leaves of a compound belong together: for each field its name, its fields and its shape.
+    """Return the nesting of a compound: the name of each field, with its fields and its shape.
 
     Examples
     --------

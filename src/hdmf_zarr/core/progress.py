@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 Progress = Callable[[int], None]
-"""Called with the number of bytes just written, or read."""
+"""Callback that receives the number of bytes just written or read."""
 
 
 def no_progress(_count: int) -> None:

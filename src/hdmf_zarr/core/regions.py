@@ -14,18 +14,18 @@ Region = tuple[slice, ...]
 Shape = tuple[int, ...]
 
 TASKS_PER_JOB = 4
-"""Regions that each job should get at least, so that the last ones end together."""
+"""Smallest number of regions for each job, so that all jobs end at about the same time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A region of whole write units, and what is read for it.
+    """A region of whole write units, and the pieces that are read for it.
 
     Attributes
     ----------
     region : tuple of slice
     pieces : tuple of regions
-        Within the region, in the order in which they are written.
+        Pieces within the region, in the order in which they are written.
     fills : bool
         Whether the pieces fill the region without an overlap.
     """
@@ -41,9 +41,9 @@ def task_shape(shape: Shape, unit: Shape, buffer: Shape, n_jobs: int) -> Shape:
     Parameters
     ----------
     shape, unit, buffer : tuple of int
-        Of the array, of its write unit, of what is read at once.
+        Shapes of the array, of its write unit, and of one read.
     n_jobs : int
-        There are regions for all of them, if there are enough units.
+        Number of jobs; each gets a region, if there are enough units.
 
     Examples
     --------
@@ -75,15 +75,15 @@ def cut(
     Parameters
     ----------
     selections : sequence of tuples of slice
-        What an iterator gives, buffer by buffer.
+        Selections of an iterator's buffers, in their order.
     shape, unit, buffer : tuple of int
-        Of the array, of its write unit, of the buffers.
+        Shapes of the array, of its write unit, and of the buffers.
     n_jobs : int
 
     Yields
     ------
     Cut
-        No unit is in two regions; regions of which nothing is given are left out.
+        No unit is in two regions; a region that no selection touches is left out.
     """
     steps = task_shape(shape, unit, buffer, n_jobs)
     grid = _Grid.of(selections, shape, buffer)
@@ -102,23 +102,23 @@ def cut(
             slice(at * step, min((at + 1) * step, size))
             for at, step, size in zip(corner, steps, shape, strict=True)
         )
-        # They may overlap: each is written by itself, a later one over an earlier one.
+        # Selections may overlap: each is written separately, a later one over an earlier one.
         pieces = tuple(intersection(selection, region) for selection in found[corner])
         yield Cut(region, pieces, fills=False)
 
 
 @dataclass(frozen=True, slots=True)
 class _Grid:
-    """Selections that are cells of a regular grid, each at most once."""
+    """Selections that are distinct cells of a regular grid."""
 
     shape: Shape
     steps: Shape
     present: frozenset[tuple[int, ...]] | None
-    """The cells that there are; None where there are all."""
+    """The cells that are selected; None if all are."""
 
     @classmethod
     def of(cls, selections: Sequence[Region], shape: Shape, steps: Shape) -> _Grid | None:
-        """Return the grid of the selections, or None if they are no cells of one."""
+        """Return the grid of the selections, or None if they are not cells of a grid."""
         present = set()
         for selection in selections:
             corner = tuple(part.start // step for part, step in zip(selection, steps, strict=True))
@@ -135,7 +135,7 @@ class _Grid:
         return cls(shape, steps, None if len(present) == n_cells else frozenset(present))
 
     def pieces(self, region: Region) -> Iterator[Region]:
-        """Parts of a region that are in one cell each."""
+        """Yield the parts of a region, each within one selected cell."""
         for corner in itertools.product(*cells_of(region, self.steps)):
             if self.present is None or corner in self.present:
                 cell = tuple(
@@ -146,7 +146,7 @@ class _Grid:
 
 
 def regions_of(shape: Shape, steps: Shape) -> Iterator[Region]:
-    """Regions of one shape that cover an array; those at its ends are smaller."""
+    """Yield regions of one shape that cover an array; those at its ends are smaller."""
     starts = [range(0, size, step) for size, step in zip(shape, steps, strict=True)]
     for corner in itertools.product(*starts):
         yield tuple(
@@ -156,7 +156,7 @@ def regions_of(shape: Shape, steps: Shape) -> Iterator[Region]:
 
 
 def parts_of(region: Region, steps: Shape) -> Iterator[Region]:
-    """Parts of one shape that cover a region, counted from its beginning."""
+    """Yield parts of one shape that cover a region, counted from its beginning."""
     for part in regions_of(shape_of(region), steps):
         yield tuple(
             slice(whole.start + inside.start, whole.start + inside.stop)
@@ -165,7 +165,7 @@ def parts_of(region: Region, steps: Shape) -> Iterator[Region]:
 
 
 def cells_of(region: Region, steps: Shape) -> list[range]:
-    """Numbers of the cells of a grid that a region touches, along each dimension."""
+    """Return the indices of the grid cells that a region touches, along each dimension."""
     return [
         range(part.start // step, -(-part.stop // step))
         for part, step in zip(region, steps, strict=True)
@@ -173,7 +173,7 @@ def cells_of(region: Region, steps: Shape) -> list[range]:
 
 
 def intersection(first: Region, second: Region) -> Region:
-    """Return what two regions have in common; they touch."""
+    """Return the intersection of two regions that overlap."""
     return tuple(
         slice(max(a.start, b.start), min(a.stop, b.stop))
         for a, b in zip(first, second, strict=True)
@@ -181,7 +181,7 @@ def intersection(first: Region, second: Region) -> Region:
 
 
 def relative(part: Region, whole: Region) -> Region:
-    """Return where a part of a region is in the elements of the whole one."""
+    """Return the position of a part of a region relative to the whole region."""
     return tuple(
         slice(a.start - b.start, a.stop - b.start) for a, b in zip(part, whole, strict=True)
     )
@@ -198,9 +198,9 @@ def size_of(region: Region) -> int:
 
 
 def are_elements_of(given: Shape, wanted: Shape) -> bool:
-    """Whether elements of one shape are those of another one, in the same order.
+    """Whether two shapes hold the same elements in the same order.
 
-    Dimensions of one element do not matter.
+    Dimensions of length 1 are ignored.
 
     Examples
     --------
@@ -215,7 +215,7 @@ def are_elements_of(given: Shape, wanted: Shape) -> bool:
 
 
 def selected_shape(selection: Any, shape: tuple[int, ...]) -> tuple[int, ...] | None:
-    """Return the shape of what slices and numbers select; None for a selection of another kind."""
+    """Return the shape that slices and numbers select; None for a selection of another kind."""
     parts = list(selection) if isinstance(selection, tuple) else [selection]
     if len(parts) > len(shape) or not all(isinstance(p, (int, np.integer, slice)) for p in parts):
         return None
@@ -227,7 +227,7 @@ def selected_shape(selection: Any, shape: tuple[int, ...]) -> tuple[int, ...] | 
 def plain_selections(selections: Sequence[Any], ndim: int) -> list[Region] | None:
     """Return selections as slices with both ends, or None if one is something else.
 
-    Empty ones are left out.
+    Empty selections are left out.
     """
     plain = []
     for selection in selections:
@@ -251,7 +251,7 @@ def _is_plain(part: Any) -> bool:
 
 
 def _units(part: Any, size: int, unit: int) -> Sequence[int]:
-    """Write units along one dimension of which a slice or number selects something, in order."""
+    """Return the write units along one dimension that a slice or number touches, in order."""
     rows = range(size)[part if isinstance(part, slice) else slice(part, part + 1 or None)]
     if not rows or abs(rows.step) <= unit:
         return range(min(rows) // unit, max(rows) // unit + 1) if rows else ()
@@ -259,7 +259,7 @@ def _units(part: Any, size: int, unit: int) -> Sequence[int]:
 
 
 class Coverage:
-    """Which write units of an array were written; a bit each, however many there are.
+    """Record of which write units of an array were written, with one Boolean for each.
 
     Parameters
     ----------
@@ -273,7 +273,7 @@ class Coverage:
         self._is_known = True
 
     def note(self, selection: Any, shape: tuple[int, ...]) -> None:
-        """Note that a selection of an array of a shape is written."""
+        """Record that a selection of an array of this shape is written."""
         parts = list(selection) if isinstance(selection, tuple) else [selection]
         parts += [slice(None)] * (len(shape) - len(parts))
         if len(parts) != len(shape) or not all(
@@ -290,7 +290,7 @@ class Coverage:
         held = self._is_written.shape
         if all(size <= room for size, room in zip(needed, held, strict=True)):
             return
-        # Twice as much, so that an array that grows row by row is not copied for each.
+        # Doubled, so that the record of an array that grows row by row is not copied for each row.
         grown = [
             room if n <= room else max(n, 2 * room) for n, room in zip(needed, held, strict=True)
         ]
@@ -299,7 +299,7 @@ class Coverage:
         self._is_written = written
 
     def count(self, grid: tuple[int, ...]) -> int | None:
-        """Return how many units of a grid were written; None where a selection was not understood."""
+        """Return the number of units that were written; None if a selection was not understood."""
         if not self._is_known:
             return None
         return int(np.count_nonzero(self._is_written[tuple(map(slice, grid))]))

@@ -1,7 +1,7 @@
 """System calls that Python does not offer: exchange of two names, syncfs, freeing of memory.
 
-The only place that calls the C library. Every function says whether it could; where a system or a
-file system has no such call, the caller does it the long way.
+This is the only module that calls the C library. Where a system or a file system lacks a call, the function
+or its caller takes a slower way.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def _function(name: str) -> Any:
 
 
 def exchange(first: Path, second: Path) -> bool:
-    """Let two paths change places in one step; return False where the system cannot."""
+    """Exchange two paths atomically; return False where the system cannot."""
     one, other = os.fsencode(first), os.fsencode(second)
     if sys.platform == "linux":
         call = _function("renameat2")
@@ -61,15 +61,15 @@ def exchange(first: Path, second: Path) -> bool:
 
 
 def can_sync_at_once() -> bool:
-    """Whether `make_durable` is one call of the system, which costs less than a tenth of a write."""
+    """Whether `make_durable` is one system call, which costs less than a tenth of a write."""
     return sys.platform == "linux" and _function("syncfs") is not None
 
 
 def make_durable(folder: Path) -> None:
     """Return when everything below a folder, and its own name, is on the disk.
 
-    One ``syncfs`` where the system has it, which also writes what others have written to the same file
-    system; otherwise one ``fsync`` a file and folder.
+    Call ``syncfs`` once where the system has it, which also writes other programs' data on the same file
+    system to the disk; otherwise call ``fsync`` for each file and folder.
     """
     if not _sync_file_system(folder):
         for where, _, files in os.walk(folder):
@@ -100,21 +100,21 @@ def sync_file(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Return when the names in a folder are on the disk; Windows does that by itself."""
+    """Return when the names in a folder are on the disk; Windows needs no call for that."""
     if os.name == "nt":
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        with contextlib.suppress(OSError):  # some network file systems have it for files only
+        with contextlib.suppress(OSError):  # some network file systems support fsync for files only
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
 def keeps_case(folder: Path) -> bool:
-    """Return whether a folder, or the next one above that exists, has "a" beside "A".
+    """Return whether a folder, or its closest existing parent, distinguishes "a" from "A".
 
-    An empty file is made there for a moment, since a file system may differ in this from folder to folder.
+    An empty temporary file is made there, since folders of one file system may differ in this.
     """
     while not folder.is_dir():
         folder = folder.parent
@@ -126,9 +126,9 @@ def keeps_case(folder: Path) -> bool:
 
 
 def give_back_memory() -> None:
-    """Have the C library hand memory that is in no use back to the system, where it has a call for that.
+    """Return unused memory from the C library to the system, where the library has a call for that.
 
-    It keeps what it may need again: of a buffer of up to 32 MB all of it.
+    Otherwise the library keeps freed memory for later use: all of a buffer of up to 32 MB.
     """
     call = _function("malloc_trim") if sys.platform == "linux" else None
     if call is not None:
@@ -137,10 +137,10 @@ def give_back_memory() -> None:
 
 @contextlib.contextmanager
 def collection_paused() -> Iterator[None]:
-    """Let Python not look for unused cycles while many objects are made that all stay.
+    """Pause Python's garbage collection while many objects are made that are all kept.
 
-    It would look at every one of them again and again, which takes a third of the time of reading the
-    metadata of thousands of nodes. Not for what reads chunks: an event loop leaves cycles that hold them.
+    The collector would visit every object again and again, which takes a third of the time of reading the
+    metadata of thousands of nodes. Do not read chunks here: an event loop leaves cycles that hold them.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -152,7 +152,7 @@ def collection_paused() -> Iterator[None]:
 
 
 def n_cores() -> int:
-    """Cores that this process may use, which a cluster or `taskset` can limit."""
+    """Return the number of cores that this process may use, which a cluster or `taskset` can limit."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -19,26 +19,25 @@ def bounded_map(
     most_waiting: int,
     name: str,
 ) -> Generator[Result, None, None]:
-    """Call a function with each item in threads, and give the results in the order of the items.
+    """Call a function with each item in threads, and yield the results in the order of the items.
 
-    A caller that may stop early closes the iterator (`contextlib.closing`), which waits for the calls that
-    were begun.
+    A caller that may stop early closes the iterator (`contextlib.closing`), which waits for running calls.
 
     Parameters
     ----------
     call : callable
     items : iterable
-        Taken from as results are.
+        Items, consumed at the rate at which results are taken.
     n_threads : int
     most_waiting : int
-        Number of calls whose results were not taken yet, at most.
+        Largest number of calls whose results were not taken yet.
     name : str
         Prefix of the names of the threads.
 
     Raises
     ------
     Exception
-        The first failure of a call; no other call is begun then.
+        The first failure of a call; no other call begins after it.
     """
     pool = ThreadPoolExecutor(n_threads, thread_name_prefix=name)
     waiting: deque[Future[Result]] = deque()
@@ -54,14 +53,14 @@ def bounded_map(
 
 
 class OrderedCalls:
-    """Calls that are made one after the other by who has them, as `bounded_map` makes those of an iterable.
+    """Queue of calls that run in threads; results are taken in order, as in `bounded_map`.
 
     Parameters
     ----------
     n_threads : int
-        1 for the thread of the caller.
+        Number of threads; 1 runs the calls in the caller's thread.
     take : callable
-        Called with what belongs to a call, and with its result, by the thread of the caller.
+        Function that receives the object that belongs to a call, and its result, in the caller's thread.
     name : str
         Prefix of the names of the threads.
     """
@@ -75,12 +74,12 @@ class OrderedCalls:
         self._n_bytes = 0
 
     def do(self, belonging: Any, call: Callable[[], Any], *, n_bytes: int = 0) -> None:
-        """Make a call, at once or soon.
+        """Make a call at once, or queue it for a thread.
 
         Parameters
         ----------
         belonging : object
-            Handed to ``take`` with the result.
+            Object that is passed to ``take`` with the result.
         call : callable
         n_bytes : int
             Memory that the call holds until its result is taken.
@@ -96,17 +95,17 @@ class OrderedCalls:
         self._n_bytes += n_bytes
 
     def wait_for_room(self, n_bytes: int, room: int) -> None:
-        """Take results until a number of bytes more is not above the room that there is."""
+        """Take results until ``n_bytes`` more fit into ``room`` bytes."""
         while self._waiting and self._n_bytes + n_bytes > room:
             self._take_first()
 
     def drain(self) -> None:
-        """Take the results that are still to come."""
+        """Take all remaining results."""
         while self._waiting:
             self._take_first()
 
     def close(self) -> None:
-        """Begin no other call, and wait for those that were begun."""
+        """Cancel the calls that have not begun, and wait for the others."""
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
 

@@ -2,23 +2,25 @@
 
 Checked with zarr 3.1.3, 3.1.6 and 3.4.2; ``tests/unit/test_compat.py`` fails when one of them moves.
 
-* ``zarr.core.sync.sync``: runs a coroutine on zarr's own event loop, on which the sessions of remote
-  stores live; there is no public way to use a store's coroutines from synchronous code.
-* ``zarr.core.buffer.default_buffer_prototype``: the argument that every ``Store.get`` wants.
-* ``Store._is_open`` and ``Store._ensure_open``: a `zarr.storage.ZipStore` opens itself for no
-  operation, and there is no public way to open a store that exists.
-* ``WrapperStore._store`` and ``MemoryStore._store_dict``: what a store object leads to; two that lead to
-  the same are one store, and neither class says so.
+* ``zarr.core.sync.sync``: runs a coroutine on zarr's own event loop, to which the sessions of remote
+  stores belong; there is no public way to use a store's coroutines from synchronous code.
+* ``zarr.core.buffer.default_buffer_prototype``: an argument that every ``Store.get`` requires.
+* ``Store._is_open`` and ``Store._ensure_open``: no operation opens a `zarr.storage.ZipStore`, and there is
+  no public way to open a store that exists.
+* ``WrapperStore._store`` and ``MemoryStore._store_dict``: the target of a store object. Two objects with the
+  same target are one store, which neither class reveals.
 * ``zarr.core.codec_pipeline.FusedCodecPipeline`` (3.4), ``zarr.core.array_spec.ArraySpec``,
-  ``ArrayConfig``: the pipeline of an array is otherwise taken from the configuration of the whole process,
-  which belongs to the user. ``AsyncArray.codec_pipeline`` is the attribute that holds it.
+  ``ArrayConfig``: they set the codec pipeline of one array. Otherwise the pipeline comes from the
+  configuration of the process, which belongs to the user. ``AsyncArray.codec_pipeline`` holds the pipeline.
 * ``zarr.core.metadata.v3.ArrayV3Metadata``: makes and checks the document of an array without a
   round trip to the store.
-* ``zarr.core.metadata.v2.ArrayV2Metadata``: tells whether zarr-python can parse a ``.zarray``, likewise.
-* ``_encode_sync``, ``_decode_sync``, ``_encode_single`` and ``_decode_single`` of codecs: what the abstract
-  classes of `zarr.abc.codec` ask a codec for; versions with the first two (3.1.6) call them in the others.
+* ``zarr.core.metadata.v2.ArrayV2Metadata``: checks, also without a round trip, that zarr-python can parse a
+  ``.zarray``.
+* ``_encode_sync``, ``_decode_sync``, ``_encode_single`` and ``_decode_single`` of codecs: the methods that
+  the abstract classes of `zarr.abc.codec` require; in versions with the first two (3.1.6), the others call
+  them.
 
-Subclasses of zarr-python's classes define or read these names themselves, for no function can stand between:
+Subclasses of zarr-python's classes define or read the following names directly; no function here wraps them:
 ``Array._async_array`` (`hdmf_zarr.arrays.readable`), ``Group._async_group`` (`hdmf_zarr.arrays.live_group`),
 ``WrapperStore._store`` and ``WrapperStore._with_store`` (`hdmf_zarr.arrays.live_store`,
 `hdmf_zarr.chunks.missing`, `hdmf_zarr.stores.bounded`), and the methods of codecs (`hdmf_zarr.codecs`).
@@ -57,14 +59,14 @@ __all__ = [
 ]
 
 ENCODE_SYNC, DECODE_SYNC = "_encode_sync", "_decode_sync"
-"""Methods of a codec that work on one chunk; a codec need not have them."""
+"""Names of the methods of a codec that work on one chunk; a codec may lack them."""
 
 ENCODE_SINGLE, DECODE_SINGLE = "_encode_single", "_decode_single"
-"""The same as coroutines."""
+"""Names of the same methods as coroutines."""
 
 
 def is_open(store: Store) -> bool:
-    """Whether a store object was opened."""
+    """Whether a store object is open."""
     return store._is_open
 
 
@@ -74,12 +76,12 @@ def open_store(store: Store) -> Any:
 
 
 def wrapped_store(store: Store) -> Store | None:
-    """Return the store that a wrapper hands everything on to; None of a store that is no wrapper."""
+    """Return the store that a wrapper wraps; None for a store that is no wrapper."""
     return store._store if isinstance(store, WrapperStore) else None
 
 
 def mapping_of(store: MemoryStore) -> object:
-    """Return the mapping in which a store in memory has its objects."""
+    """Return the mapping that holds the objects of a store in memory."""
     return store._store_dict
 
 

@@ -1,7 +1,7 @@
 """Text datasets with a fill value and chunks that were never written.
 
-The HDF5 library does not read these chunks where a file is open for reading ("no write intent on file", seen
-in 2.0): they are left out, and are the fill value.
+The HDF5 library cannot read these chunks from a file that is open for reading only ("no write intent on
+file", seen in 2.0): they are not read, and their elements are the fill value.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ def has_every_chunk(dataset: h5py.Dataset) -> bool:
 
 
 def is_filled_text(dataset: h5py.Dataset) -> bool:
-    """Whether a dataset is of text of any length, has chunks, and some that were never written."""
+    """Whether a dataset holds text of any length in chunks, and some chunks were never written."""
     if dataset.chunks is None or h5py.check_string_dtype(dataset.dtype) is None:
         return False
     return bool(dataset.dtype.hasobject) and not has_every_chunk(dataset)
 
 
 def read_by_chunk(dataset: h5py.Dataset, region: tuple[slice, ...]) -> npt.NDArray[Any]:
-    """Return the elements of a region, those of chunks that were never written as the fill value."""
+    """Return the elements of a region; those in chunks that were never written are the fill value."""
     parts = (*region, *(slice(0, size) for size in dataset.shape[len(region) :]))
     bounds = [part.indices(size)[:2] for part, size in zip(parts, dataset.shape, strict=True)]
     found = np.full([stop - start for start, stop in bounds], dataset.fillvalue, dtype=object)

@@ -1,7 +1,7 @@
 """Rows of a contiguous dataset, read from the file by several threads.
 
-The file is read rather than mapped into memory: one that is cut short meanwhile is an error then, and
-would end the process otherwise.
+The file is read rather than mapped into memory: if it is truncated meanwhile, a read raises an error, while a
+memory map would end the process.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hdmf_zarr.hdf5.raw_file import differing_elements, open_plain, pread
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ContiguousRows:
-    """Where the elements of a dataset are in its file.
+    """Location of a dataset's elements in its file.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class ContiguousRows:
     where : str
         File and path of the dataset.
     offset : int
-        First byte.
+        Position of the first byte.
     shape : tuple of int
     dtype : numpy.dtype
     """
@@ -42,7 +42,7 @@ class ContiguousRows:
 
     @classmethod
     def of(cls, dataset: h5py.Dataset) -> ContiguousRows | None:
-        """Return where a dataset is, or None where its file cannot tell what HDF5 would."""
+        """Return the location of a dataset; None if its elements cannot be read without HDF5."""
         properties = dataset.id.get_create_plist()
         if properties.get_layout() != h5py.h5d.CONTIGUOUS or properties.get_external_count():
             return None
@@ -56,7 +56,7 @@ class ContiguousRows:
             shape=dataset.shape,
             dtype=np.dtype(dataset.dtype.str),
         )
-        # Of a file with something before its first byte, versions of HDF5 give other offsets.
+        # Versions of HDF5 return different offsets for a file with a user block, so compare the last row.
         last = (slice(dataset.shape[0] - 1, dataset.shape[0]),)
         rows = found.rows(last)
         return found if rows is not None and rows.tobytes() == dataset[last].tobytes() else None
@@ -67,7 +67,7 @@ class ContiguousRows:
         Raises
         ------
         MetadataError
-            If the file ends before them.
+            If the file ends before the region.
         """
         rows, *others = region
         is_whole = all(

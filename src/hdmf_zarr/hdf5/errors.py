@@ -16,16 +16,16 @@ from hdmf_zarr.errors import HDMFZarrError, MetadataError, NotAStoreError
 
 @contextmanager
 def reading(where: str, file: h5py.File | None = None) -> Iterator[None]:
-    """Name the file in every error: of a damaged one, h5py and HDMF raise what they stumble over.
+    """Name the file in every error: h5py and HDMF raise arbitrary errors for a damaged file.
 
-    Errors of ours, and those of the system (no permission, a lock), pass as they are.
+    Errors of this package and of the system (no permission, a lock) pass unchanged.
 
     Parameters
     ----------
     where : str
-        The file, and the object if it is known.
+        Name of the file, and of the object if it is known.
     file : h5py.File, optional
-        Where text that is none is looked for, which HDMF does not name.
+        File in which to find text that is not UTF-8, which HDMF does not name.
     """
     try:
         yield
@@ -49,7 +49,7 @@ _HDMF_READER = "hdmf.backends.hdf5"
 
 
 def _place_and_advice(where: str, error: Exception) -> tuple[str, str]:
-    """Return the file and the object that HDMF was reading, and what to do about it."""
+    """Return the file and the object that HDMF was reading, and advice."""
     found = _object_being_read(error.__traceback__)
     if found is None or found.name == "/":
         return where, _UNKNOWN
@@ -57,10 +57,10 @@ def _place_and_advice(where: str, error: Exception) -> tuple[str, str]:
 
 
 def _object_being_read(traceback: TracebackType | None) -> Any:
-    """Return the object of HDF5 that HDMF was reading when it failed; None where that is not known.
+    """Return the HDF5 object that HDMF was reading when it failed; None if that is unknown.
 
-    HDMF does not name it. The functions of its reader are given the object, so it is the first one among
-    the variables of the innermost of them (seen so in HDMF 4 to 6).
+    HDMF does not name the object. The functions of its reader receive it as an argument, so it is the first
+    object among the variables of the innermost function (seen in HDMF 4 to 6).
     """
     found = None
     for frame, _line in walk_tb(traceback):
@@ -76,7 +76,7 @@ def _is_named(value: Any) -> bool:
 
 
 def _advice(found: Any) -> str:
-    """Say what is in the way, where it is known."""
+    """Return the reason why an object cannot be read, if it is known."""
     if isinstance(found, h5py.Datatype):
         return f"it is a committed data type, {_REMOVE}"
     if (name := _attribute_in_the_way(found)) is not None:
@@ -116,11 +116,11 @@ _IN_THE_WAY: tuple[tuple[Callable[[h5py.Dataset, np.dtype[Any]], bool], str], ..
         f"{_REMOVE}, or write it with the first dimension of length 0",
     ),
 )
-"""What is known of datasets that HDMF cannot read."""
+"""Test for a dataset that HDMF cannot read -> reason and advice."""
 
 
 def _dtype_of(found: Any) -> np.dtype[Any] | None:
-    """Return the dtype of a dataset or an attribute; None where numpy has no such type."""
+    """Return the dtype of a dataset or an attribute; None if numpy has no such type."""
     try:
         dtype: np.dtype[Any] = found.dtype
     except TypeError:
@@ -129,7 +129,7 @@ def _dtype_of(found: Any) -> np.dtype[Any] | None:
 
 
 def _attribute_in_the_way(found: Any) -> str | None:
-    """Return the name of an attribute that h5py or HDMF does not read; None where there is none."""
+    """Return the name of an attribute that h5py or HDMF cannot read; None if there is none."""
     for name in found.attrs:
         attribute = found.attrs.get_id(name)
         dtype = _dtype_of(attribute)
@@ -159,19 +159,19 @@ def _opened(path: str) -> h5py.File:
     try:
         return h5py.File(path, "r")
     except OSError as error:
-        if error.errno is not None:  # of the system: no permission, a lock
+        if error.errno is not None:  # a system error: no permission, a lock
             raise
         raise NotAStoreError(f"{path} is a damaged HDF5 file: {error}") from error
 
 
 def root_attribute(path: str, name: str) -> Any:
-    """Return an attribute of a file's root, or None where it has none."""
+    """Return an attribute of a file's root; None if it is missing."""
     with _opened(path) as file:
         return file.attrs.get(name)
 
 
 def version_in_root(path: str) -> Any:
-    """Return the NWB version of a file: an attribute of the root, in NWB 1 a dataset; None without one."""
+    """Return the NWB version from the root's attribute, in NWB 1 from a dataset; None if it is missing."""
     with _opened(path) as file:
         dataset = file.get("nwb_version")
         if not isinstance(dataset, h5py.Dataset) or dataset.size != 1:
@@ -180,7 +180,7 @@ def version_in_root(path: str) -> Any:
 
 
 def _path_where_not_text(name: str, node: h5py.Group | h5py.Dataset) -> str | None:
-    """Return the path of a scalar whose bytes are not the text that its type says, for a message."""
+    """Return the path of a text scalar whose bytes are not UTF-8, for a message."""
     is_scalar = isinstance(node, h5py.Dataset) and node.shape == ()
     if not is_scalar or h5py.check_string_dtype(node.dtype) is None:
         return None

@@ -14,17 +14,17 @@ import numpy as np
 from hdmf_zarr.hdf5.source import fill_value_of
 
 _TIMES = {h5py.h5d.FILL_TIME_ALLOC: "alloc", h5py.h5d.FILL_TIME_NEVER: "never"}
-"""When HDF5 fills, as h5py names it, where that is not the default ("ifset")."""
+"""h5py's names of the fill times other than the default ("ifset")."""
 
 
 def fill_settings(dataset: h5py.Dataset) -> dict[str, str]:
-    """Return what the fill value of a dataset does not show: that it is undefined, or a zero that was given.
+    """Return the fill settings that the value itself does not show: undefined, a given zero, or the time.
 
     Returns
     -------
     dict of str to str
-        ``"value"`` is ``"undefined"`` or ``"given"``, ``"time"`` is ``"alloc"`` or ``"never"``; neither is
-        there for what HDF5 has by default.
+        ``"value"`` is ``"undefined"`` or ``"given"``, ``"time"`` is ``"alloc"`` or ``"never"``; HDF5's
+        defaults are left out.
     """
     creation = dataset.id.get_create_plist()
     state, found = creation.fill_value_defined(), {}
@@ -38,14 +38,14 @@ def fill_settings(dataset: h5py.Dataset) -> dict[str, str]:
 
 
 def creation_options(settings: Mapping[str, str], dtype: np.dtype[Any]) -> dict[str, Any]:
-    """Return the options of ``h5py.Group.create_dataset`` by which a new dataset has these settings.
+    """Return the options of ``h5py.Group.create_dataset`` for a new dataset with these settings.
 
     Parameters
     ----------
     settings : mapping
-        What `fill_settings` has returned.
+        Settings from `fill_settings`.
     dtype : numpy.dtype
-        Of the new dataset. HDF5 has no text or references that it never fills.
+        Dtype of the new dataset. HDF5 always fills text and references.
     """
     is_undefined, time = settings.get("value") == "undefined", settings.get("time")
     options: dict[str, Any] = {"dcpl": _without_fill_value().copy()} if is_undefined else {}
@@ -57,7 +57,7 @@ def creation_options(settings: Mapping[str, str], dtype: np.dtype[Any]) -> dict[
 
 
 def _is_read_as_zero(dataset: h5py.Dataset) -> bool:
-    """Whether the fill value has no bit that is set; that of references and records with text is not kept."""
+    """Whether all bits of the fill value are zero; False for references and records with text."""
     is_text = h5py.check_string_dtype(dataset.dtype) is not None
     if dataset.dtype.hasobject and not is_text:
         return False
@@ -67,7 +67,7 @@ def _is_read_as_zero(dataset: h5py.Dataset) -> bool:
 
 @cache
 def _without_fill_value() -> h5py.h5p.PropDCID:
-    """Return how a dataset was created whose fill value is undefined, for which h5py has no call."""
+    """Return the creation properties of a dataset with an undefined fill value; h5py has no call for it."""
     image = zlib.decompress(base64.b64decode(_FILE_WITHOUT_FILL_VALUE))
     file = h5py.h5f.open_file_image(image)
     try:

@@ -12,7 +12,7 @@ from hdmf_zarr.codecs.hdf5.stream_codecs import EXTRA
 from hdmf_zarr.errors import MissingExtraError
 
 PLUGINS = "hdf5plugin"
-"""The package that brings the registered filters; they are there once it is imported."""
+"""Package with the registered filters, which are available after its import."""
 
 
 def filter_pipeline(dataset: h5py.Dataset) -> list[FilterDescription]:
@@ -33,7 +33,7 @@ def filter_pipeline(dataset: h5py.Dataset) -> list[FilterDescription]:
 
 
 def require_filters(dataset: h5py.Dataset) -> None:
-    """Make sure that HDF5 can decode a dataset.
+    """Check that HDF5 can decode a dataset.
 
     Raises
     ------

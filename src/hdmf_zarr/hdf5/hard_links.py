@@ -1,8 +1,8 @@
 """Names of an HDF5 file that HDF5IO loses: hard links, and links.
 
-HDF5IO knows an object by the name under which it has met it first, and a link by the name of its
-target. A second hard link of another name, and the first of two links to objects of one name, are not
-among the builders that it reads; checked with hdmf 6.2.
+HDF5IO identifies an object by the first name that it reads, and a link by the name of its target. A second
+hard link with another name, and the first of two links to objects of one name, are missing from the builders
+that it reads; checked with hdmf 6.2.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from hdmf_zarr.core.hdmf_private import hdf5_file
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChildNames:
-    """What the children of groups are really called.
+    """Corrections of the names of children in the builders of groups.
 
     Attributes
     ----------
     added : dict of str to list of LinkBuilder
-        Path of a group -> links that stand for names that its builder does not have.
+        Path of a group -> links for the names that its builder lacks.
     absent : frozenset of (str, str)
-        Path of a group and name of a child that it does not have under this name.
+        Path of a group, and name in its builder that the group does not have.
     """
 
     added: Mapping[str, tuple[LinkBuilder, ...]] = field(default_factory=dict)
@@ -34,14 +34,14 @@ class ChildNames:
 
 
 def lost_names(io: HDF5IO, root: GroupBuilder) -> ChildNames:
-    """Return the names of children that a builder read by HDF5IO has lost or confused.
+    """Return the names of children that are missing or wrong in a builder read by HDF5IO.
 
     Parameters
     ----------
     io : HDF5IO
-        That has read the builder; open.
+        Open IO that read the builder.
     root : GroupBuilder
-        The builder of the file's root.
+        Builder of the file's root.
     """
     added: dict[str, tuple[LinkBuilder, ...]] = {}
     absent: set[tuple[str, str]] = set()
@@ -56,7 +56,7 @@ def lost_names(io: HDF5IO, root: GroupBuilder) -> ChildNames:
 
 
 def _groups(file: h5py.File, root: GroupBuilder) -> Iterator[tuple[str, h5py.Group, GroupBuilder]]:
-    """Each group once, with its path and builder; groups of other files are theirs to know."""
+    """Yield each group of the file once, with its path and builder; groups of other files are skipped."""
     waiting, seen = [("", root)], set()
     while waiting:
         path, builder = waiting.pop()
@@ -71,9 +71,9 @@ def _groups(file: h5py.File, root: GroupBuilder) -> Iterator[tuple[str, h5py.Gro
 def _link(io: HDF5IO, group: h5py.Group, name: str) -> LinkBuilder | None:
     target = group.get(name)
     if target is None:
-        return None  # a link to nothing, which HDF5IO has warned of
+        return None  # a broken link, for which HDF5IO has warned
     try:
         builder = io.get_builder(target)
     except ValueError:
-        return None  # cached specifications, or what cannot be opened
+        return None  # cached specifications, or an object that cannot be opened
     return LinkBuilder(builder=builder, name=name, source=io.source)

@@ -1,7 +1,7 @@
 """The files to which HDF5 files link, each read by itself.
 
-HDF5IO reads of another file what a link leads to, and not what is around it: the groups that hold the
-object, and objects to which its datasets refer. A file is opened here when that is asked for.
+HDF5IO reads only the target of a link in another file, and not the groups that hold it or the objects to
+which its datasets refer. The classes here open the other file when one of these is needed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from hdmf_zarr.hdf5.errors import reading
 from hdmf_zarr.hdf5.hard_links import ChildNames, lost_names
 
 READ_ROWS = 65536
-"""Rows of references that are held at once."""
+"""Number of rows of references in memory at once."""
 
 
 class LinkedFiles:
@@ -51,28 +51,28 @@ class LinkedFiles:
         self._names.clear()
 
     def builder(self, filename: str, path: str) -> BaseBuilder | None:
-        """Return the builder of an object of a file, in the tree of all of its builders; or None.
+        """Return the builder of an object of a file, in the tree of the file's builders; or None.
 
         Parameters
         ----------
         filename : str
         path : str
-            Any of the paths of the object, without slashes at its ends.
+            One of the paths of the object, without slashes at its ends.
         """
         found = self.file(filename).get("/" + path)
         return None if found is None else self.builder_of(found)
 
     def builder_of(self, found: h5py.Group | h5py.Dataset) -> BaseBuilder | None:
-        """Return the builder of an object that was opened in its file or by way of another; or None."""
+        """Return the builder of an object that was opened directly or through another file; or None."""
         io = self._io(found.file.filename)
         try:
             builder: BaseBuilder = io.get_builder(hdf5_file(io)[found.name])
         except (KeyError, ValueError):
-            return None  # a cached specification, or what HDF5IO could not read
+            return None  # a cached specification, or an object that HDF5IO could not read
         return builder
 
     def child_names(self, filename: str) -> ChildNames:
-        """Return the names of children that the builders of a file have lost."""
+        """Return the names of children that are missing or wrong in the builders of a file."""
         self._io(filename)
         return self._names[os.path.abspath(filename)]
 
@@ -84,7 +84,7 @@ class LinkedFiles:
         filename = os.path.abspath(filename)
         if filename not in self._opened:
             with reading(filename), warnings.catch_warnings():
-                # Only of what is copied is it worth a warning, which the file that links to it gives.
+                # Only copied objects need a warning, and reading the linking file gives it.
                 warnings.simplefilter("ignore", BrokenLinkWarning)
                 io = self._opened[filename] = HDF5IO(filename, mode="r")
                 root: GroupBuilder = io.read_builder()
@@ -93,7 +93,7 @@ class LinkedFiles:
 
 
 def referred_objects(dataset: Any) -> Iterator[h5py.Group | h5py.Dataset]:
-    """Yield the objects of a file to which the elements of a dataset refer, each once."""
+    """Yield, once each, the objects of a file to which the elements of a dataset refer."""
     dataset = dataset.dset if isinstance(dataset, StrDataset) else dataset
     leaves = _reference_leaves(dataset.dtype)
     if not leaves:
@@ -111,7 +111,7 @@ def referred_objects(dataset: Any) -> Iterator[h5py.Group | h5py.Dataset]:
 
 
 def _reference_leaves(dtype: np.dtype[Any]) -> list[Leaf]:
-    """Return the elements of a dataset that are references, and those in its compounds."""
+    """Return the leaves of a dataset's elements that are references."""
     return [
         leaf
         for leaf in leaves_of(dtype)

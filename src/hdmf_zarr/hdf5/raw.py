@@ -24,11 +24,11 @@ LAYOUTS = {
     h5py.h5d.CONTIGUOUS: "contiguous (no chunks)",
     h5py.h5d.VIRTUAL: "virtual (data in other files)",
 }
-"""Why a dataset of another layout than chunks cannot be copied raw."""
+"""Layout without chunks -> reason why it cannot be copied raw."""
 
 
 def can_copy_raw(dataset: Any) -> str | None:
-    """Return None if the encoded chunks of a dataset are valid chunks of a Zarr array, or why not.
+    """Return None if the encoded chunks of a dataset are valid chunks of a Zarr array; otherwise the reason.
 
     Parameters
     ----------
@@ -37,8 +37,7 @@ def can_copy_raw(dataset: Any) -> str | None:
     Returns
     -------
     str or None
-        The reason, such as ``"contiguous (no chunks)"`` or ``"the filter szip has no Zarr
-        codec"``.
+        Reason, for example ``"contiguous (no chunks)"`` or ``"the filter szip has no Zarr codec"``.
     """
     dataset = stored_dataset(dataset)
     properties = dataset.id.get_create_plist()
@@ -53,22 +52,22 @@ def can_copy_raw(dataset: Any) -> str | None:
 
 
 def filter_chain(dataset: Any) -> FilterChain:
-    """Return the codecs that do what the filters of a dataset do."""
+    """Return the codecs that are equivalent to the filters of a dataset."""
     return chain_of_pipeline(filter_pipeline(stored_dataset(dataset)))
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkTable:
-    """Where the chunks of a dataset are; of those that were never written there is none.
+    """Locations of the chunks of a dataset; chunks that were never written are left out.
 
     Attributes
     ----------
     coordinates : numpy.ndarray of int64, (n_chunks, n_dimensions)
-        Position in the grid of chunks.
+        Position of each chunk in the grid of chunks.
     addresses, sizes : numpy.ndarray of int64, (n_chunks,)
-        First byte in the file, and bytes.
+        Position of each chunk's first byte in the file, and number of its bytes.
     is_whole : numpy.ndarray of bool, (n_chunks,)
-        Whether every filter was applied.
+        Whether every filter was applied to the chunk.
     """
 
     coordinates: npt.NDArray[np.int64]
@@ -81,7 +80,7 @@ class ChunkTable:
 
 
 class RawChunks:
-    """The encoded chunks of a dataset that `can_copy_raw`.
+    """The encoded chunks of a dataset for which `can_copy_raw` returns None.
 
     Attributes
     ----------
@@ -105,26 +104,26 @@ class RawChunks:
 
     @property
     def fill_value(self) -> Any:
-        """The element of chunks that were never written."""
+        """Value of elements in chunks that were never written."""
         return fill_value_of(self.dataset)
 
     @property
     def n_chunks(self) -> int:
-        """Chunks that were written."""
+        """Number of chunks that were written."""
         return int(self.dataset.id.get_num_chunks())
 
     @property
     def n_bytes(self) -> int:
-        """Bytes of the encoded chunks."""
+        """Number of bytes of the encoded chunks."""
         return int(self.dataset.id.get_storage_size())
 
     @property
     def is_checked(self) -> bool:
-        """Whether each chunk ends with a checksum, which is compared when it is read."""
+        """Whether each chunk ends with a checksum, which `read` checks."""
         return bool(self._codecs) and self._codecs[-1].codec_id == "fletcher32"
 
     def table(self) -> ChunkTable:
-        """Return where all chunks are, in one pass."""
+        """Return the locations of all chunks, in one pass."""
         count, rank = self.n_chunks, len(self.shape)
         rows = np.empty((count, rank + 3), dtype=np.int64)
         position = iter(range(count))
@@ -142,7 +141,7 @@ class RawChunks:
         coordinates = rows[:, :rank] // np.array(self.chunks)
         whole = rows[:, rank + 2] == 0
         if self.dataset.id.get_create_plist().get_nfilters():
-            # HDF5 can leave chunks at the edge unfiltered without a mark: their size gives them away.
+            # HDF5 can leave chunks at the edge unfiltered without a flag: only their size shows it.
             is_plain = rows[:, rank + 1] == self._chunk_bytes
             whole &= ~(self._at_edge(coordinates) & is_plain)
         return ChunkTable(
@@ -157,7 +156,7 @@ class RawChunks:
         return np.asarray((ends > np.array(self.shape)).any(axis=1))
 
     def open_file(self, table: ChunkTable) -> None:
-        """Read from the file itself where that is safe: it is read by many threads at a time then."""
+        """Open the file for reads outside HDF5 if that is safe; many threads can read it at a time then."""
         descriptor = open_plain(self.dataset.file) if len(table) else None
         if descriptor is None:
             return
@@ -174,7 +173,7 @@ class RawChunks:
             os.close(descriptor)
 
     def close_file(self) -> None:
-        """Close what `open_file` has opened."""
+        """Close the file that `open_file` opened."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -185,7 +184,7 @@ class RawChunks:
         Raises
         ------
         MetadataError
-            If the file does not hold all of it, or it says itself that it is damaged.
+            If the file does not hold the whole chunk, or the chunk is recognizably damaged.
         """
         size = int(table.sizes[index])
         if self._descriptor is None:
@@ -205,16 +204,16 @@ class RawChunks:
         return encoded
 
     def read_many(self, table: ChunkTable, indices: Sequence[int]) -> Iterator[bytes | None]:
-        """Return encoded chunks, one after the other, as `read` does."""
+        """Return an iterator over encoded chunks, as from `read`."""
         return (self.read(table, index) for index in indices)
 
     def decoded(self, table: ChunkTable, index: int) -> npt.NDArray[Any]:
-        """Return the elements of a chunk, those beyond the end of the dataset as its fill value.
+        """Return the elements of a chunk; those beyond the end of the dataset are its fill value.
 
         Raises
         ------
         MetadataError
-            If it does not decode.
+            If the chunk does not decode.
         MissingExtraError
             If a filter is not installed.
         """
@@ -241,7 +240,7 @@ class RawChunks:
             raise MetadataError(f"{self.name_of(table, index)} cannot be read: {error}") from error
 
     def name_of(self, table: ChunkTable, index: int) -> str:
-        """Return file, dataset and place of a chunk."""
+        """Return the file, the dataset and the position of a chunk, for messages."""
         return f"{self.where}: the chunk at {self._offset(table, index)}"
 
     def _offset(self, table: ChunkTable, index: int) -> tuple[int, ...]:

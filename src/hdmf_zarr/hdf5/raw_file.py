@@ -11,11 +11,11 @@ from hdmf_zarr.core.dtypes import is_number
 
 
 def open_plain(file: h5py.File) -> int | None:
-    """Return a descriptor of the file of an open `h5py.File`, or None where it may not be read itself.
+    """Return a descriptor of an open `h5py.File`; None if the file may not be read outside of HDF5.
 
-    It may be where it is one plain file that nobody here writes to: what is written may still be in
-    the memory of the HDF5 library. It is the library's own descriptor, doubled: at the path of the file
-    another one may be by now.
+    Reading is allowed for one plain file that is open for reading only: otherwise the HDF5 library may hold
+    unwritten data in memory. The descriptor duplicates the library's own, since another file may be at the
+    path by now.
     """
     if not is_plain(file) or not hasattr(os, "pread"):
         return None
@@ -23,16 +23,16 @@ def open_plain(file: h5py.File) -> int | None:
 
 
 def is_plain(file: h5py.File) -> bool:
-    """Whether a file is one of this machine that HDF5 reads itself, and that nobody here writes to."""
+    """Whether a file is a local file that HDF5 reads directly and that is open for reading only."""
     return bool(file.mode == "r" and file.driver == "sec2")
 
 
 FileState = tuple[int, int, int]
-"""The number of a file, its bytes, and when it was changed."""
+"""Inode number, size in bytes and modification time of a file."""
 
 
 def state_of(file: int | str) -> FileState | None:
-    """Return what a file is, by its descriptor or its path; None where there is none."""
+    """Return the state of a file from its descriptor or its path; None if there is no file."""
     try:
         found = os.stat(file)
     except FileNotFoundError:
@@ -41,7 +41,7 @@ def state_of(file: int | str) -> FileState | None:
 
 
 def pread(descriptor: int, size: int, offset: int) -> bytes:
-    """Read bytes at a place of a file, fewer only at its end."""
+    """Read ``size`` bytes at an offset of a file, fewer only at its end."""
     parts: list[bytes] = []
     while size and (part := os.pread(descriptor, size, offset)):
         parts.append(part)
@@ -50,7 +50,7 @@ def pread(descriptor: int, size: int, offset: int) -> bytes:
 
 
 def differing_elements(dataset: h5py.Dataset) -> str | None:
-    """Why the elements have other bytes in HDF5 than in Zarr, or None."""
+    """Return why elements have different bytes in HDF5 and in Zarr; None if they have the same."""
     dtype = dataset.dtype
     if not is_number(dtype) or (dtype.metadata and "vlen" in dtype.metadata):
         return "elements other than plain numbers"
@@ -58,5 +58,5 @@ def differing_elements(dataset: h5py.Dataset) -> str | None:
     if stored.get_class() == h5py.h5t.ENUM:
         stored = stored.get_super()
     expected = np.dtype(np.int8) if dtype.kind == "b" else np.dtype(dtype.str)
-    # A type may have padding, another precision or another order of bits and the same numpy dtype.
+    # Types with padding, another precision or another bit order may have the same numpy dtype.
     return None if stored.equal(h5py.h5t.py_create(expected)) else "numbers with bits to spare"

@@ -21,15 +21,15 @@ from hdmf_zarr.convention.scales import (
 )
 
 _NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable"
-"""Begin of the name of a scale that netCDF made for a dimension without coordinates."""
+"""Start of the name of a scale that netCDF made for a dimension without coordinates."""
 
 _RECORD = np.dtype([(DATASET, h5py.ref_dtype), (DIMENSION, np.int32)])
 
 
 def scale_list(name: str, value: Any) -> list[Any] | None:
-    """Return what h5py gives for ``DIMENSION_LIST`` or ``REFERENCE_LIST`` as lists and records.
+    """Return h5py's value of ``DIMENSION_LIST`` or ``REFERENCE_LIST`` as lists or records.
 
-    They hold h5py's references. None is returned for any other attribute.
+    These hold h5py's references. None is returned for any other attribute.
     """
     if not isinstance(value, np.ndarray) or value.ndim != 1:
         return None
@@ -43,10 +43,10 @@ def scale_list(name: str, value: Any) -> list[Any] | None:
 
 
 def target_of(reference: h5py.Reference, file: h5py.File | None) -> Any:
-    """Return the object to which a reference leads, or None where it is gone or no file is known."""
+    """Return the target of a reference; None if it was removed or no file is given."""
     if file is None or not reference:
         return None
-    # An object that was removed is found as long as others refer to it, but it has no name.
+    # A removed object can be opened as long as others refer to it, but it has no name.
     return file[reference] if h5py.h5r.get_name(reference, file.id) else None
 
 
@@ -55,9 +55,9 @@ def _is_reference(dtype: Any) -> bool:
 
 
 def scale_names(dataset: Any) -> tuple[str | None, ...]:
-    """Return a name for each dimension of a dataset, from its scales; None for one without a scale.
+    """Return a name for each dimension of a dataset from its scales; None for a dimension without a scale.
 
-    A scale of one dimension names that dimension.
+    A scale of one dimension names its own dimension.
     """
     if _text(dataset, CLASS) == SCALE and dataset.ndim == 1:
         return (_name_of(dataset),)
@@ -82,9 +82,9 @@ def _text(dataset: Any, name: str) -> str | None:
 
 
 def make_scale(dataset: h5py.Dataset, attributes: Mapping[str, Any]) -> frozenset[str]:
-    """Make a dataset a scale where its attributes say so; return the attributes that it has then.
+    """Make a dataset a scale if its attributes say so; return the names of the attributes this sets.
 
-    The HDF5 library knows a scale by the exact type of ``CLASS``, which no other way writes.
+    The HDF5 library recognizes a scale by the exact type of ``CLASS``, which only this call writes.
     """
     if one_text(attributes.get(CLASS)) != SCALE or not isinstance(dataset, h5py.Dataset):
         return frozenset()
@@ -102,9 +102,9 @@ def stored_list(value: list[Any], reference: Callable[[Any], Any]) -> npt.NDArra
     Parameters
     ----------
     value : list
-        For which `hdmf_zarr.convention.scales.is_scale_list` is true.
+        Value for which `hdmf_zarr.convention.scales.is_scale_list` is true.
     reference : callable
-        Returns the reference to a target.
+        Function that returns the reference to a target.
     """
     if value and not isinstance(value[0], list):
         rows = [(reference(row[DATASET]), row[DIMENSION]) for row in value]

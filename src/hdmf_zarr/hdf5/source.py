@@ -21,7 +21,7 @@ from hdmf_zarr.hdf5.filters import require_filters
 from hdmf_zarr.hdf5.raw_file import FileState, is_plain, state_of
 
 TargetText = Callable[[Any], str]
-"""Returns the text that stands in a dataset of references for an h5py object."""
+"""Function that returns the text with which a dataset of references refers to an h5py object."""
 
 
 def is_hdf5_file(path: str | os.PathLike[str]) -> bool:
@@ -35,17 +35,17 @@ def is_h5py_dataset(obj: Any) -> bool:
 
 
 def is_h5py_reference(obj: Any) -> bool:
-    """Whether an object is a reference in an HDF5 file, not resolved."""
+    """Whether an object is an unresolved reference of an HDF5 file."""
     return isinstance(obj, h5py.Reference)
 
 
 def stored_dataset(dataset: Any) -> h5py.Dataset:
-    """Return h5py's own dataset from the wrapper by which HDMF decodes text."""
+    """Return h5py's own dataset from HDMF's wrapper that decodes text."""
     return dataset.dset if isinstance(dataset, StrDataset) else dataset
 
 
 def fill_value_of(dataset: h5py.Dataset) -> Any:
-    """Return what h5py reads where nothing was written: zero, where HDF5 does not fill or has no value."""
+    """Return the value that h5py reads for elements never written; zero if HDF5 does not fill them."""
     creation = dataset.id.get_create_plist()
     is_filled = creation.get_fill_time() != h5py.h5d.FILL_TIME_NEVER
     is_defined = creation.fill_value_defined() != h5py.h5d.FILL_VALUE_UNDEFINED
@@ -55,7 +55,7 @@ def fill_value_of(dataset: h5py.Dataset) -> Any:
 def _require_fill_value(dataset: h5py.Dataset) -> None:
     """Raise `MetadataError` for elements of variable length that were never written and have no fill value.
 
-    h5py takes what is in memory for the addresses of such elements, and ends the process.
+    h5py would use uninitialized memory as the addresses of these elements, and end the process.
     """
     if not dataset.dtype.hasobject or not dataset.shape:
         return
@@ -73,7 +73,7 @@ def _require_fill_value(dataset: h5py.Dataset) -> None:
 
 
 def given_fill_value(dataset: h5py.Dataset) -> Any:
-    """Return the fill value of a dataset of numbers or text; None where it is zero, empty or no text."""
+    """Return the fill value of a dataset of numbers or text; None if it is zero, empty or not UTF-8."""
     if dataset.dtype.kind not in "biufcS" and h5py.check_string_dtype(dataset.dtype) is None:
         return None
     value = fill_value_of(dataset)
@@ -86,7 +86,7 @@ def given_fill_value(dataset: h5py.Dataset) -> Any:
 
 
 def attribute_dtype(file: h5py.File | None, path: str, name: str) -> np.dtype[Any] | None:
-    """Return the dtype of an attribute as h5py marks it; None where there is no such attribute."""
+    """Return the dtype of an attribute with h5py's marks; None if there is no such attribute."""
     node = None if file is None else file.get(path)
     if node is None or name not in node.attrs:
         return None
@@ -95,7 +95,7 @@ def attribute_dtype(file: h5py.File | None, path: str, name: str) -> np.dtype[An
 
 
 def marked_dtype(element: ElementType) -> np.dtype[Any]:
-    """Return the dtype of elements in memory, with h5py's marks of what is an object to numpy."""
+    """Return the dtype of elements in memory, with h5py's marks of types that numpy stores as objects."""
     if element.shape:
         return np.dtype((marked_dtype(element.entry), element.shape))
     if element.kind == "compound":
@@ -108,7 +108,7 @@ NO_REGIONS = (
     "it holds region references, which cannot be stored; remove it from a copy of the file, or refer to the "
     "whole dataset"
 )
-"""What is wrong with an attribute, and what to do."""
+"""Error message for an attribute with region references."""
 
 
 def is_region(dtype: np.dtype[Any] | None) -> bool:
@@ -122,9 +122,9 @@ def empty_attribute(dtype: npt.DTypeLike) -> h5py.Empty:
 
 
 def convert_attribute(value: Any, file: h5py.File | None, target_text: TargetText) -> Any:
-    """Return an attribute's value with h5py's references as the text of their targets.
+    """Return an attribute's value with h5py's references replaced by the text of their targets.
 
-    HDF5IO resolves a single reference, and leaves an array of them as it is.
+    HDF5IO resolves a single reference, but not an array of references.
     """
     if not isinstance(value, np.ndarray) or h5py.check_ref_dtype(value.dtype) is None:
         return value
@@ -165,9 +165,9 @@ class HDF5Source:
         return f"{self.dataset.file.filename}:{self.dataset.name}"
 
     def reopened(self) -> HDF5Regions | None:
-        """Return what reads the dataset in another process; None where only this one can.
+        """Return an object that reads the dataset in another process; None if only this process can.
 
-        References need the builders of this process; a file that may be written, or that a Python
+        References need the builders of this process. A file that is open for writing, or that a Python
         object reads, cannot be opened again.
         """
         file = self.dataset.file
@@ -182,7 +182,7 @@ class HDF5Source:
         Raises
         ------
         MetadataError
-            If HDF5 cannot read or decode them.
+            If HDF5 cannot read or decode the elements.
         """
         rows = self._contiguous.rows(region) if self._contiguous is not None and region else None
         if rows is not None:
@@ -220,7 +220,7 @@ class HDF5Source:
             return _map(values, _decoded)
         if element.kind in ("ascii", "bytes"):
             return _map(values, _as_bytes)
-        # Names of an enumeration would travel along in the dtype.
+        # The cast removes the names of an enumeration from the dtype.
         return values if values.dtype == element.numpy else values.astype(element.numpy)
 
     def _reference_text(self, reference: Any) -> str:
@@ -254,16 +254,16 @@ class HDF5Source:
 
 
 class HDF5Regions:
-    """The regions of a dataset without references, whose file each process opens for itself.
+    """The regions of a dataset without references; each process opens the file itself.
 
     Parameters
     ----------
     path : str
     name : str
-        Of the dataset in the file.
+        Name of the dataset in the file.
     element : ElementType
     state : tuple of int, or None
-        Of the file that is meant: at its path may be another one by now.
+        State of the expected file, since another file may be at its path by now.
     """
 
     def __init__(self, path: str, name: str, element: ElementType, state: FileState | None) -> None:
@@ -279,10 +279,10 @@ class HDF5Regions:
         Raises
         ------
         MetadataError
-            If another file has taken the place of the one that is meant.
+            If another file is at the path, or the file was changed.
         """
         if self._source is None:
-            # The file is closed with the last object that belongs to it.
+            # h5py closes the file with the last object that belongs to it.
             file = h5py.File(self.path, "r")
             if state_of(file.id.get_vfd_handle()) != self.state:
                 raise MetadataError(
@@ -294,7 +294,7 @@ class HDF5Regions:
 
 
 class UnchangedFiles:
-    """Notices that a file that is being read was changed by somebody else.
+    """Detects that another program changed a file while it is read.
 
     Parameters
     ----------
@@ -307,23 +307,23 @@ class UnchangedFiles:
         self.watch(file)
 
     def watch(self, file: h5py.File) -> None:
-        """Remember what a file is now; one that is open for writing may be changed by its owner."""
+        """Record the state of a file that is open for reading; a file open for writing may change."""
         if file.mode == "r":
             self._before.setdefault(file.filename, state_of(file.filename))
 
     def watch_source(self, source: Any) -> None:
-        """Likewise the file of a dataset that will be read, which may be another one."""
+        """Record the state of the file of a dataset that will be read, which may be another file."""
         dataset: Any = getattr(getattr(source, "chunks", source), "dataset", None)
         if is_h5py_dataset(dataset):
             self.watch(dataset.file)
 
     def check(self, path: str) -> None:
-        """Raise `MetadataError` if a file is another than when it was first seen.
+        """Raise `MetadataError` if a file's state differs from the recorded one.
 
         Parameters
         ----------
         path : str
-            Of the dataset that was just read, for the message.
+            Path of the dataset that was just read, for the message.
         """
         for filename, before in self._before.items():
             if state_of(filename) != before:
@@ -335,7 +335,7 @@ class UnchangedFiles:
 
 
 def row_blocks(shape: tuple[int, ...], rows: int) -> list[tuple[slice, ...]]:
-    """Return the regions that cover a shape, each of a number of whole rows."""
+    """Return the regions of ``rows`` whole rows that cover a shape."""
     if not shape:
         return [()]
     return [(slice(start, min(start + rows, shape[0])),) for start in range(0, shape[0], rows)]

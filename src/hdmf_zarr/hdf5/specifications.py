@@ -14,7 +14,7 @@ Specifications = dict[str, dict[str, dict[str, str]]]
 
 
 def read_specifications(file: h5py.File) -> Specifications:
-    """Return the cached specifications of a file; empty where there are none."""
+    """Return the cached specifications of a file; empty if there are none."""
     location = file.attrs.get(SPECIFICATION_LOCATION)
     if location is None:
         return {}
@@ -31,7 +31,7 @@ def read_specifications(file: h5py.File) -> Specifications:
 def write_specifications(
     file: h5py.File, specifications: Mapping[str, Mapping[str, Mapping[str, str]]]
 ) -> None:
-    """Cache specifications in a file, besides those that it has."""
+    """Cache specifications in a file in addition to its own."""
     group = file.require_group(SPECIFICATION_GROUP)
     file.attrs[SPECIFICATION_LOCATION] = group.ref
     text = h5py.string_dtype()

@@ -11,9 +11,9 @@ from hdmf_zarr.convention.unified import SPECIFICATION_LOCATION
 
 
 def unreadable_objects(group: h5py.Group, builder: GroupBuilder) -> Iterator[str]:
-    """Yield the paths of objects below a group that its builder does not have.
+    """Yield the paths of objects below a group that are missing from its builder.
 
-    A soft or external link that leads to nothing is no such object: it costs that link alone.
+    A broken soft or external link is not yielded: only the link itself is unusable.
     """
     location = group.attrs.get(SPECIFICATION_LOCATION)
     ignored = group[location].name if location is not None else None

@@ -1,8 +1,8 @@
 """A tree of builders -> an HDF5 file, node by node.
 
-Large arrays pass through a bounded buffer. What a builder links to in another store is copied, since
-an HDF5 file cannot link to anything else: to where its writer is given for it (`Placement`), or to the
-place of the first link that leads there.
+Large arrays pass through a bounded buffer. Objects of other stores to which a builder links are copied, since
+an HDF5 file cannot link to a Zarr store. A copy is written to the path that a `Placement` gives for it, or to
+the path of the first link to it.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ from hdmf_zarr.hdf5.scales import make_scale, stored_list
 from hdmf_zarr.metadata.node import array_node
 
 BUFFER_BYTES = 16 * 1024**2
-"""Elements that are held at once."""
+"""Number of bytes of elements in memory at once."""
 
 COMPRESSED_BYTES = 512 * 1024
-"""Arrays of numbers above this size are chunked; below, a chunk costs more."""
+"""Size above which arrays of numbers are chunked; below it, chunks cost more than they save."""
 
 COMPRESSED: Mapping[str, Any] = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
-"""What large arrays of numbers get whose codecs HDF5 has not."""
+"""Filters of large arrays of numbers whose codecs HDF5 lacks."""
 
 
 MoveChunks = Callable[[HDMFZarrArray, h5py.Dataset, Progress], bool]
@@ -58,13 +58,13 @@ _TYPE_ATTRIBUTES = ("neurodata_type", "data_type")
 
 
 class Placement(Protocol):
-    """Where objects of other stores are written, to which something in the tree links."""
+    """Paths at which linked objects of other stores are written."""
 
     def path_inside(self, target: BaseBuilder) -> str | None:
-        """Path of a builder in the file, without slashes at its ends, or None where it has none."""
+        """Return the path of a builder in the file, without slashes at its ends; None if it has none."""
 
     def placed_in(self, path: str) -> Sequence[tuple[str, BaseBuilder]]:
-        """What is written in a group that does not have it, by the names there."""
+        """Return the names and builders of other stores' objects that are written into a group."""
 
 
 class HDF5TreeWriter:
@@ -74,11 +74,12 @@ class HDF5TreeWriter:
     ----------
     file : h5py.File
     progress : callable
-        Told the bytes of elements that were just written.
+        Function that receives the number of bytes of elements just written.
     move_chunks : callable
-        Fills a dataset with the encoded chunks of an array; False where it leaves that to the writer.
+        Function that copies an array's encoded chunks to a dataset; if it returns False, the writer
+        writes the elements.
     placement : Placement, optional
-        Where objects of other stores are written; by default in the place of the first link.
+        Paths of objects of other stores; by default the path of the first link.
     """
 
     def __init__(
@@ -97,12 +98,12 @@ class HDF5TreeWriter:
         self._nodes: list[tuple[str, BaseBuilder]] = []
 
     def write(self, root: GroupBuilder) -> None:
-        """Write a root and all below it: first the nodes, then what refers to them.
+        """Write a root and everything below it: first the nodes, then their elements and attributes.
 
         Raises
         ------
         BrokenLinkError
-            If a reference leads out of the tree.
+            If the target of a reference is not in the tree.
         EncodingError
             If HDF5 cannot hold a value.
         """
@@ -122,7 +123,7 @@ class HDF5TreeWriter:
     # -- nodes and links -------------------------------------------------------------------------
 
     def _place(self, builder: BaseBuilder, path: str) -> None:
-        """Make a group with all below it, or a dataset without its elements."""
+        """Create a group with everything below it, or a dataset without its elements."""
         home = self._path_of(builder)
         if home not in (None, path):
             self._file[path] = h5py.SoftLink(home or "/")
@@ -143,7 +144,7 @@ class HDF5TreeWriter:
         self._place(link.builder, path)
 
     def _path_of(self, builder: BaseBuilder) -> str | None:
-        """Return the path at which an object is, or is going to be; None where it has none yet."""
+        """Return the path at which an object is or will be written; None if it has none yet."""
         if id(builder) in self._paths or self._placement is None:
             return self._paths.get(id(builder))
         path = self._placement.path_inside(builder)
@@ -254,7 +255,7 @@ class HDF5TreeWriter:
         if is_compound(value) and reference_leaves(value.dtype):
             return with_references(value, self._reference_or_none, h5py.ref_dtype)
         if is_variable(value):
-            return value  # h5py knows the type by its mark
+            return value  # h5py reads the type from the dtype's mark
         if isinstance(value, np.ndarray) and value.dtype.kind in "OU":
             texts = np.empty(value.shape, dtype=h5py.string_dtype())
             texts.flat[:] = [_stored_text(text) for text in value.flat]
@@ -265,7 +266,7 @@ class HDF5TreeWriter:
 def regions(
     shape: tuple[int, ...], unit: tuple[int, ...], itemsize: int, buffer: int
 ) -> Iterator[tuple[slice, ...]]:
-    """Regions of whole units that cover a shape, each of about ``buffer`` bytes at most.
+    """Yield regions of whole units that cover a shape, each of about ``buffer`` bytes at most.
 
     Examples
     --------
@@ -313,7 +314,7 @@ def _create_dataset(file: h5py.File, path: str, builder: DatasetBuilder) -> None
 
 
 def _layout(array: HDMFZarrArray, dtype: np.dtype[Any], *, is_growable: bool) -> dict[str, Any]:
-    """Chunks as in the source, filters where HDF5 has them; columns of tables can grow, as in HDF5IO."""
+    """Return the source's chunks, and filters if HDF5 has them; columns of tables can grow, as in HDF5IO."""
     is_large = array.element_type.numpy is not None and array.nbytes > COMPRESSED_BYTES
     options = {**creation_options(array.fill_settings, dtype), **_fill_value(array)}
     own = _filters(array)
@@ -332,7 +333,7 @@ def _layout(array: HDMFZarrArray, dtype: np.dtype[Any], *, is_growable: bool) ->
 
 
 def _filters(array: HDMFZarrArray) -> dict[str, Any] | None:
-    """The filters of an array, or None where HDF5 has none of its own that do the same."""
+    """Return the filters of an array; None if HDF5 has no equivalent filters of its own."""
     document = array.hierarchy.documents[array.node_path]
     node = array_node(document)
     if node.is_native or not array.size or not array.shape:
@@ -343,7 +344,7 @@ def _filters(array: HDMFZarrArray) -> dict[str, Any] | None:
 
 
 def _fill_value(array: HDMFZarrArray) -> dict[str, Any]:
-    """What elements are that are not written yet, where it has other bits than zero or was given."""
+    """Return the option for the fill value; empty for a zero that was not given."""
     fill, element = array.fill_value, array.element_type
     is_given = array.fill_settings.get("value") == "given"
     if fill is None or element.kind in ("reference", "bytes"):
@@ -369,7 +370,7 @@ def _stored_array(data: Any) -> HDMFZarrArray:
 
 
 def _write_unit(array: HDMFZarrArray) -> tuple[int, ...]:
-    """Shape that the source decodes at once, unless it is larger than the buffer."""
+    """Return the shape that the source decodes at once, or the chunk if that exceeds the buffer."""
     unit = array.shards if array.shards is not None else array.chunks
     is_small = math.prod(unit) * _itemsize(array.element_type) <= BUFFER_BYTES
     return tuple(unit) if is_small else tuple(array.chunks)
@@ -391,13 +392,13 @@ def _scalar_type(builder: DatasetBuilder) -> ElementType:
 
 
 def _dtype_of(value: Any, stored: Any, names: Mapping[str, int] | None) -> np.dtype[Any] | None:
-    """Return the dtype of an attribute where h5py would choose another one."""
+    """Return the dtype of an attribute if h5py would choose another one, else None."""
     if is_compound(stored):
         own: np.dtype[Any] = stored.dtype
         return own
     if isinstance(stored, np.integer):
         return with_enum_names(stored.dtype, names)
-    # Bytes alone would become a text of another type.
+    # h5py would store bytes as text of another type.
     is_text = isinstance(stored, bytes) and isinstance(value, str)
     return h5py.string_dtype() if is_text else None
 
@@ -414,13 +415,13 @@ def _as_bytes(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _stored_text(text: Any) -> Any:
-    """Return text as h5py takes it: with bytes that are not UTF-8 as they were in HDF5."""
+    """Return text in the form that h5py accepts, with the original bytes if these are not UTF-8."""
     is_other = isinstance(text, str) and holds_no_unicode(text)
     return text.encode("utf-8", "surrogateescape") if is_other else text
 
 
 def _flat(targets: Any) -> tuple[list[Any], tuple[int, ...]]:
-    """Return nested lists of builders, which numpy takes for mappings, flat with their shape."""
+    """Return nested lists of builders as a flat list and a shape; numpy would treat builders as mappings."""
     if isinstance(targets, np.ndarray):
         return list(targets.ravel()), targets.shape
     shape = [len(targets)]

@@ -1,9 +1,9 @@
 """Lets the columns of containers that were read grow with the store.
 
-HDMF appends to a `zarr.Array` row by row, but knows no way to *extend* one, and its `VectorIndex`
-cannot widen the integers of an index that is not in memory. Both are needed for `add_unit` and every
-other ragged row: `HDMFZarrArray.append` widens the array itself, so that the index may give any integer, and
-``Data.extend`` is replaced on the instance.
+HDMF appends to a `zarr.Array` row by row, but cannot *extend* one, and its `VectorIndex` cannot widen the
+integers of an index that is not in memory. Both are needed for `add_unit` and every other ragged row:
+`HDMFZarrArray.append` widens the array itself, so that the index may hold any integer, and ``Data.extend`` is
+replaced on the instance.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Makes builders without the checks of each argument that HDMF makes.
 
-HDMF checks every argument of every call against its documented type, in each class of a builder's
-ancestry: 0.2 ms a builder, most of the time that reading thousands of objects takes. Here one builder of
-each kind is made by its constructor, and the others are copies of it with another name, source and data.
+HDMF checks every argument of every call against its documented type, in each base class of a builder. This
+takes 0.2 ms for each builder, most of the time of reading thousands of objects. Here the constructor makes
+one builder of each kind, and the others are copies of it with another name, source and data.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _GROUPS, _DATASETS, _ATTRIBUTES = "groups", "datasets", "attributes"
 
 
 class _Copies:
-    """Makes builders of a kind; which of its fields holds which argument is found by looking."""
+    """Makes builders of a kind by copying; it finds the field of each argument in a template."""
 
     def __init__(self, kind: type[Builder], **marks: Any) -> None:
         self._kind = kind

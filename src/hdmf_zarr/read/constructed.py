@@ -1,8 +1,8 @@
 """Finds the containers that a `BuildManager` has constructed, without constructing them again.
 
-`BuildManager.construct` clears the modified flag of a container that it has constructed before, so a
-second look would lose what the user has changed; and after `BuildManager.clear_cache` it constructs a
-second container. HDMF has no public way from a builder to its container.
+`BuildManager.construct` clears the modified flag of a container that it has constructed before, so a second
+call would lose the user's changes. After `BuildManager.clear_cache` it constructs a second container. HDMF
+has no public way from a builder to its container.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hdmf_zarr.core.hdmf_private import builders_of, containers_of
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a manager knows: the dictionaries themselves, not copies.
+    """The builders and containers of a manager: its own dictionaries, not copies.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Known:
 
     @classmethod
     def of(cls, manager: BuildManager) -> Known:
-        """Return what a manager knows."""
+        """Return the dictionaries of a manager."""
         return cls(containers_of(manager), builders_of(manager))
 
     def pairs(self) -> Iterator[tuple[AbstractContainer, BaseBuilder]]:
@@ -48,7 +48,7 @@ class Known:
 
 
 class Constructed:
-    """The containers that one IO has constructed; they outlive the cache of its manager.
+    """The containers that one IO has constructed, kept when the cache of its manager is cleared.
 
     Parameters
     ----------
@@ -58,17 +58,17 @@ class Constructed:
     def __init__(self, manager: BuildManager) -> None:
         self._manager = manager
         self._known = Known.of(manager)
-        # A builder is kept beside its container, so that no other one gets its id.
+        # Each container is kept with its builder, so that no other builder gets the same id.
         self._pairs: dict[int, tuple[AbstractContainer, BaseBuilder]] = {}
         self._written: dict[int, tuple[AbstractContainer, BaseBuilder]] = {}
 
     def pairs(self) -> list[tuple[AbstractContainer, BaseBuilder]]:
-        """Return each container that was constructed with the builder from which it was."""
+        """Return each constructed container with its builder."""
         return list(self._pairs.values())
 
     @contextmanager
     def remembering(self, source: str) -> Iterator[None]:
-        """Remember what is constructed meanwhile from a source, for when the cache is cleared."""
+        """Record the containers that are constructed from a source in this context."""
         before = set(self._known.containers)
         yield
         for key, container in self._known.containers.items():
@@ -77,7 +77,7 @@ class Constructed:
                 self._pairs.setdefault(key, (container, builder))
 
     def note_written(self, source: str) -> None:
-        """Remember the builders of what was written to a source, for when an export replaces them."""
+        """Record the builders that were written to a source, since an export may replace them."""
         written = (pair for pair in self._known.pairs() if pair[1].source == source)
         self._written |= {id(builder): (container, builder) for container, builder in written}
 
@@ -89,14 +89,14 @@ class Constructed:
         return container
 
     def get(self, builder: Any) -> Any:
-        """Return the container of a builder; it is constructed only where that was not done before."""
+        """Return the container of a builder; construct it only if there is none yet."""
         if isinstance(builder, LinkBuilder):
             builder = builder.builder
         container = self.find(builder)
         return self._manager.construct(builder) if container is None else container
 
     def reinstate(self) -> None:
-        """Give the manager back the builders of this IO, where an export has put others in their place."""
+        """Restore the builders of this IO in the manager where an export has replaced them."""
         self._forget_unwritten()
         containers, builders = self._known.containers, self._known.builders
         for container, builder in (*self._pairs.values(), *self._written.values()):
@@ -108,9 +108,9 @@ class Constructed:
             self._manager.prebuilt(container, builder)
 
     def _forget_unwritten(self) -> None:
-        """Let the manager forget the builders that an export to HDF5 has made of what is in no file yet.
+        """Remove from the manager the builders that an export to HDF5 made for containers in no file.
 
-        Their source is the exported file; a write would link to it.
+        The source of these builders is the exported file, so a write would link to that file.
         """
         containers, builders = self._known.containers, self._known.builders
         for key, container in list(containers.items()):

@@ -29,8 +29,8 @@ from hdmf_zarr.read.references import ReadingIO
 class ZarrDataset(HDMFDataset):  # type: ignore[misc]
     """An array of a store, with the `ZarrIO` that read it.
 
-    Rows that refer to containers which are not in the file yet wait in memory until the next write
-    (`flush_pending`) gives their targets a path.
+    Rows that refer to containers without a path in the file are pending: they stay in memory until the next
+    write (`flush_pending`) gives their targets a path.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class ZarrDataset(HDMFDataset):  # type: ignore[misc]
         self._pending: list[Any] = [] if pending is None else pending
 
     def mark(self) -> Callable[[], None]:
-        """Return a function that removes the rows which are added from now on."""
+        """Return a function that removes the rows added after this call."""
         undo, n_pending = self.dataset.mark(), len(self._pending)
 
         def go_back() -> None:
@@ -57,7 +57,7 @@ class ZarrDataset(HDMFDataset):  # type: ignore[misc]
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of the array, rows that wait to be written included."""
+        """Shape of the array, including pending rows."""
         shape: tuple[int, ...] = self.dataset.shape
         return (shape[0] + len(self._pending), *shape[1:]) if self._pending else shape
 
@@ -73,7 +73,7 @@ class ZarrDataset(HDMFDataset):  # type: ignore[misc]
 
     @property
     def maxshape(self) -> tuple[None, ...]:
-        """Every dimension can grow."""
+        """None for each dimension, since every dimension can grow."""
         return (None,) * self.ndim
 
     @property
@@ -86,19 +86,19 @@ class ZarrDataset(HDMFDataset):  # type: ignore[misc]
 
 
 class DatasetOfReferences(ZarrDataset, ReferenceResolver):  # type: ignore[misc]
-    """A dataset whose elements are, or hold, references that are resolved on access."""
+    """A dataset whose elements are or hold references, which are resolved on access."""
 
     inverted: DatasetOfReferences | None = None
-    """The dataset that `invert` has returned before."""
+    """The dataset that `invert` returned earlier."""
 
     @abstractmethod
     def get_object(self, reference: str) -> Any:
-        """Return the builder or container that an element refers to."""
+        """Return the builder or container to which an element refers."""
 
     def invert(self) -> DatasetOfReferences:
-        """Return the dataset that resolves to containers in place of builders, or the other way."""
+        """Return the dataset that resolves to containers instead of builders, or the reverse."""
         if self.inverted is None:
-            # Both are one dataset: rows that wait in one wait in the other.
+            # Both represent one dataset, so they share their pending rows.
             inverted = self.get_inverse_class()(self.dataset, self.io, pending=self._pending)
             self.inverted, inverted.inverted = inverted, self
         return self.inverted
@@ -107,7 +107,7 @@ class DatasetOfReferences(ZarrDataset, ReferenceResolver):  # type: ignore[misc]
         return None if reference == "" else self.get_object(reference)
 
     def _values(self, key: Any) -> Any:
-        """Elements with the pending rows after those of the array."""
+        """Return the elements of the array followed by the pending rows."""
         if not self._pending:
             return self.dataset[key]
         stored = np.asarray(self.dataset[...])
@@ -116,16 +116,16 @@ class DatasetOfReferences(ZarrDataset, ReferenceResolver):  # type: ignore[misc]
         return np.concatenate([stored, rows])[key]
 
     def append(self, arg: Any) -> None:
-        """Add a row; its references may be to containers that are written with the next write."""
+        """Add a row; it may refer to containers that the next write writes."""
         row, is_complete = self._encoded_row(arg)
         if is_complete and not self._pending:
             self.dataset.append([row])
-        else:  # also behind rows that wait, whose place it would take
+        else:  # a complete row is also pending after other pending rows, to keep the order
             self._pending.append(self._pending_row(arg))
             self.io.references.note_pending(self)
 
     def check_rows(self, rows: Any) -> None:
-        """Raise what `append` would raise for the same rows; nothing is written."""
+        """Raise the error that `append` would raise for these rows; write nothing."""
         encoded = [self._encoded_row(row)[0] for row in rows]
         self.dataset.check_rows(encoded)
 
@@ -135,7 +135,7 @@ class DatasetOfReferences(ZarrDataset, ReferenceResolver):  # type: ignore[misc]
             self.append(arg)
 
     def flush_pending(self) -> None:
-        """Write the rows whose targets have a path by now; where that fails all of them wait again."""
+        """Write the pending rows whose targets have a path now; on an error all rows are pending again."""
         waiting, go_back = list(self._pending), self.dataset.mark()
         self._pending.clear()
         try:
@@ -148,26 +148,26 @@ class DatasetOfReferences(ZarrDataset, ReferenceResolver):  # type: ignore[misc]
 
     @property
     def n_pending(self) -> int:
-        """Number of rows that wait for the next write."""
+        """Number of pending rows."""
         return len(self._pending)
 
     def pending(self) -> Callable[[], None]:
-        """Return a function that lets the rows wait again that wait now."""
+        """Return a function that restores the current pending rows."""
         return partial(self._wait_again, list(self._pending))
 
     def _wait_again(self, rows: list[Any]) -> None:
         self._pending[:] = rows
 
     def drop_pending(self) -> None:
-        """Forget the rows that wait."""
+        """Discard the pending rows."""
         self._pending.clear()
 
     @abstractmethod
     def _encoded_row(self, arg: Any) -> tuple[Any, bool]:
-        """Return a row for the array, and whether each of its targets has a path."""
+        """Return the encoded row for the array, and whether each of its targets has a path."""
 
     def _encoded_target(self, target: Any) -> str | None:
-        """Return the element for a target; None where the target has no path yet."""
+        """Return the element for a target; None if the target has no path yet."""
         if target is None:
             return ""
         if not isinstance(target, REFERENCE_TYPES):
@@ -182,7 +182,7 @@ class DatasetOfReferences(ZarrDataset, ReferenceResolver):  # type: ignore[misc]
 
 
 class BuilderResolverMixin(BuilderResolver):  # type: ignore[misc]
-    """Resolves to builders."""
+    """Resolves references to builders."""
 
     def get_object(self, reference: str) -> Any:
         """Return the builder of a reference's target."""
@@ -192,7 +192,7 @@ class BuilderResolverMixin(BuilderResolver):  # type: ignore[misc]
 
 
 class ContainerResolverMixin(ContainerResolver):  # type: ignore[misc]
-    """Resolves to containers."""
+    """Resolves references to containers."""
 
     def get_object(self, reference: str) -> Any:
         """Return the container of a reference's target."""

@@ -12,28 +12,28 @@ from hdmf_zarr.arrays.array import HDMFZarrArray
 
 
 class References(Protocol):
-    """Resolves the elements of datasets of references, and encodes new ones."""
+    """Resolves elements of datasets of references, and encodes new elements."""
 
     def builder_of_element(self, array: HDMFZarrArray, element: str) -> BaseBuilder:
-        """Return the builder to which an element of an array leads."""
+        """Return the builder to which an element of an array refers."""
 
     def container_of(self, builder: BaseBuilder) -> Any:
         """Return the container of a builder."""
 
     def element_of_target(self, array: HDMFZarrArray, target: Any) -> str | None:
-        """Return the element of an array for a container or builder; None where that has no path yet."""
+        """Return the element of an array for a container or builder; None if the target has no path yet."""
 
     def note_pending(self, dataset: HDMFDataset) -> None:
-        """Remember a dataset with rows that wait for the next write."""
+        """Record a dataset with pending rows for the next write."""
 
 
 class ReadingIO(Protocol):
-    """An IO, as a lazy dataset knows it."""
+    """The parts of an IO that a lazy dataset needs."""
 
     @property
     def manager(self) -> BuildManager:
-        """What makes containers of builders."""
+        """Manager that constructs containers from builders."""
 
     @property
     def references(self) -> References:
-        """What resolves references."""
+        """Object that resolves references."""

@@ -1,7 +1,7 @@
 """Adds rows to a table that was read: to all columns or to none.
 
-`hdmf.common.DynamicTable.add_row` gives each column its value, one after the other. A `RowGuard` checks the
-values before the first column grows, and removes what grew if the row does not get its end.
+`hdmf.common.DynamicTable.add_row` appends to one column after the other. A `RowGuard` checks the values
+before the first column grows, and removes the appended values if the row stays incomplete.
 
 Checked with hdmf 6.2.0; ``tests/unit/test_compat.py`` fails when this changes: ``DynamicTable.add_row``
 validates the row on the table (`hdmf_zarr.core.hdmf_private.validate_new_row`) before anything grows, and
@@ -36,7 +36,7 @@ class RowGuard:
     Parameters
     ----------
     table : DynamicTable
-        A table whose columns grow with a store.
+        Table whose columns grow with a store.
     aligned : RowGuard, optional
         Guard of the aligned table of which this table is a category.
     """
@@ -53,12 +53,12 @@ class RowGuard:
         table.id.append = partial(self._append_id, table.id)
 
     def settle(self, *, warn: bool = False) -> None:
-        """Remove what a row that was not added to all columns has left; nothing where there is none.
+        """Remove the values of a row that was not added to all columns, if there is one.
 
         Parameters
         ----------
         warn : bool
-            Whether the user is warned of a row that is removed.
+            Warn the user if a row is removed.
         """
         undo, self._undo, self._is_expected = self._undo, [], False
         self._waiting.clear()
@@ -76,12 +76,12 @@ class RowGuard:
     # -- columns in memory that were written -----------------------------------------------------
 
     def note_written(self, find: Callable[[Data], Stored | None]) -> None:
-        """Note where the columns that are in memory were written.
+        """Record the arrays to which columns in memory were written.
 
         Parameters
         ----------
         find : callable
-            Returns the array of a column; None for a column that was not written.
+            Function that returns the array of a column; None for a column that was not written.
         """
         for column in self._columns_in_memory():
             stored = None if id(column) in self._stored else find(column)
@@ -89,13 +89,13 @@ class RowGuard:
                 self._stored[id(column)] = (column, stored)
 
     def catch_up(self) -> None:
-        """Write what columns in memory have got since they were written."""
+        """Write the elements that columns in memory have gained since they were written."""
         for column, stored in self._stored.values():
             if len(column.data) > len(stored):
                 stored.extend(column.data[len(stored) :])
 
     def forget_written(self) -> None:
-        """Forget where columns were written, of a store that is closed."""
+        """Discard the recorded arrays, when the store is closed."""
         self._stored.clear()
 
     def _columns_in_memory(self) -> Iterator[Data]:
@@ -105,13 +105,13 @@ class RowGuard:
                     yield column
 
     def data_of(self, column: Data) -> Any:
-        """What a column adds its values to, or will."""
+        """Return the data to which a column's values are added, now or at the next write."""
         return self._stored[id(column)][1] if id(column) in self._stored else column.data
 
-    # -- what hdmf calls -------------------------------------------------------------------------
+    # -- methods that HDMF calls -----------------------------------------------------------------
 
     def _expect(self, data: Mapping[str, Any]) -> None:
-        """Check the values of the row that follows."""
+        """Check the values of the row that is about to be added."""
         owner = self._owner()
         if owner is self:
             self.settle()
@@ -125,7 +125,7 @@ class RowGuard:
         self._is_expected = owner is self
 
     def _check_values(self, row: Mapping[str, Any]) -> None:
-        """Raise if a column cannot hold its value of a row."""
+        """Raise an error if a column cannot hold its value of the row."""
         for name in self.table.colnames:
             column, depth = _innermost(self.table[name])
             data = self._owner_of_stored().data_of(column)
@@ -149,7 +149,7 @@ class RowGuard:
         self._grow(column, partial(type(column).append, column, *args, **options))
 
     def _begin(self) -> None:
-        """Note where every column ends."""
+        """Record the end of every column."""
         self._is_expected = False
         for table in _tables(self.table):
             guard = self if table is self.table else self._guard_of(table)
@@ -164,7 +164,7 @@ class RowGuard:
         return self._categories[id(category)]
 
     def watch(self, column: Data) -> None:
-        """Let a column go through this guard when it gets its value of a row."""
+        """Replace the methods of a column, so that it grows through this guard."""
         name = "add_vector" if isinstance(column, VectorIndex) else "add_row"
         if isinstance(column, VectorData) and name not in vars(column):
             add = getattr(type(column), name)
@@ -183,24 +183,24 @@ class RowGuard:
         owner.note_grown(column)
 
     def note_grown(self, column: Data) -> None:
-        """Note that a column has its value of the row; the row is done when all of them have it."""
+        """Record that a column has its value of the row; the row is complete when all columns have theirs."""
         self._waiting.discard(id(column))
         if not self._waiting:
             self._undo = []
 
     @property
     def is_adding(self) -> bool:
-        """Whether some columns may have a row that others do not have."""
+        """Whether some columns may have a row that others lack."""
         return bool(self._undo)
 
     def _owner(self) -> RowGuard:
-        """The guard that knows the row which goes on."""
+        """Return the guard that is adding the current row."""
         aligned = self._aligned
         return aligned if aligned is not None and aligned.is_adding else self
 
 
 def guard_tables(root: AbstractContainer) -> list[RowGuard]:
-    """Guard every table below a container; those that are guarded already stay so."""
+    """Guard every table below a container that is not guarded yet; return the new guards."""
     tables = [table for table in (root, *root.all_children()) if isinstance(table, DynamicTable)]
     return [
         RowGuard(table)
@@ -214,13 +214,13 @@ def guard_tables(root: AbstractContainer) -> list[RowGuard]:
 
 
 def _tables(table: DynamicTable) -> list[DynamicTable]:
-    """The table and its categories, which have as many rows."""
+    """Return the table and its categories, which have the same number of rows."""
     is_aligned = isinstance(table, AlignedDynamicTable)
     return [table, *table.category_tables.values()] if is_aligned else [table]
 
 
 def _row_columns(table: DynamicTable) -> list[Data]:
-    """The identifiers and the columns with one element a row: of ragged columns the outer index."""
+    """Return the identifiers and the columns with one element for each row (outer index if ragged)."""
     return [table.id, *(table[name] for name in table.colnames)]
 
 
@@ -236,7 +236,7 @@ def _lengths(table: DynamicTable) -> Iterator[int]:
 
 
 def _undo_of(column: Data) -> Undo:
-    """Return a function that removes the elements which are added to a column from now on."""
+    """Return a function that removes the elements added to a column after this call."""
     data = column.data
     if isinstance(data, (HDMFZarrArray, ZarrDataset)):
         return data.mark()
@@ -250,7 +250,7 @@ def _undo_of(column: Data) -> Undo:
 
 
 def _check_names(table: DynamicTable, row: Mapping[str, Any]) -> None:
-    """Raise for a value without a column, for which hdmf raises later."""
+    """Raise `OptionError` for a value without a column, before HDMF would raise an error."""
     predefined = {column["name"] for column in table.__columns__}
     unknown = sorted(set(row) - {"id", *table.colnames} - predefined)
     if unknown:
@@ -260,13 +260,13 @@ def _check_names(table: DynamicTable, row: Mapping[str, Any]) -> None:
 
 
 def _takes_values_as_they_are(column: Data) -> bool:
-    """Whether what a column is given is what its data are given."""
+    """Whether a column passes its values to its data unchanged."""
     kind = type(column)
     return bool(kind.add_row is VectorData.add_row and kind.append is Data.append)
 
 
 def _innermost(column: Data) -> tuple[Data, int]:
-    """Return the column with the elements of a column, and the number of indexes above it."""
+    """Return the column that holds the elements, and the number of indexes above it."""
     depth = 0
     while isinstance(column, VectorIndex):
         column, depth = column.target, depth + 1
@@ -276,7 +276,7 @@ def _innermost(column: Data) -> tuple[Data, int]:
 def _elements(value: Any, depth: int) -> Iterator[Any]:
     """Yield the elements that a value adds to the column below ``depth`` indexes, in batches.
 
-    An iterator would be exhausted, and is passed over.
+    An iterator is skipped, since reading would exhaust it.
     """
     if depth == 0:
         yield [value]

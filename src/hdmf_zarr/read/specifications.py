@@ -26,10 +26,10 @@ from hdmf_zarr.stores.location import get_store_path
 logger = logging.getLogger(__name__)
 
 NAMESPACE = "namespace"
-"""Name of the text that declares the namespaces."""
+"""Name of the dataset that declares the namespaces."""
 
 UNVERSIONED = ("None", "unversioned")
-"""Versions under which HDMF cached namespaces that have none; older than any other."""
+"""Versions of cached namespaces that have no version; they are older than any other version."""
 
 
 class ZarrSpecReader(SpecReader):  # type: ignore[misc]
@@ -39,9 +39,9 @@ class ZarrSpecReader(SpecReader):  # type: ignore[misc]
     ----------
     group : zarr.Group or Hierarchy
     path : str
-        Of the group in its hierarchy; of zarr's group none.
+        Path of the group in its hierarchy; empty for a `zarr.Group`.
     namespaces : list of dict, optional
-        What the group declares, where that is known without it.
+        Namespaces that the group declares, if they are already known.
     """
 
     def __init__(
@@ -81,9 +81,9 @@ def _missing(where: str) -> MetadataError:
 
 
 def _declared_namespaces(hierarchy: Hierarchy, path: str) -> list[Any]:
-    """Return the namespaces of one version that has its sources, its own first.
+    """Return the declared namespaces of one version whose sources are cached, its own namespace first.
 
-    In MatNWB's files the sources of another one are not there.
+    MatNWB's files lack the sources of the other namespaces.
     """
     declared = ZarrSpecReader(hierarchy, path).read_namespace(NAMESPACE)
     own = [one for one in declared if one.get("name") == path.split("/")[-2]]
@@ -98,12 +98,12 @@ def _names_below(hierarchy: Hierarchy, path: str) -> frozenset[str]:
 
 
 def missing_sources(namespace: Any, names: Collection[str]) -> list[str]:
-    """Return the sources that a namespace declares and that are not among the names of those cached.
+    """Return the sources that a namespace declares and that are not among the cached names.
 
     Raises
     ------
     KeyError, TypeError, AttributeError
-        If it makes no sense.
+        If the namespace is not valid.
     """
     wanted = {entry["source"] for entry in namespace["schema"] if "source" in entry}
     return sorted(one for one in wanted if not {one, one.removesuffix(".yaml")} & set(names))
@@ -116,8 +116,8 @@ def load_cached_namespaces(
 ) -> dict[str, Any]:
     """Load the latest version of each cached namespace into a catalog.
 
-    Of a namespace that the catalog has, nothing is read: its version is in the path. Those of the
-    others are read at the same time.
+    Namespaces that are already in the catalog are not read: their version is in the path. All others
+    are fetched in one batch.
 
     Returns
     -------
@@ -127,7 +127,7 @@ def load_cached_namespaces(
     Raises
     ------
     MetadataError
-        If a wanted namespace is not cached.
+        If a requested namespace is not cached.
     """
     versions = latest_versions(hierarchy)
     wanted = list(versions) if namespaces is None else list(namespaces)
@@ -193,7 +193,7 @@ def read_specifications(hierarchy: Hierarchy) -> dict[str, dict[str, dict[str, s
 
 
 def _texts(hierarchy: Hierarchy, paths: list[str]) -> dict[str, str]:
-    """Every text, of one state of the store."""
+    """Return every text, all from one state of the store."""
     while True:
         hierarchy.cache.fetch(paths)
         found = {path: _text(hierarchy, path) for path in paths}
@@ -217,7 +217,7 @@ def _cached_versions(hierarchy: Hierarchy) -> dict[str, list[str]]:
 
 
 def _version_order(version: str) -> tuple[int, Version, str]:
-    """Sort key: versions without a number first, those that are no version by their text."""
+    """Return a sort key: missing versions first, then invalid ones by their text, then valid ones."""
     if version in UNVERSIONED:
         return 0, Version("0"), version
     try:
@@ -239,12 +239,12 @@ def _text(hierarchy: Hierarchy, path: str) -> str:
 
 
 def _edited_text(hierarchy: Hierarchy, path: str, error: ChunkError) -> str:
-    """Return a specification whose text was edited in its file, so that the length before it is another one.
+    """Return a specification whose text was edited in its file, so that the length before it is wrong.
 
     Raises
     ------
     ChunkError
-        The one given, where what is there is no JSON.
+        The given error, if the text is no JSON.
     """
     node = array_node(hierarchy.documents[path])
     if hierarchy.zarr_format == 3 or [codec["name"] for codec in node.codecs] != ["vlen-utf8"]:

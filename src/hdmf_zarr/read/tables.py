@@ -1,6 +1,6 @@
 """Tables whose columns differ in length, and their complete rows.
 
-hdmf does not open such a table. What can be used of it are its whole rows: those that every column has.
+HDMF cannot open such a table. Only the complete rows, which every column has, can be used.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from hdmf_zarr.hierarchy.hierarchy import Hierarchy
 from hdmf_zarr.metadata.node import array_node, is_array
 
 INDEX_SUFFIX = "_index"
-"""Of the name of the index of a ragged column, after the name of the column."""
+"""Suffix of the name of a ragged column's index, after the name of the column."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,10 +31,10 @@ class UnevenTable:
     path : str
         Path of the table's group.
     lengths : dict of str to int
-        Number of rows of the identifiers and of each column, by the name of the array that has one element
-        a row; and the number of rows of which a ragged column has every element, by the name of its data.
+        Number of rows of the identifiers and of each column, by the name of the array with one element for
+        each row. For a ragged column also the number of rows with all elements, by the name of its data.
     columns : tuple of tuple of str
-        The arrays of each column, from the one with one element a row to the data.
+        Arrays of each column, from the one with one element for each row to the data.
     """
 
     path: str
@@ -43,7 +43,7 @@ class UnevenTable:
 
     @property
     def n_rows(self) -> int:
-        """Number of rows that all columns have, by their lengths."""
+        """Number of rows that all columns have, according to their lengths."""
         return min(self.lengths.values())
 
     def __str__(self) -> str:
@@ -58,8 +58,8 @@ def uneven_tables(hierarchy: Hierarchy, *, with_elements: bool = False) -> Itera
     ----------
     hierarchy : Hierarchy
     with_elements : bool
-        Look also whether ragged columns have the elements of all rows, for which the indexes are
-        read. No chunk is read without it.
+        Also check that ragged columns have the elements of all rows, which reads the indexes. No chunk
+        is read otherwise.
     """
     for path in list(hierarchy.documents):
         if hierarchy.attributes(path).get("colnames") is not None:
@@ -81,12 +81,12 @@ def _table(hierarchy: Hierarchy, path: str) -> UnevenTable:
     columns = tuple(chain for chain in chains if chain)
     lengths = {chain[0]: _length(hierarchy, f"{path}/{chain[0]}") for chain in columns}
     if not lengths.get("id", 1):
-        del lengths["id"]  # hdmf numbers the rows itself
+        del lengths["id"]  # HDMF numbers the rows itself
     return UnevenTable(path=path, lengths=lengths, columns=columns)
 
 
 def _chain(hierarchy: Hierarchy, path: str, name: str) -> tuple[str, ...]:
-    """Names of a column's arrays, the outer index first; none for a column that is elsewhere."""
+    """Return the names of a column's arrays, the outer index first; empty if the group has no such column."""
     chain: list[str] = []
     while _is_column(hierarchy, f"{path}/{name}"):
         chain.insert(0, name)
@@ -107,7 +107,7 @@ def _length(hierarchy: Hierarchy, path: str) -> int:
 
 
 def see_whole_rows(hierarchy: Hierarchy) -> None:
-    """Let every table that is uneven have its whole rows alone, with a warning for each."""
+    """Cut every uneven table to its complete rows, with a warning for each."""
     for table in uneven_tables(hierarchy):
         where = f"{hierarchy.uri}:/{table.path}"
         try:
@@ -124,9 +124,9 @@ def see_whole_rows(hierarchy: Hierarchy) -> None:
 
 
 def cut_to_whole_rows(hierarchy: Hierarchy, table: UnevenTable) -> int:
-    """Let the columns of a table have its whole rows alone, in memory; return their number.
+    """Cut the columns of a table to its complete rows, in memory; return the number of rows.
 
-    The next commit, if there is one, writes it.
+    The next commit, if there is one, writes the change.
     """
     n_rows = min(_rows_of_column(hierarchy, table, column) for column in table.columns)
     for column in table.columns:
@@ -140,7 +140,7 @@ def cut_to_whole_rows(hierarchy: Hierarchy, table: UnevenTable) -> int:
 
 
 def _rows_of_column(hierarchy: Hierarchy, table: UnevenTable, column: tuple[str, ...]) -> int:
-    """Number of rows, at most those that all columns have, of which a column has every element."""
+    """Return the number of rows whose elements a column has, at most the rows that all columns have."""
     *indexes, data = column
     count = _length(hierarchy, f"{table.path}/{data}")
     for name in reversed(indexes):

@@ -52,20 +52,20 @@ from hdmf_zarr.stores.location import Location
 ROOT_NAME = "root"
 
 LINKS_FOLLOWED = 32
-"""Links from one store to another that one path may lead through."""
+"""Largest number of links that are resolved for one path."""
 
 TYPES_READ_BY_CONSTRUCTORS = frozenset(
     {"ElementIdentifiers", "DynamicTableRegion", "ImageReferences"}
 )
-"""Types of datasets of which HDMF looks at the data when it makes a container of them."""
+"""Types of datasets whose data HDMF reads when it constructs the container."""
 
 PATHS_READ_BY_CONSTRUCTORS = frozenset(
     {"file_create_date", "general/experimenter", "general/related_publications", "general/keywords"}
 )
-"""Datasets without a type of which `pynwb.NWBFile` is given the data."""
+"""Paths of datasets without a type whose data `pynwb.NWBFile` receives."""
 
 SpecifiedAsFloat = Callable[[Mapping[str, Any], str], bool]
-"""Whether the specification of a node with these attributes has an attribute as a float."""
+"""Function that returns whether the specification of a node with these attributes has a float attribute."""
 
 
 class StoreReader:
@@ -74,13 +74,13 @@ class StoreReader:
     Parameters
     ----------
     hierarchy : Hierarchy
-        Of the store that is read.
+        Hierarchy of the store that is read.
     io : ReadingIO
-        Given to the datasets of references, which resolve through it.
+        IO through which datasets of references are resolved.
     on_built : callable
-        Told every builder that belongs to the store.
+        Function that receives every new builder.
     open_linked : callable
-        Opens the hierarchy at a location to which a link leads.
+        Function that opens the hierarchy at the location of a linked store.
     specified_as_float : callable
     """
 
@@ -113,12 +113,12 @@ class StoreReader:
         return cast("GroupBuilder", self.main.builders[""])
 
     def tree(self, location: Location) -> TreeReader:
-        """Return the builders of a store, opening it where it is not open yet.
+        """Return the builders of a store; open the store if it is not open yet.
 
         Raises
         ------
         BrokenLinkError
-            If it cannot be opened.
+            If the store cannot be opened.
         """
         if location in self.trees:
             return self.trees[location]
@@ -132,12 +132,12 @@ class StoreReader:
         return tree
 
     def builder(self, hierarchy: Hierarchy, reference: Reference) -> BaseBuilder:
-        """Return the builder of a reference's or link's target, through links and other stores.
+        """Return the builder of a reference's or link's target, resolving links and other stores.
 
         Raises
         ------
         BrokenLinkError
-            If there is no such object.
+            If the target does not exist.
         """
         tree = self.tree(hierarchy.locate_source(reference.source))
         path = reference.path.strip("/")
@@ -150,7 +150,7 @@ class StoreReader:
         )
 
     def _step(self, tree: TreeReader, path: str) -> tuple[TreeReader, str]:
-        """Follow the first link on the way to a path; a path that is a link itself only once."""
+        """Resolve the first link on a path; a path that is itself a link is resolved only once."""
         step = self._steps.get((tree, path))
         if step is not None:
             return step
@@ -160,7 +160,7 @@ class StoreReader:
         link, rest = found
         leads_to = "/".join([link.path.strip("/"), *rest]).strip("/")
         step = self.tree(tree.hierarchy.locate_source(link.source)), leads_to
-        if not rest:  # others may become longer with every step
+        if not rest:  # other paths may become longer with every step
             self._steps[tree, path] = step
         return step
 
@@ -205,7 +205,7 @@ class TreeReader:
                 self._set_links(path, builder)
 
     def check_unchanged(self) -> None:
-        """Raise `MetadataError` if the scalars may be of another store than the metadata."""
+        """Raise `MetadataError` if the store may have changed between reading metadata and scalars."""
         self.hierarchy.check_unchanged("", *self._scalars)
 
     def _is_specification(self, path: str) -> bool:
@@ -219,7 +219,7 @@ class TreeReader:
         groups, datasets = [], []
         for name in sorted(self._children.get(path, ())):
             child = f"{path}/{name}" if path else name
-            # A link wins over a child of the same name.
+            # A link has precedence over a child of the same name.
             if name in links or self._is_specification(child):
                 continue
             if child in self.hierarchy and self.hierarchy.node_type(child) == "array":
@@ -291,9 +291,9 @@ class TreeReader:
     # -- scalars ---------------------------------------------------------------------------------
 
     def _read_scalars(self) -> dict[str, Any]:
-        """Read every scalar of the store at the same time, and what constructors will ask for.
+        """Read every scalar of the store in one batch, and prefetch the data that constructors read.
 
-        In place of one that cannot be decoded is the reason: the others are read all the same.
+        The value of a scalar that cannot be decoded is the error; the others are still read.
         """
         paths = [
             path
@@ -332,7 +332,7 @@ class TreeReader:
             return error
 
     def _wanted_by_constructors(self) -> list[str]:
-        """Datasets whose data are needed to make the containers."""
+        """Return the paths of datasets whose data are needed to construct the containers."""
         return [
             path
             for path, document in self.hierarchy.documents.items()
@@ -353,7 +353,7 @@ class TreeReader:
             return False
 
     def _break(self, path: str, error: Exception) -> None:
-        """Let a dataset cost itself alone: who uses its data is told why they cannot be read."""
+        """Mark one dataset unreadable, with the reason; the rest of the file stays usable."""
         document = self.hierarchy.documents[path]
         self.hierarchy.documents[path] = unreadable(document, str(error))
 
@@ -366,7 +366,7 @@ class TreeReader:
             self._scalar_references.append((path, None, value))
             return None
         if element.kind == "compound":
-            # A builder has no names for the types of the fields of a field: the data have to tell.
+            # A builder cannot describe nested fields: the dtype of the data must.
             dtype = marked_dtype(element) if element.is_nested else element.memory_dtype
             record = np.empty((), dtype=with_enum_names(dtype, names))
             record[()] = value
@@ -374,12 +374,12 @@ class TreeReader:
                 give_nested_text_as_bytes(record, element)
             for place in reference_columns(record, element):
                 target: Any = place[()]
-                place[()] = None  # until its builder is there
+                place[()] = None  # until its builder exists
                 if target:
                     self._scalar_references.append((path, place, target))
             return record
         if isinstance(value, bytes):
-            # As HDF5IO: one text is always str.
+            # As in HDF5IO, one text is always str.
             try:
                 return value.decode("utf-8")
             except UnicodeDecodeError:
@@ -446,7 +446,7 @@ class TreeReader:
         )
 
     def _target_of(self, entry: JSON, *, builder: BaseBuilder, name: str) -> BaseBuilder | None:
-        """Return the builder to which a reference in an attribute leads; None, with a warning, for none."""
+        """Return the target of a reference in an attribute; None, with a warning, if it is broken."""
         try:
             reference = self.hierarchy.convention.decode_reference(entry)
             return None if reference is None else self._stores.builder(self.hierarchy, reference)
@@ -508,7 +508,7 @@ class TreeReader:
             self._on_built(builder)
 
     def _links_of(self, path: str) -> tuple[Link, ...]:
-        """Links of a group; none, with one warning, where what says so makes no sense."""
+        """Return the links of a group; none, with one warning, if the attribute is not valid."""
         if path not in self._links:
             try:
                 links = self.hierarchy.convention.decode_links(self._attributes_of(path))
@@ -523,7 +523,7 @@ class TreeReader:
 
 
 def lazy_data(array: HDMFZarrArray, io: ReadingIO) -> HDMFZarrArray | ZarrDataset:
-    """Return an array as the data of a builder: one of references resolves them."""
+    """Return an array as the data of a builder; arrays of references or compounds are resolved on access."""
     if array.element_type.kind == "reference":
         return BuilderZarrReferenceDataset(array, io)
     if array.element_type.kind == "compound":
@@ -540,7 +540,7 @@ def open_linked_hierarchy(location: Location, *, read_only: bool, consolidated: 
 
 
 def _with_names(dtype: Any, names: Mapping[str, JSON] | None) -> Any:
-    """Return the dtype of a builder with the names of an enumeration, as h5py marks it."""
+    """Return the dtype of a builder, marked with the names of an enumeration as in h5py."""
     is_marked = names and isinstance(dtype, np.dtype)
     return with_enum_names(dtype, names) if is_marked else dtype
 

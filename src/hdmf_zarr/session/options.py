@@ -25,7 +25,7 @@ def warn_without_effect(**options: Any) -> None:
 
 def warn_set_aside(name: str, reason: str) -> None:
     """Warn that an option is ignored, and why."""
-    warnings.warn(f"{name} is set aside: {reason}", UserWarning, stacklevel=4)
+    warnings.warn(f"{name} is ignored: {reason}", UserWarning, stacklevel=4)
 
 
 def refuse_hdf5_options(**options: Any) -> None:

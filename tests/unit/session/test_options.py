@@ -57,5 +57,5 @@ def test_an_option_of_zarr_2_has_a_warning_whatever_its_value(value: object) -> 
 
 
 def test_an_option_without_effect_is_named_with_the_reason() -> None:
-    with pytest.warns(UserWarning, match="herd is set aside: there is no herd_path"):
+    with pytest.warns(UserWarning, match="herd is ignored: there is no herd_path"):
         warn_set_aside("herd", "there is no herd_path")

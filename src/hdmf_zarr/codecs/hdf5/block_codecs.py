@@ -1,6 +1,7 @@
 """The bytes of HDF5 filters that know the shape of a chunk: Blosc2 and ZFP.
 
-As in `hdmf_zarr.codecs.hdf5.stream_codecs`, libraries compress, and sizes are compared with what can be.
+As in `hdmf_zarr.codecs.hdf5.stream_codecs`, libraries do the compression, and this module checks that sizes
+are possible.
 """
 
 from __future__ import annotations
@@ -27,33 +28,33 @@ from hdmf_zarr.errors import EncodingError, LayoutError, MetadataError
 # -- Blosc2 ----------------------------------------------------------------------------------------
 
 BLOSC2_CODECS = {"blosclz": 0, "lz4": 1, "lz4hc": 2, "zlib": 4, "zstd": 5}
-"""Name -> number, as the filter's values have it; others are of plugins, or lose precision."""
+"""Name -> number in the filter's values; other numbers are those of plugins, or lose precision."""
 
 BLOSC2_SHUFFLES = {0: "none", 1: "byte", 2: "bit", 3: "delta"}
 
 _FRAME_MAGIC = b"b2frame\0"
 _LEAST_FRAME = 39
-"""Bytes up to the end of the sizes: of the frame from byte 16 on, decoded from byte 30 on."""
+"""Bytes up to the end of the sizes: the frame's size is at byte 16, the decoded size at byte 30."""
 
 _MOST_BYTES = 2**31
-"""Of what one frame's chunk becomes."""
+"""Largest number of decoded bytes of a frame's chunk."""
 
 _MOST_DIMENSIONS = 8
-"""Of a Blosc2 array; a chunk that has more is a plain frame."""
+"""Largest number of dimensions of a Blosc2 array; a chunk that has more is a plain frame."""
 
 
 @dataclass(frozen=True)
 class Blosc2Framing(Framing):
     """Filter 32026: a contiguous frame of Blosc2, which holds one chunk.
 
-    A chunk of several dimensions is an array of Blosc2, cut into blocks of these dimensions.
+    A chunk of several dimensions is a Blosc2 array, split into blocks of as many dimensions.
 
     Attributes
     ----------
     shape : tuple of int
-        Elements of a chunk along each dimension.
+        Number of elements of a chunk along each dimension.
     typesize : int
-        Bytes of an element.
+        Number of bytes of an element.
     cname : {"blosclz", "lz4", "lz4hc", "zlib", "zstd"}
     clevel : int
     shuffle : {"none", "byte", "bit", "delta"}
@@ -83,7 +84,13 @@ class Blosc2Framing(Framing):
         return math.prod(self.shape) * self.typesize
 
     def said_size(self, encoded: Bytes) -> int | None:
-        """Raise if this is no frame, or one of another length; what it becomes is padded to blocks."""
+        """Return None, since the frame's size includes padding; raise if the frame is not valid.
+
+        Raises
+        ------
+        MetadataError
+            If the bytes are no frame, or the frame has another length.
+        """
         head = bytes(memoryview(encoded)[:_LEAST_FRAME])
         if len(head) < _LEAST_FRAME or head[2:10] != _FRAME_MAGIC:
             raise MetadataError("the chunk is not one of the filter blosc2: it is no frame")
@@ -135,7 +142,7 @@ class Blosc2Framing(Framing):
         if most is None:
             most = max(min(self._n_bytes, _MOST_BYTES), LEAST_BELIEVED)
         chunks = blosc2.schunk_from_cframe(frame)
-        # Of an array, each dimension is padded to whole blocks: it is less than doubled.
+        # Each dimension of an array is padded to whole blocks, which less than doubles it.
         padding = 2 ** len(self.shape) if "b2nd" in chunks.meta else 1
         check_size("blosc2", chunks.nbytes, most * padding)
         if chunks.nchunks != 1:
@@ -164,29 +171,29 @@ def _checked_shape(shape: object) -> tuple[int, ...]:
 _ZFP_MAGIC = int.from_bytes(b"zfp\x05", "little")
 _ZFP_TYPES = ("<i4", "<i8", "<f4", "<f8")
 _SHORT_HEADER, _LONG_HEADER = 96, 148
-"""Bits."""
+"""Number of bits of a header."""
 
 _EXPERT = 0xFFF
 _RATES, _PRECISIONS, _REVERSIBLE = 2048, 128, 2176
-"""Of the 12 bits for the mode: so many rates, so many precisions, one for no loss; then tolerances."""
+"""Values of the 12 mode bits: 2048 rates, 128 precisions, one lossless mode; then tolerances."""
 
 _MOST_OF_ZFP = 2**14
-"""Bytes that one byte can become: eight empty blocks of four dimensions."""
+"""Largest number of decoded bytes per byte: eight empty blocks of four dimensions."""
 
 _LEAST_EXPONENT = -1074
 _EVERYTHING = 64
-"""Bit planes: as many as there are."""
+"""Number of all bit planes."""
 
 
 @dataclass(frozen=True)
 class ZFPFraming(Framing):
-    """Filter 32013: a stream of ZFP without its header, which the filter keeps among its values.
+    """Filter 32013: a stream of ZFP without its header, which is among the filter's values.
 
     Attributes
     ----------
     header : str
-        The header, as hexadecimal digits of its bytes, the lowest bits first: type and shape of the
-        elements, and how precisely they are kept. A header of 148 bits has 4 bits of zero at its end.
+        Header as hexadecimal digits of its bytes, the lowest bits first: type and shape of the
+        elements, and the precision. A header of 148 bits has 4 zero bits at its end.
     """
 
     header: str
@@ -224,12 +231,12 @@ class ZFPFraming(Framing):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of the elements."""
+        """Dtype of the elements."""
         return np.dtype(_ZFP_TYPES[self._bits >> 32 & 3])
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of a chunk, without the dimensions of length 1."""
+        """Shape of a chunk, without the dimensions of length 1."""
         n_dimensions = (self._bits >> 34 & 3) + 1
         width = 48 // n_dimensions
         sizes = [
@@ -242,7 +249,7 @@ class ZFPFraming(Framing):
         return math.prod(self.shape) * self.dtype.itemsize
 
     def encode_bytes(self, data: Bytes) -> Bytes:
-        """Return the stream; what the header says of precision holds, so that values may change."""
+        """Return the stream; values are rounded to the precision in the header."""
         if len(data) != self._n_bytes:
             raise EncodingError(
                 f"zfp takes chunks of shape {self.shape}, {self._n_bytes} bytes, found {len(data)}"
@@ -255,13 +262,13 @@ class ZFPFraming(Framing):
             "zfp", imagecodecs.zfp_encode, elements, level, mode=mode, header=True
         )
         head, stream = _split(whole)
-        # What the library was told by other means must be what the header says.
+        # The options passed to the library must match the header.
         if head != self and head.decode_bytes(stream) != self.decode_bytes(stream):
             raise EncodingError("zfp keeps these values in another way than its header says")
         return stream
 
     def _kept(self) -> tuple[str, float | None]:
-        """How the library is told what is kept of the values: name of the mode, and level."""
+        """Return the library's options for the precision: name of the mode, and level."""
         mode = self._mode
         if mode < _RATES:
             return "FIXED_RATE", (mode + 1) / 4 ** len(self.shape)
@@ -285,8 +292,8 @@ class ZFPFraming(Framing):
     def decode_bytes(self, encoded: Bytes, most: int | None = None) -> Bytes:
         """Return the elements.
 
-        A stream does not say where it ends, and the library reads on. So there is room behind it, and
-        a stream that ends too early is one whose elements depend on what is in that room.
+        A stream does not state its length, and the library reads on past its end. So padding follows the
+        stream; if the elements depend on the padding, the stream is truncated.
         """
         possible = LEAST_BELIEVED + _MOST_OF_ZFP * len(encoded)
         check_size("zfp", self._n_bytes, possible if most is None else min(most, possible))
@@ -319,21 +326,21 @@ class ZFPFraming(Framing):
 
     @property
     def _least_bits(self) -> int:
-        """Bits of a stream: with a fixed rate as many for each block, else unknown."""
+        """Smallest number of bits of a stream: known for a fixed rate, else 0."""
         return self._n_blocks * (self._mode + 1) if self._mode < _RATES else 0
 
     @property
     def _room(self) -> int:
-        """Bytes that a stream of these elements has at most, whatever its bits are."""
+        """Largest number of bytes of any stream of these elements."""
         bits = 8 * self.dtype.itemsize
         blocks = self._n_blocks
         values: int = 4 ** len(self.shape)
-        # Each bit plane: a bit for each value and one more; each value once more; then the exponent.
+        # Each bit plane has one bit for each value and one more; then one per value; then the exponent.
         return blocks * ((bits + 1) * (values + 1) + values + 64) // 8 + 64
 
 
 def _split(whole: bytes) -> tuple[ZFPFraming, bytes]:
-    """The header of a stream, and what follows."""
+    """Split a stream into its header and the rest."""
     bits = int.from_bytes(whole, "little")
     n_bits = _LONG_HEADER if bits >> 84 & 0xFFF == _EXPERT else _SHORT_HEADER
     header = (bits & (1 << n_bits) - 1).to_bytes((n_bits + 7) // 8, "little")

@@ -1,7 +1,7 @@
 """HDF5 filters as codecs: of zarr for format 3, of numcodecs for format 2.
 
-Both are found by name through their entry points, so that zarr-python reads such arrays wherever this
-package is installed.
+Entry points register both by name, so that zarr-python reads arrays with these codecs wherever this package
+is installed.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from hdmf_zarr.codecs.hdf5.stream_codecs import (
 from hdmf_zarr.errors import LayoutError
 
 PREFIX = "hdmf_zarr."
-"""What the names of these codecs begin with, in both formats."""
+"""Prefix of the names of these codecs, in both formats."""
 
 
 def for_other_chunks(codecs: Iterable[Any]) -> list[Any]:
-    """Return codecs that do for chunks of any shape what these do for theirs."""
+    """Return equivalent codecs that accept chunks of any shape."""
     return [codec.for_other_chunks() if isinstance(codec, Framing) else codec for codec in codecs]
 
 
@@ -42,7 +42,7 @@ def _configuration(framing: Framing) -> dict[str, Any]:
 
 
 def _bytes_of(array: np.ndarray[Any, Any]) -> memoryview:
-    """The bytes of a contiguous array of one dimension; also where there are none."""
+    """Return the bytes of a contiguous array of one dimension, which may be empty."""
     return array.view(np.uint8).data
 
 
@@ -55,12 +55,12 @@ class _ZarrFace(Framing, BytesBytesCodec):
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
-        """Make the codec of its JSON.
+        """Make the codec from its JSON.
 
         Raises
         ------
         LayoutError
-            If the configuration makes no sense.
+            If the configuration is not valid.
         """
         try:
             return cls(**(data.get("configuration") or {}))
@@ -72,11 +72,11 @@ class _ZarrFace(Framing, BytesBytesCodec):
         return {"name": self.name, "configuration": _configuration(self)}
 
     def evolve_from_array_spec(self, array_spec: Any) -> Self:
-        """Nothing depends on the array."""
+        """Return the codec itself: it does not depend on the array."""
         return self
 
     def compute_encoded_size(self, input_byte_length: int, _chunk_spec: Any) -> int:
-        """Raise: what is compressed differs in size."""
+        """Raise `NotImplementedError`: compressed chunks differ in size."""
         raise NotImplementedError(f"{self.name} has no fixed size ({input_byte_length})")
 
     def _decode_sync(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
@@ -96,7 +96,7 @@ class _ZarrFace(Framing, BytesBytesCodec):
 
 
 def _most(chunk_spec: Any) -> int | None:
-    """Bytes that a chunk can have after this codec; other codecs may have added some to it."""
+    """Return the largest decoded size of this codec; codecs before it may have added some bytes."""
     dtype: np.dtype[Any] = chunk_spec.dtype.to_native_dtype()
     if dtype.hasobject or dtype.kind == "T":
         return None
@@ -106,42 +106,42 @@ def _most(chunk_spec: Any) -> int | None:
 
 @dataclass(frozen=True)
 class LZFCodec(LZFFraming, _ZarrFace):
-    """``hdmf_zarr.lzf``, of the HDF5 filter 32000."""
+    """``hdmf_zarr.lzf``, for the HDF5 filter 32000."""
 
     name = PREFIX + "lzf"
 
 
 @dataclass(frozen=True)
 class LZ4Codec(LZ4Framing, _ZarrFace):
-    """``hdmf_zarr.lz4``, of the HDF5 filter 32004."""
+    """``hdmf_zarr.lz4``, for the HDF5 filter 32004."""
 
     name = PREFIX + "lz4"
 
 
 @dataclass(frozen=True)
 class BitshuffleCodec(BitshuffleFraming, _ZarrFace):
-    """``hdmf_zarr.bitshuffle``, of the HDF5 filter 32008."""
+    """``hdmf_zarr.bitshuffle``, for the HDF5 filter 32008."""
 
     name = PREFIX + "bitshuffle"
 
 
 @dataclass(frozen=True)
 class SzipCodec(SzipFraming, _ZarrFace):
-    """``hdmf_zarr.szip``, of the HDF5 filter 4."""
+    """``hdmf_zarr.szip``, for the HDF5 filter 4."""
 
     name = PREFIX + "szip"
 
 
 @dataclass(frozen=True)
 class Blosc2Codec(Blosc2Framing, _ZarrFace):
-    """``hdmf_zarr.blosc2``, of the HDF5 filter 32026."""
+    """``hdmf_zarr.blosc2``, for the HDF5 filter 32026."""
 
     name = PREFIX + "blosc2"
 
 
 @dataclass(frozen=True)
 class ZFPCodec(ZFPFraming, _ZarrFace):
-    """``hdmf_zarr.zfp``, of the HDF5 filter 32013."""
+    """``hdmf_zarr.zfp``, for the HDF5 filter 32013."""
 
     name = PREFIX + "zfp"
 
@@ -163,7 +163,7 @@ class _NumcodecsFace(Framing, Codec):  # type: ignore[misc]
         return self.encode_bytes(_bytes_of(ensure_contiguous_ndarray(buf)))
 
     def decode(self, buf: Any, out: Any = None) -> Any:
-        """Decode to bytes, into ``out`` if there is one."""
+        """Decode to bytes, into ``out`` if it is given."""
         encoded = _bytes_of(ensure_contiguous_ndarray(buf))
         most = None if out is None else ensure_contiguous_ndarray(out).nbytes
         return ndarray_copy(self.decode_bytes(encoded, most), out)
@@ -174,12 +174,12 @@ class _NumcodecsFace(Framing, Codec):  # type: ignore[misc]
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """Make the codec of its JSON.
+        """Make the codec from its JSON.
 
         Raises
         ------
         LayoutError
-            If the configuration makes no sense.
+            If the configuration is not valid.
         """
         try:
             return cls(**{key: value for key, value in config.items() if key != "id"})

@@ -1,7 +1,7 @@
 """HDF5 filter -> the codecs that do the same, one small registered function for each filter.
 
-Takes what h5py tells of a filter (its number and its values), so that h5py is not imported here. A chain
-decodes HDF5's chunks exactly as they are; ``docs/filters.md`` has the table of all filters.
+The functions receive a filter's number and values as h5py reports them, so that h5py is not imported here.
+A chain decodes HDF5's chunks unchanged; ``docs/filters.md`` has the table of all filters.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ class FilterDescription:
     number : int
         Registered number of the filter.
     values : tuple of int
-        Its client data.
+        Client data of the filter.
     name : str
     itemsize : int
-        Bytes of one element of the dataset.
+        Number of bytes of one element of the dataset.
     """
 
     number: int
@@ -53,26 +53,26 @@ class FilterDescription:
     itemsize: int
 
     def __str__(self) -> str:
-        # Some filters have a sentence for a name.
+        # The name of some filters is a sentence.
         name = self.name.partition(";")[0].strip()
         return repr(name[:100]) if name else str(self.number)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilterChain:
-    """The codecs that decode what HDF5 stores.
+    """The codecs that decode HDF5's chunks.
 
     Attributes
     ----------
     codecs : tuple of codec
-        In the order in which they encode; each is one that `to_zarr_codec` takes and turns bytes into
-        bytes, so that the serializer, with the dataset's order of bytes, stands before all of them.
+        Codecs in the order in which they encode. `to_zarr_codec` accepts each, and each turns bytes into
+        bytes, so that the serializer, with the dataset's byte order, precedes all of them.
     missing : str or None
-        Why HDF5's bytes cannot be kept; there are no codecs then.
+        Reason why HDF5's bytes cannot be kept; ``codecs`` is empty then.
     plugin : str or None
-        What a reader has to install beside zarr.
+        Package that a reader needs in addition to zarr.
     is_lossy : bool
-        Whether encoding loses precision, so that the codecs serve only for chunks as HDF5 stored them.
+        Whether encoding loses precision, so that the codecs are used only for HDF5's own chunks.
     """
 
     codecs: tuple[Any, ...]
@@ -87,7 +87,7 @@ _REGISTRY: dict[int, FilterFunction] = {}
 
 _SHUFFLE = 2
 _TAKE_WHOLE_ELEMENTS = frozenset({_SHUFFLE, 4, 32008, 32013, 32026})
-"""Filters whose codecs want whole elements: what compresses or adds a checksum cannot stand before."""
+"""Filters whose codecs need whole elements: no compression or checksum can precede them."""
 
 
 def register(number: int) -> Callable[[FilterFunction], FilterFunction]:
@@ -106,7 +106,7 @@ def chain_of_pipeline(pipeline: Sequence[FilterDescription]) -> FilterChain:
     Parameters
     ----------
     pipeline : sequence of FilterDescription
-        In the order in which the filters encode.
+        Filters in the order in which they encode.
     """
     codecs: list[Any] = []
     plugins: set[str] = set()
@@ -119,7 +119,7 @@ def chain_of_pipeline(pipeline: Sequence[FilterDescription]) -> FilterChain:
         plugins |= {chain.plugin} if chain.plugin else set()
     return FilterChain(
         codecs=tuple(codecs),
-        # The extra brings the package along.
+        # The extra includes the package.
         plugin=max(plugins, key=len, default=None),
         is_lossy=is_lossy,
     )
@@ -128,8 +128,8 @@ def chain_of_pipeline(pipeline: Sequence[FilterDescription]) -> FilterChain:
 def filters_of_dataset(pipeline: Sequence[FilterDescription], where: str) -> list[Any]:
     """Return numcodecs codecs for a dataset's filter pipeline, in the order in which they encode.
 
-    A filter whose codec does not exist, cannot encode here, or would lose precision, is left out with
-    a warning that names it: the data are written without it.
+    A filter whose codec does not exist, cannot encode here, or would lose precision is left out with
+    a warning that names the filter.
     """
     codecs: list[Any] = []
     for description, chain in zip(pipeline, _chains(pipeline), strict=True):
@@ -148,7 +148,7 @@ def filters_of_dataset(pipeline: Sequence[FilterDescription], where: str) -> lis
 
 
 def _chains(pipeline: Sequence[FilterDescription]) -> Iterator[FilterChain]:
-    """The chain of each filter of a pipeline."""
+    """Yield the chain of each filter of a pipeline."""
     before: FilterDescription | None = None
     for description in pipeline:
         if before is not None and description.number in _TAKE_WHOLE_ELEMENTS:
@@ -178,14 +178,14 @@ def _found(*codecs: Any, plugin: str | None = None) -> FilterChain:
 
 
 def _level(value: int, least: int, most: int) -> int:
-    """A compression level; HDF5 keeps a negative one as a large number."""
+    """Return a compression level within its limits; HDF5 stores a negative one as a large number."""
     signed = value - 2**32 if value >= 2**31 else value
     return min(max(signed, least), most)
 
 
 @register(1)
 def _deflate(description: FilterDescription) -> FilterChain:
-    # A stream of zlib, which has another header than gzip's.
+    # A zlib stream; its header differs from gzip's.
     return _found(numcodecs.Zlib(level=_level(description.values[0], 0, 9)))
 
 
@@ -228,7 +228,7 @@ def _lzf(_description: FilterDescription) -> FilterChain:
 @register(32001)
 def _blosc(description: FilterDescription) -> FilterChain:
     names = ("blosclz", "lz4", "lz4hc", "snappy", "zlib", "zstd")
-    # Values 0-3 are set by the filter itself; then level, shuffle and compressor.
+    # The filter itself sets values 0-3; then follow level, shuffle and compressor.
     given = description.values[4:7]
     level, shuffle, compressor = (*given, *(5, 1, 0)[len(given) :])
     name = names[compressor]
@@ -247,7 +247,7 @@ def _lz4(description: FilterDescription) -> FilterChain:
 
 @register(32008)
 def _bitshuffle(description: FilterDescription) -> FilterChain:
-    # Values 0-1 are the filter's version; then element size, block size, compressor and its level.
+    # Values 0-1 are the filter's version; then follow element size, block size, compressor and level.
     given = description.values[2:6]
     itemsize, blocksize, compressor, level = (
         *given,
@@ -281,7 +281,7 @@ def _zfp(description: FilterDescription) -> FilterChain:
 
 @register(32026)
 def _blosc2(description: FilterDescription) -> FilterChain:
-    # Values 0-1 are versions; then element size and bytes of a chunk; what follows may be left out.
+    # Values 0-1 are versions; then follow element size and chunk size; the other values are optional.
     typesize, nbytes = description.values[2:4]
     given = description.values[4:7]
     level, shuffle, compressor = (*given, *(5, 1, 0)[len(given) :])

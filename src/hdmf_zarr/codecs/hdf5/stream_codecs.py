@@ -1,8 +1,8 @@
 """The bytes of HDF5 filters with a framing of their own, encoded and decoded.
 
-Compression is that of libraries; what lies around it (sizes, blocks) is read and written here. A framing
-is a frozen dataclass whose fields are the configuration of its codec. Bytes come from files, so that
-every size in them is compared with what can be before anything of that size is made.
+Libraries do the compression; this module reads and writes the framing around it (sizes, blocks). A framing
+is a frozen dataclass whose fields are the configuration of its codec. The bytes come from untrusted files, so
+every size in them is checked before memory of that size is allocated.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ EXTRA = "hdmf-zarr[hdf5-filters]"
 Bytes = bytes | bytearray | memoryview
 
 _HEADER = struct.Struct(">QI")
-"""Of the LZ4 and Bitshuffle filters: bytes of the decoded chunk, bytes of a decoded block."""
+"""Header of the LZ4 and Bitshuffle filters: bytes of the decoded chunk, bytes of a decoded block."""
 
 _SIZE = struct.Struct(">I")
 _LITTLE_SIZE = struct.Struct("<I")
@@ -33,12 +33,11 @@ _LITTLE_SIZE = struct.Struct("<I")
 _LARGEST_LZ4_BLOCK = 0x7E000000
 _MOST_OF_LZ4 = 255
 _MOST_OF_LZF = 88
-"""Bytes that one byte can become, by the design of the format."""
+"""Largest number of decoded bytes per byte that the format allows."""
 
 LEAST_BELIEVED = 2**28
 _MOST_OF_OTHERS = 2**12
-"""Bytes that a chunk of zstd or szip may become where the size of the chunk is not known: some, and as
-many for each of its bytes."""
+"""Largest decoded size of a zstd or szip chunk of unknown size: a constant, plus a number for each byte."""
 
 
 def library(name: str, filter_name: str) -> ModuleType:
@@ -47,7 +46,7 @@ def library(name: str, filter_name: str) -> ModuleType:
     Raises
     ------
     MissingExtraError
-        If it is not installed.
+        If the library is not installed.
     """
     try:
         return importlib.import_module(name)
@@ -64,14 +63,14 @@ _ERRORS_OF_LIBRARIES = (
     LookupError,
     MemoryError,
     RuntimeError,
-    SyntaxError,  # of blosc2, which parses what a frame says of its elements
+    SyntaxError,  # from blosc2, which parses a frame's description of its elements
     TypeError,
     ValueError,
 )
 
 
 def called(name: str, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
-    """Call a decoder of a library; what it raises becomes one error of ours."""
+    """Call a library's decoder; turn its errors into `MetadataError`."""
     try:
         return function(*args, **options)
     except _ERRORS_OF_LIBRARIES as error:
@@ -96,32 +95,32 @@ def check_option(name: str, option: str, value: Any, least: int, most: int) -> N
 
 @dataclass(frozen=True)
 class Framing:
-    """One filter's way of writing bytes.
+    """The byte format of one HDF5 filter.
 
     Attributes
     ----------
     needs : str or None
-        The package that encodes and decodes, where it is an optional one.
+        Optional package that encodes and decodes; None if none is needed.
     """
 
     needs: ClassVar[str | None] = None
 
     @property
     def is_usable(self) -> bool:
-        """Whether what it needs is installed."""
+        """Whether the package in ``needs`` is installed."""
         return self.needs is None or importlib.util.find_spec(self.needs) is not None
 
     def for_other_chunks(self) -> Self:
-        """Return what does the same for chunks of any shape."""
+        """Return an equivalent framing for chunks of any shape."""
         return self
 
     def said_size(self, encoded: Bytes) -> int | None:
-        """Return how many bytes a chunk says it becomes; None where it does not say.
+        """Return the decoded size that a chunk states; None if it states none.
 
         Raises
         ------
         MetadataError
-            If its first bytes are not those of a chunk.
+            If the first bytes are not those of a chunk.
         """
         if not len(encoded):
             raise MetadataError("it has no bytes")
@@ -133,25 +132,25 @@ class Framing:
         Raises
         ------
         EncodingError
-            If the filter does not take data of this size.
+            If the filter does not accept data of this size.
         MissingExtraError
             If a library is not installed.
         """
         raise NotImplementedError
 
     def decode_bytes(self, encoded: Bytes, most: int | None = None) -> Bytes:
-        """Return what `encode_bytes` was given.
+        """Decode bytes; inverse of `encode_bytes`.
 
         Parameters
         ----------
         encoded : bytes-like
         most : int, optional
-            Bytes that the result may have.
+            Largest number of bytes of the result.
 
         Raises
         ------
         MetadataError
-            If the bytes are damaged, or would become more than is possible.
+            If the bytes are damaged, or the result would be too large.
         MissingExtraError
             If a library is not installed.
         """
@@ -160,12 +159,12 @@ class Framing:
 
 @dataclass(frozen=True)
 class LZFFraming(Framing):
-    """Filter 32000, of h5py: a bare LZF stream, which does not say its size."""
+    """Filter 32000, of h5py: a bare LZF stream, which does not state its decoded size."""
 
     needs = "imagecodecs"
 
     def encode_bytes(self, data: Bytes) -> Bytes:
-        """Return a stream; data that do not shrink become literals."""
+        """Return a stream; incompressible data become literals."""
         if not len(data):
             return b""
         encoded: bytes = library("imagecodecs", "lzf").lzf_encode(data, header=False)
@@ -183,7 +182,7 @@ class LZFFraming(Framing):
 
 
 def _lz4_compressed(block: Bytes) -> Bytes:
-    # numcodecs puts the size before the block.
+    # numcodecs writes the size before the block.
     return memoryview(numcodecs.lz4.compress(block))[_LITTLE_SIZE.size :]
 
 
@@ -196,7 +195,7 @@ def _lz4_decompressed(name: str, block: Bytes, size: int) -> Bytes:
 
 
 def _header(name: str, encoded: Bytes) -> tuple[int, int, memoryview]:
-    """Bytes of the chunk and of a block, and what follows."""
+    """Return the sizes of the chunk and of a block in bytes, and the bytes after the header."""
     if len(encoded) < _HEADER.size:
         raise MetadataError(f"the chunk is not one of the filter {name}: it ends in its header")
     total, block = _HEADER.unpack_from(encoded)
@@ -204,7 +203,7 @@ def _header(name: str, encoded: Bytes) -> tuple[int, int, memoryview]:
 
 
 def _pieces(name: str, body: memoryview, sizes: Iterator[int]) -> Iterator[tuple[memoryview, int]]:
-    """Encoded blocks, each with the bytes that it decodes to; last, what follows them and 0."""
+    """Yield encoded blocks, each with its decoded size; last, the remaining bytes and 0."""
     position = 0
     for size in sizes:
         if len(body) - position < _SIZE.size:
@@ -219,19 +218,19 @@ def _pieces(name: str, body: memoryview, sizes: Iterator[int]) -> Iterator[tuple
 
 
 def _block_sizes(total: int, block: int) -> Iterator[int]:
-    """Bytes of each block; a generator, since both numbers may be hostile."""
+    """Yield the size of each block; a generator, since both arguments come from an untrusted file."""
     for start in range(0, total, block):
         yield min(block, total - start)
 
 
 @dataclass(frozen=True)
 class LZ4Framing(Framing):
-    """Filter 32004: LZ4 blocks between big-endian sizes; a block that does not shrink is kept as it is.
+    """Filter 32004: LZ4 blocks between big-endian sizes; an incompressible block is stored unchanged.
 
     Attributes
     ----------
     blocksize : int
-        Bytes of a block, 0 for 1 GiB.
+        Number of bytes of a block, 0 for 1 GiB.
     """
 
     blocksize: int = 0
@@ -280,14 +279,14 @@ _BITS = 8
 class BitshuffleFraming(Framing):
     """Filter 32008: the bits of a block of elements transposed, and each block compressed.
 
-    Elements that are no multiple of eight are at the end, as they are.
+    The last elements, which do not fill a group of eight, are stored unchanged at the end.
 
     Attributes
     ----------
     elementsize : int
-        Bytes of one element.
+        Number of bytes of one element.
     blocksize : int
-        Elements of a block, a multiple of 8; 0 for about 8 KiB.
+        Number of elements of a block, a multiple of 8; 0 for about 8 KiB.
     cname : {"none", "lz4", "zstd"}
     clevel : int
         Level of zstd.
@@ -312,7 +311,7 @@ class BitshuffleFraming(Framing):
             )
 
     def said_size(self, encoded: Bytes) -> int | None:
-        """Return the size in the header, or that of the chunk where it is not compressed."""
+        """Return the size in the header, or that of the chunk if it is not compressed."""
         return len(encoded) if self.cname == "none" else _header("bitshuffle", encoded)[0]
 
     @property
@@ -321,7 +320,7 @@ class BitshuffleFraming(Framing):
         return self.blocksize or max(default, _LEAST_BLOCK)
 
     def encode_bytes(self, data: Bytes) -> Bytes:
-        """Return the blocks, behind a header if they are compressed."""
+        """Return the blocks, after a header if they are compressed."""
         data = memoryview(data)
         if len(data) % self.elementsize:
             raise EncodingError(
@@ -341,7 +340,7 @@ class BitshuffleFraming(Framing):
         return b"".join((*parts, data[whole:]))
 
     def decode_bytes(self, encoded: Bytes, most: int | None = None) -> Bytes:
-        """Return the elements, in their order."""
+        """Return the elements in their order."""
         if self.cname == "none":
             shuffled, rest, elements = self._plain_blocks(memoryview(encoded))
         else:
@@ -357,7 +356,7 @@ class BitshuffleFraming(Framing):
     def _decompressed_blocks(
         self, encoded: Bytes, most: int | None
     ) -> tuple[Bytes, memoryview, int]:
-        """Shuffled elements, the rest that is as it is, and the elements of a block."""
+        """Return the shuffled elements, the unchanged rest, and the number of elements of a block."""
         total, block, body = _header("bitshuffle", encoded)
         possible = (
             _MOST_OF_LZ4 * len(encoded)
@@ -384,7 +383,7 @@ class BitshuffleFraming(Framing):
         return b"".join(parts), rest, block // self.elementsize
 
     def _whole(self, size: int) -> int:
-        """Bytes of the elements that are shuffled."""
+        """Return the number of bytes of the elements that are shuffled."""
         return size // self.elementsize // _BITS * _BITS * self.elementsize
 
     def _check_whole(self, size: int) -> None:
@@ -398,7 +397,7 @@ class BitshuffleFraming(Framing):
         if not len(data):
             return b""
         shuffle = getattr(library("imagecodecs", "bitshuffle"), function)
-        # A block that is longer than the data is the same as one that is as long.
+        # A block that is longer than the data is equivalent to one of the same length as the data.
         elements = min(elements, len(data) // self.elementsize)
         shuffled: Bytes = called(
             "bitshuffle", shuffle, data, itemsize=self.elementsize, blocksize=elements
@@ -437,7 +436,7 @@ class SzipFraming(Framing):
     Attributes
     ----------
     options_mask, pixels_per_block, bits_per_pixel, pixels_per_scanline : int
-        The values that HDF5 keeps for the filter.
+        Values that HDF5 stores for the filter.
     """
 
     needs = "imagecodecs"
@@ -454,7 +453,7 @@ class SzipFraming(Framing):
         check_option("szip", "pixels_per_scanline", self.pixels_per_scanline, 1, 4096)
 
     def for_other_chunks(self) -> Self:
-        """Return a codec whose lines are whole blocks: it takes any number of elements."""
+        """Return a codec whose lines are whole blocks, which accepts any number of elements."""
         block = self.pixels_per_block
         lines = max(1, self.pixels_per_scanline // block)
         return replace(self, pixels_per_scanline=lines * block)
@@ -486,10 +485,10 @@ class SzipFraming(Framing):
     def decode_bytes(self, encoded: Bytes, most: int | None = None) -> Bytes:
         """Return the elements.
 
-        The library makes something of a stream that ends too early, and tells only sometimes. What comes
-        after a complete stream changes no value, so it is decoded with one byte more, too. Lines that
-        are no whole number of blocks are padded in the stream. Where the library takes the padding
-        away it tells nothing, so that is done here.
+        The library decodes a truncated stream to arbitrary values, and reports an error only sometimes. Bytes
+        after a complete stream change no value, so a second decoding with one more byte detects truncation.
+        In the stream, lines that are not a whole number of blocks are padded. This method removes the
+        padding, since the library reports no error when it does that itself.
         """
         total = self.said_size(encoded) or 0
         possible = LEAST_BELIEVED + _MOST_OF_OTHERS * len(encoded)
@@ -509,7 +508,7 @@ class SzipFraming(Framing):
 
     @property
     def _line_bytes(self) -> tuple[int, int]:
-        """Bytes of a line, and of the same padded to whole blocks."""
+        """Number of bytes of a line, and of a line padded to whole blocks."""
         block = self.pixels_per_block * self._pixel_bytes
         line = self.pixels_per_scanline * self._pixel_bytes
         return line, -(-line // block) * block
@@ -530,10 +529,10 @@ class SzipFraming(Framing):
         )
 
     def _depends_on_more(self, body: memoryview, decoded: bytes) -> bool:
-        """Whether a stream with something behind it is decoded to other values."""
+        """Whether a stream followed by another byte decodes to other values."""
         try:
             other = self._decoded(b"".join((body, _BEYOND_SZIP)), len(decoded))
-        except RuntimeError:  # the library has read on, and what is there is no block
+        except RuntimeError:  # the library read on past the end and found no block
             return False
         return other != decoded
 

@@ -9,20 +9,20 @@ from hdmf_zarr.codecs.hdf5.codecs import PREFIX
 from hdmf_zarr.codecs.registry import SERIALIZERS
 
 FilterOptions = dict[str, Any]
-"""What ``h5py.Group.create_dataset`` is given for them."""
+"""Arguments of ``h5py.Group.create_dataset`` for filters."""
 
 
 def filters_of_codecs(
     codecs: Sequence[Mapping[str, Any]], itemsize: int | None
 ) -> FilterOptions | None:
-    """Return HDF5's own filters for the codecs of an array, or None where it has none for one of them.
+    """Return HDF5's own filters for the codecs of an array; None if one codec has no such filter.
 
     Parameters
     ----------
     codecs : sequence of dict
-        As in the array's document of Zarr format 3, inside of its shards.
+        Codecs in the array's document of Zarr format 3, or those inside its shards.
     itemsize : int or None
-        Bytes of an element; None where they differ.
+        Number of bytes of an element; None for elements that vary in size.
 
     Examples
     --------
@@ -39,7 +39,7 @@ def filters_of_codecs(
             continue
         stage, function = _FILTERS.get(codec["name"], (0, _nothing))
         found = function(codec.get("configuration") or {}, itemsize)
-        # h5py has one order: shuffled, compressed, then the checksum.
+        # h5py has a fixed order: shuffle, compression, checksum.
         if found is None or stage <= reached:
             return None
         reached = stage
@@ -79,4 +79,4 @@ _FILTERS: dict[str, tuple[int, _Function]] = {
     "numcodecs.fletcher32": (3, _checksum),
     "crc32c": (3, _checksum),
 }
-"""Name of a codec -> its place among the filters, and what says which filter it is."""
+"""Name of a codec -> its position among the filters, and the function that returns h5py's options."""

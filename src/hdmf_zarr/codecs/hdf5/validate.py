@@ -1,7 +1,7 @@
 """Finds damage in an encoded chunk of HDF5 without decoding it.
 
-Its checksum, where there is one; its first bytes; and what these say that it becomes. A chunk that passes may
-be damaged all the same: only who decodes it knows.
+The checks are the chunk's checksum, if it has one, its first bytes, and the decoded size that these state. A
+chunk that passes may still be damaged: only decoding can show that.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ _CHECKSUM_BYTES = 4
 
 
 def check_encoded(codecs: Sequence[Any], encoded: bytes, n_bytes: int) -> None:
-    """Raise if bytes are none that a chain of codecs gives for a chunk.
+    """Raise `ChunkError` if bytes cannot be a chunk that a chain of codecs encoded.
 
     Parameters
     ----------
     codecs : sequence of numcodecs codecs
-        In the order in which they encode, as of `FilterChain`.
+        Codecs in the order in which they encode, as in `FilterChain`.
     encoded : bytes
     n_bytes : int
-        Of the elements of a chunk.
+        Number of bytes of a chunk's elements.
 
     Raises
     ------
     ChunkError
-        If the bytes say themselves that they are damaged.
+        If the bytes are recognizably damaged.
     """
     view = memoryview(encoded)
     try:
@@ -48,7 +48,7 @@ def check_encoded(codecs: Sequence[Any], encoded: bytes, n_bytes: int) -> None:
 
 
 def _sizes(codecs: Sequence[Any], n_bytes: int) -> list[int | None]:
-    """How many bytes each codec is given; None behind one that compresses."""
+    """Return the input size of each codec; None after a codec that compresses."""
     sizes: list[int | None] = []
     size: int | None = n_bytes
     for codec in codecs:
@@ -68,12 +68,12 @@ def _check_size(found: int | None, expected: int | None) -> None:
 def _without_checksum(codec: Any, encoded: memoryview) -> memoryview:
     if len(encoded) <= _CHECKSUM_BYTES:
         raise ChunkError("it has no bytes before its checksum")
-    codec.decode(encoded)  # raises where the checksum is another one
+    codec.decode(encoded)  # raises if the checksum differs
     return encoded[:-_CHECKSUM_BYTES]
 
 
 def _said_size(codec: Any, encoded: memoryview) -> int | None:
-    """How many bytes a chunk says it becomes; None where it does not say."""
+    """Return the decoded size that a chunk states; None if it states none."""
     if isinstance(codec, Framing):
         return codec.said_size(encoded)
     if not len(encoded):
@@ -94,4 +94,4 @@ _BEGINNINGS: dict[str, Callable[[bytes], bool]] = {
     "bz2": lambda head: head.startswith(b"BZh"),
     "zstd": lambda head: head == b"\x28\xb5\x2f\xfd",
 }
-"""Codec -> whether these are its first bytes."""
+"""Codec -> function that checks the first bytes of a chunk."""

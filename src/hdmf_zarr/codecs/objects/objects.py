@@ -1,9 +1,9 @@
 """Codecs for chunks of objects, which only Zarr format 2 has.
 
-In the view through which such arrays are read their data type is ``string``: each element is the JSON
-text of what the chunk holds there, a reference (``{"source", "path", ...}``), a record of a compound
-(a list), or text itself. zarr wants ``vlen-utf8`` to serialize strings, so these codecs come after it
-and turn its bytes into those of the chunk. Registered with zarr through its entry points.
+Arrays of objects are read through a view of data type ``string``: each element is the JSON text of a
+reference (``{"source", "path", ...}``), of a record of a compound (a list), or text itself. zarr requires
+``vlen-utf8`` to serialize strings, so these codecs come after it and turn its bytes into those of the chunk.
+Entry points register the codecs with zarr.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from hdmf_zarr.errors import EncodingError, MetadataError
 PICKLE_CODEC = "hdmf_zarr.pickle"
 
 LONGEST_TEXT = 2**16
-"""Characters of a path, or of another text of a reference; longer ones are not believed."""
+"""Largest number of characters of a path, or of another text of a reference."""
 
 MOST_CELLS = 1024
-"""Values in a record."""
+"""Largest number of values in a record."""
 
 _LEAST_BELIEVED = 2**26
 _MOST_PER_BYTE = 256
-"""Characters that a chunk may become: some, and as many for each of its bytes.
+"""Largest number of characters of a decoded chunk: a constant, plus a number for each encoded byte.
 
-A pickle names what it holds again in two bytes. Columns of references to one object, or of one text,
-are below this; a few bytes that become gigabytes are not.
+A pickle repeats an object in two bytes. Columns of references to one object, or of one text, are below this
+limit; a few bytes that decode to gigabytes are not.
 """
 
 _REFERENCE_KEYS = ("source", "path", "object_id", "source_object_id")
@@ -44,21 +44,21 @@ _REFERENCE_KEYS = ("source", "path", "object_id", "source_object_id")
 
 @dataclass(frozen=True)
 class _ObjectsCodec(BytesBytesCodec):
-    """What both codecs have in common; the conversion itself is synchronous."""
+    """Base of both codecs; the conversion itself is synchronous."""
 
     is_fixed_size = False
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
-        """Make the codec of its JSON."""
+        """Make the codec from its JSON."""
         return cls(**data.get("configuration", {}))
 
     def evolve_from_array_spec(self, array_spec: Any) -> Self:
-        """Nothing depends on the array."""
+        """Return the codec itself: it does not depend on the array."""
         return self
 
     def compute_encoded_size(self, input_byte_length: int, _chunk_spec: Any) -> int:
-        """Raise: objects differ in size."""
+        """Raise `NotImplementedError`: objects differ in size."""
         raise NotImplementedError(f"{type(self).__name__} has no fixed size ({input_byte_length})")
 
     def _decode_sync(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
@@ -91,8 +91,8 @@ class PickledObjectsCodec(_ObjectsCodec):
     Attributes
     ----------
     is_text : bool
-        The elements are text, of any length, even where it reads like JSON: what 0.1 to 0.9 made of
-        each text that stands alone in a file that they exported from HDF5.
+        Whether the elements are text of any length, even if it looks like JSON. Versions 0.1 to 0.9
+        pickled scalar text in this way when they exported from HDF5.
     """
 
     is_text: bool = False
@@ -116,7 +116,7 @@ class PickledObjectsCodec(_ObjectsCodec):
         return _texts_of(array.elements, array.shape, shape, believed, text_of)
 
     def encode_texts(self, texts: npt.NDArray[Any]) -> bytes:
-        """Raise: pickles are not written."""
+        """Raise `EncodingError`: pickles are not written."""
         raise EncodingError(f"pickles are not written ({texts.size} elements)")
 
 
@@ -127,7 +127,7 @@ class JSONObjectsCodec(_ObjectsCodec):
     Attributes
     ----------
     is_text : bool
-        Elements that look like JSON are written as text all the same.
+        Whether elements that look like JSON are also written as text.
     """
 
     is_text: bool = False
@@ -198,7 +198,7 @@ def _text_of(element: Any) -> str:
             raise MetadataError(f"a record holds more than {MOST_CELLS} values")
         return json.dumps([_checked_cell(cell) for cell in element])
     if element is None or element == 0:
-        return ""  # the fill value, and what a chunk has beyond the end of its array
+        return ""  # the fill value, and the padding of a chunk beyond the end of its array
     return json.dumps(_checked_cell(element))
 
 
@@ -213,7 +213,7 @@ def _text_alone(element: Any) -> str:
 
 
 def _object_of(text: str) -> Any:
-    """Return what a chunk holds for an element; inverse of `_text_of`."""
+    """Return the object that a chunk holds for an element; inverse of `_text_of`."""
     if text == "":
         return None
     return parsed_json(text, "an element") if text[:1] in "{[" else text
@@ -237,7 +237,7 @@ def _checked_cell(cell: Any) -> Any:
 
 
 def _checked_reference(reference: dict[str, Any]) -> dict[str, Any]:
-    """Only the known keys, each text or nothing: whatever else is there is ignored."""
+    """Return the known keys of a reference, each text or None; other keys are ignored."""
     checked = {key: reference.get(key) for key in _REFERENCE_KEYS}
     for key, value in checked.items():
         if value is not None and not isinstance(value, str):
@@ -252,7 +252,7 @@ def _checked_reference(reference: dict[str, Any]) -> dict[str, Any]:
 
 
 def _checked(text: str) -> str:
-    # Specifications are text of any length and stand alone; a path is short.
+    # Specifications are scalar text of any length; a path is short.
     if len(text) > LONGEST_TEXT and text[:1] != "{":
         raise MetadataError(f"a text of {len(text)} characters is too long for a path")
     return _encodable(text)

@@ -1,11 +1,11 @@
 """Reads the pickles of earlier releases without running anything in them.
 
-A pickle is a program. This is an interpreter for the few instructions of which those pickles are made
+A pickle is a program. This is an interpreter for the few instructions in pickles of earlier releases
 (arrays of objects and of records, numbers of numpy, and `hdmf_zarr.utils.ZarrReference`); it imports
-nothing, calls nothing and builds nothing but lists, tuples, dicts, numbers and text. Every other
-instruction, and every other global, is an error that names it.
+nothing, calls nothing and builds only lists, tuples, dicts, numbers and text. Any other instruction or
+global is an error that names it.
 
-The globals are those that hdmf-zarr 0.1 to 0.13 wrote, see `PICKLED_GLOBALS`.
+`PICKLED_GLOBALS` lists the globals that hdmf-zarr 0.1 to 0.13 wrote.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ PICKLED_GLOBALS: dict[tuple[str, str], _Global] = {
     ("numpy.core.multiarray", "_reconstruct"): _Global.RECONSTRUCT,
     ("numpy", "ndarray"): _Global.NDARRAY,
     ("numpy", "dtype"): _Global.DTYPE,
-    # Of the numbers in rows that 0.1 to 0.5 exported from HDF5.
+    # In numbers in rows that 0.1 to 0.5 exported from HDF5.
     ("numpy._core.multiarray", "scalar"): _Global.SCALAR,
     ("numpy.core.multiarray", "scalar"): _Global.SCALAR,
-    # In the metadata of the dtype of records with text, which 0.1 to 0.9 exported from HDF5; they are named
-    # there and never called.
+    # In the dtype metadata of records with text that 0.1 to 0.9 exported from HDF5; they are named and never
+    # called.
     ("builtins", "str"): _Global.TEXT,
     ("builtins", "bytes"): _Global.BYTES,
     ("hdmf_zarr.utils", "ZarrReference"): _Global.REFERENCE,
 }
 
 _SCALAR_TYPE = re.compile(r"[biuf][1248]|[SU][0-9]{1,6}")
-"""Types of single values that are read: numbers, bytes and text."""
+"""Names of the readable types of single values: numbers, bytes and text."""
 
 
 @dataclass(slots=True)
@@ -61,15 +61,15 @@ class _Dtype:
 
 @dataclass(slots=True)
 class PickledArray:
-    """What a pickled array holds.
+    """The content of a pickled array.
 
     Attributes
     ----------
     shape : tuple of int
     fields : tuple of str or None
-        Names of the fields, where the elements are records.
+        Names of the fields, if the elements are records.
     elements : list
-        In C order; records as tuples, references as dicts.
+        Elements in C order; records are tuples, references are dicts.
     """
 
     shape: tuple[int, ...] = ()
@@ -79,14 +79,14 @@ class PickledArray:
 
 
 class _Mark:
-    """Where a sequence starts on the stack."""
+    """Marker of the start of a sequence on the stack."""
 
 
 _MARK = _Mark()
 
 _MOST_DIMENSIONS = 64
 _MOST_FIELDS = 1024
-"""Of an array; whatever claims more costs time for nothing, as the same few bytes can be used again."""
+"""Limits of an array: a few repeated bytes can claim more, and cost time for nothing."""
 
 
 def read_pickled_array(encoded: bytes) -> PickledArray:
@@ -95,8 +95,7 @@ def read_pickled_array(encoded: bytes) -> PickledArray:
     Raises
     ------
     MetadataError
-        If the pickle has an instruction or a global that the known pickles do not have, is
-        truncated, or does not hold an array.
+        If the pickle has an unknown instruction or global, is truncated, or does not hold an array.
     """
     result = _interpreted(encoded)
     if not isinstance(result, PickledArray) or not result.is_built:
@@ -110,7 +109,7 @@ def read_pickled_scalar(encoded: bytes) -> Any:
     Raises
     ------
     MetadataError
-        If it describes anything else.
+        If the pickle describes anything else.
     """
     result = _interpreted(encoded)
     if result is not None and not isinstance(result, (int, float, str)):
@@ -133,7 +132,7 @@ class _Interpreter:
         self.memo: dict[int, Any] = {}
 
     def run(self, encoded: bytes) -> Any:
-        """Return what the pickle leaves on the stack."""
+        """Return the object that the pickle leaves on the stack."""
         for opcode, argument, position in pickletools.genops(encoded):
             if opcode.name == "STOP":
                 return self.stack.pop()
@@ -147,7 +146,7 @@ class _Interpreter:
         raise MetadataError("the pickle is truncated")
 
     def pop_to_mark(self) -> list[Any]:
-        """Take everything above the last mark off the stack."""
+        """Pop everything above the last mark off the stack."""
         for position in range(len(self.stack) - 1, -1, -1):
             if self.stack[position] is _MARK:
                 taken = self.stack[position + 1 :]
@@ -158,10 +157,10 @@ class _Interpreter:
     # -- instructions ----------------------------------------------------------------------------
 
     def skip(self, _argument: Any) -> None:
-        """Nothing to do: protocol and frame."""
+        """Do nothing, for protocol and frame."""
 
     def push(self, argument: Any) -> None:
-        """A constant."""
+        """Push a constant."""
         self.stack.append(argument)
 
     def mark(self, _argument: Any) -> None:
@@ -245,7 +244,7 @@ def _field_names(names: Any) -> tuple[str, ...] | None:
 
 
 def _scalar(dtype: Any, raw: Any) -> Any:
-    """The number, bytes or text of which a pickle holds the bytes; the record of which it holds an array."""
+    """Return a number, bytes or text from its bytes in a pickle, or a record from its array."""
     spelled = _expect(dtype, _Dtype).name
     if isinstance(raw, PickledArray) and raw.is_built and raw.shape == () and raw.fields:
         return raw.elements[0]
@@ -260,7 +259,7 @@ def _scalar(dtype: Any, raw: Any) -> Any:
 
 
 def _named(value: Any) -> str:
-    """A global, or the kind of anything else: what a pickle has built may be too large to show."""
+    """Return the name of a global, or the type of any other object, which may be too large to show."""
     return value.value if isinstance(value, _Global) else type(value).__name__
 
 

@@ -60,13 +60,13 @@ class WorkerOptions:
             )
         if context is not None and self.executor is not None:
             warnings.warn(
-                "multiprocessing_context is set aside: the executor starts its workers",
+                "multiprocessing_context is ignored: the executor starts its workers",
                 UserWarning,
                 stacklevel=2,
             )
         if self.max_threads_per_process is not None and self.is_in_process:
             warnings.warn(
-                "max_threads_per_process is set aside: the executor's workers are threads of this "
+                "max_threads_per_process is ignored: the executor's workers are threads of this "
                 "process, whose limits are yours",
                 UserWarning,
                 stacklevel=2,

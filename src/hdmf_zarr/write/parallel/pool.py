@@ -80,7 +80,7 @@ class Pool:
         if not self._is_told:
             self._is_told = True
             warnings.warn(
-                f"number_of_jobs={self._options.number_of_jobs} is set aside: worker processes cannot "
+                f"number_of_jobs={self._options.number_of_jobs} is ignored: worker processes cannot "
                 f"start ({type(error).__name__}: {error}), see above for what ended them. A script that "
                 "uses them has what it does under 'if __name__ == \"__main__\":'. One process writes",
                 UserWarning,

@@ -92,7 +92,7 @@ class ThreadLimit:
             if is_told:
                 return
             warnings.warn(
-                "max_threads_per_process is set aside: the executor's workers are threads of this "
+                "max_threads_per_process is ignored: the executor's workers are threads of this "
                 "process, whose limits are yours",
                 UserWarning,
                 stacklevel=2,
