@@ -69,13 +69,15 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
     path : str, Path or zarr.abc.store.Store
         Path of a folder, URL that fsspec supports, or open store.
     mode : {"r", "r-", "r+", "a", "w", "w-", "x"}
-        ``r`` reads, ``r-`` without the consolidated metadata; ``r+`` and ``a`` append, ``a`` creates a
-        missing store; ``w`` creates or replaces a store, ``w-`` and ``x`` only create one.
+        ``r`` reads, ``r-`` without the consolidated metadata; ``r+`` and ``a`` append, ``a``
+        creates a missing store; ``w`` creates or replaces a store, ``w-`` and ``x`` only create
+        one.
     manager : BuildManager or TypeMap, optional
     storage_options : dict, optional
         Options for fsspec, if the path is a URL.
     force_overwrite : bool
-        Allow mode ``w`` to replace a path that is not a Zarr store: an HDF5 file, or another folder.
+        Allow mode ``w`` to replace a path that is not a Zarr store: an HDF5 file, or another
+        folder.
     zarr_format : int, optional
         Zarr format of a new store; by default 3, or 2 if it is written with ``dandi=True``.
     synchronizer, object_codec_class
@@ -257,9 +259,9 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
     ) -> None:
         """Write a container, or the additions since it was read or written.
 
-        An append writes new objects, columns, rows and links, and attributes of existing objects. It
-        replaces no data and removes nothing: a warning names data that differ in memory, and objects that
-        were removed or moved there.
+        An append writes new objects, columns, rows and links, and attributes of existing objects.
+        It replaces no data and removes nothing: a warning names data that differ in memory, and
+        objects that were removed or moved there.
 
         Parameters
         ----------
@@ -279,15 +281,16 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         checksum : bool
             End each encoded chunk with its CRC-32C, so that a damaged byte causes an error.
         strict_json : bool
-            Write NaN and infinities in attributes as text, which readers outside of Python need; hdmf-zarr
-            reads the same values.
+            Write NaN and infinities in attributes as text, which readers outside of Python need;
+            hdmf-zarr reads the same values.
         dandi : bool
-            Write a store for the DANDI archive: of Zarr format 2, valid for ``dandi validate`` and readable
-            by plain zarr-python, with NaN and infinities in attributes as text (``strict_json``). Data that
-            are arrays of other stores are copied. See the page on DANDI in ``docs``.
+            Write a store for the DANDI archive: of Zarr format 2, valid for ``dandi validate`` and
+            readable by plain zarr-python, with NaN and infinities in attributes as text
+            (``strict_json``). Data that are arrays of other stores are copied. See the page on
+            DANDI in ``docs``.
         durable : bool, optional
-            Return only when all files of a local store are on the disk, so that a power failure cannot undo
-            or damage the write. None does so if one system call is enough (Linux).
+            Return only when all files of a local store are on the disk, so that a power failure
+            cannot undo or damage the write. None does so if one system call is enough (Linux).
         progress : callable, optional
             Called with the bytes just written.
 
@@ -347,16 +350,16 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
     ) -> None:
         """Write what another IO has read: a self-contained copy, unless links are requested.
 
-        Encoded chunks of numbers are copied unchanged, from HDF5 and from Zarr, if a Zarr array can have
-        the same chunks.
+        Encoded chunks of numbers are copied unchanged, from HDF5 and from Zarr, if a Zarr array can
+        have the same chunks.
 
         Parameters
         ----------
         src_io : HDMFIO
             IO of any backend that has read the data.
         container : Container, optional
-            Container that the IO has read; all its edits are exported, whether it is marked as modified
-            or not. None exports the file unchanged.
+            Container that the IO has read; all its edits are exported, whether it is marked as
+            modified or not. None exports the file unchanged.
         write_args : mapping, optional
             Options ``link_data`` (default False; True links to the arrays of a Zarr source),
             ``exhaust_dci`` and ``consolidate_metadata``.
@@ -365,39 +368,40 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         cache_spec : bool
             Store the specifications with the data.
         number_of_jobs, max_threads_per_process, multiprocessing_context, executor
-            Workers, as for `write`; they also write datasets whose elements have to be encoded again.
+            Workers, as for `write`; they also write datasets whose elements have to be encoded
+            again.
         consolidate_metadata
             Store the metadata of all nodes in one document, as for `write`.
         codecs : {"keep", "default"}, mapping or callable
-            ``"keep"`` keeps the codecs (and chunks) of the source, ``"default"`` encodes again with the
-            default codecs. A mapping of paths (``"/acquisition/raw/data"``, or patterns, for example
-            ``"*/data"``), or a function of path and dataset, gives ``"keep"``, ``"default"``, a codec or
-            a list of codecs for each dataset.
+            ``"keep"`` keeps the codecs (and chunks) of the source, ``"default"`` encodes again with
+            the default codecs. A mapping of paths (``"/acquisition/raw/data"``, or patterns, for
+            example ``"*/data"``), or a function of path and dataset, gives ``"keep"``,
+            ``"default"``, a codec or a list of codecs for each dataset.
         chunks : mapping or callable, optional
             Shape of chunks, for each dataset in the same way; None keeps the chunks of the source.
         shards : "auto", mapping or callable, optional
-            Shape of shards, for each dataset in the same way; ``"auto"`` packs chunks into files of about
-            64 MB, except those of compounds, whose shards zarr-python 3.1 does not read.
+            Shape of shards, for each dataset in the same way; ``"auto"`` packs chunks into files of
+            about 64 MB, except those of compounds, whose shards zarr-python 3.1 does not read.
         strict : bool
             Raise if a dataset's HDF5 filters have no Zarr codec, instead of encoding it again.
         verify : bool
             Decode every chunk that is copied unchanged, as a check.
         external_links : {"follow", "keep"}
-            ``"follow"`` copies the targets of links to other files; ``"keep"`` links to them in their Zarr
-            store, or, for HDF5, in the store of the same name with ``.zarr`` appended. If the schema requires
-            a link, the copy has the path of the object in its own file (``x_2`` if that is taken); otherwise
-            it replaces the link.
+            ``"follow"`` copies the targets of links to other files; ``"keep"`` links to them in
+            their Zarr store, or, for HDF5, in the store of the same name with ``.zarr`` appended.
+            If the schema requires a link, the copy has the path of the object in its own file
+            (``x_2`` if that is taken); otherwise it replaces the link.
         checksum : bool
             End each encoded chunk with its CRC-32C; chunks of HDF5 get it as they are copied.
         strict_json : bool
             Write NaN and infinities in attributes as text, as for `write`.
         dandi : bool
-            Write a store for the DANDI archive, as for `write`. Codecs that every reader of Zarr format 2
-            knows are kept; datasets with other codecs are encoded again with the default codec, in chunks of
-            about 16 MB.
+            Write a store for the DANDI archive, as for `write`. Codecs that every reader of Zarr
+            format 2 knows are kept; datasets with other codecs are encoded again with the default
+            codec, in chunks of about 16 MB.
         durable : bool
-            Return only when all files of a local store are on the disk. The default is False: the source
-            still exists, and a large export would wait for the disk.
+            Return only when all files of a local store are on the disk. The default is False: the
+            source still exists, and a large export would wait for the disk.
         on_plan : callable, optional
             Called with the summary of the plan before anything is written.
         progress : callable, optional
@@ -619,7 +623,8 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         Parameters
         ----------
         zarr_ref : mapping or str
-            Mapping with ``source`` and ``path``, for example a `ZarrReference`, or a path in this store.
+            Mapping with ``source`` and ``path``, for example a `ZarrReference`, or a path in this
+            store.
 
         Raises
         ------

@@ -63,8 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 after success, 1 after an error, which is printed as one line. An invalid command line exits
-        with 2. ``check`` returns 1 if it has found errors, and 2 if it could not check.
+        0 after success, 1 after an error, which is printed as one line. An invalid command line
+        exits with 2. ``check`` returns 1 if it has found errors, and 2 if it could not check.
     """
     options = _parser().parse_args(arguments)
     with _brief_warnings():

@@ -75,8 +75,8 @@ class Written:
         Number of files, or of objects in a store that is no folder.
     n_bytes : int
     planned : Planned or None
-        Summary of the plan: the datasets that were copied unchanged, and why others were not; None for
-        HDF5.
+        Summary of the plan: the datasets that were copied unchanged, and why others were not; None
+        for HDF5.
     """
 
     path: str
@@ -107,9 +107,9 @@ def convert(
 ) -> Written:
     """Copy a file of HDMF data (for example NWB) to another format, without changing its contents.
 
-    The content of the source shows whether it is HDF5 or Zarr; the suffix determines the format of the
-    destination: ``.zarr``, or ``.nwb``, ``.h5`` and ``.hdf5`` for HDF5. A conversion that fails or is
-    stopped leaves the destination as it was.
+    The content of the source shows whether it is HDF5 or Zarr; the suffix determines the format of
+    the destination: ``.zarr``, or ``.nwb``, ``.h5`` and ``.hdf5`` for HDF5. A conversion that fails
+    or is stopped leaves the destination as it was.
 
     Parameters
     ----------
@@ -126,15 +126,15 @@ def convert(
     strict_json : bool
         Write NaN and infinities in attributes as text, as for `ZarrIO.write`.
     dandi : bool
-        Write a store for the DANDI archive, as for `ZarrIO.export`; the name of the destination must end
-        with ``.nwb.zarr``.
+        Write a store for the DANDI archive, as for `ZarrIO.export`; the name of the destination
+        must end with ``.nwb.zarr``.
     durable : bool
         Return only when a new Zarr store is on the disk, as for `ZarrIO.export`.
     on_plan : callable, optional
         Called with the summary of the plan before a new Zarr store is written.
     progress : callable, optional
-        Called once with the expected number of bytes; returns a function that is called with the bytes
-        just written.
+        Called once with the expected number of bytes; returns a function that is called with the
+        bytes just written.
 
     Raises
     ------
@@ -338,7 +338,8 @@ def _refuse_nwb_1(path: str) -> None:
 def _is_nwb(path: str) -> bool:
     """Whether an HDF5 file is a file of NWB 2 or later.
 
-    pynwb does not recognize a version stored as an array of one text, as MatNWB wrote it until 2019.
+    pynwb does not recognize a version stored as an array of one text, as MatNWB wrote it until
+    2019.
     """
     version = root_attribute(path, "nwb_version") if is_hdf5_file(path) else None
     if isinstance(version, np.ndarray):

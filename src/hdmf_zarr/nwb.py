@@ -43,7 +43,8 @@ class NWBZarrIO(ZarrIO):
         Load the specifications that the file caches. Ignored in a mode that creates a file, and if
         ``manager`` or ``extensions`` are given.
     extensions : str, Path, TypeMap or list of these, optional
-        Extensions to use instead of those that the file caches: paths of YAML namespaces, or a type map.
+        Extensions to use instead of those that the file caches: paths of YAML namespaces, or a type
+        map.
 
     Raises
     ------
@@ -145,7 +146,8 @@ class NWBZarrIO(ZarrIO):
         ----------
         src_io : HDMFIO
         nwbfile : NWBFile, optional
-            NWB file that the IO has read; its edits are exported, too. None exports the file unchanged.
+            NWB file that the IO has read; its edits are exported, too. None exports the file
+            unchanged.
         write_args : mapping, optional
         **options
             Every other option of `ZarrIO.export`.
@@ -166,8 +168,8 @@ class NWBZarrIO(ZarrIO):
         ----------
         path : str, Path or Store
         storage_options : dict, optional
-            Options for fsspec. Without options, ``s3://`` URLs are read by anonymous requests if the user
-            has no credentials.
+            Options for fsspec. Without options, ``s3://`` URLs are read by anonymous requests if
+            the user has no credentials.
         """
         return NWBZarrIO(path, "r", storage_options=storage_options).read()
 

@@ -1,8 +1,9 @@
 """Data types, codecs and attributes that readers outside of Python cannot open.
 
-The entries come from a test: TensorStore 0.1.86 and zarrita.js 0.7.5 (in Node.js) read arrays of each
-type and codec, written by zarr-python 3.1.6, and the values were compared. MATLAB means MathWorks' "MATLAB
-Support for Zarr Files" 0.1.0, which uses TensorStore and, by its release notes, reads only Zarr format 2.
+The entries come from a test: TensorStore 0.1.86 and zarrita.js 0.7.5 (in Node.js) read arrays of
+each type and codec, written by zarr-python 3.1.6, and the values were compared. MATLAB means
+MathWorks' "MATLAB Support for Zarr Files" 0.1.0, which uses TensorStore and, by its release notes,
+reads only Zarr format 2.
 """
 
 from __future__ import annotations

@@ -106,8 +106,8 @@ def check(
 ) -> Report:
     """Check that a store is whole: metadata, chunks, links, references, specifications, names.
 
-    The store is changed only by ``repair`` and ``accept_missing``. Memory is bounded by the metadata and,
-    in each thread, one chunk.
+    The store is changed only by ``repair`` and ``accept_missing``. Memory is bounded by the
+    metadata and, in each thread, one chunk.
 
     Parameters
     ----------
@@ -116,13 +116,13 @@ def check(
     fast : bool
         Read no chunk: neither decode chunks nor resolve references in the elements of datasets.
     jobs : int
-        Number of threads that read and decode chunks; at least 16 if the store is no folder, since they
-        wait for answers most of the time.
+        Number of threads that read and decode chunks; at least 16 if the store is no folder, since
+        they wait for answers most of the time.
     repair : bool
         Rebuild the consolidated metadata, cut tables to the rows that all columns have, and remove
-        leftovers of stopped writes and unused chunks; nothing else. With ``dandi``, the consolidated
-        metadata of Zarr format 2 are rebuilt so that the archive's readers open the store. The report
-        lists the repairs and describes the repaired store.
+        leftovers of stopped writes and unused chunks; nothing else. With ``dandi``, the
+        consolidated metadata of Zarr format 2 are rebuilt so that the archive's readers open the
+        store. The report lists the repairs and describes the repaired store.
     dandi : bool
         Check also the requirements of the DANDI archive, and report what readers outside of Python
         cannot open; needs the packages of ``hdmf-zarr[dandi]``.
@@ -132,8 +132,8 @@ def check(
     storage_options : dict, optional
         Options for fsspec, if the path is a URL.
     progress : callable, optional
-        Called with the number of bytes to read; returns a function that is called with the number of
-        bytes just read.
+        Called with the number of bytes to read; returns a function that is called with the number
+        of bytes just read.
 
     Returns
     -------

@@ -22,8 +22,8 @@ logger = logging.getLogger(__name__)
 def unused_chunks(bytestore: ByteStore) -> list[str]:
     """Return the keys of chunks outside of the grid of their array, or with names of another form.
 
-    Arrays that lack chunks are ignored, since an unused chunk may be a missing one; so are arrays whose
-    consolidated metadata differ from their own.
+    Arrays that lack chunks are ignored, since an unused chunk may be a missing one; so are arrays
+    whose consolidated metadata differ from their own.
 
     Parameters
     ----------

@@ -1,8 +1,9 @@
 """The rules of `dandi validate`: by that program where it is installed, else by the same rules here.
 
-The archive's program is not imported, and no extra installs it: it pins zarr-python, and is installed in
-its own environment. The rules here are those of dandi 0.81: in Zarr format 2, plain zarr-python opens the
-root with the consolidated metadata; in format 3, TensorStore opens each array.
+The archive's program is not imported, and no extra installs it: it pins zarr-python, and is
+installed in its own environment. The rules here are those of dandi 0.81: in Zarr format 2, plain
+zarr-python opens the root with the consolidated metadata; in format 3, TensorStore opens each
+array.
 """
 
 from __future__ import annotations

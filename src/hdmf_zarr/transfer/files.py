@@ -42,8 +42,8 @@ class ChunkMover:
     Parameters
     ----------
     way : {"copy", "link"}
-        ``"copy"`` copies the files, as clones if the file system can, which takes no time; ``"link"``
-        makes hard links, so that both stores share their files.
+        ``"copy"`` copies the files, as clones if the file system can, which takes no time;
+        ``"link"`` makes hard links, so that both stores share their files.
     """
 
     def __init__(self, way: Way = "copy") -> None:

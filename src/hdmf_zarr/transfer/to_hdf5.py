@@ -1,7 +1,8 @@
 """Zarr -> HDF5: encoded chunks move unchanged where HDF5 has the same filters.
 
-The filters of the new dataset are converted to codecs as in an export from HDF5 (`hdmf_zarr.hdf5.raw`); if
-these are the codecs of the array, a chunk has the same bytes in both. Each chunk is decoded once as a check.
+The filters of the new dataset are converted to codecs as in an export from HDF5
+(`hdmf_zarr.hdf5.raw`); if these are the codecs of the array, a chunk has the same bytes in both.
+Each chunk is decoded once as a check.
 """
 
 from __future__ import annotations

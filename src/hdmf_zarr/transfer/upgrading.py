@@ -1,9 +1,9 @@
 """Zarr format 2 -> 3: chunks of numbers and text stay, metadata are written again.
 
-For an array of numbers, only the metadata document differs between the formats. Data with another encoding
-in format 3 (references, compounds that contain them, bytes, specifications) are written again. In an
-upgrade in place they are written next to the old chunks, and the old and the new metadata exist side by
-side until the new root document is written, which is the commit.
+For an array of numbers, only the metadata document differs between the formats. Data with another
+encoding in format 3 (references, compounds that contain them, bytes, specifications) are written
+again. In an upgrade in place they are written next to the old chunks, and the old and the new
+metadata exist side by side until the new root document is written, which is the commit.
 """
 
 from __future__ import annotations
@@ -133,8 +133,8 @@ def upgrade(
     destination : str or Path, optional
         Path of the store of format 3; None upgrades the folder in place.
     way : {"copy", "link"}
-        How chunks are moved to ``destination``: as copies (clones if the file system can), or as hard
-        links: then both stores share their files, and neither may be written to.
+        How chunks are moved to ``destination``: as copies (clones if the file system can), or as
+        hard links: then both stores share their files, and neither may be written to.
     overwrite : bool
         Replace an existing store at ``destination``.
     storage_options : dict, optional

@@ -235,7 +235,8 @@ class Execution:
     ) -> bool:
         """Encode and write an array that is one chunk; return False if it is not.
 
-        Zarr would take milliseconds for each, most of the time of a file with thousands of small arrays.
+        Zarr would take milliseconds for each, most of the time of a file with thousands of small
+        arrays.
         """
         node = array_node(document)
         is_one = 0 not in plan.shape and all(

@@ -22,21 +22,23 @@ __all__ = ["Context", "ZarrIODataChunkIteratorQueue"]
 class ZarrIODataChunkIteratorQueue(deque[tuple[Any, AbstractDataChunkIterator]]):
     """Writes iterators of HDMF into their arrays.
 
-    One job writes a chunk of each iterator in turn. Several jobs write whole write units (shards, or chunks
-    if there are no shards) of one dataset after the other, and of several datasets if one cannot keep the
-    jobs busy; no two jobs write the same unit.
+    One job writes a chunk of each iterator in turn. Several jobs write whole write units (shards,
+    or chunks if there are no shards) of one dataset after the other, and of several datasets if one
+    cannot keep the jobs busy; no two jobs write the same unit.
 
     Parameters
     ----------
     number_of_jobs : int
         Number of processes that write; with an ``executor``, the number of its workers.
     max_threads_per_process : int, optional
-        Most threads that BLAS, OpenMP, Blosc, zarr and zarrs may start in each of several processes.
+        Most threads that BLAS, OpenMP, Blosc, zarr and zarrs may start in each of several
+        processes.
     multiprocessing_context : {"fork", "spawn", "forkserver"}, optional
         Start method of the processes. The default also works if this process has other threads.
     executor : concurrent.futures.Executor, optional
-        Executor that runs the tasks instead of processes of this machine; it is not shut down. Examples
-        are ``dask.distributed.Client().get_executor()`` and ``mpi4py.futures.MPIPoolExecutor()``.
+        Executor that runs the tasks instead of processes of this machine; it is not shut down.
+        Examples are ``dask.distributed.Client().get_executor()`` and
+        ``mpi4py.futures.MPIPoolExecutor()``.
 
     Raises
     ------
@@ -160,7 +162,8 @@ class ZarrIODataChunkIteratorQueue(deque[tuple[Any, AbstractDataChunkIterator]])
         operation_to_run : callable
             Operation that `function_wrapper` calls.
         process_initialization : callable or None
-            Called once; its result (a tuple, or one object) precedes the arguments of the operation.
+            Called once; its result (a tuple, or one object) precedes the arguments of the
+            operation.
         initialization_arguments : iterable
             Arguments of ``process_initialization``.
         max_threads_per_process : int, optional

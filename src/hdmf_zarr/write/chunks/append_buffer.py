@@ -31,8 +31,9 @@ class Shipper(Protocol):
 class GrowingArray:
     """An array that an iterator fills: it grows with each chunk, its document is written at the end.
 
-    Rows are buffered until their write unit (the chunk, or the shard) is full: otherwise an iterator that
-    yields one row at a time would cause each chunk to be read and written again for every row.
+    Rows are buffered until their write unit (the chunk, or the shard) is full: otherwise an
+    iterator that yields one row at a time would cause each chunk to be read and written again for
+    every row.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """Copies encoded chunks into an array: one by one, or packed into shards; nothing is decoded.
 
-Threads copy them: reading, writing and computing checksums release the interpreter lock. A chunk to which
-HDF5 has not applied every filter is decoded, and encoded by the array's codecs.
+Threads copy them: reading, writing and computing checksums release the interpreter lock. A chunk to
+which HDF5 has not applied every filter is decoded, and encoded by the array's codecs.
 """
 
 from __future__ import annotations
@@ -92,7 +92,8 @@ class RawMove:
         Raises
         ------
         MetadataError
-            If a chunk cannot be read, or does not decode (with ``verify``, or if HDF5 skipped a filter).
+            If a chunk cannot be read, or does not decode (with ``verify``, or if HDF5 skipped a
+            filter).
         """
         table = self.chunks.table()
         self.chunks.open_file(table)

@@ -1,9 +1,9 @@
 """Encodes and stores whole write units (shards, else chunks), one chunk after the other.
 
-The pieces of a region are split into chunks as they are read: a chunk is encoded as soon as it is complete,
-and a shard in memory holds its chunks encoded. So memory holds at most a piece and one unit, with each
-chunk in one form only. zarr-python decodes, encodes and assembles a whole selection at once, in several
-copies.
+The pieces of a region are split into chunks as they are read: a chunk is encoded as soon as it is
+complete, and a shard in memory holds its chunks encoded. So memory holds at most a piece and one
+unit, with each chunk in one form only. zarr-python decodes, encodes and assembles a whole selection
+at once, in several copies.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The bytes of a shard: encoded chunks, and the index of their positions at the end.
 
-The form is that of Zarr's ``sharding_indexed`` codec, with the index at the end, followed by its checksum.
+The form is that of Zarr's ``sharding_indexed`` codec, with the index at the end, followed by its
+checksum.
 """
 
 from __future__ import annotations

@@ -27,7 +27,8 @@ class Feed:
     tasks : iterator of RegionTask or None
         Tasks that workers read and write; None if this process reads, by `step`.
     step : callable or None
-        Reads one chunk and sends complete write units to workers; returns whether there may be more.
+        Reads one chunk and sends complete write units to workers; returns whether there may be
+        more.
     """
 
     name: str

@@ -116,8 +116,8 @@ class WorkerOptions:
 def default_context() -> Context:
     """Return the default start method of worker processes.
 
-    The default never forks this process, which would copy the locks of its other threads. If the system
-    has fork servers, one that has imported this package forks the workers quickly.
+    The default never forks this process, which would copy the locks of its other threads. If the
+    system has fork servers, one that has imported this package forks the workers quickly.
     """
     methods = multiprocessing.get_all_start_methods()
     return "forkserver" if "forkserver" in methods and sys.platform != "darwin" else "spawn"

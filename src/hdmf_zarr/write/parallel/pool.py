@@ -23,8 +23,8 @@ PRELOADED = ("hdmf_zarr.write.parallel.tasks", "hdmf_zarr.nwb", "pynwb")
 class Pool:
     """Processes that write, as soon as they have started.
 
-    The first process takes about a second to start, with its imports; until then, the caller carries out
-    its own tasks.
+    The first process takes about a second to start, with its imports; until then, the caller
+    carries out its own tasks.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """The task of a worker, and how the worker carries it out.
 
-A task contains names: of the store, the array and the region. No object with an open file is sent. The
-source of the regions (an iterator) is sent to each process once, and kept there.
+A task contains names: of the store, the array and the region. No object with an open file is sent.
+The source of the regions (an iterator) is sent to each process once, and kept there.
 """
 
 from __future__ import annotations
@@ -349,8 +349,8 @@ def run_task(
     ----------
     task : RegionTask
     failures : tuple of classes
-        Exceptions that count as failures. ``SystemExit`` is one in a worker: if an iterator raised it
-        there, the parent process would exit silently, too.
+        Exceptions that count as failures. ``SystemExit`` is one in a worker: if an iterator raised
+        it there, the parent process would exit silently, too.
     """
     try:
         if task.max_threads is not None:

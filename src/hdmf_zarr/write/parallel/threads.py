@@ -39,7 +39,8 @@ _context: tuple[Any, ...] = ()
 def limit_threads(count: int | None) -> None:
     """Limit the threads of BLAS, OpenMP, Blosc, zarr and zarrs in this process, from now on.
 
-    The limits are permanent: setting and resetting them for each task would leak threads and memory.
+    The limits are permanent: setting and resetting them for each task would leak threads and
+    memory.
 
     Parameters
     ----------

@@ -149,8 +149,8 @@ class ArrayLinks:
     def _says_the_same(self, builder: DatasetBuilder, array: zarr.Array[Any]) -> bool:
         """Whether a link to an array keeps the type and the attributes of the builder.
 
-        A dataset with a data type (a column) is never linked: it has its own object id, and its attributes
-        refer to objects of its own file.
+        A dataset with a data type (a column) is never linked: it has its own object id, and its
+        attributes refer to objects of its own file.
         """
         attributes = self.attributes.encode(builder)
         if "neurodata_type" in attributes or "data_type" in attributes:

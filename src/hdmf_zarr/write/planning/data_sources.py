@@ -189,7 +189,8 @@ def _widened(
     ----------
     own, declared : ElementType
     other_sign : bool
-        Accept signed integers as unsigned ones and vice versa: each value is checked when it is read.
+        Accept signed integers as unsigned ones and vice versa: each value is checked when it is
+        read.
     """
     if declared is None or own.numpy is None or declared.numpy is None:
         return own

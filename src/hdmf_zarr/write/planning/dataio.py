@@ -33,8 +33,8 @@ class ZarrDataIO(DataIO):  # type: ignore[misc]
     data : array_like, iterator, h5py.Dataset or zarr.Array
         The data to write.
     chunks : tuple of int, int or bool, optional
-        Shape of a chunk, which is also kept when rows are appended. The default, also ``True``, is about
-        4 MB of whole rows; the only chunk of a small array grows with the array.
+        Shape of a chunk, which is also kept when rows are appended. The default, also ``True``, is
+        about 4 MB of whole rows; the only chunk of a small array grows with the array.
     fillvalue : scalar, optional
         Value of elements that are never written.
     compressor : codec, sequence of codecs or bool, optional
@@ -180,8 +180,8 @@ class ZarrDataIO(DataIO):  # type: ignore[misc]
         ----------
         h5dataset : h5py.Dataset
         **kwargs
-            Arguments of `ZarrDataIO` that override the settings of the dataset. A compressor replaces all
-            filters of the dataset except a checksum.
+            Arguments of `ZarrDataIO` that override the settings of the dataset. A compressor
+            replaces all filters of the dataset except a checksum.
         """
         if not is_h5py_dataset(h5dataset):
             raise OptionError(f"expected an h5py.Dataset, found {type(h5dataset).__name__}")

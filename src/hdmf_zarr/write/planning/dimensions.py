@@ -24,8 +24,8 @@ class DimensionNames:
     def of(self, builder: DatasetBuilder, ndim: int) -> tuple[str, ...] | None:
         """Return a unique name for each dimension; None for a scalar.
 
-        xarray requires a name for every dimension: one without a name in the specification is named after
-        the dataset, so that it differs from the dimensions of other datasets.
+        xarray requires a name for every dimension: one without a name in the specification is named
+        after the dataset, so that it differs from the dimensions of other datasets.
         """
         if ndim == 0:
             return None

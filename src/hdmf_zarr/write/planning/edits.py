@@ -1,9 +1,10 @@
 """Which containers differ from the builders from which they were read.
 
-HDMF relies on the modified flag of a container. A user's ``fields[...] = value`` does not set it, and each
-resolved reference, and each second read, clears it. So the contents of a container are compared here with
-its builder, by the specification of its type: attributes, datasets, children, links. Lazy data are compared
-by identity; stored data are read only to compare a few elements with data in memory.
+HDMF relies on the modified flag of a container. A user's ``fields[...] = value`` does not set it,
+and each resolved reference, and each second read, clears it. So the contents of a container are
+compared here with its builder, by the specification of its type: attributes, datasets, children,
+links. Lazy data are compared by identity; stored data are read only to compare a few elements with
+data in memory.
 """
 
 from __future__ import annotations
@@ -52,8 +53,8 @@ class Edit:
     path : str
         Path of the edited part, relative to the container.
     kept : str
-        Message if an append cannot make the edit, since it replaces and removes no data of the file;
-        empty if it can.
+        Message if an append cannot make the edit, since it replaces and removes no data of the
+        file; empty if it can.
     """
 
     container: AbstractContainer

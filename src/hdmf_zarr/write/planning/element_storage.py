@@ -1,7 +1,7 @@
 """How each Zarr format stores elements: data type, codecs, shape of a scalar, names of chunks.
 
-Documents have the form of format 3 here, for both formats; `hdmf_zarr.metadata.format2` converts those of
-format 2.
+Documents have the form of format 3 here, for both formats; `hdmf_zarr.metadata.format2` converts
+those of format 2.
 """
 
 from __future__ import annotations

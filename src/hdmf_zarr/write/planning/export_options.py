@@ -27,18 +27,18 @@ class LayoutOptions:
     Attributes
     ----------
     codecs : {"keep", "default"}, mapping or callable
-        ``"keep"`` keeps the codecs of the source, ``"default"`` encodes again with the default codecs. A
-        mapping of paths (``"/acquisition/raw/data"``, or patterns, for example ``"*/data"``) or a function
-        of path and dataset gives ``"keep"``, ``"default"``, a codec, or a list of codecs; None, or a path
-        that is not in the mapping, keeps the codecs.
+        ``"keep"`` keeps the codecs of the source, ``"default"`` encodes again with the default
+        codecs. A mapping of paths (``"/acquisition/raw/data"``, or patterns, for example
+        ``"*/data"``) or a function of path and dataset gives ``"keep"``, ``"default"``, a codec, or
+        a list of codecs; None, or a path that is not in the mapping, keeps the codecs.
     chunks : mapping, callable or None
         Shape of chunks, by path in the same way; None keeps the chunks of the source.
     shards : "auto", mapping, callable or None
-        Shape of shards, by path in the same way; ``"auto"`` packs chunks into shards of about 64 MB, None
-        writes each chunk to a file.
+        Shape of shards, by path in the same way; ``"auto"`` packs chunks into shards of about 64
+        MB, None writes each chunk to a file.
     strict : bool
-        Raise if the HDF5 filters of a dataset have no Zarr codec, instead of encoding it with the default
-        codec.
+        Raise if the HDF5 filters of a dataset have no Zarr codec, instead of encoding it with the
+        default codec.
     verify : bool
         Decode each chunk that is copied unchanged once, as a check.
     """
@@ -117,8 +117,8 @@ class PlanOptions:
     link_data : bool
         Link to arrays of other Zarr stores instead of copying them.
     external_links : {"follow", "keep"}
-        ``"follow"`` copies the targets of links to other files, ``"keep"`` links to the stores that these
-        files are converted to.
+        ``"follow"`` copies the targets of links to other files, ``"keep"`` links to the stores that
+        these files are converted to.
     checksum : bool
         End each encoded chunk of every array with its CRC-32C.
     strict_json : bool

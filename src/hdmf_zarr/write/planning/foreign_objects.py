@@ -32,8 +32,8 @@ READ_ROWS = 65536
 class ForeignObjects:
     """Finds the objects of other files that are copied to their own paths, and assigns these paths.
 
-    These are the objects that a specification requires as targets of links, and all objects that copied
-    objects refer to. An object that may replace a link is not one of them.
+    These are the objects that a specification requires as targets of links, and all objects that
+    copied objects refer to. An object that may replace a link is not one of them.
 
     Parameters
     ----------

@@ -156,8 +156,8 @@ def default_chunks(
 ) -> tuple[int, ...]:
     """Return chunks that keep whole rows: all channels of a time window.
 
-    An array of less than about ``target`` bytes is one chunk. If a single row is larger, its longest
-    dimension is halved until the chunk fits, or is one element (a long text).
+    An array of less than about ``target`` bytes is one chunk. If a single row is larger, its
+    longest dimension is halved until the chunk fits, or is one element (a long text).
 
     Examples
     --------

@@ -82,8 +82,8 @@ class LinkSpecifications:
     def wants_link(self, holder: GroupBuilder, name: str, target: BaseBuilder) -> bool:
         """Return whether readers of a group may require a link to an object.
 
-        Every reader accepts a link, but a part only if the specification has one: an unknown type may
-        require the link.
+        Every reader accepts a link, but a part only if the specification has one: an unknown type
+        may require the link.
 
         Parameters
         ----------

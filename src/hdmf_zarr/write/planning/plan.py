@@ -112,8 +112,8 @@ class Planned:
     plugins : dict of str to str
         Path of each dataset whose readers need another package -> that package.
     n_unverified : int
-        Number of chunks that are copied without a check that they can be decoded: neither by ``verify``
-        nor by a checksum of the source.
+        Number of chunks that are copied without a check that they can be decoded: neither by
+        ``verify`` nor by a checksum of the source.
     """
 
     n_files: int
