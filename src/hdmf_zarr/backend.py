@@ -192,7 +192,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         return self._session.hierarchy
 
     def _root_of(self, hierarchy: Hierarchy) -> zarr.Group:
-        """Return the root as a zarr group; if the store is writable, the group shows later writes."""
+        """Return the root as a zarr group, which shows later writes if the store is writable."""
         if hierarchy.bytestore.zarr_store.read_only:
             return zarr_view.zarr_group(hierarchy)
         return LiveGroup.of_node(hierarchy, "", self)
@@ -389,7 +389,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         external_links : {"follow", "keep"}
             ``"follow"`` copies the targets of links to other files; ``"keep"`` links to them in
             their Zarr store, or, for HDF5, in the store of the same name with ``.zarr`` appended.
-            If the schema requires a link, the copy has the path of the object in its own file
+            If the schema specifies a link, the copy has the path of the object in its own file
             (``x_2`` if that is taken); otherwise it replaces the link.
         checksum : bool
             End each encoded chunk with its CRC-32C; chunks of HDF5 get it as they are copied.
@@ -568,7 +568,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         return hierarchy is not None and builder_path(builder) in hierarchy
 
     def get_builder_disk_path(self, builder: Builder, filepath: str | None = None) -> str:
-        """Return the path of a builder's object in the store, or in another folder; it need not exist."""
+        """Return the path of a builder's object in the store or another folder."""
         return os.path.join(self.source if filepath is None else filepath, builder_path(builder))
 
     # -- read ------------------------------------------------------------------------------------

@@ -365,7 +365,7 @@ def _convert(options: argparse.Namespace) -> None:
 
 
 def _print_plugins(plugins: Mapping[str, str]) -> None:
-    """Print the package that readers need; the longest name is an extra, which includes the others."""
+    """Print the package that readers need; the longest name is an extra with the others."""
     needed = max(plugins.values(), key=len)
     first, *others = sorted(path for path, plugin in plugins.items() if plugin == needed)
     more = f" and {len(others)} more" if others else ""
@@ -404,7 +404,7 @@ def _info(options: argparse.Namespace) -> None:
 def _progress_bar(
     name: str, *, is_shown: bool
 ) -> Iterator[Callable[[int], Callable[[int], None]] | None]:
-    """Yield a function that starts a bar for a number of bytes and returns a function to advance it."""
+    """Yield a function that starts a bar of a given size and returns a function to advance it."""
     if not is_shown:
         yield None
         return
@@ -453,7 +453,7 @@ _ARGUMENT = re.compile(r"(?<!\w)overwrite=True")
 
 
 def _report(error: BaseException, *, debug: bool, is_foreign: bool = False) -> None:
-    """Print an error as one line; for an error of another package, with its type and a hint at --debug."""
+    """Print an error as one line; one of another package with its type and a hint at --debug."""
     if debug:
         traceback.print_exception(error)
     text = _ARGUMENT.sub("--overwrite", _one_line(error))

@@ -411,7 +411,7 @@ def _check_destination(destination: str, *, overwrite: bool) -> None:
 
 
 def _write_hdf5(src_io: HDMFIO, destination: str, progress: Progress) -> None:
-    """Write a partial file next to the destination, then rename it: the destination is always complete."""
+    """Write a partial file, then rename it: the destination is always complete."""
     location = locate(destination)
     if not location.is_local:
         raise OptionError(f"{location.uri} is a URL: an HDF5 file is written to this machine only")

@@ -27,7 +27,7 @@ __all__ = [
 
 
 class UnsafePickleCodecError(HDMFZarrError, ValueError):
-    """Never raised, since pickled references are read without running them; kept for existing code."""
+    """Never raised: pickled references are read without running them; kept for old code."""
 
 
 class FormatTwoWriteError(ModeError, NotImplementedError):

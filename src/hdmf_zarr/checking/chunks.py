@@ -295,7 +295,7 @@ def _task(examined: Examined, path: str) -> _Task | None:
 
 
 def _of_one_chunk(document: dict[str, JSON]) -> dict[str, JSON]:
-    """Return the document of an array that consists of one whole chunk, with the key ``0`` or ``0.0``."""
+    """Return the document of an array of one whole chunk, with the key ``0`` or ``0.0``."""
     node = array_node(document)
     shape = list(node.stored_chunk) or [1]
     if node.is_native:

@@ -21,8 +21,8 @@ from hdmf_zarr.stores.bytestore import LocalByteStore
 from hdmf_zarr.stores.contained import open_regular
 
 MANY_FILES = 100_000
-"""Number of files above which a warning is given: each file is one request in the upload and in every
-check of it. The archive publishes no limit."""
+"""Number of files above which a warning is given: each file is one request in the upload and in
+every check of it. The archive publishes no limit."""
 
 LARGEST_FILE = 5 * 1024**4
 """Most bytes of an object in S3, where the archive keeps its files."""

@@ -113,7 +113,7 @@ class Examined:
         return (path for path in self.hierarchy.documents if not self.is_specification(path))
 
     def arrays(self) -> Iterator[str]:
-        """Yield the paths of all arrays with valid metadata, including the cached specifications."""
+        """Yield the paths of arrays with valid metadata, including cached specifications."""
         for path, document in self.hierarchy.documents.items():
             if is_array(document) and why_unreadable(document) is None:
                 yield path

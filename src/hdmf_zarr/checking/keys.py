@@ -95,7 +95,7 @@ def check_names(examined: Examined) -> Iterator[Finding]:
 def _check_distinct(
     examined: Examined, path: str, children: Iterable[str], links: Iterable[str]
 ) -> Iterator[Finding]:
-    """Check that names in a group are unique: HDMF identifies attributes, objects and links by name."""
+    """Check that the attributes, objects and links of a group have different names, for HDMF."""
     objects, linked = set(children), set(links)
     for name in sorted(objects & linked):
         message = f"the link hides the object /{path}/{name}, which has its name"

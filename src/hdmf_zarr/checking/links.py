@@ -78,7 +78,7 @@ class Resolver:
         raise BrokenLinkError(f"{reference.path} leads through more than {LINKS_FOLLOWED} links")
 
     def _step(self, hierarchy: Hierarchy, path: str) -> Target:
-        """Resolve the first link on the way to a path; cache the result for a path that is a link."""
+        """Resolve the first link in a path; cache the result if the path is the link itself."""
         step = self._steps.get((hierarchy, path))
         if step is not None:
             return step
@@ -109,7 +109,7 @@ class Resolver:
 
 
 TypeCheck = Callable[[str, str, Target], str | None]
-"""Takes path of the holder, name of the link or reference, and target; returns what is wrong, or None."""
+"""Called with path of the holder, name and target of a link; returns what is wrong, or None."""
 
 
 class LinkCheck:

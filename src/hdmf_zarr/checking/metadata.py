@@ -48,7 +48,7 @@ def check_consolidated(examined: Examined) -> Iterator[Finding]:
 
 
 def _comparable(document: JSON) -> JSON:
-    """Return a document without parts that mean nothing: empty attributes, consolidated metadata."""
+    """Return a document without empty attributes and consolidated metadata."""
     if not isinstance(document, dict):
         return document
     return {

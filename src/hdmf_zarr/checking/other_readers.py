@@ -50,8 +50,8 @@ DATA_TYPES: dict[str, Obstacle] = {
     "complex64": Obstacle((ZARRITA,), "Store real and imaginary parts."),
     "complex128": Obstacle((ZARRITA,), "Store real and imaginary parts."),
 }
-"""Data type of Zarr format 3 -> readers that cannot open it. TensorStore reads a compound only field by
-field, and none that contains text."""
+"""Data type of Zarr format 3 -> readers that cannot open it. TensorStore reads a compound only field
+by field, and none that contains text."""
 
 FORMAT2_TYPES: dict[str, Obstacle] = {
     "O": Obstacle(_TENSORSTORE_KIN, _AS_NUMBERS),
@@ -79,7 +79,7 @@ NOT_UNICODE = Obstacle(
 
 
 def check_other_readers(examined: Examined) -> Iterator[Finding]:
-    """Report each data type, codec and attribute that readers outside of Python cannot open once."""
+    """Report once each type, codec and attribute that readers outside of Python cannot open."""
     found: dict[str, tuple[Obstacle, list[str]]] = {}
     if examined.zarr_format == 3:
         message = f"{MATLAB} cannot open Zarr format 3"

@@ -238,7 +238,7 @@ def _has_unreadable(examined: Examined) -> bool:
 
 
 def _rebuild(examined: Examined, bytestore: ByteStore) -> int:
-    """Write the documents of the nodes unchanged into the consolidated metadata, in one operation."""
+    """Write the unchanged documents of the nodes into the consolidated metadata at once."""
     if examined.zarr_format == 2:
         held = {key: examined.own[key] for key in sorted(examined.own)}
         document = consolidated_document(held, is_apart=examined.keeps_apart)

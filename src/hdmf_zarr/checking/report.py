@@ -10,8 +10,8 @@ from typing import Any, Literal
 Severity = Literal["error", "warning", "note"]
 
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
-"""Severities, worst first. Errors: data are wrong or cannot be read. Warnings: data may be wrong, or cost
-time or space. Notes: something is unknown or only unusual."""
+"""Severities, worst first. Errors: data are wrong or cannot be read. Warnings: data may be wrong, or
+cost time or space. Notes: something is unknown or only unusual."""
 
 SHOWN_OF_A_KIND: dict[Severity, int] = {"error": 10, "warning": 10, "note": 3}
 """Most findings of one kind in the text; the JSON has them all."""
@@ -176,7 +176,7 @@ def render(report: Report) -> str:
 
 
 def _places(found: list[Finding], most: int) -> list[str]:
-    """Return the lines of one kind of finding: the advice once, or below each finding if it differs."""
+    """Return the lines of one kind of finding; advice that differs follows each finding."""
     places = [f"  {one.place}: {one.message}" for one in found]
     if len({one.advice for one in found}) > 1:
         todo = [f"    to do: {one.advice}" for one in found]

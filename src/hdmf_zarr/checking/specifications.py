@@ -43,7 +43,7 @@ def check_cached(examined: Examined) -> Iterator[Finding]:
 
 
 def check_complete(examined: Examined) -> Iterator[Finding]:
-    """Check that every cached namespace has all of its sources, and the namespaces that it includes."""
+    """Check that every cached namespace has its sources and the namespaces that it includes."""
     try:
         cached = read_specifications(examined.hierarchy)
     except Exception as error:
@@ -110,7 +110,7 @@ def catalog_of(examined: Examined) -> NamespaceCatalog | None:
 
 
 def type_check_of(examined: Examined, catalog: NamespaceCatalog | None) -> TypeCheck:
-    """Return the check of target types; without specifications, a check that accepts every target."""
+    """Return the check of target types, which accepts all without specifications."""
     return no_type_check if catalog is None else _TargetTypes(examined, catalog)
 
 
@@ -152,7 +152,7 @@ def _group_specs(
 def _link_in_place_of(
     hierarchy: Hierarchy, path: str, name: str, specs: list[Any], catalog: NamespaceCatalog
 ) -> str | None:
-    """Return the target type of the link that the specification has instead of an object, or None."""
+    """Return the target type of the link that should replace an object, or None."""
     if path not in hierarchy:
         return None
     data_type = full_type_of(hierarchy.attributes(path))

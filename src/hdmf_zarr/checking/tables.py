@@ -40,7 +40,7 @@ def _without_elements(hierarchy: Hierarchy) -> Iterator[UnevenTable]:
 def cut_tables(
     bytestore: ByteStore, lock: WriterLock | None = None
 ) -> Iterator[tuple[str, str | None]]:
-    """Cut every uneven table to its complete rows; yield a description and, if it was kept, the reason.
+    """Cut every uneven table to its complete rows; yield each and, if it was kept, the reason.
 
     Parameters
     ----------

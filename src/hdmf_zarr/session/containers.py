@@ -68,7 +68,7 @@ def write_container(
 
 @contextmanager
 def naming_orphans(uri: str) -> Iterator[None]:
-    """Raise `BrokenLinkError`, with the store's name, for a link to a container that is in no file."""
+    """Raise `BrokenLinkError` with the store's name for a link to a container in no file."""
     try:
         yield
     except OrphanContainerBuildError as error:

@@ -134,7 +134,7 @@ def _with_file(source: WriteSource, src_io: HDF5IO, *, is_edited: bool) -> Write
 def _builder_to_export(
     src_io: HDMFIO, container: Container | None, options: ExportOptions, *, uri: str
 ) -> tuple[GroupBuilder, BuildManager | None]:
-    """Return the builder to export and its manager; edits need another manager than ``src_io`` has."""
+    """Return the builder to export and its manager; with edits, not that of ``src_io``."""
     if container is None and options.clear_cache:
         container = src_io.read()
     if container is None:

@@ -83,13 +83,13 @@ class Rows:
         container: AbstractContainer,
         array_of_column: Callable[[Data], HDMFZarrArray | ZarrDataset | None],
     ) -> None:
-        """Make the columns below a container that were written from memory grow with the store, too."""
+        """Make columns below a container that were written from memory grow with the store."""
         self._guards += guard_tables(container)
         for guard in self._guards:
             guard.note_written(array_of_column)
 
     def settle(self, hierarchy: Hierarchy | None) -> None:
-        """Remove the parts of interrupted rows; write the rows of other tables that wait in memory."""
+        """Remove the parts of interrupted rows; write other rows that are pending in memory."""
         for guard in self._guards:
             try:
                 guard.settle(warn=True)

@@ -220,7 +220,7 @@ class Session:
             self.written.set_written(builder)
 
     def note_written_tree(self, builders: Iterable[BaseBuilder]) -> None:
-        """Remember that builders below a root were written; references to them can now be resolved."""
+        """Remember that builders below a root were written, so that references to them resolve."""
         for builder in builders:
             self.written.set_written(builder)
             if self.reader is not None and builder.source == self.uri:
@@ -321,7 +321,7 @@ class Session:
 
     @property
     def _is_taken_over(self) -> bool:
-        """Whether another writer of this process has taken over the store and undone uncommitted changes."""
+        """Whether another writer of this process has taken over, and undone uncommitted changes."""
         return self.hierarchy is not None and self.hierarchy.open_append.is_taken
 
     def _finish_new_store(self, new_store: NewStore) -> None:

@@ -166,7 +166,7 @@ def _copy_file(source: str, target: str) -> int:
 
 
 def _copied_by_system(source: str, target: str) -> bool:
-    """Copy a file by Linux's own call, which makes a clone where possible; return whether it succeeded."""
+    """Copy a file by Linux's own call, as a clone if possible; return whether it succeeded."""
     if not hasattr(os, "copy_file_range"):
         return False
     old = os.open(source, os.O_RDONLY)

@@ -184,7 +184,7 @@ def upgrade(
 
 @contextmanager
 def _read_untouched(hierarchy: Hierarchy) -> Iterator[None]:
-    """Raise if the store was changed meanwhile, also in place of errors that this may have caused."""
+    """Raise if the store was changed meanwhile, also instead of errors caused by that."""
     try:
         yield
     except (HDMFZarrError, OSError):
@@ -232,7 +232,7 @@ def _upgrade_locked(hierarchy: Hierarchy) -> Upgraded:
 
 
 def _check_kept(new: Hierarchy, rewritten: Mapping[str, str]) -> None:
-    """Raise `LostWriteError` unless all new objects are in the store: the old ones are removed next."""
+    """Raise `LostWriteError` unless all new objects are stored: the old are removed next."""
     new.check_kept(path for path in new.documents if path)
     for path in rewritten:
         if path in new.documents:
@@ -331,7 +331,7 @@ class _Upgrader:
         return collection_paused() if is_local else nullcontext()
 
     def _keep_nodes(self) -> dict[str, tuple[HDMFZarrArray, str]]:
-        """Write the nodes whose document alone changes; return the other arrays, with the reason."""
+        """Write nodes whose document alone changes; return the other arrays and the reasons."""
         to_rewrite = {}
         base = self.old.specification_path
         for path in sorted(self.old.documents):
@@ -500,7 +500,7 @@ class _Upgrader:
         return attributes
 
     def _check_attribute(self, path: str, name: str, value: JSON, types: Mapping[str, str]) -> None:
-        """Raise if an attribute would be unreadable in the new store, or would be read as a reference."""
+        """Raise if an attribute would be unreadable in the new store, or read as a reference."""
         if type(value) in (str, int, float, bool) and name not in types:
             return
         try:

@@ -363,7 +363,7 @@ def _steps(document: dict[str, JSON], shape: tuple[int, ...], itemsize: int) -> 
 
 
 def _region_shape(shape: tuple[int, ...], unit: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
-    """Return the shape of a region of whole units: one unit, or as many as fit in `BUFFER_BYTES`."""
+    """Return the shape of a region: one unit, or as many as fit in `BUFFER_BYTES`."""
     steps = list(unit)
     for axis in range(len(shape) - 1, -1, -1):
         room = BUFFER_BYTES // max(1, math.prod(steps) * itemsize)

@@ -109,7 +109,7 @@ class Destination(Protocol):
         """Remember that builders were written."""
 
     def note_written_tree(self, builders: Iterable[BaseBuilder]) -> None:
-        """Remember that builders below a root were written; references to them can now be resolved."""
+        """Remember that builders below a root were written, so that references to them resolve."""
 
     def refuse_other_root(self, builder: Builder | None) -> None:
         """Raise if the store has a root other than the builder."""

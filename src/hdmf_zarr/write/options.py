@@ -50,7 +50,7 @@ class WriteOptions(PlanOptions):
             require_bool("durable", self.durable)
 
     def copying_for_archive(self) -> Self:
-        """Return the options of a write, which copies the arrays of other stores for the DANDI archive."""
+        """Return the options of a write; for the DANDI archive it copies linked arrays."""
         return replace(self, link_data=False) if self.dandi else self
 
     @property

@@ -63,7 +63,7 @@ class ReadAhead:
 
 
 def _small_chunk(source: ChunkCopySource) -> list[tuple[str, int]]:
-    """Return key and most bytes of the chunk of a small one-chunk array in a store that is no folder."""
+    """Return key and most bytes of a small one-chunk array's chunk in a remote store."""
     array = source.array
     if isinstance(array.hierarchy.bytestore, LocalByteStore):
         return []

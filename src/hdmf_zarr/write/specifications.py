@@ -134,7 +134,7 @@ def _ensure_group(hierarchy: Hierarchy, path: str) -> None:
 
 @cache
 def _text_document(zarr_format: int) -> dict[str, JSON]:
-    """Return the document of a scalar text, with a type that all readers know; uncompressed in format 2."""
+    """Return the document of a scalar text of a common type; uncompressed in format 2."""
     storage = storage_of_format(zarr_format)
     layout = decide_layout(
         LayoutRequest(codecs=CodecRequest(compressors=zarr_format == 3)),

@@ -29,7 +29,7 @@ class Shipper(Protocol):
 
 
 class GrowingArray:
-    """An array that an iterator fills: it grows with each chunk, its document is written at the end.
+    """An array that an iterator fills: it grows with each chunk; its document comes last.
 
     Rows are buffered until their write unit (the chunk, or the shard) is full: otherwise an
     iterator that yields one row at a time would cause each chunk to be read and written again for
@@ -151,7 +151,7 @@ class GrowingArray:
             self._write(region, values[: stop - start])
 
     def _whole_rows(self, selection: Any) -> tuple[int, int] | None:
-        """Return the first and the end row of a selection of whole rows; None for any other selection."""
+        """Return first and end row of a selection of whole rows; None for any other."""
         first, *others = selection if isinstance(selection, tuple) else (selection,)
         full = [
             other == slice(None) or other == slice(0, n)

@@ -174,7 +174,7 @@ class RawMove:
     # -- chunks ----------------------------------------------------------------------------------
 
     def _encoded(self, table: ChunkTable, indices: Sequence[int]) -> Iterator[tuple[int, bytes]]:
-        """Yield the chunks in the form to write, in order, without those that were never written."""
+        """Yield the chunks to write, in order, without those that were never written."""
         for index, encoded in zip(indices, self.chunks.read_many(table, indices), strict=True):
             if encoded is None:
                 continue

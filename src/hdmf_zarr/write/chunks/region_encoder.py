@@ -44,7 +44,7 @@ WORTH_GIVING_BACK = 1 << 20
 """Least bytes of a piece whose freed memory is returned before a larger chunk is encoded."""
 
 REQUESTS = 8
-"""Most concurrent requests to a store that is not a folder, if their chunks fit in a task's memory."""
+"""Most concurrent requests to a remote store, if their chunks fit in a task's memory."""
 
 Pieces = Iterable[tuple[Region, npt.NDArray[Any]]]
 """Regions, and their elements as the array stores them."""
@@ -52,7 +52,7 @@ Pieces = Iterable[tuple[Region, npt.NDArray[Any]]]
 
 @contextmanager
 def encoding() -> Iterator[None]:
-    """Convert errors of numpy and codecs to `LayoutError`: the layout does not suit the elements."""
+    """Convert errors of numpy and codecs to `LayoutError`."""
     try:
         yield
     except HDMFZarrError:

@@ -52,7 +52,7 @@ class ZarrChunks:
 
     @property
     def n_chunks(self) -> int:
-        """Number of chunks in the grid: which of them were written is not known before they are read."""
+        """Number of chunks in the grid: only reads show which of them were written."""
         return math.prod(self._grid)
 
     @cached_property

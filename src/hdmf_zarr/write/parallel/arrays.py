@@ -142,7 +142,7 @@ def target_maker(
     element: ElementType,
     workers: Workers,
 ) -> Callable[[], Target] | None:
-    """Return a function that makes the target of an array, or None if workers cannot reach the store."""
+    """Return a function that makes an array's target, or None if workers cannot reach it."""
     place = workers.places.of(bytestore)
     if place is None:
         return None

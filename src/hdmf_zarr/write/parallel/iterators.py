@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 def feed_of(dataset: Any, data: AbstractDataChunkIterator, workers: Workers) -> Feed | None:
-    """Return the feed for workers to write a queued iterator; None, with a warning, if they cannot."""
+    """Return the feed of a queued iterator; None, with a warning, if workers cannot write it."""
     maker = _target_maker(dataset, workers)
     if maker is None:
         _warn_one_process(dataset, f"only this process has the store {_store_name(dataset)}")
@@ -190,7 +190,7 @@ def write_next(dataset: Any, data: Any) -> int | None:
 
 
 def _target_maker(dataset: Any, workers: Workers) -> Callable[[], Target] | None:
-    """Return a function that makes a target of the dataset's current shape, or None if it has none."""
+    """Return a function that makes a target of the dataset's current shape, or None."""
     if isinstance(dataset, GrowingArray):
         return target_maker(
             dataset.hierarchy.bytestore,

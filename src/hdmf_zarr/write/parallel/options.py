@@ -89,7 +89,7 @@ class WorkerOptions:
 
     @property
     def n_jobs(self) -> int:
-        """Number of concurrent tasks; for an executor of unknown size, the number of this machine's cores."""
+        """Number of concurrent tasks; for an executor of unknown size, the number of cores."""
         if self.executor is None or self.number_of_jobs > 1:
             return self.number_of_jobs
         # An executor of mpi4py has this attribute; others do not.

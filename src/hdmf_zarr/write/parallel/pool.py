@@ -71,7 +71,7 @@ class Pool:
 
     @property
     def executor(self) -> Executor | None:
-        """Executor of the processes; None while they start, and, with a warning, if they cannot start."""
+        """Executor of the processes; None while they start, or, with a warning, if they cannot."""
         if self._starting is None or not self._starting.done():
             return None
         error = self._starting.exception()

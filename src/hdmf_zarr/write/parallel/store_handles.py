@@ -30,7 +30,7 @@ class Places:
         self._tokens: dict[str, tuple[str, ByteStore]] = {}
 
     def of(self, bytestore: ByteStore) -> tuple[Location, str | None] | None:
-        """Return the store's location for workers, and a key by which they verify that it is the same store.
+        """Return the store's location for workers, and a key by which they verify its identity.
 
         None if only this process can open the store.
         """

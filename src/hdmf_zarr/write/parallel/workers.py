@@ -103,7 +103,7 @@ class Workers:
             self.pool.begin()
 
     def close(self) -> None:
-        """End the workers that were started here, and remove the keys that were written for them."""
+        """End the workers that were started here, and remove the keys written for them."""
         self.pool.close()
         self.places.close()
         self._sources.clear()

@@ -114,7 +114,7 @@ class Addresses:
     # -- paths -----------------------------------------------------------------------------------
 
     def assign(self, builder: BaseBuilder, path: str, origin: Origin | None = None) -> None:
-        """Give a builder, and those below it, their paths; a builder with two places keeps the first.
+        """Give a builder, and those below it, their paths; the first of two paths is kept.
 
         Parameters
         ----------
@@ -177,7 +177,7 @@ class Addresses:
         return self._placed.get(path, [])
 
     def placed(self) -> list[tuple[str, str, BaseBuilder]]:
-        """Return the path of the group, the name and the builder of each object that `place` has added."""
+        """Return group path, name and builder of each object that `place` has added."""
         return [(path, *one) for path, found in self._placed.items() for one in found]
 
     def children(self, builder: GroupBuilder, path: str) -> list[tuple[str, Any]]:
@@ -258,7 +258,7 @@ class Addresses:
                 self._note_names(child, origin.child(child.name))
 
     def holder_of(self, target: BaseBuilder, origin: Origin) -> GroupBuilder | None:
-        """Return the group that contains an object of another file; None for the root, or if unknown."""
+        """Return the group around an object of another file; None for the root, or if unknown."""
         parent = target.parent
         if parent is None and self.is_hdf5(origin.location):
             parent = self.context.linked.builder(origin.location.uri, origin.above.path)
@@ -448,7 +448,7 @@ class Addresses:
         )
 
     def retarget(self, hierarchy: Hierarchy, reference: Reference) -> str:
-        """Return the element for a reference in another Zarr store, rewritten for the destination."""
+        """Return the element for another Zarr store's reference, rewritten for the destination."""
         convention, destination = self.context.convention, self.context.destination
         location, path = hierarchy.locate_source(reference.source), reference.path.strip("/")
         if location == hierarchy.location:
@@ -474,7 +474,7 @@ class Addresses:
         return convention.encode_element(replace(reference, source=source))
 
     def _copied_target(self, hierarchy: Hierarchy, origin: Origin) -> str | None:
-        """Return the path to which the target of a reference in another store is copied, or None."""
+        """Return the path of the copy of another store's reference's target, or None."""
         copied = self._copied.get(origin)
         if copied is not None or not self._copied or origin.location != hierarchy.location:
             return copied

@@ -18,7 +18,7 @@ from hdmf_zarr.write.planning.export_options import KEEP, LayoutOptions
 from hdmf_zarr.write.planning.layout import default_chunks
 
 ZARR_FORMAT = 2
-"""Zarr format for the archive, which opens arrays of format 3 with TensorStore: that reads no text."""
+"""Zarr format for the archive: it opens format 3 with TensorStore, which reads no text."""
 
 DANDI_CHUNK_BYTES = 16 * 1024**2
 """Bytes before compression of chunks that are encoded again: few files, but small requests."""

@@ -117,7 +117,7 @@ class AttributeEncoder:
     def _with_names(
         self, name: str, value: Any, dtype: str | None, builder: BaseBuilder
     ) -> str | None:
-        """Return the recorded dtype of an attribute of one integer or reference, with HDF5's enum names.
+        """Return the recorded dtype of an integer or reference, with HDF5's enum names.
 
         Raises
         ------
@@ -166,7 +166,7 @@ class AttributeEncoder:
         return encoded, dtype
 
     def _compound_reference(self, entry: Any, *, builder: BaseBuilder) -> JSON:
-        """Return the JSON of a reference in a compound, of h5py or to a builder; None if it is null."""
+        """Return the JSON of a compound's reference, h5py's or to a builder; None if it is null."""
         if not is_h5py_reference(entry):
             return None if entry is None else self._encode_reference(entry)
         file = self.addresses.hdf5_file_of(builder)

@@ -164,7 +164,7 @@ def _declared(builder: DatasetBuilder, data: Any) -> ElementType | None:
 
 
 def _empty_shape(builder: DatasetBuilder) -> tuple[int, ...]:
-    """Return the shape of a dataset without data: HDF5IO gives none for empty text and references."""
+    """Return the shape of a dataset without data: HDF5IO has none for empty text."""
     shape = getattr(builder.data, "shape", None) or builder.maxshape
     if shape is None:
         return (0,)

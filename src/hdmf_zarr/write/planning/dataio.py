@@ -113,7 +113,7 @@ class ZarrDataIO(DataIO):  # type: ignore[misc]
 
     @property
     def dataset(self) -> zarr.Array[Any] | None:
-        """The empty array that was written for a `shape` and a `dtype`; None before, and for other data.
+        """The empty array written for a `shape` and a `dtype`; None before, and for other data.
 
         It is the array of the last write, and can be filled while the file is open.
 
@@ -212,7 +212,7 @@ class ZarrDataIO(DataIO):  # type: ignore[misc]
 
 
 def give_to_wrapper(wrapper: Any, array: zarr.Array[Any]) -> None:
-    """Give nested wrappers without data the array that was written for them, see `ZarrDataIO.dataset`."""
+    """Give nested wrappers without data their written array, see `ZarrDataIO.dataset`."""
     while isinstance(wrapper, DataIO):
         if isinstance(wrapper, ZarrDataIO):
             wrapper.note_written(array)
@@ -283,7 +283,7 @@ def layout_of_array(array: Any, zarr_format: int) -> LayoutRequest:
 
 
 def _request_of_hdf5_wrapper(data: H5DataIO) -> LayoutRequest:
-    """Return the settings of an `H5DataIO` that apply to Zarr: chunks, fill value, gzip, checksum."""
+    """Return the `H5DataIO` settings that apply to Zarr: chunks, fill value, gzip, checksum."""
     settings = data.io_settings
     chunks = settings.get("chunks")
     compressors: Any = None

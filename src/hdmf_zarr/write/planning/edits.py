@@ -75,7 +75,7 @@ class _Row:
     of_dataset: bool
     """Whether it is an attribute of a dataset, which is only written with the dataset."""
     is_argument: bool
-    """Whether it is an argument of the constructor; other values are dropped when a file is read."""
+    """Whether the constructor has this argument; other values are dropped by a read."""
     defaults: tuple[Any, ...]
 
     @property
@@ -90,7 +90,7 @@ class _Held:
     spec: Any
     """One of its specifications."""
     places: set[tuple[str, ...]] = field(default_factory=set)
-    """Paths of the untyped groups in which a builder has these children; () is the builder itself."""
+    """Paths of the untyped groups with these children; () is the builder itself."""
 
 
 @dataclass(slots=True)
@@ -159,7 +159,7 @@ class Edits:
             ]
 
     def changed(self, pairs: Iterable[Pair]) -> set[int]:
-        """Return the ids of the containers that an export has to build, including their ancestors."""
+        """Return the ids of the containers that an export must build, and of their ancestors."""
         pairs = list(pairs)
         changed: set[int] = set()
         with warnings.catch_warnings():
@@ -173,7 +173,7 @@ class Edits:
         return changed
 
     def _add_linking(self, pairs: list[Pair], changed: set[int]) -> None:
-        """Add containers with links to changed containers of other files: their builders are outdated."""
+        """Add containers with links to changed containers of other files."""
         linking = [
             (
                 container,
@@ -278,7 +278,7 @@ class Edits:
                 yield Edit(container, link.name, "" if link.name in filled else REMOVED)
 
     def _place(self, child: Any, builder: GroupBuilder) -> tuple[str, ...] | None:
-        """Return the names of the untyped groups above a child; None if it is another container's child."""
+        """Return the names of the untyped groups above a child; None for another's child."""
         names: list[str] = []
         parent = None if child is None else child.parent
         while parent is not None and parent is not builder:

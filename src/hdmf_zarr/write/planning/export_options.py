@@ -89,7 +89,7 @@ class LayoutOptions:
         )
 
     def check_paths(self, paths: Iterable[str]) -> None:
-        """Raise `OptionError` if a mapping has a path or pattern that matches none of the given paths."""
+        """Raise `OptionError` if a mapping has a pattern that matches none of the paths."""
         known = list(paths)
         for name in ("codecs", "chunks", "shards"):
             value = getattr(self, name)

@@ -50,7 +50,7 @@ class ForeignObjects:
         self._waiting: deque[tuple[BaseBuilder, Origin]] = deque()
 
     def find(self, links: Iterable[PendingLink]) -> None:
-        """Find the targets of links that need their own paths, and recursively the objects that they need."""
+        """Find the link targets that need their own paths, and recursively what they need."""
         for pending in links:
             self._consider_link(pending.holder, pending.link)
         while self._waiting:
@@ -201,7 +201,7 @@ class ForeignObjects:
         return join(parent, name)
 
     def _is_group_of_type(self, path: str, holder: GroupBuilder | None) -> bool:
-        """Return whether the destination has a group at a path, of the same type as another file's group."""
+        """Return whether the destination has a group of the same type as another file's."""
         wanted = None if holder is None else full_type_of(holder.attributes)
         there, existing = self._addresses.builder_at(path), self._context.existing
         if there is not None:

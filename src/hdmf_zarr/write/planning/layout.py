@@ -22,7 +22,7 @@ SHARD_BYTES = 64 * 1024**2
 """Bytes of a shard before compression, for ``shards="auto"``."""
 
 ENCODED_SHARD_BYTES = 128 * 1024**2
-"""Most bytes of a shard before compression, for a large array whose shards are encoded in memory."""
+"""Most bytes before compression of a large array's shard that is encoded in memory."""
 
 LARGE_SHARD_BYTES = 256 * 1024**2
 """Most encoded bytes of a shard, for a large array whose encoded chunks are packed on disk."""
@@ -249,7 +249,7 @@ def _decide_shards(
 def _automatic_shards(
     chunks: tuple[int, ...], shape: Sequence[int | None], itemsize: float, shard_bytes: float
 ) -> tuple[int, ...] | None:
-    """Return shards of whole chunks of about ``shard_bytes``: first along the rows, then along axis 0."""
+    """Return shards of about ``shard_bytes``: first whole rows, then along axis 0."""
     shards = list(chunks)
     for axis in (*range(len(shape) - 1, 0, -1), 0):
         room = int(shard_bytes // max(1.0, math.prod(shards) * itemsize))

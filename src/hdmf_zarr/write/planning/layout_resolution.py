@@ -112,7 +112,7 @@ class LayoutChooser:
         return Choice(request=request, decoded="data that are in no file")
 
     def _with_checksum(self, choice: Choice, data: Any) -> Choice:
-        """Add a checksum to each chunk: during the copy if possible, otherwise by encoding it again."""
+        """Add a checksum to each chunk: during the copy, or by encoding it again."""
         request = choice.request
         if not isinstance(data, HDMFZarrArray) or not request.is_empty:
             return replace(choice, request=replace(request, checksum=True))
@@ -180,7 +180,7 @@ class LayoutChooser:
         return Choice(request=LayoutRequest(chunks=chunks, codecs=codecs), decoded=decoded)
 
     def why_not_copied(self, array: HDMFZarrArray) -> str | None:
-        """Return None if an array's metadata and files can be copied unchanged, otherwise the reason."""
+        """Return None if an array can be copied with its files unchanged, else the reason."""
         element = array.element_type
         if array.is_restored:
             return "a compound that was stored expanded"
@@ -192,7 +192,7 @@ class LayoutChooser:
         return f"what Zarr format {self.context.convention.zarr_format} stores otherwise"
 
     def _why_not_raw(self, array: HDMFZarrArray, reason: str) -> str | None:
-        """Return None if encoded chunks can be copied into another layout unchanged, otherwise the reason."""
+        """Return None if chunks can be copied unchanged into another layout, else the reason."""
         document = array.hierarchy.document_of(array.node_path)
         is_plain = array.element_type.kind == "number" and not array.is_restored
         can_hold = bool(array_node(document).codecs) and array.shards is None

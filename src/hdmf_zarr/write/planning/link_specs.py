@@ -45,7 +45,7 @@ def link_for(spec: Any, name: str, types: Collection[str]) -> Any:
 
 
 def has_part(spec: Any, name: str, types: Collection[str]) -> bool:
-    """Return whether a group's specification has the object as a part; parameters as for `link_for`."""
+    """Return whether a group's specification has the object as a part; see `link_for`."""
     return bool(_named_parts(spec, name)) or any(
         part.name is None and _part_type(part) in types for part in (*spec.groups, *spec.datasets)
     )

@@ -92,7 +92,7 @@ class LinkDecisions:
         return self._foreign.is_wanted(self._origin(pending.link))
 
     def _replace(self, pending: PendingLink) -> None:
-        """Replace a link whose target is copied by a link to the copy, or by the first copy itself."""
+        """Replace a link to a copied target by a link to the copy, or by the copy itself."""
         link, target = pending.link, pending.link.builder
         with self.context.at(pending.path):
             origin = self._origin(link)

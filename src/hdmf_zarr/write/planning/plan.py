@@ -165,7 +165,7 @@ def summarize(
 
 
 def _unverified_chunks(plan: ArrayPlan) -> int:
-    """Return the number of an array's chunks that are copied undecoded, without checking a checksum."""
+    """Return the number of chunks copied without decoding or checking a checksum."""
     if isinstance(plan.source, RawSource):
         return 0 if plan.source.chunks.is_checked else plan.source.chunks.n_chunks
     return _chunk_files(plan) if isinstance(plan.source, ChunkCopySource) else 0

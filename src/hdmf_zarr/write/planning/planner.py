@@ -440,7 +440,7 @@ class _Planner:
 def _are_chunks_given(
     source: Any, request: LayoutRequest, layout: Layout, dtype: np.dtype[Any] | None
 ) -> bool:
-    """Whether the user, or an iterator, has chosen chunks that would otherwise grow in an append."""
+    """Whether the user or an iterator has chosen chunks that could grow otherwise."""
     if not source.shape or layout.shards is not None or not may_grow(layout.chunks, dtype):
         return False
     if request.chunks is None:
@@ -456,7 +456,7 @@ def _are_chunks_given(
 
 
 def _enum_names(source: Any, builder: DatasetBuilder) -> Mapping[str, JSON] | None:
-    """Return the names of an enumeration in the source: an HDF5 file, or a store that has kept them."""
+    """Return the enum names of the source, of HDF5 or of a store that has kept them."""
     if isinstance(source, MemorySource):
         given = getattr(builder.data, "dtype", None)
         return enum_names_of(given) or enum_names_of(builder.dtype)
@@ -467,7 +467,7 @@ def _enum_names(source: Any, builder: DatasetBuilder) -> Mapping[str, JSON] | No
 
 
 def _fill_settings(source: Any) -> Mapping[str, str] | None:
-    """Return HDF5's settings of the source's fill value, from the file or a store that has kept them."""
+    """Return HDF5's fill value settings of the source, also if a store has kept them."""
     array, dataset = _held_by(source)
     if array is not None:
         return array.fill_settings
