@@ -247,7 +247,7 @@ class _Task:
     one_chunk : dict
         Metadata document of an array that consists of one chunk of this array.
     itemsize : int
-        Bytes of an element; 1 where they vary.
+        Bytes of an element; 1 if elements vary in length.
     most : int
         Most bytes of an encoded chunk or shard.
     """

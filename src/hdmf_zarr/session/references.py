@@ -95,7 +95,7 @@ class SessionReferences:
         return builder
 
     def note_pending(self, dataset: HDMFDataset) -> None:
-        """Remember a dataset with rows that wait for the next write."""
+        """Remember a dataset with rows that are pending until the next write."""
         self._session.rows.note_pending(dataset)
 
     # -- requests of the IO ----------------------------------------------------------------------

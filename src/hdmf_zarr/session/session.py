@@ -180,7 +180,7 @@ class Session:
             )
 
     def require_readable(self) -> None:
-        """Raise `ModeError` if the mode is one that creates a store."""
+        """Raise `ModeError` if the mode creates a store."""
         if self.mode in CREATING_MODES:
             raise ModeError(
                 f"cannot read from {self.uri} in mode {self.mode!r}; use mode 'r', 'r+' or 'a'"

@@ -100,7 +100,7 @@ class ArraySource(Protocol):
         """Type of the elements."""
 
     def read(self, region: Region) -> npt.NDArray[Any]:
-        """Elements of a region."""
+        """Return the elements of a region."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class MemorySource:
         return self.values.shape
 
     def read(self, region: Region) -> npt.NDArray[Any]:
-        """Elements of a region."""
+        """Return the elements of a region."""
         selection: Any = (*region, ...)
         values: npt.NDArray[Any] = self.values[selection]
         return values
@@ -157,7 +157,7 @@ class LazySource:
         self.element = element or element_type_from_numpy(np.dtype(array.dtype))
 
     def read(self, region: Region) -> npt.NDArray[Any]:
-        """Elements of a region.
+        """Return the elements of a region.
 
         Raises
         ------
@@ -199,7 +199,7 @@ class ZarrSource:
         return any(undecodable(np.atleast_1d(self.read(region))) for region in regions)
 
     def read(self, region: Region) -> npt.NDArray[Any]:
-        """Elements of a region."""
+        """Return the elements of a region."""
         values = np.asarray(
             self.array[region if self.shape else ()], dtype=self.element.memory_dtype
         )

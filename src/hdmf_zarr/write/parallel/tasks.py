@@ -176,7 +176,7 @@ class IteratorRegions:
     element: ElementType | None
 
     def read(self, region: Region) -> npt.NDArray[Any]:
-        """Elements of a region."""
+        """Return the elements of a region."""
         data = read_region(self.iterator, region)
         return np.asarray(data) if self.element is None else as_elements(data, self.element)
 
@@ -188,7 +188,7 @@ class ArrayRegions:
     array: HDMFZarrArray
 
     def read(self, region: Region) -> npt.NDArray[Any]:
-        """Elements of a region."""
+        """Return the elements of a region."""
         return np.asarray(self.array[region], dtype=self.array.element_type.memory_dtype)
 
 
@@ -200,7 +200,7 @@ class PlainRegions:
     element: ElementType
 
     def read(self, region: Region) -> npt.NDArray[Any]:
-        """Elements of a region."""
+        """Return the elements of a region."""
         return to_memory(np.asarray(self.array[region]), self.element, str)
 
 

@@ -533,7 +533,7 @@ def is_rooted(builder: BaseBuilder) -> bool:
 def path_in_source(builder: BaseBuilder) -> str:
     """Return the path of a builder's object in its file, without slashes at its ends.
 
-    It is empty for a root, and for an object that is in no file.
+    The path is empty for a root, and for an object that is in no file.
     """
     if builder.parent is None and builder.name == ROOT_NAME:
         return ""

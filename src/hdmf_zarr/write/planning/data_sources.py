@@ -227,7 +227,7 @@ def _iterator_source(
 
 
 def _is_lazy(data: Any) -> bool:
-    """Whether data have a shape and are not in memory."""
+    """Whether data are a lazy array: with a shape, and not in memory."""
     if isinstance(data, (np.ndarray, np.generic, list, tuple, str, bytes)):
         return False
     has_array_interface = hasattr(data, "shape") and _is_numpy_dtype(getattr(data, "dtype", None))

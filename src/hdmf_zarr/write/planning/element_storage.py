@@ -72,12 +72,12 @@ class Storage(Protocol):
         """Whether a document has a field for dimension names."""
 
     def stored_type(self, element: ElementType, widths: Mapping[str, int]) -> StoredType:
-        """How elements of a type are stored; ``widths`` are those of a compound's text."""
+        """Return the stored form of a type; ``widths`` are those of a compound's text."""
 
     def header(
         self, element: ElementType, *, is_scalar: bool, names: tuple[str | None, ...] | None
     ) -> ArrayHeader:
-        """What the reserved attributes of an array say."""
+        """Return the header: the contents of the reserved attributes of an array."""
 
     def check_shards(self, shards: Any) -> None:
         """Raise `LayoutError` if shards are requested and the format has none."""
@@ -94,7 +94,7 @@ class Format3Storage:
     has_dimension_names = True
 
     def stored_type(self, element: ElementType, widths: Mapping[str, int]) -> StoredType:
-        """How elements of a type are stored; ``widths`` are those of a compound's text."""
+        """Return the stored form of a type; ``widths`` are those of a compound's text."""
         has_dtype = element.kind in ("number", "fixed_bytes", "compound")
         return StoredType(
             element=element,
@@ -109,7 +109,7 @@ class Format3Storage:
         is_scalar: bool,
         names: tuple[str | None, ...] | None,
     ) -> ArrayHeader:
-        """What the reserved attributes of an array say."""
+        """Return the header: the contents of the reserved attributes of an array."""
         if element.kind != "compound":
             return ArrayHeader(element_type=header_name(element))
         flat = element.flat
@@ -159,7 +159,7 @@ class Format2Storage:
     def header(
         self, element: ElementType, *, is_scalar: bool, names: tuple[str | None, ...] | None
     ) -> ArrayHeader:
-        """What the reserved attributes of an array say."""
+        """Return the header: the contents of the reserved attributes of an array."""
         if element.kind == "compound":
             flat = element.flat
             types = _types_of_text_fields(flat) | _widths_in_rows(flat)

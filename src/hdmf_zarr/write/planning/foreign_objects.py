@@ -71,7 +71,7 @@ class ForeignObjects:
                 name = self._free_name(parent, origin.name)
                 self._addresses.place(target, parent, name, origin)
 
-    # -- what is needed --------------------------------------------------------------------------
+    # -- required objects -------------------------------------------------------------------------
 
     def _consider_link(self, holder: GroupBuilder, link: LinkBuilder) -> None:
         target = link.builder
