@@ -365,7 +365,7 @@ def _convert(options: argparse.Namespace) -> None:
 
 
 def _print_plugins(plugins: Mapping[str, str]) -> None:
-    """Print the package that readers need; the longest name is an extra with the others."""
+    """Print the package that readers need; the extra (longest name) includes the package."""
     needed = max(plugins.values(), key=len)
     first, *others = sorted(path for path, plugin in plugins.items() if plugin == needed)
     more = f" and {len(others)} more" if others else ""

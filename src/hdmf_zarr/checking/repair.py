@@ -69,7 +69,7 @@ _WORSE = frozenset(
         rules.UNKNOWN_KEY,
     )
 )
-"""Findings that a rebuild must not cause for readers of differing consolidated metadata."""
+"""Faults of nodes whose consolidated metadata differ: a rebuild would expose readers to them."""
 
 
 def repair(

@@ -240,7 +240,7 @@ class Edits:
                 yield Edit(container, child.name, "" if child_builder is None else MOVED)
         for child_builder in own.values():
             child = self._containers[id(child_builder)]
-            # The parent of an object that was only read through a link may not be a container yet.
+            # The parent of an object read only by a link or reference may not be a container yet.
             if child.parent is None or (
                 isinstance(child.parent, AbstractContainer) and child.parent is not container
             ):
