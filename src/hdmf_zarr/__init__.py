@@ -39,7 +39,7 @@ _LAZY = {
     "info": ("hdmf_zarr.description", "describe"),
     "upgrade": ("hdmf_zarr.transfer", "upgrade"),
 }
-"""Functions whose modules are imported when they are first used."""
+"""Functions whose modules are imported on first use."""
 
 
 def __getattr__(name: str) -> Any:

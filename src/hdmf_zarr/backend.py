@@ -67,23 +67,25 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
     Parameters
     ----------
     path : str, Path or zarr.abc.store.Store
-        A folder, a URL that fsspec knows, or an open store.
+        Path of a folder, URL that fsspec supports, or open store.
     mode : {"r", "r-", "r+", "a", "w", "w-", "x"}
-        ``r`` reads, ``r-`` without the consolidated metadata; ``r+`` and ``a`` append, ``a`` creates
-        the store if need be; ``w`` replaces a store, ``w-`` and ``x`` refuse to.
+        ``r`` reads, ``r-`` without the consolidated metadata; ``r+`` and ``a`` append, ``a``
+        creates a missing store; ``w`` creates or replaces a store, ``w-`` and ``x`` only create
+        one.
     manager : BuildManager or TypeMap, optional
     storage_options : dict, optional
-        Options for fsspec, with a URL.
+        Options for fsspec, if the path is a URL.
     force_overwrite : bool
-        Let mode ``w`` replace what is no Zarr store: an HDF5 file, another folder.
+        Allow mode ``w`` to replace a path that is not a Zarr store: an HDF5 file, or another
+        folder.
     zarr_format : int, optional
-        Zarr format of a new store; by default 3, or 2 where it is written with ``dandi=True``.
+        Zarr format of a new store; by default 3, or 2 if it is written with ``dandi=True``.
     synchronizer, object_codec_class
-        Had a meaning with zarr-python 2 and have none now.
+        Options of zarr-python 2 without effect.
     driver, aws_region
-        Of `HDF5IO`; must be None.
+        Options of `HDF5IO`; must be None.
     herd_path : str, optional
-        Where HDMF's external resources are read and written.
+        Path at which HDMF's external resources are read and written.
 
     Raises
     ------
@@ -92,11 +94,11 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
     NotAStoreError
         If something else is at the path.
     StoreExistsError
-        If something is there that the mode does not allow to replace.
+        If something exists at the path that the mode does not replace.
     LockedError
-        If the store is to be written to, and somebody is writing to it already.
+        If the mode writes to the store and another writer has it open.
     OptionError
-        If an option or the mode has no meaning.
+        If an option or the mode is invalid.
     """
 
     _found_hierarchy: Hierarchy | None = None
@@ -119,7 +121,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
     ) -> None:
         self.logger = logging.getLogger(f"{type(self).__module__}.{type(self).__qualname__}")
         # nwbinspector 0.7 and neuroconv 0.10 read the mangled names `_ZarrIO__mode` and
-        # `_ZarrIO__file`; the first is this one, the second a property below.
+        # `_ZarrIO__file`; the first is this attribute, the second a property below.
         self.__mode = checked_mode(mode)
         require_bool("force_overwrite", force_overwrite)
         warn_without_effect(synchronizer=synchronizer, object_codec_class=object_codec_class)
@@ -143,11 +145,11 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         self.references = SessionReferences(self._session)
         super().__init__(manager, source=self._session.uri, herd_path=herd_path)
 
-    # -- what it is ------------------------------------------------------------------------------
+    # -- properties ------------------------------------------------------------------------------
 
     @property
     def path(self) -> Any:
-        """The path as text, or the store, that was given."""
+        """The given path as text, or the given store."""
         given = self._given_path
         return os.fspath(given) if isinstance(given, os.PathLike) else given
 
@@ -158,7 +160,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
 
     @property
     def source(self) -> str:
-        """Absolute path or URL of the store, as builders and containers have it."""
+        """Absolute path or URL of the store, as in builders and containers."""
         return self._session.uri
 
     @property
@@ -178,7 +180,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
 
     @property
     def _file(self) -> zarr.Group | None:
-        """The root as zarr's group; None where nothing is open."""
+        """The root as a zarr group; None if no store is open."""
         session = self._session
         if session.is_open and not session.is_for_reading:
             session.begin()
@@ -186,11 +188,11 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
 
     @property
     def _hierarchy(self) -> Hierarchy | None:
-        """The nodes of the store; None where there is none yet."""
+        """Nodes of the store; None before it exists."""
         return self._session.hierarchy
 
     def _root_of(self, hierarchy: Hierarchy) -> zarr.Group:
-        """Return the root as zarr's group: where it can be written to, one that shows what was written."""
+        """Return the root as a zarr group, which shows later writes if the store is writable."""
         if hierarchy.bytestore.zarr_store.read_only:
             return zarr_view.zarr_group(hierarchy)
         return LiveGroup.of_node(hierarchy, "", self)
@@ -205,7 +207,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
     # -- open and close --------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Open the store; a mode that creates one only checks that it may."""
+        """Open the store; a mode that creates one only checks that it can be created."""
         self._session.open()
 
     def is_open(self) -> bool:
@@ -214,7 +216,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         return session is not None and session.is_open
 
     def close(self) -> None:
-        """Close the store; what was appended to its arrays becomes part of its metadata."""
+        """Close the store, and commit what was appended to its arrays."""
         if self.is_open():
             self._session.close()
 
@@ -224,13 +226,13 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Close the store; a new one that an error has kept from being complete is removed."""
+        """Close the store; remove a new store that is incomplete because of an error."""
         if error is not None:
             self._session.discard_new_store()
         self.close()
 
     def __del__(self) -> None:
-        # A store that is only read holds nothing that has to be released.
+        # A store that is only read has nothing to release.
         if getattr(self, "_ZarrIO__mode", "r") not in READING_MODES:
             super().__del__()
 
@@ -255,11 +257,11 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         durable: bool | None = None,
         progress: Progress | None = None,
     ) -> None:
-        """Write a container, or what has been added to it since it was read or written.
+        """Write a container, or the additions since it was read or written.
 
-        An append writes objects, columns, rows, links, and attributes of what is in the store. It
-        replaces no data and removes nothing: where other data are in memory, or an object was removed or
-        moved there, a warning names it.
+        An append writes new objects, columns, rows and links, and attributes of existing objects.
+        It replaces no data and removes nothing: a warning names data that differ in memory, and
+        objects that were removed or moved there.
 
         Parameters
         ----------
@@ -267,40 +269,41 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         cache_spec : bool
             Store the specifications with the data.
         link_data : bool
-            Where data are an array of another Zarr store: link to it rather than copy it.
+            Link to data that are an array of another Zarr store, instead of copying them.
         exhaust_dci : bool
-            Exhaust iterators one at a time; otherwise, and by several jobs, all at the end.
+            Exhaust iterators one at a time; otherwise, and with several jobs, all at the end.
         number_of_jobs, max_threads_per_process, multiprocessing_context, executor
-            Who writes what iterators give, see `ZarrIODataChunkIteratorQueue`.
+            Workers that write the data of iterators, see `ZarrIODataChunkIteratorQueue`.
         consolidate_metadata : bool
-            Store the metadata of all nodes in one document, with which one request opens the file.
+            Store the metadata of all nodes in one document, so that one request opens the file.
         herd : HERD, optional
             External resources to write to ``herd_path``.
         checksum : bool
-            End each encoded chunk with its CRC-32C, so that one damaged byte is an error and no value.
+            End each encoded chunk with its CRC-32C, so that a damaged byte causes an error.
         strict_json : bool
-            Spell NaN and infinities in attributes as text, which other readers than Python's want; what is
-            read is the same.
+            Write NaN and infinities in attributes as text, which readers outside of Python need;
+            hdmf-zarr reads the same values.
         dandi : bool
-            Write what the DANDI archive takes: a store of Zarr format 2 that ``dandi validate`` finds valid
-            and that plain zarr-python opens, with NaN and infinities in attributes as text (``strict_json``).
-            Data that are arrays of other stores are copied. See the page on DANDI in ``docs``.
+            Write a store for the DANDI archive: of Zarr format 2, valid for ``dandi validate`` and
+            readable by plain zarr-python, with NaN and infinities in attributes as text
+            (``strict_json``). Data that are arrays of other stores are copied. See the page on
+            DANDI in ``docs``.
         durable : bool, optional
-            Return when everything of a local store is on the disk, so that a power failure does not
-            undo or damage it. None does so where one call of the system is enough (Linux).
+            Return only when all files of a local store are on the disk, so that a power failure
+            cannot undo or damage the write. None does so if one system call is enough (Linux).
         progress : callable, optional
-            Told the bytes that were just written.
+            Called with the bytes just written.
 
         Raises
         ------
         ModeError
             If the store was opened for reading.
         ObjectExistsError
-            If the store holds another file, or another object of the name of a new one.
+            If the store contains another file, or another object with the name of a new one.
         HDMFZarrError
-            If something cannot be stored; what was there before is unchanged then.
+            If something cannot be stored; the store is then unchanged.
         WorkerError
-            If one of several workers fails; what was there before is unchanged then.
+            If one of several workers fails; the store is then unchanged.
         """
         self._session.require_writable()
         options = WriteOptions(
@@ -345,69 +348,71 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         on_plan: Callable[[Planned], None] | None = None,
         progress: Progress | None = None,
     ) -> None:
-        """Write what another IO has read: a self-contained copy, unless links are asked for.
+        """Write what another IO has read: a self-contained copy, unless links are requested.
 
-        The chunks of datasets of numbers move as they are, from HDF5 as from Zarr, wherever a Zarr array
-        can have the same ones.
+        Encoded chunks of numbers are copied unchanged, from HDF5 and from Zarr, if a Zarr array can
+        have the same chunks.
 
         Parameters
         ----------
         src_io : HDMFIO
-            The IO that read the data, of any backend.
+            IO of any backend that has read the data.
         container : Container, optional
-            The container that it read; what it holds is exported, whether it is marked as modified or
-            not. None exports the file as it is.
+            Container that the IO has read; all its edits are exported, whether it is marked as
+            modified or not. None exports the file unchanged.
         write_args : mapping, optional
-            ``link_data`` (False; True links to the arrays of a source that is Zarr),
-            ``exhaust_dci``, ``consolidate_metadata``.
+            Options ``link_data`` (default False; True links to the arrays of a Zarr source),
+            ``exhaust_dci`` and ``consolidate_metadata``.
         clear_cache : bool
-            Build every builder from the container, not only those of what was edited.
+            Build every builder from the container, not only those of edited containers.
         cache_spec : bool
             Store the specifications with the data.
         number_of_jobs, max_threads_per_process, multiprocessing_context, executor
-            As for `write`; datasets whose elements have to be encoded anew are written in parallel, too.
+            Workers, as for `write`; they also write datasets whose elements have to be encoded
+            again.
         consolidate_metadata
-            As for `write`.
+            Store the metadata of all nodes in one document, as for `write`.
         codecs : {"keep", "default"}, mapping or callable
-            ``"keep"`` has the codecs (and chunks) of the source, ``"default"`` encodes anew with the
-            default ones. A mapping of paths (``"/acquisition/raw/data"``, or patterns such as
-            ``"*/data"``), or a function of path and dataset, gives ``"keep"``, ``"default"``, a codec or
-            a list of codecs for each dataset.
+            ``"keep"`` keeps the codecs (and chunks) of the source, ``"default"`` encodes again with
+            the default codecs. A mapping of paths (``"/acquisition/raw/data"``, or patterns, for
+            example ``"*/data"``), or a function of path and dataset, gives ``"keep"``,
+            ``"default"``, a codec or a list of codecs for each dataset.
         chunks : mapping or callable, optional
-            Likewise the shape of chunks; None keeps that of the source.
+            Shape of chunks, for each dataset in the same way; None keeps the chunks of the source.
         shards : "auto", mapping or callable, optional
-            Likewise the shape of shards; ``"auto"`` packs chunks into files of about 64 MB, all but those of
-            compounds, whose shards zarr-python 3.1 does not read.
+            Shape of shards, for each dataset in the same way; ``"auto"`` packs chunks into files of
+            about 64 MB, except those of compounds, whose shards zarr-python 3.1 does not read.
         strict : bool
-            Raise where a dataset's HDF5 filters have no Zarr codec, rather than encode it anew.
+            Raise if a dataset's HDF5 filters have no Zarr codec, instead of encoding it again.
         verify : bool
-            Decode every chunk that moves as it is, to see that it can be.
+            Decode every chunk that is copied unchanged, as a check.
         external_links : {"follow", "keep"}
-            Copy what the file links to in others, or link to it: in a Zarr store, or, for HDF5, in the store
-            of the same name with ``.zarr`` at its end. A copy has the path that the object has in its
-            own file (``x_2``, where another object has it) if the schema has a link to it, and stands in
-            the place of the link otherwise.
+            ``"follow"`` copies the targets of links to other files; ``"keep"`` links to them in
+            their Zarr store, or, for HDF5, in the store of the same name with ``.zarr`` appended.
+            If the schema specifies a link, the copy has the path of the object in its own file
+            (``x_2`` if that is taken); otherwise it replaces the link.
         checksum : bool
-            End each encoded chunk with its CRC-32C; those of HDF5 get it as they are moved.
+            End each encoded chunk with its CRC-32C; chunks of HDF5 get it as they are copied.
         strict_json : bool
-            As for `write`.
+            Write NaN and infinities in attributes as text, as for `write`.
         dandi : bool
-            As for `write`. Codecs are kept that every reader of Zarr format 2 knows; datasets with others are
-            encoded anew with the default one, in chunks of about 16 MB.
+            Write a store for the DANDI archive, as for `write`. Codecs that every reader of Zarr
+            format 2 knows are kept; datasets with other codecs are encoded again with the default
+            codec, in chunks of about 16 MB.
         durable : bool
-            Return when everything of a local store is on the disk. An export does so only when asked to:
-            its source is there still, and a large one would wait for the disk.
+            Return only when all files of a local store are on the disk. The default is False: the
+            source still exists, and a large export would wait for the disk.
         on_plan : callable, optional
-            Told, before anything is written, what will be.
+            Called with the summary of the plan before anything is written.
         progress : callable, optional
-            Told the bytes that were just written.
+            Called with the bytes just written.
 
         Raises
         ------
         ModeError
-            If the mode is not one that creates a store, or links to HDF5 are asked for.
+            If the mode does not create a store, or links to HDF5 data are requested.
         OptionError, LayoutError
-            If a layout is asked for that makes no sense, or (``strict``) a filter has no codec.
+            If the requested layout is invalid, or (with ``strict``) a filter has no codec.
         MetadataError
             If the source cannot be read, or was changed meanwhile; nothing is written then.
         BrokenLinkError
@@ -453,9 +458,9 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         ----------
         builder : GroupBuilder
         link_data, exhaust_dci, consolidate_metadata, durable
-            As for `write`.
+            Options as for `write`.
         export_source : str, optional
-            Path or URL of the file from which the builder was read, where it is exported.
+            In an export, path or URL of the file from which the builder was read.
         """
         self._session.require_writable()
         options = WriteOptions(
@@ -480,7 +485,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         exhaust_dci: bool = True,  # noqa: FBT001, FBT002
         export_source: str | None = None,
     ) -> zarr.Group:
-        """Write a group and all that is in it below a parent; the close commits it."""
+        """Write a group and its contents below a parent; the close commits it."""
         path = self._write_piece(parent, builder, link_data, exhaust_dci, export_source)
         return cast("zarr.Group", self._root_of(self._session.begin())[path])
 
@@ -500,14 +505,14 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         parent : zarr.Group or str
         builder : DatasetBuilder
         link_data, exhaust_dci, export_source
-            As for `write_builder`.
+            Options as for `write_builder`.
         force_data : array_like, optional
-            Written in place of the builder's data.
+            Data to write instead of the builder's.
 
         Returns
         -------
         HDMFZarrArray or None
-            None where a link was written.
+            The written array; None if a link was written.
         """
         if force_data is not None:
             builder = with_data(builder, force_data)
@@ -543,7 +548,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         write_piece(self._session, path, self._source_of(builder, export_source), options)
         return f"{path}/{builder.name}".strip("/")
 
-    # -- what was written ------------------------------------------------------------------------
+    # -- written builders ------------------------------------------------------------------------
 
     def get_written(self, builder: Builder, check_on_disk: bool = False) -> bool:  # noqa: FBT001, FBT002
         """Whether a builder was read from or written to the store by this IO.
@@ -552,7 +557,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         ----------
         builder : Builder
         check_on_disk : bool
-            Ask the metadata of the store, too.
+            Check the metadata of the store, too.
         """
         written = self._session.is_written(builder)
         return written and (not check_on_disk or self.get_builder_exists_on_disk(builder))
@@ -563,7 +568,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         return hierarchy is not None and builder_path(builder) in hierarchy
 
     def get_builder_disk_path(self, builder: Builder, filepath: str | None = None) -> str:
-        """Path at which a builder's object is, or would be, in the store or in another folder."""
+        """Return the path of a builder's object in the store or another folder."""
         return os.path.join(self.source if filepath is None else filepath, builder_path(builder))
 
     # -- read ------------------------------------------------------------------------------------
@@ -574,9 +579,9 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         Raises
         ------
         ModeError
-            If the mode is one that creates a store.
+            If the mode creates a store.
         NoDataError
-            If the store holds no HDMF data.
+            If the store contains no HDMF data.
         """
         self._builder_to_read()
         self._session.require_data()
@@ -593,7 +598,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         return self.read_builder()
 
     def read_builder(self) -> GroupBuilder:
-        """Return the builder of the root; the same one each time."""
+        """Return the builder of the root; each call returns the same one."""
         return self.references.reader(self).read()
 
     def get_builder(self, zarr_obj: zarr.Group | zarr.Array[Any]) -> BaseBuilder:
@@ -602,7 +607,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         Raises
         ------
         BrokenLinkError
-            If there is none.
+            If none was read.
         """
         self.read_builder()
         return self.references.builder_at(node_path(zarr_obj))
@@ -618,7 +623,8 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         Parameters
         ----------
         zarr_ref : mapping or str
-            ``{"source", "path"}``, such as a `ZarrReference`, or a path of this store.
+            Mapping with ``source`` and ``path``, for example a `ZarrReference`, or a path in this
+            store.
 
         Raises
         ------
@@ -656,19 +662,19 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         namespace_catalog : NamespaceCatalog or TypeMap
         path : str, Path or Store, optional
         namespaces : list of str, optional
-            Those to load; by default all, each in its latest version.
+            Namespaces to load; by default all, each in its latest version.
         io : ZarrIO, optional
-            An open IO, in place of a path.
+            Open IO, instead of a path.
         file : zarr.Group, optional
-            An open root, in place of a path.
+            Open root group, instead of a path.
         storage_options : dict, optional
         driver, aws_region
-            Of `HDF5IO`; must be None.
+            Options of `HDF5IO`; must be None.
 
         Returns
         -------
         dict
-            Name of each loaded namespace -> the namespaces it includes -> their types.
+            Name of each loaded namespace -> the namespaces that it includes -> their types.
         """
         refuse_hdf5_options(driver=driver, aws_region=aws_region)
         hierarchy = nodes_with_namespaces(path, file, storage_options, io)
@@ -677,7 +683,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
     def load_namespaces_io(
         self, namespace_catalog: NamespaceCatalog | TypeMap, namespaces: list[str] | None = None
     ) -> dict[str, Any]:
-        """Load the namespaces that this file caches into a catalog, as `load_namespaces`."""
+        """Load the namespaces that this file caches into a catalog, like `load_namespaces`."""
         self._session.require_open()
         hierarchy = self._session.hierarchy
         if hierarchy is None:
@@ -704,7 +710,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
     def can_read(
         path: str | os.PathLike[str] | Store, storage_options: dict[str, Any] | None = None
     ) -> bool:
-        """Whether HDMF data in Zarr are at a path; never raises for what is something else."""
+        """Whether a path is a Zarr store with HDMF data; raises no error for anything else."""
         hierarchy = try_to_open(path, storage_options)
         return hierarchy is not None and has_data(hierarchy)
 

@@ -32,13 +32,13 @@ __all__ = ["main"]
 PROGRAM = "hdmf-zarr"
 
 DONE, FAILED = 0, 1
-"""Exit statuses; argparse exits with 2 where the command line makes no sense."""
+"""Exit statuses; argparse exits with 2 for an invalid command line."""
 
 NOT_CHECKED = 2
-"""Of ``check``, whose 1 means that it has found errors."""
+"""Exit status of ``check`` if it could not check; 1 means that it has found errors."""
 
 INTERRUPTED = 130
-"""As a shell reports a program that was stopped with Ctrl-C."""
+"""Exit status that a shell reports for a program stopped with Ctrl-C."""
 
 
 LAYOUT_SWITCHES = {
@@ -58,28 +58,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments : sequence of str, optional
-        By default those of the process.
+        Arguments of the command; by default those of the process.
 
     Returns
     -------
     int
-        0 when done, 1 after an error, which is printed as one line. A command line that makes no
-        sense exits with 2. ``check`` returns 1 where it has found errors, and 2 where it could not
-        check.
+        0 after success, 1 after an error, which is printed as one line. An invalid command line
+        exits with 2. ``check`` returns 1 if it has found errors, and 2 if it could not check.
     """
     options = _parser().parse_args(arguments)
     with _brief_warnings():
         try:
             status: int | None = options.run(options)
         except BrokenPipeError:
-            # The reader (head, less) has seen enough; Python's own flush at exit would complain.
+            # The reader (head, less) has closed the pipe; Python's flush at exit would fail.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return DONE
         except (HDMFZarrError, OSError) as error:
             _report(error, debug=options.debug)
             return getattr(options, "status_of_errors", FAILED)
         except Exception as error:
-            # Of a library that reaches a store, mostly: credentials, names of hosts.
+            # Mostly errors of libraries that connect to stores: credentials, host names.
             _report(error, debug=options.debug, is_foreign=True)
             return getattr(options, "status_of_errors", FAILED)
         except KeyboardInterrupt:
@@ -139,7 +138,7 @@ def _add_convert(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def _add_layout(command: argparse.ArgumentParser) -> None:
-    """Options of a new Zarr store: which chunks it has, how they are encoded, how they are checked."""
+    """Add options for the layout of a new Zarr store: chunks, codecs and checks."""
     layout = command.add_argument_group(
         "layout of a new Zarr store",
         "By default chunks and codecs are those of the source, and encoded chunks move as they are.",
@@ -366,7 +365,7 @@ def _convert(options: argparse.Namespace) -> None:
 
 
 def _print_plugins(plugins: Mapping[str, str]) -> None:
-    """Say what a reader has to install; an extra brings its package along."""
+    """Print the package that readers need; the extra (longest name) includes the package."""
     needed = max(plugins.values(), key=len)
     first, *others = sorted(path for path, plugin in plugins.items() if plugin == needed)
     more = f" and {len(others)} more" if others else ""
@@ -374,7 +373,7 @@ def _print_plugins(plugins: Mapping[str, str]) -> None:
 
 
 def _moved(planned: Planned) -> str:
-    """How many datasets moved as they are, and why the others did not."""
+    """Describe how many datasets were copied unchanged, and why the others were not."""
     reasons = Counter(planned.decoded.values())
     others = ", ".join(f"{reason}: {count}" for reason, count in reasons.most_common())
     moved = f"{len(planned.raw)} dataset{'s' if len(planned.raw) != 1 else ''} moved raw"
@@ -405,7 +404,7 @@ def _info(options: argparse.Namespace) -> None:
 def _progress_bar(
     name: str, *, is_shown: bool
 ) -> Iterator[Callable[[int], Callable[[int], None]] | None]:
-    """Give a function that starts a bar of a number of bytes and returns how to move it."""
+    """Yield a function that starts a bar of a given size and returns a function to advance it."""
     if not is_shown:
         yield None
         return
@@ -418,7 +417,7 @@ def _progress_bar(
         bars.append(bar)
 
         def advance(count: int) -> None:
-            # The expected size of text is a guess.
+            # The expected size of text is an estimate.
             if bar.total is not None and bar.n + count > bar.total:
                 bar.total = bar.n + count
             bar.update(count)
@@ -439,7 +438,7 @@ def _progress_bar(
 
 @contextmanager
 def _brief_warnings() -> Iterator[None]:
-    """Print warnings as one line each, without a line of source."""
+    """Print each warning as one line, without its source line."""
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
         tqdm.write(f"{PROGRAM}: warning: {_one_line(message)}", file=sys.stderr)
@@ -450,11 +449,11 @@ def _brief_warnings() -> Iterator[None]:
 
 
 _ARGUMENT = re.compile(r"(?<!\w)overwrite=True")
-"""What the option ``--overwrite`` is in Python, and so in messages."""
+"""The Python argument of the option ``--overwrite``, as it occurs in messages."""
 
 
 def _report(error: BaseException, *, debug: bool, is_foreign: bool = False) -> None:
-    """Print an error as one line; one that is not ours with its type, and how to see more of it."""
+    """Print an error as one line; one of another package with its type and a hint at --debug."""
     if debug:
         traceback.print_exception(error)
     text = _ARGUMENT.sub("--overwrite", _one_line(error))

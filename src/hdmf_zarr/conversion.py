@@ -59,23 +59,24 @@ Kind = Literal["hdf5", "zarr"]
 DANDI_SUFFIX = ".nwb.zarr"
 
 SUFFIXES: dict[str, Kind] = {".zarr": "zarr", ".nwb": "hdf5", ".h5": "hdf5", ".hdf5": "hdf5"}
-"""The kind of file that a suffix stands for."""
+"""Suffix -> kind of file."""
 
 KIND_NAMES: dict[Kind, str] = {"hdf5": "HDF5", "zarr": "Zarr"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Written:
-    """What a conversion has written.
+    """The result of a conversion.
 
     Attributes
     ----------
     path : str
     n_files : int
-        Files, or objects in a store that is no folder.
+        Number of files, or of objects in a store that is no folder.
     n_bytes : int
     planned : Planned or None
-        Which datasets moved as they are and which did not, and why; None for HDF5.
+        Summary of the plan: the datasets that were copied unchanged, and why others were not; None
+        for HDF5.
     """
 
     path: str
@@ -104,11 +105,11 @@ def convert(
     on_plan: Callable[[Planned], None] | None = None,
     progress: Callable[[int], Progress] | None = None,
 ) -> Written:
-    """Copy a file of HDMF data (such as NWB) to another format, exactly as it is.
+    """Copy a file of HDMF data (for example NWB) to another format, without changing its contents.
 
-    Whether the source is HDF5 or Zarr is seen from its content, what the destination is to be from
-    its suffix: ``.zarr``, or ``.nwb``, ``.h5`` and ``.hdf5`` for HDF5. A conversion that fails or
-    is stopped leaves nothing at the destination, and what was there before as it was.
+    The content of the source shows whether it is HDF5 or Zarr; the suffix determines the format of
+    the destination: ``.zarr``, or ``.nwb``, ``.h5`` and ``.hdf5`` for HDF5. A conversion that fails
+    or is stopped leaves the destination as it was.
 
     Parameters
     ----------
@@ -119,28 +120,28 @@ def convert(
     zarr_format : int, optional
         Zarr format of a new store; by default 3, or 2 with ``dandi``.
     codecs, chunks, shards, strict, verify, external_links, number_of_jobs
-        How a new Zarr store is laid out, as for `ZarrIO.export`; an HDF5 file takes none of them.
+        Layout of a new Zarr store, as for `ZarrIO.export`; not allowed for an HDF5 file.
     checksum : bool
         End each encoded chunk of a new Zarr store with its CRC-32C.
     strict_json : bool
-        Spell NaN and infinities in attributes as text, as for `ZarrIO.write`.
+        Write NaN and infinities in attributes as text, as for `ZarrIO.write`.
     dandi : bool
-        Write what the DANDI archive takes, as for `ZarrIO.export`; the name of the destination must end
-        with ``.nwb.zarr``.
+        Write a store for the DANDI archive, as for `ZarrIO.export`; the name of the destination
+        must end with ``.nwb.zarr``.
     durable : bool
-        Return when a new Zarr store is on the disk, as for `ZarrIO.export`.
+        Return only when a new Zarr store is on the disk, as for `ZarrIO.export`.
     on_plan : callable, optional
-        Told what will be written to a new Zarr store, before it is.
+        Called with the summary of the plan before a new Zarr store is written.
     progress : callable, optional
-        Called once with the expected number of bytes; what it returns is told the bytes that were
-        just written.
+        Called once with the expected number of bytes; returns a function that is called with the
+        bytes just written.
 
     Raises
     ------
     StoreNotFoundError, NotAStoreError, NoDataError
-        If the source is missing, or is no file with HDMF data.
+        If the source does not exist, or contains no HDMF data.
     StoreExistsError
-        If something is at the destination, and ``overwrite`` is False or it is another folder.
+        If the destination exists, and ``overwrite`` is False or it is a folder but no Zarr store.
     MetadataError
         If a part of the source cannot be read.
     OptionError
@@ -187,7 +188,7 @@ def _refuse_zarr_options(given: dict[str, Any], destination: str) -> None:
 
 
 def _zarr_options(given: dict[str, Any], destination: str) -> dict[str, Any]:
-    """Return what a new Zarr store and its export are given; what is left out has their defaults."""
+    """Return the options of a new Zarr store and its export that are not None."""
     if given["dandi"]:
         _check_name_for_dandi(destination)
     return {name: value for name, value in given.items() if value is not None}
@@ -231,7 +232,7 @@ def _check_name_for_dandi(destination: str) -> None:
 
 
 class _Reporter:
-    """Hands on what will be written, and then the bytes that were."""
+    """Passes on the summary of the plan, and then the bytes written."""
 
     def __init__(
         self,
@@ -255,12 +256,12 @@ class _Reporter:
 
 
 def kind_of_destination(destination: str) -> Kind:
-    """Return what a destination is to be, by its suffix.
+    """Return the kind of a destination by its suffix.
 
     Raises
     ------
     OptionError
-        If there is no such suffix.
+        If the suffix is unknown.
 
     Examples
     --------
@@ -278,12 +279,12 @@ def kind_of_destination(destination: str) -> Kind:
 
 
 def open_source(path: str) -> HDMFIO:
-    """Open a file of HDMF data, of either kind, for reading.
+    """Open a file of HDMF data, HDF5 or Zarr, for reading.
 
     Raises
     ------
     StoreNotFoundError, NotAStoreError, NoDataError, UnsupportedFormatError, MetadataError
-        If there is no such file.
+        If there is no file with HDMF data that can be read.
     """
     location = locate(path)
     if location.is_local and not os.path.exists(location.uri):
@@ -294,7 +295,7 @@ def open_source(path: str) -> HDMFIO:
         raise NotAStoreError(f"{location.uri} is a file, but no HDF5 file; nothing else is read")
     hierarchy = Hierarchy.load(open_bytestore(location, read_only=True), consolidated=True)
     with warnings.catch_warnings():
-        # What is no NWB file is converted, too: no need to say that pynwb cannot read it.
+        # Files other than NWB are converted, too: ignore the warning that pynwb cannot read them.
         warnings.simplefilter("ignore", UserWarning)
         if NWBZarrIO.can_read(path):
             return NWBZarrIO(path, "r")
@@ -325,7 +326,7 @@ def _opened_hdf5(path: str) -> HDMFIO:
 
 
 def _refuse_nwb_1(path: str) -> None:
-    """Raise `NoDataError` for a file of NWB 1, which has its version in a dataset or in an attribute."""
+    """Raise `NoDataError` for a file of NWB 1, whose version is in a dataset or an attribute."""
     version = one_text(version_in_root(path)) or ""
     if version.upper().removeprefix("NWB-").startswith(("0.", "1.")):
         raise NoDataError(
@@ -335,9 +336,10 @@ def _refuse_nwb_1(path: str) -> None:
 
 
 def _is_nwb(path: str) -> bool:
-    """Whether an HDF5 file is one of NWB 2 or later.
+    """Whether an HDF5 file is a file of NWB 2 or later.
 
-    pynwb cannot tell of a version that is an array of one text, as MatNWB wrote it until 2019.
+    pynwb does not recognize a version stored as an array of one text, as MatNWB wrote it until
+    2019.
     """
     version = root_attribute(path, "nwb_version") if is_hdf5_file(path) else None
     if isinstance(version, np.ndarray):
@@ -348,7 +350,7 @@ def _is_nwb(path: str) -> bool:
 
 
 def _read_all(src_io: HDMFIO, kind: Kind) -> GroupBuilder:
-    """Return the builder of a file of which nothing is left out."""
+    """Return the builder of a file, after a check that it is complete."""
     if not isinstance(src_io, HDF5IO):
         builder: GroupBuilder = src_io.read_builder()
         return builder
@@ -359,7 +361,7 @@ def _read_all(src_io: HDMFIO, kind: Kind) -> GroupBuilder:
 
 
 def _check_complete(src_io: HDF5IO, builder: GroupBuilder, kind: Kind) -> None:
-    """Raise if a part of an HDF5 file cannot be read, which HDF5IO would leave out."""
+    """Raise if a part of an HDF5 file cannot be read, which HDF5IO would omit."""
     added = lost_names(src_io, builder).added if kind == "zarr" else {}
     known = {f"/{path}/{link.name}".replace("//", "/") for path in added for link in added[path]}
     missing = [path for path in unreadable_objects(hdf5_file(src_io), builder) if path not in known]
@@ -371,7 +373,7 @@ def _check_complete(src_io: HDF5IO, builder: GroupBuilder, kind: Kind) -> None:
 
 
 def expected_bytes(builder: GroupBuilder) -> int:
-    """Bytes of the elements of all arrays below a group, text counted roughly."""
+    """Return the bytes of the elements of all arrays below a group, estimated for text."""
     total = sum(expected_bytes(group) for group in builder.groups.values())
     return total + sum(_dataset_bytes(dataset) for dataset in builder.datasets.values())
 
@@ -397,7 +399,7 @@ def _check_destination(destination: str, *, overwrite: bool) -> None:
         return
     if not overwrite:
         raise StoreExistsError(f"{location.uri} exists; it is replaced only with overwrite=True")
-    # A folder that is no Zarr store may hold anything: it is never removed.
+    # A folder that is no Zarr store may contain anything: it is never removed.
     if os.path.isdir(location.uri):
         try:
             check_replaceable(location, force=False)
@@ -409,7 +411,7 @@ def _check_destination(destination: str, *, overwrite: bool) -> None:
 
 
 def _write_hdf5(src_io: HDMFIO, destination: str, progress: Progress) -> None:
-    """Write beside the destination, then rename: a file that is there is whole."""
+    """Write a partial file, then rename it: the destination is always complete."""
     location = locate(destination)
     if not location.is_local:
         raise OptionError(f"{location.uri} is a URL: an HDF5 file is written to this machine only")
@@ -431,12 +433,12 @@ def _write_hdf5(src_io: HDMFIO, destination: str, progress: Progress) -> None:
 
 
 def _placement(src_io: ZarrIO, root: GroupBuilder, destination: Location) -> Addresses:
-    """Decide where objects of other stores are written, to which a store links."""
+    """Return the paths at which the linked objects of other stores are written."""
     context = PlanContext(
         destination=destination,
         existing=None,
         convention=convention_for_format(3),
-        is_written=lambda _builder: True,  # HDF5 takes every name
+        is_written=lambda _builder: True,  # HDF5 allows every name
         manager=src_io.manager,
         options=PlanOptions(link_data=False),
         export_source=locate(src_io.path),

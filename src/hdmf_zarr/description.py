@@ -31,18 +31,18 @@ class NodeInfo:
     Attributes
     ----------
     path : str
-        With a leading slash.
+        Path with a leading slash.
     kind : {"group", "array", "link"}
     data_type : str or None
-        HDMF's (``neurodata_type``).
+        Data type of HDMF (``neurodata_type``).
     n_attributes : int
-        Attributes without the reserved ones.
+        Number of attributes except the reserved ones.
     dtype, shape, chunks, shards, codecs
-        Of an array; ``shards`` is None where there are none.
+        Properties of an array; ``shards`` is None if there are none.
     n_objects, n_bytes : int or None
-        What the array's chunks take in the store; None where the store does not say.
+        Number and bytes of the array's chunks in the store; None if the store cannot list them.
     target : str or None
-        Of a link: path, with the store before it where it is another one.
+        Target of a link: its path, preceded by the store if that is another one.
     """
 
     path: str
@@ -71,9 +71,9 @@ class StoreInfo:
     namespaces : dict of str to str
         Latest version of each cached namespace.
     n_objects, n_bytes : int or None
-        Of the whole store, metadata and specifications included.
+        Number and bytes of all objects in the store, including metadata and specifications.
     nodes : tuple of NodeInfo
-        Each group before what is in it.
+        Nodes; each group precedes its contents.
     """
 
     path: str
@@ -85,7 +85,7 @@ class StoreInfo:
     nodes: tuple[NodeInfo, ...]
 
     def to_json(self) -> dict[str, JSON]:
-        """Return everything as an object that ``json.dumps`` takes."""
+        """Return the description as an object for ``json.dumps``."""
         described = asdict(self)
         described["nodes"] = [
             {name: value for name, value in node.items() if value is not None and value != ()}
@@ -101,7 +101,7 @@ def describe(path: str | os.PathLike[str]) -> StoreInfo:
     Raises
     ------
     StoreNotFoundError, NotAStoreError, MetadataError, UnsupportedFormatError
-        If there is no store that can be read.
+        If there is no readable store.
     """
     location = locate(path)
     if location.is_local and not os.path.exists(location.uri):
@@ -134,7 +134,7 @@ def describe(path: str | os.PathLike[str]) -> StoreInfo:
 
 
 def _walk(hierarchy: Hierarchy, path: str, children: Mapping[str, list[str]]) -> Iterator[NodeInfo]:
-    """Yield a group, then all below it by name; the cached specifications are left out."""
+    """Yield a group, then all nodes below it by name, except the cached specifications."""
     attributes = hierarchy.attributes(path) if path in hierarchy else {}
     yield NodeInfo(path="/" + path, kind="group", **_described_attributes(hierarchy, attributes))
     links = {link.name: link for link in hierarchy.convention.decode_links(attributes)}
@@ -175,7 +175,7 @@ def _array(hierarchy: Hierarchy, path: str) -> NodeInfo:
 
 
 def _dtype_name(hierarchy: Hierarchy, path: str) -> str:
-    """Name of an array's element type; as the metadata have it where that is not known."""
+    """Return the name of an array's element type; the metadata's name if the type is unknown."""
     document = hierarchy.documents[path]
     header = hierarchy.convention.decode_header(hierarchy.attributes(path))
     try:
@@ -198,7 +198,7 @@ def _element_name(element: ElementType) -> str:
 
 
 def _sizes(bytestore: ByteStore) -> dict[str, int] | None:
-    """Bytes of every object of a store; None where the store cannot list its objects."""
+    """Return the bytes of every object, by key; None if the store cannot list its objects."""
     try:
         return bytestore.sizes()
     except (NotImplementedError, OSError):
@@ -206,7 +206,7 @@ def _sizes(bytestore: ByteStore) -> dict[str, int] | None:
 
 
 def _sizes_of_arrays(hierarchy: Hierarchy, sizes: Mapping[str, int]) -> dict[str, tuple[int, int]]:
-    """Number of chunk objects of each array, and their bytes."""
+    """Return the number of chunk objects of each array, and their bytes."""
     found = {path: (0, 0) for path in hierarchy.documents if hierarchy.node_type(path) == "array"}
     for key, n_bytes in sizes.items():
         folder, _, name = key.rpartition("/")
@@ -222,7 +222,7 @@ def _sizes_of_arrays(hierarchy: Hierarchy, sizes: Mapping[str, int]) -> dict[str
 
 
 def render(info: StoreInfo, width: int = 100, *, is_ascii: bool = False) -> str:
-    """Return the tree of a store as lines of at most ``width`` columns, where that can be.
+    """Return the tree of a store as lines of at most ``width`` columns, if possible.
 
     Parameters
     ----------
@@ -243,7 +243,7 @@ def render(info: StoreInfo, width: int = 100, *, is_ascii: bool = False) -> str:
 
 
 def format_bytes(n_bytes: float) -> str:
-    """Return a number of bytes for people.
+    """Return a number of bytes in readable form.
 
     Examples
     --------
@@ -265,7 +265,7 @@ def _headline(info: StoreInfo, root: NodeInfo) -> str:
 
 
 def _rows(nodes: list[NodeInfo], *, is_ascii: bool) -> Iterator[tuple[str, str, list[str]]]:
-    """Yield of each node its label with branches, the branches below it, and what to say."""
+    """Yield for each node its label with branches, the branches below it, and its description."""
     branch, last, trunk = ("|- ", "`- ", "|  ") if is_ascii else ("├─ ", "└─ ", "│  ")
     arrow = "->" if is_ascii else "→"
     parents = {node.path: node.path.rpartition("/")[0] for node in nodes}
@@ -336,7 +336,7 @@ def _codec_text(codec: Any) -> str:
 
 
 def _fitted(label: str, continuation: str, words: list[str], column: int, width: int) -> list[str]:
-    """Return a row, continued in further lines where it is too long for one."""
+    """Return the lines of a row, which is wrapped if it is too long."""
     lines = [label.ljust(column) if words else label]
     if len(label) + 2 > column and words:
         lines = [label, continuation.ljust(column)]

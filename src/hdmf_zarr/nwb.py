@@ -33,23 +33,23 @@ class NWBMissingVersionError(HDMFZarrError, TypeError):
 class NWBZarrIO(ZarrIO):
     """Reads and writes NWB files as Zarr hierarchies.
 
-    Takes every argument of `ZarrIO`, and two of its own.
+    The arguments are those of `ZarrIO`, and two more.
 
     Parameters
     ----------
     path, mode, manager, storage_options, force_overwrite, zarr_format, **options
-        As for `ZarrIO`.
+        Arguments as for `ZarrIO`.
     load_namespaces : bool
-        Load the specifications that the file caches. Without effect in a mode that creates a file,
-        and where ``manager`` or ``extensions`` say which specifications to use.
+        Load the specifications that the file caches. Ignored in a mode that creates a file, and if
+        ``manager`` or ``extensions`` are given.
     extensions : str, Path, TypeMap or list of these, optional
-        Extensions to use in place of those that the file caches: paths of namespaces in YAML, or a type
-        map that has them.
+        Extensions to use instead of those that the file caches: paths of YAML namespaces, or a type
+        map.
 
     Raises
     ------
     OptionError
-        If both ``manager`` and ``extensions`` are given, or ``extensions`` are something else.
+        If both ``manager`` and ``extensions`` are given, or ``extensions`` are of another type.
     """
 
     def __init__(
@@ -77,9 +77,9 @@ class NWBZarrIO(ZarrIO):
     def can_read(
         path: str | os.PathLike[str] | Store, storage_options: dict[str, Any] | None = None
     ) -> bool:
-        """Whether an NWB file of version 2 or later is at a path, as Zarr.
+        """Whether a path is an NWB file of version 2 or later in Zarr.
 
-        Warns, as pynwb does for HDF5, where a Zarr hierarchy is there that is no such file.
+        Warns, as pynwb does for HDF5, if a Zarr store with HDMF data is no such file.
         """
         hierarchy = try_to_open(path, storage_options)
         if hierarchy is None or not has_data(hierarchy):
@@ -101,7 +101,7 @@ class NWBZarrIO(ZarrIO):
 
     @property
     def nwb_version(self) -> tuple[str | None, tuple[int | str, ...] | None]:
-        """NWB version of the file: its text, and its parts; (None, None) where there is none."""
+        """NWB version of the file: its text, and its parts; (None, None) if there is none."""
         hierarchy = self._hierarchy
         return _parsed_version(
             None if hierarchy is None else hierarchy.attributes("").get("nwb_version")
@@ -113,7 +113,7 @@ class NWBZarrIO(ZarrIO):
         Parameters
         ----------
         skip_version_check : bool
-            Do not look at the file's NWB version.
+            Do not check the file's NWB version.
 
         Raises
         ------
@@ -146,8 +146,8 @@ class NWBZarrIO(ZarrIO):
         ----------
         src_io : HDMFIO
         nwbfile : NWBFile, optional
-            The file as it was read; what it holds is exported, edits included. None exports the file as
-            it is.
+            NWB file that the IO has read; its edits are exported, too. None exports the file
+            unchanged.
         write_args : mapping, optional
         **options
             Every other option of `ZarrIO.export`.
@@ -168,14 +168,14 @@ class NWBZarrIO(ZarrIO):
         ----------
         path : str, Path or Store
         storage_options : dict, optional
-            Options for fsspec. For ``s3://`` without any, unsigned requests are tried where there
-            are no credentials.
+            Options for fsspec. Without options, ``s3://`` URLs are read by anonymous requests if
+            the user has no credentials.
         """
         return NWBZarrIO(path, "r", storage_options=storage_options).read()
 
 
 def _hierarchy_of(path: Any, mode: str, storage_options: dict[str, Any] | None) -> Hierarchy | None:
-    """Return the metadata of a store that is about to be opened; None where there is nothing yet."""
+    """Return the metadata of a store that will be opened; None if it does not exist yet."""
     if mode in CREATING_MODES or path is None or mode not in MODES:
         return None
     location = locate(path, storage_options)
@@ -192,7 +192,7 @@ def _manager_for(hierarchy: Hierarchy) -> BuildManager:
 
 
 def _manager_with(extensions: Any) -> BuildManager:
-    """Return a manager that knows extensions; `pynwb.get_manager` takes none since pynwb 4."""
+    """Return a manager with extensions; `pynwb.get_manager` accepts none since pynwb 4."""
     given = list(extensions) if isinstance(extensions, (list, tuple)) else [extensions]
     type_maps = [extension for extension in given if isinstance(extension, TypeMap)]
     if len(type_maps) > 1 or any("core" not in t.namespace_catalog.namespaces for t in type_maps):

@@ -27,30 +27,30 @@ __all__ = [
 
 
 class UnsafePickleCodecError(HDMFZarrError, ValueError):
-    """Never raised: pickled references are read without running them. Kept for code that catches it."""
+    """Never raised: pickled references are read without running them; kept for old code."""
 
 
 class FormatTwoWriteError(ModeError, NotImplementedError):
-    """A class for reading format 2 was asked to write; `ZarrIO` with ``zarr_format=2`` writes it."""
+    """A class for reading format 2 cannot write; `ZarrIO` with ``zarr_format=2`` can."""
 
 
 def is_zarr_v2_file(
     path: str | os.PathLike[str] | Store, storage_options: dict[str, Any] | None = None
 ) -> bool:
-    """Whether a store of Zarr format 2 is at a path.
+    """Whether a path is a store of Zarr format 2.
 
     Parameters
     ----------
     path : str, Path or Store
     storage_options : dict, optional
-        Options for fsspec, with a URL.
+        Options for fsspec, if the path is a URL.
     """
     hierarchy = try_to_open(path, storage_options)
     return hierarchy is not None and hierarchy.zarr_format == 2
 
 
 class _ReadOnly(ZarrIO):
-    """What both classes add to those that read and write every format."""
+    """Base of the read-only classes."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class _ReadOnly(ZarrIO):
 
     @property
     def allow_pickle(self) -> bool:
-        """What was given; it changes nothing."""
+        """The given value; it has no effect."""
         return self._allow_pickle
 
     def write(self, *_args: Any, **_options: Any) -> None:
@@ -85,9 +85,9 @@ class ZarrV2IO(_ReadOnly):
     Parameters
     ----------
     path, mode, manager, **options
-        As for `ZarrIO`; the mode is ``"r"`` or ``"r-"``.
+        Arguments as for `ZarrIO`; the mode is ``"r"`` or ``"r-"``.
     allow_pickle : bool
-        Not needed: pickled references are read without running them.
+        Ignored: pickled references are read without running them.
     """
 
 
@@ -97,9 +97,9 @@ class NWBZarrV2IO(_ReadOnly, NWBZarrIO):
     Parameters
     ----------
     path, mode, manager, load_namespaces, extensions, **options
-        As for `NWBZarrIO`; the mode is ``"r"`` or ``"r-"``.
+        Arguments as for `NWBZarrIO`; the mode is ``"r"`` or ``"r-"``.
     allow_pickle : bool
-        Not needed: pickled references are read without running them.
+        Ignored: pickled references are read without running them.
     """
 
     def export_to_v3(
@@ -115,11 +115,11 @@ class NWBZarrV2IO(_ReadOnly, NWBZarrIO):
         ----------
         path : str, Path or Store
         nwbfile : NWBFile, optional
-            The file as it was read, with modifications; None exports it as it is.
+            NWB file that was read, with edits; None exports the file unchanged.
         write_args : mapping, optional
-            As for `NWBZarrIO.export`; data are copied whatever ``link_data`` says.
+            Options as for `NWBZarrIO.export`; data are always copied, and ``link_data`` is ignored.
         storage_options : dict, optional
-            Options for fsspec, with a URL.
+            Options for fsspec, if the path is a URL.
         """
         copied = {**(write_args or {}), "link_data": False}
         with NWBZarrIO(path, "w", storage_options=storage_options) as io:
@@ -134,7 +134,7 @@ class NWBZarrV2IO(_ReadOnly, NWBZarrIO):
     ) -> None:
         """Export a file of Zarr format 2 to a store of format 3, see `export_to_v3`.
 
-        ``storage_options`` are for both where both are URLs, and for the one that is one.
+        ``storage_options`` apply to each of the paths that is a URL.
         """
         of_source, of_destination = options_of_each((source_path, dest_path), storage_options)
         with NWBZarrV2IO(source_path, "r", storage_options=of_source) as io:
@@ -152,7 +152,7 @@ class NWBZarrV2IO(_ReadOnly, NWBZarrIO):
 
 
 class ZarrV2SpecReader(ZarrSpecReader):
-    """`ZarrSpecReader`, with an argument that is not needed.
+    """`ZarrSpecReader` with the argument ``allow_pickle``, which is ignored.
 
     Parameters
     ----------

@@ -35,19 +35,19 @@ from hdmf_zarr.stores.bytestore import LocalByteStore
 from hdmf_zarr.stores.contained import most_bytes_of
 
 LISTED_MISSING = 100
-"""Missing chunks of one array that are findings of their own."""
+"""Most missing chunks of one array that are each reported as a finding; the rest are counted."""
 
 DECODED_TOGETHER = 32 * 1024**2
-"""Bytes of elements up to which the chunks inside of a shard are decoded in one go."""
+"""A shard of at most this many decoded bytes is decoded at once; a larger one by inner chunks."""
 
 _LEAST_TEXT_BYTES = 4
-"""That an element of text takes in its chunk: its length."""
+"""Least bytes of a text element in its chunk: the length prefix."""
 
 MOST_ASKED = 1_000_000
-"""Chunks of an array that are asked for one by one, where a store cannot be listed."""
+"""Most chunks of an array that are requested one by one if the store cannot be listed."""
 
 WAITING_PER_JOB = 2
-"""Chunks that wait for a thread, besides the one that it decodes."""
+"""Chunks queued per thread, in addition to the one that it decodes."""
 
 
 @dataclass(kw_only=True)
@@ -58,9 +58,9 @@ class ArrayChunks:
     ----------
     path : str
     present : dict of str to tuple of int
-        Key of each chunk of the array that is in the store -> its place in the grid.
+        Key of each chunk of the array in the store -> its place in the grid.
     stale : list of str
-        Keys that look like those of chunks and are of none.
+        Keys that have the form of chunk keys but name no chunk of the array.
     """
 
     path: str
@@ -69,12 +69,12 @@ class ArrayChunks:
 
 
 REMOTE_JOBS = 16
-"""Threads at least, where a chunk is waited for and not read from a disk."""
+"""Least number of threads for a store that is not a local folder: they mostly wait for answers."""
 
 
 @dataclass(kw_only=True)
 class Decoded:
-    """How much was decoded."""
+    """Number of decoded chunks and their bytes."""
 
     n_chunks: int = 0
     n_bytes: int = 0
@@ -90,11 +90,11 @@ def places(grid: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
             yield first, *others
 
 
-# -- which chunks are there ------------------------------------------------------------------------
+# -- presence of chunks ----------------------------------------------------------------------------
 
 
 def check_presence(examined: Examined, chunks: Mapping[str, ArrayChunks]) -> Iterator[Finding]:
-    """Every chunk of every array is in the store."""
+    """Check that every chunk of every array is in the store."""
     for path in examined.arrays():
         document = examined.hierarchy.documents[path]
         node = array_node(document)
@@ -135,7 +135,7 @@ def sort_chunks(
     documents: Mapping[str, dict[str, JSON]],
     is_metadata: Callable[[str], bool],
 ) -> tuple[dict[str, ArrayChunks], list[str]]:
-    """Give each key of a store to its array; return also the keys that are nobody's."""
+    """Assign each key of a store to its array; return also the keys that belong to no array."""
     chunks = {
         path: ArrayChunks(path=path) for path, document in documents.items() if is_array(document)
     }
@@ -157,10 +157,10 @@ def _array_of(key: str, chunks: Mapping[str, ArrayChunks]) -> str | None:
 
 
 def _take(array: ArrayChunks, document: Mapping[str, JSON], key: str) -> bool:
-    """Note a key of an array's folder; False where it does not look like that of a chunk."""
+    """Record a key in an array's folder; return False if it does not look like a chunk key."""
     node = array_node(document)
     if node.why_unreadable is not None:
-        return True  # what its chunks are is not known
+        return True  # the chunks of an unreadable array are unknown
     name = key[len(array.path) + 1 :]
     if (at := node.place(name)) is not None:
         array.present[key] = at
@@ -174,14 +174,14 @@ def _take(array: ArrayChunks, document: Mapping[str, JSON], key: str) -> bool:
 
 
 def looks_like_chunk(name: str) -> bool:
-    """Whether a key in the folder of an array has any form that chunks have."""
+    """Whether a name in the folder of an array has the form of a chunk key of any kind."""
     parts = name.replace("/", ".").split(".")
     parts = parts[1:] if parts[0] == "c" else parts
     return all(part.isdigit() for part in parts)
 
 
 def check_stale(chunks: Mapping[str, ArrayChunks]) -> Iterator[Finding]:
-    """No chunks lie about that belong to no array."""
+    """Check that the folders of arrays hold no chunks outside of the grid."""
     for path, array in chunks.items():
         for key in array.stale:
             yield Finding.of(
@@ -189,7 +189,7 @@ def check_stale(chunks: Mapping[str, ArrayChunks]) -> Iterator[Finding]:
             )
 
 
-# -- what is in them -------------------------------------------------------------------------------
+# -- contents of chunks ----------------------------------------------------------------------------
 
 
 def check_contents(
@@ -200,19 +200,19 @@ def check_contents(
     advance: Callable[[int], None],
     decoded: Decoded,
 ) -> Iterator[Finding]:
-    """Decode every chunk; a chunk, or the chunk inside of a shard, at a time in each thread.
+    """Decode every chunk; each thread decodes one chunk, or one inner chunk of a shard, at a time.
 
     Parameters
     ----------
     examined : Examined
     chunks : mapping of str to ArrayChunks
-        Of the arrays that are looked at.
+        Chunks of the arrays to check, by path.
     jobs : int
-        Threads.
+        Number of threads.
     advance : callable
-        Is told the bytes in the store of each chunk that was decoded.
+        Called with the stored bytes of each chunk that was decoded.
     decoded : Decoded
-        Counts what was decoded.
+        Counter of decoded chunks and bytes.
     """
     loops = _Loops()
     if not isinstance(examined.bytestore, LocalByteStore):
@@ -237,19 +237,19 @@ def check_contents(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Task:
-    """How the chunks of one array are decoded.
+    """What the decoding of one array's chunks needs.
 
     Attributes
     ----------
     path : str
     document : dict
-        Of the array, as its store has it.
+        Metadata document of the array, as stored.
     one_chunk : dict
-        Of an array that is one chunk of it.
+        Metadata document of an array that consists of one chunk of this array.
     itemsize : int
-        Bytes of an element; 1 where they vary.
+        Bytes of an element; 1 if elements vary in length.
     most : int
-        Bytes that an encoded chunk, or a shard, may have.
+        Most bytes of an encoded chunk or shard.
     """
 
     path: str
@@ -267,7 +267,7 @@ def _tasks(
             continue
         task = _task(examined, path)
         if task is None:
-            continue  # which is a finding of its own
+            continue  # unreadable metadata: another check reports them
         if examined.sizes is not None:
             for key, at in chunks[path].present.items():
                 yield task, key, at
@@ -295,7 +295,7 @@ def _task(examined: Examined, path: str) -> _Task | None:
 
 
 def _of_one_chunk(document: dict[str, JSON]) -> dict[str, JSON]:
-    """The document of an array that is one chunk of another one, whole, with the key ``0`` or ``0.0``."""
+    """Return the document of an array of one whole chunk, with the key ``0`` or ``0.0``."""
     node = array_node(document)
     shape = list(node.stored_chunk) or [1]
     if node.is_native:
@@ -332,7 +332,7 @@ def _check_chunk(
 
 
 def _check_native(task: _Task, encoded: bytes) -> None:
-    """Look at a chunk that zarr decodes as format 2, with codecs that do not look themselves."""
+    """Check a chunk that zarr decodes as format 2, with codecs that do not check their input."""
     node = array_node(task.document)
     if node.is_native:
         compressor = (node.format2 or {}).get("compressor") or {}
@@ -342,7 +342,7 @@ def _check_native(task: _Task, encoded: bytes) -> None:
 def _check_size(task: _Task, encoded: bytes) -> None:
     """Compare the size of a chunk with that of its elements, where both are known without decoding.
 
-    Metadata can claim gigabytes for a chunk of some bytes: nobody should wait for zarr to fill them.
+    Metadata can claim gigabytes for a chunk of a few bytes, which zarr would take long to fill.
     """
     names = [codec["name"] for codec in array_node(task.document).codecs]
     while names and names[-1] == "crc32c":
@@ -363,7 +363,7 @@ def _check_size(task: _Task, encoded: bytes) -> None:
 
 
 async def _decode(task: _Task, encoded: bytes) -> None:
-    """Decode a chunk with zarr, whole also where it reaches over the edge of the array."""
+    """Decode a chunk with zarr, including the part of an edge chunk outside of the array."""
     shape = task.one_chunk["shape"]
     key = chunk_key(FORMAT2_CHUNK_KEYS, (0,) * len(shape))
     document: Any = task.one_chunk
@@ -396,8 +396,8 @@ class _Loops:
     def close(self) -> None:
         """Close the loops; their threads have ended.
 
-        A thread closes them that runs no loop itself: in a notebook the one of the caller does, and
-        asyncio lets it use no other.
+        A new thread closes them: in a notebook the caller's thread already runs a loop, and asyncio
+        allows no second one there.
         """
         with ThreadPoolExecutor(1, thread_name_prefix="hdmf-zarr-check") as pool:
             pool.submit(self._close_all).result()

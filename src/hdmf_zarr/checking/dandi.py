@@ -21,19 +21,19 @@ from hdmf_zarr.stores.bytestore import LocalByteStore
 from hdmf_zarr.stores.contained import open_regular
 
 MANY_FILES = 100_000
-"""Each file is a request of its own in the upload and in every check of it. The archive has no limit of
-this kind that is published; this one is of convenience."""
+"""Number of files above which a warning is given: each file is one request in the upload and in
+every check of it. The archive publishes no limit."""
 
 LARGEST_FILE = 5 * 1024**4
-"""Bytes of an object in S3, where the archive keeps its files."""
+"""Most bytes of an object in S3, where the archive keeps its files."""
 
 MOST_PARTS = 7
-"""Parts of the path of a file in a Zarr, that dandi-cli (``MAX_ZARR_DEPTH``) takes."""
+"""Most parts of a file's path in a Zarr store that dandi-cli accepts (``MAX_ZARR_DEPTH``)."""
 
 SUFFIX = ".nwb.zarr"
 
 ERRORS_OF_ARCHIVE = frozenset({rules.NOT_PORTABLE_NAME.code, rules.NAMES_DIFFER_IN_CASE.code})
-"""What elsewhere is a warning: who downloads the file may have any system."""
+"""Findings that are warnings elsewhere: a file may be downloaded to any operating system."""
 
 
 def needed_packages() -> tuple[Any, Any]:
@@ -58,7 +58,7 @@ def needed_packages() -> tuple[Any, Any]:
 
 
 def check_files(examined: Examined) -> Iterator[Finding]:
-    """Name, number, size and depth of the files."""
+    """Check name, number, size and depth of the files."""
     name = examined.uri.rpartition("/")[2]
     if not name.endswith(SUFFIX):
         yield Finding.of(rules.DANDI_NAME, "", f"the name {name!r} does not end with {SUFFIX!r}")
@@ -78,7 +78,7 @@ def check_files(examined: Examined) -> Iterator[Finding]:
 
 
 def check_apart(examined: Examined) -> Iterator[Finding]:
-    """Say what only this package reads, since the consolidated metadata keep it apart from others."""
+    """Report arrays that only this package reads: the consolidated metadata keep them separate."""
     if not examined.keeps_apart or examined.held is None:
         return
     for path, reason in unreadable_arrays(examined.held).items():
@@ -86,14 +86,14 @@ def check_apart(examined: Examined) -> Iterator[Finding]:
 
 
 def check_external(links: LinkCheck) -> Iterator[Finding]:
-    """Nothing leads to another store; after all links and references were followed."""
+    """Check that no link or reference leads to another store; runs after all were resolved."""
     for where, source in links.external.items():
         message = f"a link or reference leads to another store, {source!r:.200}"
         yield Finding.of(rules.DANDI_LINK, where, message)
 
 
 def check_nwb(examined: Examined) -> Iterator[Finding]:
-    """nwbinspector has no critical finding, by the archive's own choice of what is critical."""
+    """Check that nwbinspector, with the archive's own configuration, has no critical finding."""
     nwbinspector, _ = needed_packages()
     from hdmf_zarr.nwb import NWBZarrIO
 
@@ -120,7 +120,7 @@ def check_nwb(examined: Examined) -> Iterator[Finding]:
 
 
 def as_the_archive_sees(findings: list[Finding]) -> list[Finding]:
-    """Return findings with the severity that they have for the archive."""
+    """Return the findings with the severity that the archive gives them."""
     return [
         replace(found, severity="error") if found.code in ERRORS_OF_ARCHIVE else found
         for found in findings
@@ -128,7 +128,7 @@ def as_the_archive_sees(findings: list[Finding]) -> list[Finding]:
 
 
 def archive_facts(examined: Examined) -> dict[str, Any]:
-    """Number and bytes of the files and, of a local folder, the archive's checksum."""
+    """Return number and bytes of the files and, for a local folder, the archive's checksum."""
     _, zarr_checksum = needed_packages()
     sizes = examined.sizes or {}
     facts: dict[str, Any] = {"files": len(sizes), "bytes": sum(sizes.values())}
@@ -139,7 +139,7 @@ def archive_facts(examined: Examined) -> dict[str, Any]:
 
 
 def _digests(bytestore: LocalByteStore, sizes: dict[str, int]) -> Iterator[Any]:
-    """Each file as zarr_checksum takes it; its own generator draws a progress bar."""
+    """Yield each file in the form of zarr_checksum, whose own generator draws a progress bar."""
     from zarr_checksum.generators import ZarrArchiveFile
 
     for key, n_bytes in sizes.items():

@@ -19,19 +19,19 @@ from hdmf_zarr.stores.bytestore import ByteStore
 from hdmf_zarr.transactions.lock import WriterLock
 
 MOST_FILLED = 100_000
-"""Chunks of one array that are written; that so many are lost, and mean nothing, is unlikely."""
+"""Most missing chunks of one array that are filled; so many are unlikely to be unimportant."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Accepted:
-    """An array, and what is missing from it.
+    """An array, and which of its chunks are present.
 
     Attributes
     ----------
     path : str
     document : dict
     present : set of tuple of int
-        Places in the grid of the chunks that are there.
+        Places in the grid of the chunks in the store.
     """
 
     path: str
@@ -40,31 +40,31 @@ class _Accepted:
 
     @property
     def n_missing(self) -> int:
-        """How many chunks are not there."""
+        """Number of missing chunks."""
         return array_node(self.document).n_chunks - len(self.present)
 
     @property
     def is_counted(self) -> bool:
-        """Whether others than the lost ones were never written: which is which nobody can tell."""
+        """Whether some chunks were never written: lost ones cannot be told from them."""
         return meaning_of_missing(self.document) == "absent"
 
 
 def accept_missing(
     bytestore: ByteStore, paths: Iterable[str], lock: WriterLock | None = None
 ) -> list[str]:
-    """Let chunks of arrays that are not there be fill values from now on; return what was done.
+    """Accept missing chunks of arrays as fill values; return what was done.
 
-    Where every chunk was written those that are missing are written with fill values, so that one
-    that is lost later can still be told. Where others were never written only their number is changed.
+    Where every chunk was written, missing chunks are written with fill values, so that a chunk lost
+    later is still noticed. Where some were never written, only the recorded number is changed.
 
     Parameters
     ----------
     bytestore : ByteStore
-        Nobody else may be writing to it.
+        Store without another writer.
     paths : iterable of str
-        Of arrays.
+        Paths of the arrays.
     lock : WriterLock, optional
-        Of a local store, which the caller has.
+        Lock of a local store, held by the caller.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def _missing_of(hierarchy: Hierarchy, path: str) -> _Accepted:
     node = array_node(document)
     if node.why_unreadable is not None:
         raise OptionError(f"{where} cannot be read: {node.why_unreadable}")
-    zarr_view.async_array(hierarchy, path)  # its metadata make sense
+    zarr_view.async_array(hierarchy, path)  # raises if its metadata are invalid
     listed = hierarchy.bytestore.list_prefix(path)
     found = (node.place(key[len(path) + 1 :]) for key in listed)
     present = {at for at in found if at is not None}
@@ -115,7 +115,7 @@ def _missing_of(hierarchy: Hierarchy, path: str) -> _Accepted:
 
 
 def _fill(hierarchy: Hierarchy, one: _Accepted) -> str:
-    """Write the chunks that are missing, and return what was done."""
+    """Write the missing chunks, and return what was done."""
     if not one.n_missing:
         return f"/{one.path} lacks no chunk: nothing was accepted"
     if one.is_counted:
@@ -139,7 +139,7 @@ def _fill_one(
     hierarchy: Hierarchy, path: str, array: zarr.Array[Any], region: tuple[slice, ...]
 ) -> None:
     try:
-        # What zarr reads where there is no chunk is the fill value.
+        # zarr reads the fill value for a missing chunk.
         array[region if region else ...] = array[region if region else ...]
     except (HDMFZarrError, ValueError, TypeError, NotImplementedError) as error:
         raise ChunkError(

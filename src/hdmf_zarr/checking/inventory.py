@@ -47,32 +47,33 @@ from hdmf_zarr.transactions.lock import writer_of
 logger = logging.getLogger(__name__)
 
 READ_TOGETHER = 256
-"""Metadata documents that are asked of a store at once."""
+"""Number of metadata documents read in one batch."""
 
 
 @dataclass(kw_only=True)
 class Examined:
-    """A store, and what was found on the way to its metadata.
+    """A store, its metadata, and the findings made while reading them.
 
     Attributes
     ----------
     bytestore : ByteStore
     zarr_format : int
     sizes : dict of str to int, or None
-        Bytes of every object, by key; None where the store cannot list them.
+        Bytes of every object, by key; None if the store cannot list its objects.
     own : dict of str to JSON
-        The metadata documents of the nodes, each from its own object, by key.
+        Metadata documents of the nodes, each read from its own object, by key.
     held : dict of str to JSON, or None
-        The same from the consolidated metadata; None where there are none.
+        Metadata documents in the consolidated metadata; None if there are none.
     keeps_apart : bool
-        Whether the consolidated metadata of format 2 keep apart what zarr-python 3 cannot parse.
+        Whether the consolidated metadata of format 2 keep entries separate that zarr-python 3
+        cannot parse.
     hierarchy : Hierarchy
-        Of the documents that make sense: those of the nodes, then the consolidated ones.
+        Hierarchy of the valid documents: those of the nodes, then the consolidated ones.
     findings : list of Finding
     folder : HeldFolder or None
-        Of a local store, open as long as the store is examined.
+        Open folder of a local store, held while the store is examined.
     before : tuple
-        What it was like before anything of it was read.
+        State of the store before the first read.
     """
 
     bytestore: ByteStore
@@ -96,11 +97,11 @@ class Examined:
 
     @property
     def root_key(self) -> str:
-        """Key of the document of the root."""
+        """Key of the root's metadata document."""
         return DOCUMENT if self.zarr_format == 3 else ZGROUP
 
     def is_changed(self) -> bool:
-        """Whether somebody has written to the store meanwhile, or has begun to."""
+        """Whether a writer has changed the store since, or has begun to."""
         return _state_of(self.bytestore, None) != self.before
 
     def note(self, kind: Kind, path: str, message: object, **more: Any) -> None:
@@ -108,11 +109,11 @@ class Examined:
         self.findings.append(Finding.of(kind, path, message, **more))
 
     def nodes(self) -> Iterator[str]:
-        """Paths of all nodes but the cached specifications."""
+        """Yield the paths of all nodes except the cached specifications."""
         return (path for path in self.hierarchy.documents if not self.is_specification(path))
 
     def arrays(self) -> Iterator[str]:
-        """Paths of all arrays whose metadata make sense, the cached specifications included."""
+        """Yield the paths of arrays with valid metadata, including cached specifications."""
         for path, document in self.hierarchy.documents.items():
             if is_array(document) and why_unreadable(document) is None:
                 yield path
@@ -138,7 +139,7 @@ def examine(location: Location) -> Examined:
     sizes = object_sizes(bytestore)
     recovery = _recovery(bytestore, sizes)
     if recovery is not None and sizes is not None:
-        # The store as its readers see it, and as the next writer leaves it.
+        # Readers see the store in this state, and the next writer restores it.
         for key in (*recovery.removed, JOURNAL):
             sizes.pop(key, None)
         sizes |= {key: len(json.dumps(recovery.restored[key])) for key in recovery.restored}
@@ -157,19 +158,19 @@ def examine(location: Location) -> Examined:
 
 
 def _state_of(bytestore: ByteStore, folder: HeldFolder | None) -> tuple[Any, ...]:
-    """What differs once somebody has written to a local store, or has begun to."""
+    """Return a value that differs once a writer has changed a local store, or has begun to."""
     if not isinstance(bytestore, LocalByteStore):
         return ()
     return stamp_of(bytestore, folder), (bytestore.root / JOURNAL).exists()
 
 
 def _recovery(bytestore: ByteStore, sizes: dict[str, int] | None) -> Recovery | None:
-    """Return what undoes an append that did not finish, or None where there is none."""
+    """Return the recovery of an unfinished append, or None if there is none."""
     if sizes is None or JOURNAL not in sizes:
         return None
     journal = bytestore.get(JOURNAL)
     if journal is None:
-        return None  # it has just finished
+        return None  # the append has just finished
     found = documents_in(bytestore, [key for key in sizes if _is_document(key)])
     return plan_recovery(sizes, found, journal)
 
@@ -209,13 +210,13 @@ def _refuse_what_is_no_store(location: Location) -> None:
 
 
 def object_sizes(bytestore: ByteStore) -> dict[str, int] | None:
-    """Bytes of every object of a store, by key; None where the store cannot list its objects."""
+    """Return the bytes of every object, by key; None if the store cannot list its objects."""
     try:
         sizes = bytestore.sizes()
     except (NotImplementedError, OSError) as error:
         logger.debug("%s cannot be listed: %s", bytestore.location.uri, error)
         return None
-    # Zip files have entries for folders, and consoles of buckets make objects of them.
+    # Zip files have entries for folders, and bucket consoles create objects for them.
     found = {key: size for key, size in sizes.items() if not key.endswith("/")}
     return found if found or isinstance(bytestore, LocalByteStore) else None
 
@@ -291,7 +292,7 @@ def _entries(examined: Examined, held: JSON) -> dict[str, JSON] | None:
 def _read(
     examined: Examined, keys: Iterable[str], kind: Kind = rules.BROKEN_DOCUMENT
 ) -> dict[str, JSON]:
-    """Parse documents; what is no JSON object is a finding, once."""
+    """Parse documents; report each that is no JSON object once."""
     documents: dict[str, JSON] = {}
     wanted = [key for key in keys if _has_good_size(examined, key)]
     for first in range(0, len(wanted), READ_TOGETHER):

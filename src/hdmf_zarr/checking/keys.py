@@ -23,7 +23,7 @@ METADATA_NAMES = {3: frozenset({DOCUMENT}), 2: NODE_DOCUMENTS}
 
 
 def is_metadata(examined: Examined, key: str) -> bool:
-    """Whether a key is that of a metadata document."""
+    """Whether a key names a metadata document."""
     name = key.rpartition("/")[2]
     if examined.zarr_format == 2 and key == ZMETADATA:
         return True
@@ -31,23 +31,23 @@ def is_metadata(examined: Examined, key: str) -> bool:
 
 
 def is_temporary(key: str) -> bool:
-    """Whether a key is that of a temporary file, or of a chunk that was saved: neither is read."""
+    """Whether a key names a temporary file or a saved chunk: neither is read."""
     is_saved = key.startswith(SAVED + "/")
     return is_saved or TEMPORARY.fullmatch(key.rpartition("/")[2]) is not None
 
 
 def leftovers_beside(examined: Examined) -> list[Path]:
-    """Folders and files beside a local store that writes of it have left behind."""
+    """Return folders and files next to a local store that stopped writes have left behind."""
     if not isinstance(examined.bytestore, LocalByteStore):
         return []
     root = Path(examined.uri)
     if writer_of(root) is not None:
-        return []  # of a write that goes on
+        return []  # a write is in progress
     return beside(root, lock=True)
 
 
 def check_keys(examined: Examined, others: list[str]) -> Iterator[Finding]:
-    """No object lies about that nobody uses."""
+    """Check that the store and its surroundings hold no unused objects."""
     for key in others:
         if is_temporary(key):
             message = "a file that was not written to its end"
@@ -66,7 +66,7 @@ def _folder(key: str) -> str:
 
 
 def check_names(examined: Examined) -> Iterator[Finding]:
-    """Every system can keep the names of all objects."""
+    """Check that the names of all objects are valid on every operating system."""
     hierarchy = examined.hierarchy
     for parent, children in hierarchy.children().items():
         links: tuple[str, ...] = ()
@@ -75,7 +75,7 @@ def check_names(examined: Examined) -> Iterator[Finding]:
                 decoded = hierarchy.convention.decode_links(hierarchy.attributes(parent))
                 links = tuple(link.name for link in decoded)
             except ValueError:
-                pass  # a finding of the links
+                pass  # the check of links reports it
         yield from _check_distinct(examined, parent, children, links)
         for name in links:
             if reason := keys.why_unsafe(name):
@@ -95,7 +95,7 @@ def check_names(examined: Examined) -> Iterator[Finding]:
 def _check_distinct(
     examined: Examined, path: str, children: Iterable[str], links: Iterable[str]
 ) -> Iterator[Finding]:
-    """What is in a group has one name each: HDMF knows attributes, objects and links by it."""
+    """Check that the attributes, objects and links of a group have different names, for HDMF."""
     objects, linked = set(children), set(links)
     for name in sorted(objects & linked):
         message = f"the link hides the object /{path}/{name}, which has its name"
@@ -110,7 +110,7 @@ def _check_distinct(
 
 
 def symbolic_links(examined: Examined) -> list[str]:
-    """Keys of a local store that are symbolic links."""
+    """Return the keys of a local store that are symbolic links."""
     if not isinstance(examined.bytestore, LocalByteStore):
         return []
     root = examined.bytestore.root

@@ -23,10 +23,10 @@ from hdmf_zarr.read.tree import LINKS_FOLLOWED, open_array, open_linked_hierarch
 from hdmf_zarr.stores.location import Location
 
 READ_ROWS = 65536
-"""Rows of references that are held at once."""
+"""Number of rows of references read in one batch."""
 
 LISTED_BROKEN = 100
-"""Broken references of one dataset that are findings of their own."""
+"""Most broken references of one dataset that are each reported as a finding."""
 
 Target = tuple[Hierarchy, str]
 """A store, and the path of a node in it."""
@@ -41,7 +41,7 @@ class MissingStoreError(BrokenLinkError):
 
 
 class Resolver:
-    """Follows links and references, each once; opens every other store once."""
+    """Resolves links and references, each once; opens every other store once."""
 
     def __init__(self, hierarchy: Hierarchy) -> None:
         self.main = hierarchy
@@ -78,7 +78,7 @@ class Resolver:
         raise BrokenLinkError(f"{reference.path} leads through more than {LINKS_FOLLOWED} links")
 
     def _step(self, hierarchy: Hierarchy, path: str) -> Target:
-        """Follow the first link on the way to a path; a path that is a link itself only once."""
+        """Resolve the first link in a path; cache the result if the path is the link itself."""
         step = self._steps.get((hierarchy, path))
         if step is not None:
             return step
@@ -88,7 +88,7 @@ class Resolver:
         link, rest = found
         leads_to = "/".join([link.path.strip("/"), *rest]).strip("/")
         step = self._store(hierarchy, link.source), leads_to
-        if not rest:  # others may become longer with every step
+        if not rest:  # paths below a link may become longer with every step
             self._steps[hierarchy, path] = step
         return step
 
@@ -109,7 +109,7 @@ class Resolver:
 
 
 TypeCheck = Callable[[str, str, Target], str | None]
-"""Of the node that holds a link or reference, the name there, and the target: what is wrong."""
+"""Called with path of the holder, name and target of a link; returns what is wrong, or None."""
 
 
 class LinkCheck:
@@ -119,7 +119,7 @@ class LinkCheck:
     ----------
     examined : Examined
     type_check : callable
-        Returns why a target is not of the type that the specification has, or None.
+        Returns why a target does not have the type in the specification, or None.
     """
 
     def __init__(self, examined: Examined, type_check: TypeCheck) -> None:
@@ -128,7 +128,7 @@ class LinkCheck:
         self._resolver = Resolver(examined.hierarchy)
         self._type_check = type_check
         self.external: dict[str, str] = {}
-        """Where a link or reference leaves the store -> the source that it has."""
+        """Place of each link or reference to another store -> its source."""
 
     def _leaves(self, reference: Reference) -> bool:
         try:
@@ -148,7 +148,7 @@ class LinkCheck:
         return [reference for reference in decoded if reference is not None]
 
     def check_links(self) -> Iterator[Finding]:
-        """Every link of a group leads to an object."""
+        """Check that every link of a group leads to an object."""
         for path in self._examined.nodes():
             try:
                 links = self._hierarchy.convention.decode_links(self._hierarchy.attributes(path))
@@ -161,7 +161,7 @@ class LinkCheck:
                 yield from self._check(rules.BROKEN_LINK, where, path, link.name, reference, None)
 
     def check_attributes(self) -> Iterator[Finding]:
-        """Every attribute that is a reference leads to an object."""
+        """Check that every attribute that is a reference leads to an object."""
         for path in self._examined.nodes():
             attributes = self._hierarchy.attributes(path)
             for name, value in self._hierarchy.convention.user_attributes(attributes).items():
@@ -181,14 +181,14 @@ class LinkCheck:
                     )
 
     def check_datasets(self) -> Iterator[Finding]:
-        """Every element that is, or holds, a reference leads to an object; reads their chunks."""
+        """Check that every reference in an element leads to an object; reads the chunks."""
         for path in self._examined.arrays():
             if self._examined.is_specification(path):
                 continue
             try:
                 array = open_array(self._hierarchy, path)
             except HDMFZarrError:
-                continue  # a finding of the metadata
+                continue  # the check of metadata reports it
             if holds_references(array.element_type):
                 yield from self._check_dataset(array)
 
@@ -254,12 +254,12 @@ class LinkCheck:
 
 
 def holds_references(element: ElementType) -> bool:
-    """Whether elements are, or hold, references."""
+    """Whether elements are or contain references."""
     return "reference" in element.kinds
 
 
 def _elements(array: HDMFZarrArray) -> Iterator[tuple[int, str, str]]:
-    """Yield position, field and text of each reference of an array, a block of rows at a time."""
+    """Yield position, field and text of each reference of an array; read in batches of rows."""
     flat = array.element_type.flat
     fields = [name for name, field in flat.fields if field.kind == "reference"]
     rows = 1 if not array.shape else min(READ_ROWS, max(1, array.chunks[0]))
@@ -278,7 +278,7 @@ def _elements(array: HDMFZarrArray) -> Iterator[tuple[int, str, str]]:
 
 
 def _object_id(value: JSON) -> str | None:
-    """The id of the target that format 2 stores beside the path of a reference."""
+    """Return the target's object id, which format 2 stores next to the path of a reference."""
     if not isinstance(value, Mapping):
         return None
     for entry in value.values():
@@ -295,4 +295,4 @@ def _element_id(element: str) -> str | None:
 
 
 def no_type_check(_holder: str, _name: str, _target: Target) -> None:
-    """Take every target for right."""
+    """Accept every target."""

@@ -25,7 +25,7 @@ SHOWN_DIFFERENCES = 6
 
 
 def check_consolidated(examined: Examined) -> Iterator[Finding]:
-    """The consolidated metadata are those of the nodes."""
+    """Check that the consolidated metadata are those of the nodes."""
     if examined.held is None:
         if not any(f.code == rules.BROKEN_CONSOLIDATED.code for f in examined.findings):
             yield Finding.of(rules.NOT_CONSOLIDATED, "", "the store has no consolidated metadata")
@@ -48,7 +48,7 @@ def check_consolidated(examined: Examined) -> Iterator[Finding]:
 
 
 def _comparable(document: JSON) -> JSON:
-    """A document without what stands for nothing: empty attributes, what only the root has."""
+    """Return a document without empty attributes and consolidated metadata."""
     if not isinstance(document, dict):
         return document
     return {
@@ -60,7 +60,7 @@ def _comparable(document: JSON) -> JSON:
 
 def _difference(held: dict[str, JSON], own: dict[str, JSON], key: str) -> str | None:
     if key not in own:
-        # zarr-python consolidates the attributes that a node does not have as empty ones.
+        # zarr-python consolidates missing attributes as empty ones.
         is_empty = key.endswith(ZATTRS) and not held[key]
         return None if is_empty else "is in the consolidated metadata, and not in the store"
     if key not in held:
@@ -96,7 +96,7 @@ def _same(held: Any, own: Any) -> bool:
 
 
 def _is_old_omission(examined: Examined, key: str, is_held: bool) -> bool:  # noqa: FBT001
-    """Whether releases up to 0.6 left this out: they wrote the specifications at the very end."""
+    """Whether releases up to 0.6 omitted this: they wrote the specifications at the very end."""
     if examined.zarr_format != 2:
         return False
     path = key.rpartition("/")[0]
@@ -116,7 +116,7 @@ def _is_old_omission(examined: Examined, key: str, is_held: bool) -> bool:  # no
 
 
 def check_nodes(examined: Examined) -> Iterator[Finding]:
-    """Every document makes sense by itself, and to zarr."""
+    """Check that every document is valid by itself, and for zarr."""
     hierarchy = examined.hierarchy
     for path, document in hierarchy.documents.items():
         parent = path.rpartition("/")[0]
@@ -139,7 +139,7 @@ def _check_attributes(examined: Examined, path: str) -> Iterator[Finding]:
         return
     for name, value in convention.user_attributes(attributes).items():
         if isinstance(value, dict):
-            continue  # a reference, which has its own check
+            continue  # references have their own check
         try:
             decode_attribute(value, recorded.get(name), empty=empty_attribute)
         except HDMFZarrError as error:
@@ -170,6 +170,6 @@ def _check_array(examined: Examined, path: str) -> Iterator[Finding]:
 
 
 def itemsize_of(array: Any) -> int:
-    """Bytes of an element; 1 for those that vary."""
+    """Return the bytes of an element; 1 for elements of varying size."""
     dtype = array.metadata.dtype.to_native_dtype()
     return 1 if dtype.kind in "OT" else int(dtype.itemsize)

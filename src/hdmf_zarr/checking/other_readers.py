@@ -1,8 +1,9 @@
 """Data types, codecs and attributes that readers outside of Python cannot open.
 
-TensorStore 0.1.86 and zarrita.js 0.7.5 (in Node.js) were given arrays of each type and codec, written by
-zarr-python 3.1.6, and either read the right values or not. MATLAB stands for MathWorks' "MATLAB Support
-for Zarr Files" 0.1.0, which reads with TensorStore and, by its release notes, Zarr format 2 alone.
+The entries come from a test: TensorStore 0.1.86 and zarrita.js 0.7.5 (in Node.js) read arrays of
+each type and codec, written by zarr-python 3.1.6, and the values were compared. MATLAB means
+MathWorks' "MATLAB Support for Zarr Files" 0.1.0, which uses TensorStore and, by its release notes,
+reads only Zarr format 2.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from hdmf_zarr.convention.attributes import holds_no_unicode, holds_not_finite
 from hdmf_zarr.metadata.node import GroupNode, codec_names, node_of
 
 READERS = {3: (TENSORSTORE, ZARRITA), 2: (TENSORSTORE, ZARRITA, MATLAB)}
-"""Readers that open stores of a Zarr format at all."""
+"""Zarr format -> readers that can open its stores."""
 
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """Something that readers cannot open, and what to do for them."""
+    """A feature that some readers cannot open, and advice for the user."""
 
     readers: tuple[str, ...]
     advice: str
@@ -49,8 +50,8 @@ DATA_TYPES: dict[str, Obstacle] = {
     "complex64": Obstacle((ZARRITA,), "Store real and imaginary parts."),
     "complex128": Obstacle((ZARRITA,), "Store real and imaginary parts."),
 }
-"""Data type of Zarr format 3 -> who cannot open it. TensorStore reads a compound field by field, and
-none with text in it."""
+"""Data type of Zarr format 3 -> readers that cannot open it. TensorStore reads a compound only field
+by field, and none that contains text."""
 
 FORMAT2_TYPES: dict[str, Obstacle] = {
     "O": Obstacle(_TENSORSTORE_KIN, _AS_NUMBERS),
@@ -59,13 +60,13 @@ FORMAT2_TYPES: dict[str, Obstacle] = {
     "e": Obstacle((ZARRITA,), "Store float32."),
     "c": Obstacle((ZARRITA,), "Store real and imaginary parts."),
 }
-"""Kind of a data type of Zarr format 2 -> who cannot open it."""
+"""Kind of a data type of Zarr format 2 -> readers that cannot open it."""
 
 _ADVICE = {
     "vlen-bytes": _AS_NUMBERS,
     "pickle": "Run 'hdmf-zarr upgrade': references become text.",
 }
-"""Codec of Zarr format 2 -> what to do, where another codec is no way out."""
+"""Codec of Zarr format 2 -> advice, where another codec does not help."""
 
 NAN_TOKEN = Obstacle(
     _ALL,
@@ -79,7 +80,7 @@ NOT_UNICODE = Obstacle(
 
 
 def check_other_readers(examined: Examined) -> Iterator[Finding]:
-    """Data types, codecs and attributes that readers outside of Python cannot open; once for each."""
+    """Report once each type, codec and attribute that readers outside of Python cannot open."""
     found: dict[str, tuple[Obstacle, list[str]]] = {}
     if examined.zarr_format == 3:
         message = f"{MATLAB} cannot open Zarr format 3"

@@ -32,7 +32,7 @@ from hdmf_zarr.transactions.lock import WriterLock, lock_path, remove_beside
 from hdmf_zarr.transactions.lock import leftovers_beside as beside
 
 QUIET_SECONDS = 600
-"""A leftover that was changed later than this may be that of a write that goes on: it is kept."""
+"""A leftover changed within this time may belong to a write in progress: it is kept."""
 
 _UNSOUND = frozenset(
     kind.code
@@ -69,7 +69,7 @@ _WORSE = frozenset(
         rules.UNKNOWN_KEY,
     )
 )
-"""What readers that see the consolidated metadata, which are not the node's own, may not have to bear."""
+"""Faults of nodes whose consolidated metadata differ: a rebuild would expose readers to them."""
 
 
 def repair(
@@ -84,20 +84,21 @@ def repair(
     Parameters
     ----------
     examined : Examined
-        The store.
+        The store to repair.
     report : Report
-        What was found in it.
+        Findings in the store.
     lock : WriterLock, optional
-        Of a local store, which the caller has.
+        Lock of a local store, held by the caller.
     for_archive : bool
-        Keep entries apart in the consolidated metadata of format 2 that zarr-python 3 cannot parse.
+        Keep entries that zarr-python 3 cannot parse separate in the consolidated metadata of
+        format 2.
 
     Returns
     -------
     done : list of str
-        What was done.
+        Repairs that were made.
     kept : list of Finding
-        What was not done, and why.
+        Repairs that were not made, and why.
 
     Raises
     ------
@@ -142,7 +143,7 @@ def repair(
 def _cut_tables(
     report: Report, bytestore: ByteStore, kept: list[Finding], lock: WriterLock | None
 ) -> Iterator[tuple[str, str | None]]:
-    """Cut uneven tables where the metadata are sound; see `cut_tables`."""
+    """Cut uneven tables if the metadata are valid; see `cut_tables`."""
     if kept or any(found.code in _UNSOUND for found in report.findings):
         yield "every uneven table", "other metadata are broken, or differ"
     else:
@@ -151,19 +152,19 @@ def _cut_tables(
 
 @contextmanager
 def locked(location: Location) -> Iterator[tuple[WriterLock | None, list[str]]]:
-    """Keep other writers out of a local store; give the lock, and what taking it has removed.
+    """Lock a local store against other writers; yield the lock, and what acquiring it has removed.
 
     Yields
     ------
     lock : WriterLock or None
-        None for what is no folder.
+        Lock of the store; None if it is no folder.
     removed : list of str
-        In words: the lock's file of a writer that died.
+        Sentence about the removed lock file of a dead writer, if there was one.
 
     Raises
     ------
     LockedError
-        If somebody is writing to the store, this process included.
+        If a process, possibly this one, is writing to the store.
     """
     if not location.is_local or not os.path.isdir(location.uri):
         yield None, []
@@ -180,7 +181,7 @@ def writable(location: Location) -> ByteStore:
     Raises
     ------
     ModeError
-        If it cannot be written to.
+        If the store cannot be written to.
     """
     uri = location.uri
     if uri.endswith(".zip") or uri.startswith(("http://", "https://")):
@@ -210,7 +211,7 @@ def _why_not_rebuilt(examined: Examined, report: Report) -> str | None:
             )
         changed.add(found.path)
     for found in report.findings:
-        # That of a link has the path of the link.
+        # A finding about a link has the path of the link.
         is_worse = bool(changed & {found.path, found.path.rpartition("/")[0] or "/"})
         if is_worse and found.code in _WORSE:
             return (
@@ -220,7 +221,7 @@ def _why_not_rebuilt(examined: Examined, report: Report) -> str | None:
 
 
 def _only_there(examined: Examined, key: str) -> str | None:
-    """What of a document is in the consolidated metadata alone, in words."""
+    """Describe what is only in the consolidated metadata of a document; None if nothing is."""
     if key not in examined.own:
         return f"/{key}"
     held, own = ((found or {}).get(key) for found in (examined.held, examined.own))
@@ -237,7 +238,7 @@ def _has_unreadable(examined: Examined) -> bool:
 
 
 def _rebuild(examined: Examined, bytestore: ByteStore) -> int:
-    """Write the documents of the nodes, as they are, into the consolidated ones; in one operation."""
+    """Write the unchanged documents of the nodes into the consolidated metadata at once."""
     if examined.zarr_format == 2:
         held = {key: examined.own[key] for key in sorted(examined.own)}
         document = consolidated_document(held, is_apart=examined.keeps_apart)
@@ -257,7 +258,7 @@ def _rebuild(examined: Examined, bytestore: ByteStore) -> int:
 
 
 def _remove_unused(bytestore: ByteStore) -> Iterator[tuple[str, str | None]]:
-    """Yield each chunk that nobody uses and, where it was kept, why."""
+    """Remove unused chunks; yield each and, if it was kept, the reason."""
     for key in unused_chunks(bytestore):
         path = bytestore.root / key if isinstance(bytestore, LocalByteStore) else None
         error = None if path is None else _why_kept(path)
@@ -267,7 +268,7 @@ def _remove_unused(bytestore: ByteStore) -> Iterator[tuple[str, str | None]]:
 
 
 def _remove_leftovers(examined: Examined, bytestore: ByteStore) -> Iterator[tuple[str, str | None]]:
-    """Yield each leftover and, where it was kept, why."""
+    """Remove leftovers; yield each and, if it was kept, the reason."""
     for key in examined.sizes or ():
         if is_temporary(key):
             path = bytestore.root / key if isinstance(bytestore, LocalByteStore) else None
@@ -296,7 +297,7 @@ def _why_kept(path: Path) -> str | None:
 
 
 def _last_change(path: Path) -> float:
-    """When anything in a folder, or a file, was changed last."""
+    """Return the time of the last change of a file, or of anything in a folder."""
     newest = path.lstat().st_mtime
     if path.is_symlink():
         return newest

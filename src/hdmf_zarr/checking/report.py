@@ -10,11 +10,11 @@ from typing import Any, Literal
 Severity = Literal["error", "warning", "note"]
 
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
-"""Worst first. Errors: what is read is wrong or cannot be read. Warnings: what may be wrong, or costs
-time or space. Notes: what is not known, and what is only unusual."""
+"""Severities, worst first. Errors: data are wrong or cannot be read. Warnings: data may be wrong, or
+cost time or space. Notes: something is unknown or only unusual."""
 
 SHOWN_OF_A_KIND: dict[Severity, int] = {"error": 10, "warning": 10, "note": 3}
-"""Findings of one kind that the text lists; the JSON has them all."""
+"""Most findings of one kind in the text; the JSON has them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Kind:
         Stable name for scripts.
     severity : {"error", "warning", "note"}
     advice : str
-        What to do.
+        Advice for the user.
     """
 
     code: str
@@ -45,13 +45,13 @@ class Finding:
     code : str
         Stable name of the kind of finding.
     path : str
-        Of the node, with a leading slash.
+        Path of the node, with a leading slash.
     key : str or None
-        Key of the chunk or other object in the store, where it is one.
+        Key of the chunk or other object in the store, if the finding is about one.
     message : str
-        What was found.
+        Description of the finding.
     advice : str
-        What to do.
+        Advice for the user.
     """
 
     severity: Severity
@@ -71,7 +71,7 @@ class Finding:
         key: str | None = None,
         severity: Severity | None = None,
     ) -> Finding:
-        """Make a finding of a kind; the path with or without its leading slash."""
+        """Return a finding of a kind; the path may have a leading slash."""
         text = " ".join(str(message).split())
         return cls(
             severity=severity or kind.severity,
@@ -90,7 +90,7 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
-    """What a check found, and what it looked at.
+    """The findings of a check, and what it examined.
 
     Attributes
     ----------
@@ -100,14 +100,14 @@ class Report:
     is_fast : bool
         Whether no chunk was read.
     n_nodes, n_chunks, n_bytes : int
-        Nodes; chunks that were decoded, and their bytes in the store.
+        Numbers of nodes, of decoded chunks, and of their bytes in the store.
     findings : tuple of Finding
-        Worst first, then by path.
+        Findings, worst first, then by path.
     repaired : tuple of str
-        What was repaired, in sentences.
+        Sentences about the repairs.
     archive : dict
-        What an upload to the DANDI archive needs to know (files, bytes, checksum), and who has validated
-        it (``validated_by``); empty unless asked for.
+        Facts for an upload to the DANDI archive (files, bytes, checksum), and the program that has
+        validated it (``validated_by``); empty unless requested.
     """
 
     uri: str
@@ -122,7 +122,7 @@ class Report:
 
     @property
     def errors(self) -> tuple[Finding, ...]:
-        """The findings of severity ``"error"``."""
+        """Findings of severity ``"error"``."""
         return tuple(found for found in self.findings if found.severity == "error")
 
     @property
@@ -131,11 +131,11 @@ class Report:
         return not self.errors
 
     def where(self, finding: Finding) -> str:
-        """``store:/path`` of a finding."""
+        """Return the ``store:/path`` of a finding."""
         return f"{self.uri}:{finding.place}"
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything as an object that ``json.dumps`` takes."""
+        """Return the report as an object for ``json.dumps``."""
         counts = Counter(found.severity for found in self.findings)
         described = asdict(self)
         described["findings"] = [asdict(found) for found in self.findings]
@@ -148,7 +148,7 @@ class Report:
 
 
 def in_order(findings: Iterator[Finding] | list[Finding]) -> tuple[Finding, ...]:
-    """Return findings worst first, those of a kind together, then by place; each once."""
+    """Return the findings sorted by severity, kind and place, without duplicates."""
     unique = dict.fromkeys(findings)
     return tuple(
         sorted(unique, key=lambda f: (SEVERITIES.index(f.severity), f.code, f.path, f.key or ""))
@@ -159,7 +159,7 @@ def in_order(findings: Iterator[Finding] | list[Finding]) -> tuple[Finding, ...]
 
 
 def render(report: Report) -> str:
-    """Return a report as text: each kind once, with the places below it."""
+    """Return a report as text: each kind of finding once, followed by its places."""
     lines: list[str] = []
     groups: dict[tuple[Severity, str], list[Finding]] = {}
     for finding in report.findings:
@@ -176,7 +176,7 @@ def render(report: Report) -> str:
 
 
 def _places(found: list[Finding], most: int) -> list[str]:
-    """The lines of one kind of findings: what to do once, or below each where it differs."""
+    """Return the lines of one kind of finding; advice that differs follows each finding."""
     places = [f"  {one.place}: {one.message}" for one in found]
     if len({one.advice for one in found}) > 1:
         todo = [f"    to do: {one.advice}" for one in found]

@@ -274,4 +274,4 @@ OTHER_READERS = Kind(
 )
 
 ALL = {kind.code: kind for kind in list(globals().values()) if isinstance(kind, Kind)}
-"""Every kind, by its code."""
+"""Every kind of finding, by its code."""

@@ -33,12 +33,12 @@ from hdmf_zarr.stores.location import Location, locate
 Advance = Callable[[int], None]
 
 Progress = Callable[[int], Advance]
-"""Is told the bytes that are going to be read, and returns what is told those that were read."""
+"""Called with the bytes to read; returns a function that is called with the bytes just read."""
 
 
 @dataclass(kw_only=True)
 class Checking:
-    """What the checks of one store share."""
+    """State that the checks of one store share."""
 
     examined: Examined
     arrays: dict[str, chunks.ArrayChunks]
@@ -50,7 +50,7 @@ class Checking:
     catalog: NamespaceCatalog | None
 
     def contents(self) -> Iterator[Finding]:
-        """Decode every chunk, and say how far it is."""
+        """Decode every chunk, and report the progress."""
         sizes = self.examined.sizes or {}
         total = sum(sizes[key] for array in self.arrays.values() for key in array.present)
         advance = self.progress(total) if self.progress is not None else lambda _count: None
@@ -90,7 +90,7 @@ CHECKS_OF_ARCHIVE: tuple[Callable[[Checking], Iterator[Finding]], ...] = (
     lambda checking: check_other_readers(checking.examined),
     lambda checking: archive.check_nwb(checking.examined),
 )
-"""Checks of what the DANDI archive needs, after all others."""
+"""Checks for the DANDI archive, which run after all others."""
 
 
 def check(
@@ -106,52 +106,52 @@ def check(
 ) -> Report:
     """Check that a store is whole: metadata, chunks, links, references, specifications, names.
 
-    Nothing is changed, unless it is asked for. Memory is bounded by the metadata and, in each thread,
-    one chunk.
+    The store is changed only by ``repair`` and ``accept_missing``. Memory is bounded by the
+    metadata and, in each thread, one chunk.
 
     Parameters
     ----------
     path : str, Path or zarr.abc.store.Store
         Folder, zip file, URL or store.
     fast : bool
-        Read no chunk: neither decode them nor follow the references that are elements of datasets.
+        Read no chunk: neither decode chunks nor resolve references in the elements of datasets.
     jobs : int
-        Threads that read and decode chunks; at least 16 where the store is no folder, since they wait
-        for its answers most of the time.
+        Number of threads that read and decode chunks; at least 16 if the store is no folder, since
+        they wait for answers most of the time.
     repair : bool
-        Rebuild the consolidated metadata, cut tables to the rows that all columns have, and remove what
-        stopped writes left behind and chunks that nobody uses; nothing else. With ``dandi`` the consolidated
-        metadata of Zarr format 2 are rebuilt so that the archive's readers open the store. What was done is
-        in the report, which is of the store afterwards.
+        Rebuild the consolidated metadata, cut tables to the rows that all columns have, and remove
+        leftovers of stopped writes and unused chunks; nothing else. With ``dandi``, the
+        consolidated metadata of Zarr format 2 are rebuilt so that the archive's readers open the
+        store. The report lists the repairs and describes the repaired store.
     dandi : bool
-        Check also what an upload to the DANDI archive needs, and what readers outside of Python cannot
-        open; needs the packages of ``hdmf-zarr[dandi]``.
+        Check also the requirements of the DANDI archive, and report what readers outside of Python
+        cannot open; needs the packages of ``hdmf-zarr[dandi]``.
     accept_missing : iterable of str
-        Paths of arrays whose missing chunks you have looked at: fill values are written in their place,
-        in what zarr-python has left out, or what is lost for good.
+        Paths of arrays whose missing chunks are written with fill values: chunks that zarr-python
+        omitted, or that are lost for good.
     storage_options : dict, optional
-        Options for fsspec, of a URL.
+        Options for fsspec, if the path is a URL.
     progress : callable, optional
-        Called with the number of bytes that are going to be read; returns a function that is called
-        with the number of bytes that were just read.
+        Called with the number of bytes to read; returns a function that is called with the number
+        of bytes just read.
 
     Returns
     -------
     Report
-        Its `findings` are empty where nothing was found, its `is_clean` says that none is an error.
+        Report with the `findings`; its `is_clean` is True if none of them is an error.
 
     Raises
     ------
     StoreNotFoundError, NotAStoreError
         If there is no store to check.
     ModeError
-        If the store is to be changed and cannot be written to.
+        If a change of the store was requested and the store cannot be written to.
     LockedError
-        If the store is to be changed and somebody is writing to it.
+        If a change of the store was requested and another writer has it open.
     MissingExtraError
-        If packages that the check for the archive needs are not installed.
+        If packages for the check for the archive are not installed.
     OptionError
-        If an option makes no sense, or there is no array of which chunks are to be accepted.
+        If an option is invalid, or a path in ``accept_missing`` is no array.
     """
     if jobs < 1:
         raise OptionError(f"jobs must be at least 1, found {jobs}")
@@ -168,7 +168,7 @@ def check(
     checking = prepare(examined, fast=fast, jobs=jobs, progress=progress)
     report = run(checking, fast=fast)
     if examined.is_changed():
-        # What was found may be of two states, neither of which has it.
+        # The findings may mix two states of the store, and be true of neither.
         found = Finding.of(rules.CHANGED_MEANWHILE, "", "it was changed while it was checked")
         return replace(report, repaired=tuple(done), findings=(found,))
     report = replace(report, repaired=tuple(done), findings=in_order([*report.findings, *kept]))
@@ -176,7 +176,7 @@ def check(
 
 
 def _repair(location: Location, jobs: int, *, for_archive: bool) -> tuple[list[str], list[Finding]]:
-    """Return what was done, and what was not for its risk."""
+    """Repair the store; return the repairs, and findings about repairs that were too risky."""
     writable(location)
     with locked(location) as (lock, removed):
         examined = examine(location)
@@ -188,7 +188,7 @@ def _repair(location: Location, jobs: int, *, for_archive: bool) -> tuple[list[s
 
 
 def _of_changed(checking: Checking, report: Report) -> Iterator[Finding]:
-    """Decode the chunks of arrays of which the consolidated metadata say something else."""
+    """Decode the chunks of arrays whose consolidated metadata differ from their own."""
     differing = {
         found.path.strip("/")
         for found in report.findings
@@ -199,7 +199,7 @@ def _of_changed(checking: Checking, report: Report) -> Iterator[Finding]:
 
 
 def _with_archive(report: Report, checking: Checking) -> Report:
-    """Return a report with what the DANDI archive needs."""
+    """Return a report with the findings and facts for the DANDI archive."""
     findings = list(report.findings)
     for one in CHECKS_OF_ARCHIVE:
         findings += one(checking)
@@ -212,7 +212,7 @@ def _with_archive(report: Report, checking: Checking) -> Report:
 def prepare(
     examined: Examined, *, fast: bool, jobs: int, progress: Progress | None = None
 ) -> Checking:
-    """Return what the checks of a store share."""
+    """Return the state that the checks of a store share."""
     found, others = chunks.sort_chunks(
         examined.sizes or {},
         examined.hierarchy.documents,
@@ -233,7 +233,7 @@ def prepare(
 
 
 def run(checking: Checking, *, fast: bool) -> Report:
-    """Run the checks, and report."""
+    """Run the checks, and return the report."""
     examined = checking.examined
     checks = FAST_CHECKS if fast else FAST_CHECKS + CHECKS_OF_CHUNKS
     findings = list(examined.findings)

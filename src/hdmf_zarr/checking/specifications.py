@@ -28,7 +28,7 @@ from hdmf_zarr.write.planning.link_specs import has_part, link_for, part_group, 
 
 
 def check_cached(examined: Examined) -> Iterator[Finding]:
-    """Every namespace whose types the file uses is cached; reads no chunk."""
+    """Check that every namespace whose types the file uses is cached; reads no chunk."""
     hierarchy = examined.hierarchy
     used: dict[str, str] = {}
     for path in examined.nodes():
@@ -43,7 +43,7 @@ def check_cached(examined: Examined) -> Iterator[Finding]:
 
 
 def check_complete(examined: Examined) -> Iterator[Finding]:
-    """Every cached namespace has all of its sources, and the namespaces that it includes."""
+    """Check that every cached namespace has its sources and the namespaces that it includes."""
     try:
         cached = read_specifications(examined.hierarchy)
     except Exception as error:
@@ -96,7 +96,7 @@ def _lacking(namespace: Any, sources: dict[str, str], namespaces: set[str]) -> I
 
 
 def catalog_of(examined: Examined) -> NamespaceCatalog | None:
-    """Return the cached specifications, loaded; None where they do not load."""
+    """Load the cached specifications; return None if they do not load."""
     hierarchy = examined.hierarchy
     is_nwb = any("neurodata_type" in hierarchy.attributes(path) for path in examined.nodes())
     classes = (NWBGroupSpec, NWBDatasetSpec, NWBNamespace) if is_nwb else ()
@@ -110,7 +110,7 @@ def catalog_of(examined: Examined) -> NamespaceCatalog | None:
 
 
 def type_check_of(examined: Examined, catalog: NamespaceCatalog | None) -> TypeCheck:
-    """Return the check of targets' types by the specifications; none where there are none."""
+    """Return the check of target types, which accepts all without specifications."""
     return no_type_check if catalog is None else _TargetTypes(examined, catalog)
 
 
@@ -118,7 +118,7 @@ def type_check_of(examined: Examined, catalog: NamespaceCatalog | None) -> TypeC
 
 
 def check_places(examined: Examined, catalog: NamespaceCatalog | None) -> Iterator[Finding]:
-    """No object stands where the specification of the group that holds it has a link."""
+    """Check that no group holds an object where its specification has a link."""
     if catalog is None:
         return
     hierarchy = examined.hierarchy
@@ -138,7 +138,7 @@ def check_places(examined: Examined, catalog: NamespaceCatalog | None) -> Iterat
 def _group_specs(
     hierarchy: Hierarchy, path: str, name: str, above: list[Any], catalog: NamespaceCatalog
 ) -> list[Any]:
-    """Return what the specifications say of a group: that of its type, and those of groups above."""
+    """Return the specifications of a group: by its own type, and by the types of groups above."""
     if path not in hierarchy or hierarchy.node_type(path) != "group":
         return []
     found = [part_group(spec, name) for spec in above]
@@ -152,7 +152,7 @@ def _group_specs(
 def _link_in_place_of(
     hierarchy: Hierarchy, path: str, name: str, specs: list[Any], catalog: NamespaceCatalog
 ) -> str | None:
-    """Return the type of the target of the link that is wanted in the place of an object, or None."""
+    """Return the target type of the link that should replace an object, or None."""
     if path not in hierarchy:
         return None
     data_type = full_type_of(hierarchy.attributes(path))
@@ -167,7 +167,7 @@ def _link_in_place_of(
 
 
 class _TargetTypes:
-    """Why the target of a link or reference is not what the specification of its holder has."""
+    """Checks the target types of links and references by the specification of their holder."""
 
     def __init__(self, examined: Examined, catalog: NamespaceCatalog) -> None:
         self._hierarchy = examined.hierarchy
@@ -192,7 +192,7 @@ class _TargetTypes:
         try:
             return expected in self._catalog.get_hierarchy(*of_target)
         except (KeyError, ValueError):
-            return True  # of a namespace that is not known here
+            return True  # its namespace is unknown here
 
     def _expected_type(self, namespace: str, data_type: str, name: str) -> str | None:
         try:

@@ -16,21 +16,21 @@ from hdmf_zarr.transactions.lock import WriterLock
 
 
 def check_rows(examined: Examined) -> Iterator[Finding]:
-    """The columns of each table have the same number of rows; reads no chunk."""
+    """Check that the columns of each table have the same number of rows; reads no chunk."""
     for table in uneven_tables(examined.hierarchy):
         yield Finding.of(rules.UNEVEN_TABLE, table.path, str(table))
 
 
 def check_elements(examined: Examined) -> Iterator[Finding]:
-    """Ragged columns have the elements of all rows, in tables of which `check_rows` finds nothing."""
-    with contextlib.suppress(HDMFZarrError):  # an index that cannot be read is another finding
+    """Check that ragged columns have the elements of all rows, in tables that pass `check_rows`."""
+    with contextlib.suppress(HDMFZarrError):  # another check reports unreadable indices
         for table in _without_elements(examined.hierarchy):
             kind = rules.UNEVEN_TABLE if table.n_rows else rules.SHORT_COLUMN
             yield Finding.of(kind, table.path, str(table))
 
 
 def _without_elements(hierarchy: Hierarchy) -> Iterator[UnevenTable]:
-    """Yield the tables whose columns have the same length, where a ragged one lacks elements of its rows."""
+    """Yield the tables with columns of equal length in which a ragged column lacks elements."""
     found = {table.path for table in uneven_tables(hierarchy)}
     for table in uneven_tables(hierarchy, with_elements=True):
         if table.path not in found:
@@ -40,18 +40,18 @@ def _without_elements(hierarchy: Hierarchy) -> Iterator[UnevenTable]:
 def cut_tables(
     bytestore: ByteStore, lock: WriterLock | None = None
 ) -> Iterator[tuple[str, str | None]]:
-    """Cut every uneven table to its whole rows; yield what was done and, where nothing was, why.
+    """Cut every uneven table to its complete rows; yield each and, if it was kept, the reason.
 
     Parameters
     ----------
     bytestore : ByteStore
-        The store, whose consolidated metadata are those of its nodes.
+        Store whose consolidated metadata are those of its nodes.
     lock : WriterLock, optional
-        Of a local store, which the caller has.
+        Lock of a local store, held by the caller.
     """
     hierarchy = Hierarchy.load_for_writing(bytestore, lock)
     done = []
-    # No write leaves a table of several rows without a whole one: such a column is so in its source.
+    # No write leaves a table of several rows without a complete one: its source already has it so.
     kept = {table.path for table in _without_elements(hierarchy) if not table.n_rows}
     for table in list(uneven_tables(hierarchy, with_elements=True)):
         if table.path in kept:

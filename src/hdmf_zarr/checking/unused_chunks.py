@@ -20,17 +20,17 @@ logger = logging.getLogger(__name__)
 
 
 def unused_chunks(bytestore: ByteStore) -> list[str]:
-    """Return the keys of chunks that lie outside of their array, or have names of another form.
+    """Return the keys of chunks outside of the grid of their array, or with names of another form.
 
-    Only of arrays that have all of their own chunks (else these may be what it lacks), and of which the
-    consolidated metadata and the node's own say the same.
+    Arrays that lack chunks are ignored, since an unused chunk may be a missing one; so are arrays
+    whose consolidated metadata differ from their own.
 
     Parameters
     ----------
     bytestore : ByteStore
-        No writer of this package may be at it.
+        Store without another writer of this package.
     """
-    # Objects first: who adds chunks beside this package says so in the metadata before.
+    # List the objects first: other programs change the metadata before they add chunks.
     try:
         keys = list(bytestore.list_prefix(""))
         documents = _documents(bytestore)
@@ -44,9 +44,9 @@ def unused_chunks(bytestore: ByteStore) -> list[str]:
 
 
 def _documents(bytestore: ByteStore) -> dict[str, dict[str, JSON]]:
-    """The documents of nodes that are the same wherever readers look for them."""
+    """Return the documents of nodes whose consolidated metadata are the same as their own."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of names that nobody uses
+        warnings.simplefilter("ignore")  # about invalid names
         own = Hierarchy.load(bytestore, consolidated=False)
         held = Hierarchy.load(bytestore, consolidated=True).documents
     return {

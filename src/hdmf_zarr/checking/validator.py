@@ -1,8 +1,9 @@
 """The rules of `dandi validate`: by that program where it is installed, else by the same rules here.
 
-The archive's program is not imported, and no extra installs it: it pins zarr-python, and has an
-environment of its own. Its rules are those of dandi 0.81: of a store of Zarr format 2 plain zarr-python
-opens the root, with the consolidated metadata; of format 3 TensorStore opens each array.
+The archive's program is not imported, and no extra installs it: it pins zarr-python, and is
+installed in its own environment. The rules here are those of dandi 0.81: in Zarr format 2, plain
+zarr-python opens the root with the consolidated metadata; in format 3, TensorStore opens each
+array.
 """
 
 from __future__ import annotations
@@ -37,10 +38,10 @@ from hdmf_zarr.stores.keys import (
 PROGRAM = "dandi"
 
 OFFLINE = {"DANDI_NO_ET": "1"}
-"""The program asks a server for its newest version otherwise."""
+"""Environment that keeps the program from asking a server for its newest version."""
 
 SUFFIXES = (".zarr", ".ngff")
-"""Of folders that the program takes for Zarr stores; others it passes over in silence."""
+"""Suffixes of folders that the program treats as Zarr stores; it ignores others silently."""
 
 MARK_OF_DANDISET = "dandiset.yaml"
 
@@ -53,10 +54,10 @@ KINDS: dict[str, Kind] = {
     "zarr.missing_zarr_json": rules.DANDI_ZARR_JSON,
     "zarr.tensorstore_cannot_open": rules.DANDI_TENSORSTORE,
 }
-"""Identifier of what the program finds -> the kind of finding that it is here."""
+"""Identifier in the program's output -> kind of finding."""
 
 SEVERITIES: dict[str, Severity] = {"CRITICAL": "error", "ERROR": "error", "WARNING": "warning"}
-"""Severity of the program -> that of a finding; all others are notes."""
+"""Severity in the program's output -> severity of the finding; all others are notes."""
 
 TENSORSTORE_TYPES = frozenset(
     (
@@ -69,12 +70,12 @@ TENSORSTORE_TYPES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the archive's validator finds.
+    """The result of the archive's validator.
 
     Attributes
     ----------
     by : str
-        Who has found it, in words.
+        Description of the validator.
     findings : tuple of Finding
     """
 
@@ -83,7 +84,7 @@ class Verdict:
 
 
 def validate(examined: Examined) -> Verdict:
-    """Return what ``dandi validate`` finds in a store, but for the depth of files, see `check_files`."""
+    """Return the findings of ``dandi validate`` except the depth of files, see `check_files`."""
     program = shutil.which(PROGRAM)
     is_taken = isinstance(examined.bytestore, LocalByteStore) and examined.uri.endswith(SUFFIXES)
     if program is None:
@@ -97,7 +98,7 @@ def validate(examined: Examined) -> Verdict:
 
 
 def _by_program(examined: Examined, program: str) -> Verdict:
-    path = os.path.realpath(examined.uri)  # it passes over symbolic links
+    path = os.path.realpath(examined.uri)  # the program ignores symbolic links
     done = subprocess.run(
         [program, "validate", "--format", "json_lines", path],
         env={**os.environ, **OFFLINE},
@@ -118,7 +119,7 @@ def _by_program(examined: Examined, program: str) -> Verdict:
 
 
 def _results(output: str) -> list[dict[str, Any]] | None:
-    """Parse what the program prints, an object a line; None where it is something else."""
+    """Parse the program's output, one JSON object per line; return None for other output."""
     try:
         results = [json.loads(line) for line in output.splitlines() if line.strip()]
     except ValueError:
@@ -139,7 +140,7 @@ def _listed(versions: set[str]) -> str:
 
 
 def _finding(result: dict[str, Any], path: str) -> Finding:
-    """Return what the program has found as a finding."""
+    """Convert a result of the program to a finding."""
     identifier = _of(result, "id")
     kind = KINDS.get(identifier, rules.DANDI_VALIDATE)
     severity = SEVERITIES.get(_of(result, "severity").upper(), "note")
@@ -163,7 +164,7 @@ def _rule(kind: Kind, path: str, identifier: str, message: object) -> Finding:
 
 
 def _rule_of_place(examined: Examined) -> Iterator[Finding]:
-    """The store is in the folder of a dandiset."""
+    """Check that the store is in the folder of a dandiset."""
     if not isinstance(examined.bytestore, LocalByteStore):
         return
     parents = Path(os.path.abspath(examined.uri)).parents
@@ -173,7 +174,7 @@ def _rule_of_place(examined: Examined) -> Iterator[Finding]:
 
 
 def _rules_of_format2(examined: Examined) -> Iterator[Finding]:
-    """Plain zarr-python opens the root, and sees something in it."""
+    """Check that plain zarr-python opens the root, and finds nodes in it."""
     encoded = examined.bytestore.get(ZMETADATA) or b"{}"
     visible = parse_or_empty(encoded, examined.uri).get("metadata")
     unreadable = unreadable_arrays(visible) if isinstance(visible, dict) else {}
@@ -183,7 +184,7 @@ def _rules_of_format2(examined: Examined) -> Iterator[Finding]:
         return
     try:
         group = zarr.open_group(_store_of(examined), mode="r")
-    except Exception as error:  # as many kinds as zarr-python has
+    except Exception as error:  # zarr-python raises many kinds
         yield _rule(rules.DANDI_CANNOT_OPEN, "", "zarr.cannot_open", error)
         return
     if _is_empty(group):
@@ -201,12 +202,12 @@ def _store_of(examined: Examined) -> Any:
 def _is_empty(group: zarr.Group) -> bool:
     try:
         return len(group) == 0
-    except Exception:  # something is there, which zarr-python cannot open: that is no error here
+    except Exception:  # the group has a node, though zarr-python cannot open it
         return False
 
 
 def _rules_of_format3(examined: Examined) -> Iterator[Finding]:
-    """TensorStore opens every array, and every document says what it is."""
+    """Check that TensorStore opens every array, and every document has its type."""
     for found in examined.findings:
         is_parsed = found.key is None or found.key in examined.own
         if found.code == rules.BROKEN_DOCUMENT.code and not is_parsed:

@@ -40,16 +40,16 @@ def container_read_before(session: Session, builder: GroupBuilder) -> Any:
 def write_container(
     io: HDMFIO, session: Session, container: Container, herd: Any, options: WriteOptions
 ) -> None:
-    """Write a container, or what has been added to it since it was read or written.
+    """Write a container, or the additions since it was read or written.
 
     Parameters
     ----------
     io : HDMFIO
-        Whose session it is.
+        IO of the session.
     session : Session
     container : Container
     herd : HERD or None
-        External resources that are written with it.
+        External resources to write with the container.
     options : WriteOptions
     """
     session.rows.settle(session.hierarchy)
@@ -68,7 +68,7 @@ def write_container(
 
 @contextmanager
 def naming_orphans(uri: str) -> Iterator[None]:
-    """Raise an error of ours, which names a store, for a link to a container that is in no file."""
+    """Raise `BrokenLinkError` with the store's name for a link to a container in no file."""
     try:
         yield
     except OrphanContainerBuildError as error:
@@ -79,7 +79,7 @@ def naming_orphans(uri: str) -> Iterator[None]:
 
 
 def _prepare_append(session: Session, container: Container) -> None:
-    """Have HDMF build what was edited since it was read; refuse what is no part of the store."""
+    """Mark edited containers, so that HDMF builds them; refuse a root that is not the store's."""
     if session.hierarchy is None or not has_data(session.hierarchy):
         return
     session.constructed.reinstate()
@@ -103,7 +103,7 @@ def _warn_of_kept(session: Session, edit: Edit) -> None:
 
 
 def _note_written_columns(session: Session, container: Container, io: ReadingIO) -> None:
-    """Let the columns that an append has written from memory grow with the store, too."""
+    """Make the columns that an append has written from memory grow with the store, too."""
     if session.mode in APPENDING_MODES:
         session.constructed.note_written(session.uri)
         session.rows.guard_written(container, partial(_array_of_column, session, io))

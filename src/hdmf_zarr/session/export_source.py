@@ -36,11 +36,11 @@ def check_exportable(session: Session, src_io: HDMFIO, options: ExportOptions) -
     Raises
     ------
     ModeError
-        If the mode is not one that creates a store, or links to HDF5 are asked for.
+        If the mode does not create a store, or links to HDF5 data are requested.
     LockedError
-        If the export would undo changes of its source that are not committed.
+        If the export would discard uncommitted changes of its source.
     OptionError
-        If one of both stores lies in the other.
+        If one store is inside the other.
     """
     if session.mode not in CREATING_MODES:
         raise ModeError(
@@ -67,7 +67,7 @@ def _location_of(io: HDMFIO) -> Location | None:
 
 
 def _refuse_uncommitted(source: Session, destination: Session) -> None:
-    """Raise `LockedError` if an export over its own source would undo what that has not committed."""
+    """Raise `LockedError` if an export over its own source would discard uncommitted changes."""
     nodes = source.hierarchy
     if nodes is None or not (nodes.open_append.has_begun and nodes.open_append.changed):
         return
@@ -87,10 +87,10 @@ def source_of_export(
     ----------
     src_io : HDMFIO
     container : Container or None
-        The root that ``src_io`` has read, with edits; None exports the file as it is.
+        Root container that ``src_io`` has read, with edits; None exports the file unchanged.
     options : ExportOptions
     uri : str
-        Of the destination.
+        Absolute path or URL of the destination.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def _is_hdf5(io: HDMFIO) -> bool:
 
 
 def _with_file(source: WriteSource, src_io: HDF5IO, *, is_edited: bool) -> WriteSource:
-    """Return what is written with the HDF5 file from which it was read."""
+    """Return a write source with the HDF5 file from which it was read."""
     unchanged = UnchangedFiles(hdf5_file(src_io))
     in_file = replace(
         source,
@@ -134,14 +134,14 @@ def _with_file(source: WriteSource, src_io: HDF5IO, *, is_edited: bool) -> Write
 def _builder_to_export(
     src_io: HDMFIO, container: Container | None, options: ExportOptions, *, uri: str
 ) -> tuple[GroupBuilder, BuildManager | None]:
-    """Return the builder to export and its manager: another one than that of ``src_io`` if edited."""
+    """Return the builder to export and its manager; with edits, not that of ``src_io``."""
     if container is None and options.clear_cache:
         container = src_io.read()
     if container is None:
         with reading(str(src_io.source), hdf5_file(src_io)) if _is_hdf5(src_io) else nullcontext():
             return src_io.read_builder(), src_io.manager
     old = _builder_of_root(src_io, container)
-    # HDF5IO puts the builders of its own exports in the place of those that it has read.
+    # HDF5IO replaces the builders that it has read by those of its own exports.
     is_replaced = _is_hdf5(src_io) and old is not src_io.read_builder()
     known = Known.of(src_io.manager)
     with naming_orphans(uri):
@@ -171,7 +171,7 @@ def _builder_of_root(src_io: HDMFIO, container: Container) -> GroupBuilder:
 
 
 def _specifications_to_export(src_io: HDMFIO, *, is_edited: bool) -> Specifications:
-    """Return the specifications of the file that is exported, and those that its edits need."""
+    """Return the specifications of the exported file, and those that its edits need."""
     cached = _cached_specifications(src_io)
     if src_io.manager is None or (cached and not is_edited):
         return cached

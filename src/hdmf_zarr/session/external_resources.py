@@ -17,7 +17,7 @@ from hdmf_zarr.session.options import warn_set_aside
 
 @contextmanager
 def herd_beside(io: HDMFIO, container: Container, herd: Any) -> Iterator[None]:
-    """Write external resources beside their place, which they take if what is done meanwhile succeeds."""
+    """Write external resources to a partial file; rename it if the context's body succeeds."""
     if io.herd_path is None:
         if herd is not None:
             reason = f"{io.source} was opened without herd_path, where it would be"

@@ -15,11 +15,11 @@ from hdmf_zarr.read.lazy import ZarrDataset
 logger = logging.getLogger(__name__)
 
 SHOWN_BYTES = 1024
-"""Arrays below this are shown themselves."""
+"""Arrays of fewer bytes are shown with their values."""
 
 
 def dataset_html(dataset: Any) -> str:
-    """Return a table that describes a dataset, a lazy one or any other array."""
+    """Return a table that describes a dataset: a lazy one or any other array."""
     array = dataset.dataset if isinstance(dataset, ZarrDataset) else dataset
     if not isinstance(array, zarr.Array):
         info = get_basic_array_info(array)
@@ -39,13 +39,13 @@ def dataset_html(dataset: Any) -> str:
 
 
 def _stored_sizes(array: HDMFZarrArray) -> dict[str, Any]:
-    """What an array takes in its store; nothing where that cannot list its objects."""
+    """Return the size of an array in its store; empty if the store cannot list its objects."""
     try:
         sizes = array.hierarchy.bytestore.sizes(array.node_path)
     except (OSError, NotImplementedError) as error:
         logger.debug("%s cannot be listed: %s", array.hierarchy.uri, error)
         return {}
-    if not sizes:  # not even its own document: a web server that lists nothing
+    if not sizes:  # not even its own document is listed, for example by a web server
         return {}
     stored = sum(sizes.values())
     ratio = f"{array.nbytes / stored:.2f}" if stored else "undefined"

@@ -23,7 +23,7 @@ APPENDING_MODES = frozenset({"r+", "a"})
 
 
 def checked_mode(mode: str) -> str:
-    """Return a mode.
+    """Return the mode if it is valid.
 
     Raises
     ------

@@ -21,16 +21,16 @@ def nodes_with_namespaces(
     storage_options: dict[str, Any] | None,
     io: HDMFIO | None = None,
 ) -> Hierarchy:
-    """Return the nodes of a file whose namespaces are wanted.
+    """Return the nodes of the file whose namespaces are requested.
 
     Parameters
     ----------
     path : str, Path, Store or None
     file : zarr.Group or None
-        An open root, in place of a path.
+        Open root group, instead of a path.
     storage_options : dict or None
     io : HDMFIO, optional
-        An open IO, in place of both.
+        Open IO, instead of path and file.
 
     Raises
     ------

@@ -13,19 +13,19 @@ from hdmf_zarr.stores.location import Location, locate
 
 
 def has_data(hierarchy: Hierarchy) -> bool:
-    """Whether a store holds data of HDMF: its root has a data type."""
+    """Whether a store contains HDMF data: its root has a data type."""
     attributes = hierarchy.attributes("")
     return "neurodata_type" in attributes or "data_type" in attributes
 
 
 def load_hierarchy(location: Location, mode: str) -> Hierarchy:
-    """Read the metadata of a store that exists, as a mode wants them."""
+    """Read the metadata of an existing store in the way that a mode requires."""
     bytestore = open_bytestore(location, read_only=mode in READING_MODES)
     return Hierarchy.load(bytestore, consolidated=mode == "r")
 
 
 def try_to_open(path: Any, storage_options: dict[str, Any] | None) -> Hierarchy | None:
-    """Read the metadata of a store; return None where there is none."""
+    """Read the metadata of a store; return None if there is none."""
     try:
         location = locate(path, storage_options)
         if (

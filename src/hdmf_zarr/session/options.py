@@ -9,11 +9,11 @@ from typing import Any
 from hdmf_zarr.errors import OptionError
 
 WRITE_ARGS = frozenset({"link_data", "exhaust_dci", "consolidate_metadata"})
-"""What ``write_args`` of an export may hold."""
+"""Names allowed in ``write_args`` of an export."""
 
 
 def warn_without_effect(**options: Any) -> None:
-    """Warn of each option that is given and had a meaning with zarr-python 2 only."""
+    """Warn about each given option that only zarr-python 2 used."""
     for name, value in options.items():
         if value is not None:
             warnings.warn(
@@ -24,12 +24,12 @@ def warn_without_effect(**options: Any) -> None:
 
 
 def warn_set_aside(name: str, reason: str) -> None:
-    """Warn that an option has no effect here, and why."""
+    """Warn that an option is ignored, and why."""
     warnings.warn(f"{name} is ignored: {reason}", UserWarning, stacklevel=4)
 
 
 def refuse_hdf5_options(**options: Any) -> None:
-    """Raise `OptionError` for an option that has a meaning for HDF5 only."""
+    """Raise `OptionError` for an option that only applies to HDF5."""
     for name, value in options.items():
         if value is not None:
             raise OptionError(
@@ -41,12 +41,12 @@ def refuse_hdf5_options(**options: Any) -> None:
 def checked_write_args(
     write_args: Mapping[str, Any] | None, *, consolidate_metadata: Any
 ) -> dict[str, Any]:
-    """Return the options of ``write_args``, which go before an option of the same name.
+    """Return the options of ``write_args``, which override options of the same name.
 
     Raises
     ------
     OptionError
-        If there is one that is unknown.
+        If an option is unknown.
     """
     unknown = sorted(set(write_args or ()) - WRITE_ARGS)
     if unknown:

@@ -27,7 +27,7 @@ def builder_path(builder: Builder) -> str:
 
 
 def node_path(obj: Any) -> str:
-    """Return the path of a group or array, or a path that is given as text."""
+    """Return the path of a group or array; a path given as text is returned normalized."""
     if isinstance(obj, str):
         return obj.strip("/")
     return obj.node_path if isinstance(obj, HDMFZarrArray) else str(obj.path).strip("/")

@@ -27,7 +27,7 @@ from hdmf_zarr.write.planning.addresses import identified
 logger = logging.getLogger(__name__)
 
 FLOATS = frozenset({"float", "float32", "float64", "double", "numeric"})
-"""Types of a specification whose values may be floats."""
+"""Data types in a specification that are floats."""
 
 
 class SessionReferences:
@@ -41,7 +41,7 @@ class SessionReferences:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    # -- what lazy datasets ask ------------------------------------------------------------------
+    # -- requests of lazy datasets ---------------------------------------------------------------
 
     def builder_of_element(self, array: HDMFZarrArray, element: str) -> BaseBuilder:
         """Return the builder to which an element of a dataset of references leads.
@@ -63,11 +63,11 @@ class SessionReferences:
             ) from error
 
     def container_of(self, builder: BaseBuilder) -> Any:
-        """Return the container of a builder; edits of one that was constructed before are kept."""
+        """Return the container of a builder; a container constructed earlier keeps its edits."""
         return self._session.constructed.get(builder)
 
     def element_of_target(self, array: HDMFZarrArray, target: Any) -> str | None:
-        """Return the element for a container or builder; None where it has no path yet."""
+        """Return the element for a container or builder; None if it has no path yet."""
         if isinstance(target, ReferenceBuilder):
             target = target.builder
         builder = (
@@ -95,23 +95,23 @@ class SessionReferences:
         return builder
 
     def note_pending(self, dataset: HDMFDataset) -> None:
-        """Remember a dataset with rows that wait for the next write."""
+        """Remember a dataset with rows that are pending until the next write."""
         self._session.rows.note_pending(dataset)
 
-    # -- what the IO asks ------------------------------------------------------------------------
+    # -- requests of the IO ----------------------------------------------------------------------
 
     def reader(self, io: ReadingIO) -> StoreReader:
-        """Return what reads the builders of the store; the same one each time.
+        """Return the reader of the store's builders; each call returns the same one.
 
         Parameters
         ----------
         io : ReadingIO
-            Given to the lazy datasets that it reads.
+            IO for the lazy datasets that the reader creates.
 
         Raises
         ------
         ModeError
-            If the store is closed, or there is nothing to read yet.
+            If the store is closed, or contains nothing yet.
         """
         session = self._session
         session.require_open()
@@ -133,7 +133,7 @@ class SessionReferences:
         Raises
         ------
         BrokenLinkError
-            If there is none.
+            If the object was not read.
         """
         reader = self._session.reader
         builder = None if reader is None else reader.main.builders.get(path)
@@ -142,7 +142,7 @@ class SessionReferences:
         return builder
 
     def resolve(self, reference: Reference) -> tuple[str, Hierarchy, str]:
-        """Return the name of a reference's target, the nodes of its store, and its path there.
+        """Return the name of a reference's target, the hierarchy of its store, and its path there.
 
         Raises
         ------
@@ -163,18 +163,18 @@ class SessionReferences:
 
 
 def reference_of(zarr_ref: Mapping[str, Any] | str, uri: str) -> Reference:
-    """Return a reference that a user has given as a mapping or as a path.
+    """Return the reference that a user has given as a mapping or a path.
 
     Parameters
     ----------
     zarr_ref : mapping or str
     uri : str
-        Of the store, for the message.
+        Absolute path or URL of the store, for the message.
 
     Raises
     ------
     BrokenLinkError
-        If it has no path.
+        If the mapping has no path.
     """
     if isinstance(zarr_ref, str):
         zarr_ref = {"path": zarr_ref}
@@ -184,13 +184,13 @@ def reference_of(zarr_ref: Mapping[str, Any] | str, uri: str) -> Reference:
 
 
 def _open_linked(mode: str, location: Location) -> Hierarchy:
-    """Open a store to which the one of a session links, for writing where that may be."""
+    """Open a store that the session's store links to, for writing if possible."""
     read_only = mode in READING_MODES
     if not read_only:
         try:
             return open_linked_hierarchy(location, read_only=False, consolidated=False)
         except (HDMFZarrError, OSError, NotImplementedError) as error:
-            # A folder may have another writer; others are web servers, or other people's buckets.
+            # A folder may be locked by another writer; web servers and buckets may be read-only.
             if location.is_local and not isinstance(error, LockedError):
                 raise
             logger.warning("%s is opened for reading only: %s", location.uri, error)
@@ -201,7 +201,7 @@ def _open_linked(mode: str, location: Location) -> Hierarchy:
 
 
 def _specified_as_float(manager: BuildManager, attributes: Mapping[str, Any], name: str) -> bool:
-    """Whether the specification of a node has one of its attributes as a float."""
+    """Whether the specification of a node defines an attribute as a float."""
     data_type, namespace = data_type_of(attributes), one_text(attributes.get("namespace"))
     if data_type is None or namespace is None:
         return False

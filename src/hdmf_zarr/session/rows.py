@@ -23,7 +23,7 @@ class Rows:
     Parameters
     ----------
     uri : str
-        Of the store.
+        Absolute path or URL of the store.
     """
 
     def __init__(self, uri: str) -> None:
@@ -31,7 +31,7 @@ class Rows:
         self._pending: list[HDMFDataset] = []
         self._guards: list[RowGuard] = []
 
-    # -- rows that wait --------------------------------------------------------------------------
+    # -- pending rows ----------------------------------------------------------------------------
 
     def note_pending(self, dataset: HDMFDataset) -> None:
         """Remember a dataset with rows whose targets have no path yet."""
@@ -39,13 +39,13 @@ class Rows:
             self._pending.append(dataset)
 
     def flush(self) -> None:
-        """Write the rows that wait."""
+        """Write the pending rows."""
         waiting, self._pending = self._pending, []
         for dataset in waiting:
             dataset.flush_pending()
 
     def waiting(self) -> Callable[[], None]:
-        """Return a function that lets the rows wait again that wait now."""
+        """Return a function that makes the rows that are pending now pending again."""
         waiting = [(dataset, dataset.pending()) for dataset in self._pending]
 
         def wait_again() -> None:
@@ -56,7 +56,7 @@ class Rows:
         return wait_again
 
     def drop(self) -> None:
-        """Remove the rows that refer to containers which were never written, from every column."""
+        """Remove rows that refer to containers which were never written, from every column."""
         waiting, self._pending = self._pending, []
         for dataset in waiting:
             if dataset.n_pending:
@@ -75,7 +75,7 @@ class Rows:
     # -- tables whose columns grow ---------------------------------------------------------------
 
     def guard_read(self, container: AbstractContainer) -> None:
-        """Let the columns below a container that was read grow with the store."""
+        """Make the columns below a container that was read grow with the store."""
         self._guards += make_appendable(container)
 
     def guard_written(
@@ -83,22 +83,22 @@ class Rows:
         container: AbstractContainer,
         array_of_column: Callable[[Data], HDMFZarrArray | ZarrDataset | None],
     ) -> None:
-        """Let the columns below a container that were written from memory grow with the store, too."""
+        """Make columns below a container that were written from memory grow with the store."""
         self._guards += guard_tables(container)
         for guard in self._guards:
             guard.note_written(array_of_column)
 
     def settle(self, hierarchy: Hierarchy | None) -> None:
-        """Remove what rows have left that were interrupted; write what waits in memory of the others."""
+        """Remove the parts of interrupted rows; write other rows that are pending in memory."""
         for guard in self._guards:
             try:
                 guard.settle(warn=True)
                 guard.catch_up()
             except MetadataError:
                 if hierarchy is None or not hierarchy.removals:
-                    raise  # else columns of the table were removed: it gets no more rows
+                    raise  # otherwise columns of the table were removed, and no rows are added
 
     def forget_written(self) -> None:
-        """Forget where columns were written, of a store that is closed."""
+        """Forget where columns were written, after the store was closed."""
         for guard in self._guards:
             guard.forget_written()

@@ -48,20 +48,20 @@ class Session:
     mode : str
     manager : BuildManager
     zarr_format : int, optional
-        That a new store was asked to have.
+        Zarr format requested for a new store.
     is_forced : bool
-        Whether mode ``w`` may replace what is no Zarr store.
+        Whether mode ``w`` may replace a path that is not a Zarr store.
     loaded : Hierarchy, optional
-        Metadata of the store that were read already, as the mode wants them.
+        Metadata of the store, if they were already read in the way that the mode requires.
 
     Attributes
     ----------
     hierarchy : Hierarchy or None
-        The nodes of the store; None where there is none yet, and after the close.
+        Nodes of the store; None before it exists, and after the close.
     new_store : NewStore or None
-        The store, as long as it is being written and was not committed.
+        The new store, until it is committed.
     reader : StoreReader or None
-        The builders that were read.
+        Reader with the builders that were read.
     is_open : bool
     written : WriteStatusTracker
         Builders that were read from or written to the store.
@@ -108,16 +108,16 @@ class Session:
 
     @property
     def is_new(self) -> bool:
-        """Whether the store is being written and was not committed yet."""
+        """Whether the store is new and was not committed yet."""
         return self.new_store is not None
 
     @property
     def is_of_this_process(self) -> bool:
-        """Whether this process has opened the store, and is not the child of the one that has."""
+        """Whether this process has opened the store, not its parent process."""
         return self._process == os.getpid()
 
     def hierarchies(self) -> list[Hierarchy]:
-        """Return the nodes of the store and of every store to which it links that is open."""
+        """Return the hierarchies of the store and of every open store that it links to."""
         trees = self.reader.trees.values() if self.reader is not None else ()
         opened = [tree.hierarchy for tree in trees]
         if self.hierarchy is not None and self.hierarchy not in opened:
@@ -127,7 +127,7 @@ class Session:
     # -- open ------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Open the store; a mode that creates one only checks that it may."""
+        """Open the store; a mode that creates one only checks that it can be created."""
         if self.is_open:
             return
         loaded, self._loaded = self._loaded, None
@@ -163,7 +163,7 @@ class Session:
                 "replace it, or 'r+' to append to it"
             )
 
-    # -- what may be done with it ----------------------------------------------------------------
+    # -- allowed operations ----------------------------------------------------------------------
 
     def require_open(self) -> None:
         """Raise `ModeError` if the store is closed."""
@@ -180,21 +180,21 @@ class Session:
             )
 
     def require_readable(self) -> None:
-        """Raise `ModeError` if the mode is one that creates a store."""
+        """Raise `ModeError` if the mode creates a store."""
         if self.mode in CREATING_MODES:
             raise ModeError(
                 f"cannot read from {self.uri} in mode {self.mode!r}; use mode 'r', 'r+' or 'a'"
             )
 
     def require_data(self) -> None:
-        """Raise `NoDataError` if the store holds no data of HDMF."""
+        """Raise `NoDataError` if the store contains no HDMF data."""
         if self.hierarchy is not None and not has_data(self.hierarchy):
             raise NoDataError(
                 f"{self.uri} is a Zarr hierarchy, but holds no HDMF data: its root has no data type"
             )
 
     def refuse_other_root(self, builder: Builder | None) -> None:
-        """Refuse to write another root into a store that has one; it would get parts of both."""
+        """Refuse to write another root into a store that has one: the store would mix both."""
         existing = self.hierarchy
         if existing is None or not has_data(existing):
             return
@@ -208,7 +208,7 @@ class Session:
                 f"path, or replace the store (mode 'w')"
             )
 
-    # -- what was written ------------------------------------------------------------------------
+    # -- written builders ------------------------------------------------------------------------
 
     def is_written(self, builder: Builder) -> bool:
         """Whether a builder was read from, or written to, the store."""
@@ -220,7 +220,7 @@ class Session:
             self.written.set_written(builder)
 
     def note_written_tree(self, builders: Iterable[BaseBuilder]) -> None:
-        """Remember the same of builders below a root: references to them resolve from now on."""
+        """Remember that builders below a root were written, so that references to them resolve."""
         for builder in builders:
             self.written.set_written(builder)
             if self.reader is not None and builder.source == self.uri:
@@ -229,12 +229,12 @@ class Session:
     # -- change and commit -----------------------------------------------------------------------
 
     def begin(self, zarr_format: int | None = None) -> Hierarchy:
-        """Return the nodes of the store, which is created where there is none.
+        """Return the hierarchy of the store, which is created if there is none.
 
         Parameters
         ----------
         zarr_format : int, optional
-            Of a new store; by default what was asked for.
+            Zarr format of a new store; by default the requested one.
         """
         if self.hierarchy is None:
             zarr_format = zarr_format or self.convention.zarr_format
@@ -244,7 +244,7 @@ class Session:
 
     @contextmanager
     def transaction(self, *, consolidate: bool, durable: bool | None) -> Iterator[None]:
-        """Commit what is written meanwhile; what was there before is kept where that fails."""
+        """Commit what the body of the context writes; undo it if it fails."""
         hierarchy = self.begin()
         before, wait_again = dict(hierarchy.documents), self.rows.waiting()
         try:
@@ -258,7 +258,7 @@ class Session:
             raise
 
     def commit(self, *, consolidate: bool, durable: bool | None) -> None:
-        """Commit what was written; None waits for the disk where one call of the system is enough."""
+        """Commit the writes; ``durable=None`` waits for the disk if one system call is enough."""
         hierarchy = self.begin()
         if durable is None:
             durable = can_sync_at_once()
@@ -269,7 +269,7 @@ class Session:
             hierarchy.commit(consolidate=consolidate, durable=durable)
 
     def _undo(self, before: dict[str, Any]) -> None:
-        """After a failed write: remove what is new, restore what was changed."""
+        """Remove the new and restore the changed objects after a failed write."""
         if self.new_store is not None:
             self.new_store.abandon()
             self.new_store = self.hierarchy = None
@@ -280,7 +280,7 @@ class Session:
             self.hierarchy.end()
 
     def discard_new_store(self) -> None:
-        """Remove a new store that an error has kept from being complete."""
+        """Remove a new store that is incomplete because of an error."""
         if self.new_store is not None and self.is_of_this_process:
             self.new_store.hierarchy.open_append.begin_closing()
             self._undo({})
@@ -288,9 +288,9 @@ class Session:
     # -- close -----------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Close the store; what was appended to its arrays becomes part of its metadata."""
+        """Close the store, and commit what was appended to its arrays."""
         if not self.is_of_this_process and not self.is_for_reading:
-            # The child of a writer: the store is its parent's.
+            # A child process of the writer must not change the store.
             self.is_open, self.new_store, self.hierarchy = False, None, None
             return
         for hierarchy in self.hierarchies():
@@ -311,7 +311,7 @@ class Session:
         finally:
             self.rows.forget_written()
             for hierarchy in self.hierarchies():
-                hierarchy.open_append.abandon()  # where something has failed
+                hierarchy.open_append.abandon()  # has an effect only after a failure
                 hierarchy.is_closed = True
             self.hierarchy = None
 
@@ -321,15 +321,15 @@ class Session:
 
     @property
     def _is_taken_over(self) -> bool:
-        """Whether another writer of this process has the store, which has undone what was not committed."""
+        """Whether another writer of this process has taken over, and undone uncommitted changes."""
         return self.hierarchy is not None and self.hierarchy.open_append.is_taken
 
     def _finish_new_store(self, new_store: NewStore) -> None:
-        """Commit what was written piece by piece; nothing where nothing was."""
+        """Commit a store that was written piece by piece; discard it if nothing was written."""
         self.new_store = None
         hierarchy = new_store.hierarchy
         if hierarchy.open_append.is_taken:
-            pass  # it is removed already
+            pass  # the other writer has removed it
         elif len(hierarchy.documents) > 1 or hierarchy.attributes(""):
             with hierarchy.open_append.at_work():
                 new_store.commit(consolidate=True)
@@ -339,6 +339,6 @@ class Session:
 
 
 def session_of(io: Any) -> Session | None:
-    """Return the session of an IO of this package; None of another one."""
+    """Return the session of an IO of this package; None for any other IO."""
     session = getattr(io, "_session", None)
     return session if isinstance(session, Session) else None

@@ -22,28 +22,28 @@ logger = logging.getLogger(__name__)
 Way = Literal["copy", "link"]
 
 _NO_LINKS = {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
-"""What systems answer where files can have no other name there."""
+"""Errors of the system that mean: no hard link is possible there."""
 
 COPIED_TOGETHER = 16
 
 COPIED_AT_ONCE = 256 * 1024
-"""Up to so many bytes a file is copied in less time than it takes to tell another thread."""
+"""Most bytes of a file that is copied at once: handing it to another thread would take longer."""
 
 MOST_THREADS = 3
-"""That copy files, beside the caller."""
+"""Most threads that copy files, in addition to the caller."""
 
 
 class ChunkMover:
-    """Brings chunks into a store, beside whatever else its caller does.
+    """Moves chunks into a store while its caller does other work.
 
-    Large files are copied by threads: the system does it, and the caller can write metadata meanwhile, with
-    a core of its own. When it has finished, it copies as well.
+    Threads copy large files by system calls, while the caller writes metadata on its own core. In
+    `finish`, the caller copies, too.
 
     Parameters
     ----------
     way : {"copy", "link"}
-        ``"copy"`` clones the files where the file system can, which costs nothing; ``"link"`` makes
-        hard links, so that both stores share their files.
+        ``"copy"`` copies the files, as clones if the file system can, which takes no time;
+        ``"link"`` makes hard links, so that both stores share their files.
     """
 
     def __init__(self, way: Way = "copy") -> None:
@@ -63,16 +63,16 @@ class ChunkMover:
         is_chunk: Callable[[str], bool],
         most: int,
     ) -> list[str]:
-        """Start to bring the chunks of the array at a path, and return their keys.
+        """Start to move the chunks of the array at a path, and return their keys.
 
         Parameters
         ----------
         source, destination : ByteStore
         path : str
         is_chunk : callable
-            Whether a name in the folder of the array is one of a chunk.
+            Returns whether a name in the folder of the array is that of a chunk.
         most : int
-            Bytes that a chunk may have, where it is read into memory.
+            Most bytes of a chunk that is read into memory.
         """
         keys = [key for key in source.list_prefix(path) if is_chunk(key.removeprefix(path + "/"))]
         if isinstance(source, LocalByteStore) and isinstance(destination, LocalByteStore):
@@ -87,12 +87,12 @@ class ChunkMover:
         return keys
 
     def finish(self) -> Iterator[int]:
-        """Wait for what was started, and yield the bytes that each step has brought.
+        """Wait for the steps that were started, and yield the bytes that each has moved.
 
         Raises
         ------
         OSError
-            The first failure; what has not begun is not begun any more.
+            If a step fails; no further step is begun.
         """
         try:
             yield self._n_moved
@@ -104,17 +104,17 @@ class ChunkMover:
             self.stop()
 
     def stop(self) -> None:
-        """Begin nothing more, and wait for what has begun."""
+        """Begin no further step, and wait for those that have begun."""
         self._waiting.clear()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _begin(self, step: Callable[[], int]) -> None:
-        """Leave a step to whoever is free first."""
+        """Queue a step for the first free thread, or for `finish`."""
         self._waiting.append(step)
         self._moving.append(self._pool.submit(self._move_next))
 
     def _move_next(self) -> int:
-        """Take the next step; return the bytes that it brought, 0 if others have taken all of them."""
+        """Run the next step; return the bytes that it moved, 0 if no step is left."""
         try:
             step = self._waiting.popleft()
         except IndexError:
@@ -134,12 +134,12 @@ class ChunkMover:
 
 
 def _link_file(source: str, target: str) -> int:
-    """Give a file another name; return its bytes.
+    """Make a hard link to a file; return its bytes.
 
     Raises
     ------
     OptionError
-        If the file systems cannot do that.
+        If the file system cannot make the link.
     """
     try:
         os.link(source, target)
@@ -154,19 +154,19 @@ def _link_file(source: str, target: str) -> int:
 
 
 def _copy_file(source: str, target: str) -> int:
-    """Copy a file, as a clone where the file system has such; return its bytes."""
+    """Copy a file, as a clone if the file system can; return its bytes."""
     if not _copied_by_system(source, target):
         try:
             shutil.copyfile(source, target)
         except OSError as error:
-            if error.filename is None:  # as of a full disk
+            if error.filename is None:  # for example on a full disk
                 raise OSError(error.errno, error.strerror, target) from error
             raise
     return os.stat(target).st_size
 
 
 def _copied_by_system(source: str, target: str) -> bool:
-    """Whether Linux has copied a file in one call, which clones it where that can be done."""
+    """Copy a file by Linux's own call, as a clone if possible; return whether it succeeded."""
     if not hasattr(os, "copy_file_range"):
         return False
     old = os.open(source, os.O_RDONLY)
@@ -174,12 +174,12 @@ def _copied_by_system(source: str, target: str) -> bool:
         new = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         try:
             remaining = os.fstat(old).st_size
-            # Some file systems say of every file that nothing is to be copied.
+            # Some file systems report for every file that nothing is left to copy.
             while remaining and (count := os.copy_file_range(old, new, remaining)):
                 remaining -= count
         finally:
             os.close(new)
-    except OSError as error:  # between two file systems; any other is told by who copies then
+    except OSError as error:  # between two file systems; shutil.copyfile raises any other
         logger.debug("%s is not copied by the system: %s", source, error)
         return False
     finally:

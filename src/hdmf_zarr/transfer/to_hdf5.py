@@ -1,7 +1,8 @@
 """Zarr -> HDF5: encoded chunks move unchanged where HDF5 has the same filters.
 
-The filters of the new dataset are turned into codecs as on the way from HDF5 (`hdmf_zarr.hdf5.raw`); where
-they are those of the array, a chunk has the same bytes in both. Each is decoded once, to see that it can be.
+The filters of the new dataset are converted to codecs as in an export from HDF5
+(`hdmf_zarr.hdf5.raw`); if these are the codecs of the array, a chunk has the same bytes in both.
+Each chunk is decoded once as a check.
 """
 
 from __future__ import annotations
@@ -23,27 +24,27 @@ from hdmf_zarr.write.chunks.zarr_chunks import ZarrChunks
 
 
 def move_chunks(array: HDMFZarrArray, dataset: Any, progress: Progress) -> bool:
-    """Fill a new dataset of HDF5 with the encoded chunks of an array; chunks that are missing stay so.
+    """Fill a new HDF5 dataset with the encoded chunks of an array; missing chunks stay missing.
 
     Parameters
     ----------
     array : HDMFZarrArray
     dataset : h5py.Dataset
-        Of the same shape, empty.
+        Empty dataset of the same shape.
     progress : callable
-        Told the bytes of elements that were just written.
+        Called with the bytes of elements just written.
 
     Returns
     -------
     bool
-        False, and nothing is done, where the bytes of their chunks differ.
+        False if the chunks have other bytes in HDF5; then nothing is written.
 
     Raises
     ------
     ChunkError
         If a chunk does not decode.
     MetadataError
-        If the array is another one meanwhile.
+        If the array was replaced meanwhile.
     """
     document = array.hierarchy.documents[array.node_path]
     chain = direct_chain(document)

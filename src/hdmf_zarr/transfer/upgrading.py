@@ -1,9 +1,9 @@
 """Zarr format 2 -> 3: chunks of numbers and text stay, metadata are written again.
 
-An array of numbers is the same in both formats but for its document. What format 3 says otherwise
-(references, compounds that hold them, bytes, specifications) is written anew, beside the old chunks
-where the store is upgraded in place: the old and the new metadata stand side by side until the new
-root document is written, and that one is the commit.
+For an array of numbers, only the metadata document differs between the formats. Data with another
+encoding in format 3 (references, compounds that contain them, bytes, specifications) are written
+again. In an upgrade in place they are written next to the old chunks, and the old and the new
+metadata exist side by side until the new root document is written, which is the commit.
 """
 
 from __future__ import annotations
@@ -84,29 +84,29 @@ from hdmf_zarr.write.queue import ZarrIODataChunkIteratorQueue
 from hdmf_zarr.write.specifications import write_specifications
 
 FILTER_WITHOUT_CODEC = "a filter without a codec of Zarr format 3"
-"""Why an array of numbers is decoded and written anew."""
+"""Reason for which an array of numbers is decoded and written again."""
 
 _NEW_CHUNK = re.compile(r"c(\.\d+)*")
 """Name of a chunk of format 3; those of format 2 begin with a digit."""
 
 REMOVING_THREADS = 4
-"""A disk that is told of each block that is free again (``discard``) takes its time: half of it with four."""
+"""Threads that delete files: on a disk mounted with ``discard``, four take half the time of one."""
 
 
 @dataclass(kw_only=True)
 class Upgraded:
-    """What an upgrade did.
+    """The result of an upgrade.
 
     Attributes
     ----------
     uri : str
-        The store that is of format 3 now.
+        Absolute path or URL of the store of format 3.
     n_kept : int
-        Arrays whose chunks were kept as they are.
+        Number of arrays whose chunks were kept unchanged.
     n_bytes_kept : int
         Bytes of these chunks.
     rewritten : dict of str to str
-        Path of each array that was written anew -> why.
+        Path of each array that was written again -> reason.
     """
 
     uri: str
@@ -124,31 +124,32 @@ def upgrade(
     storage_options: dict[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Upgraded:
-    """Turn a store of Zarr format 2 into one of format 3, without touching the chunks of numbers.
+    """Convert a store of Zarr format 2 to format 3, without decoding the chunks of numbers.
 
     Parameters
     ----------
     source : str or Path
         Store of format 2; a folder or a URL.
     destination : str or Path, optional
-        Where the store of format 3 goes; None upgrades the folder in place.
+        Path of the store of format 3; None upgrades the folder in place.
     way : {"copy", "link"}
-        How chunks come into ``destination``: copied (cloned where the file system can), or as hard
-        links: both stores share their files then, and neither may be written to.
+        How chunks are moved to ``destination``: as copies (clones if the file system can), or as
+        hard links: then both stores share their files, and neither may be written to.
     overwrite : bool
-        Replace what is at ``destination``.
+        Replace an existing store at ``destination``.
     storage_options : dict, optional
-        Options for fsspec; for both paths where both are URLs, else for the one that is one.
+        Options for fsspec, for each of the paths that is a URL.
     progress : callable, optional
-        Told the bytes of chunks that were just brought.
+        Called with the bytes of chunks just moved.
 
     Raises
     ------
     StoreNotFoundError, StoreExistsError
     OptionError
-        If the source is of format 3 already, or the options contradict each other.
+        If the source already has format 3, or the options contradict each other.
     MetadataError
-        If an array cannot be read, or somebody writes to the source meanwhile; the source is what it was.
+        If an array cannot be read, or another writer changes the source meanwhile; the upgrade then
+        leaves the source unchanged.
     """
     paths = (source,) if destination is None else (source, destination)
     of_source, *of_destination = options_of_each(paths, storage_options)
@@ -183,7 +184,7 @@ def upgrade(
 
 @contextmanager
 def _read_untouched(hierarchy: Hierarchy) -> Iterator[None]:
-    """Raise if the store is another one at the end: of all errors meanwhile this is the cause."""
+    """Raise if the store was changed meanwhile, also instead of errors caused by that."""
     try:
         yield
     except (HDMFZarrError, OSError):
@@ -198,12 +199,12 @@ def _refuse_format3(hierarchy: Hierarchy) -> None:
 
 
 def _upgrade_in_place(location: Location) -> Upgraded:
-    """Write the new metadata beside the old; the new root document is the commit."""
+    """Write the new metadata next to the old; the new root document is the commit."""
     bytestore = open_bytestore(location, read_only=False)
     if not isinstance(bytestore, LocalByteStore):
         raise OptionError(f"{location.uri} is not a folder of this machine; give a destination")
     with WriterLock.acquire(bytestore.root, takes_over=False) as lock:
-        # What an earlier upgrade that was stopped has left goes first.
+        # This removes the leftovers of an earlier upgrade that was stopped.
         hierarchy = Hierarchy.load_for_writing(bytestore, lock)
         _refuse_format3(hierarchy)
         return _upgrade_locked(hierarchy)
@@ -211,7 +212,7 @@ def _upgrade_in_place(location: Location) -> Upgraded:
 
 def _upgrade_locked(hierarchy: Hierarchy) -> Upgraded:
     _remove_new(hierarchy)
-    hierarchy.begin()  # a journal that tells of this upgrade
+    hierarchy.begin()  # writes a journal of this upgrade
     new = Hierarchy(hierarchy.bytestore, {"": group_document({})})
     upgrader = _Upgrader(hierarchy, new, hierarchy.location, None, None)
     try:
@@ -231,7 +232,7 @@ def _upgrade_locked(hierarchy: Hierarchy) -> Upgraded:
 
 
 def _check_kept(new: Hierarchy, rewritten: Mapping[str, str]) -> None:
-    """Raise `LostWriteError` unless everything new is in the store: the old goes now."""
+    """Raise `LostWriteError` unless all new objects are stored: the old are removed next."""
     new.check_kept(path for path in new.documents if path)
     for path in rewritten:
         if path in new.documents:
@@ -248,7 +249,7 @@ def _remove_new(hierarchy: Hierarchy) -> None:
 
 
 def _remove_old(hierarchy: Hierarchy, rewritten: Mapping[str, str]) -> None:
-    """Remove the documents of format 2, and the chunks of what was written anew."""
+    """Remove the documents of format 2, and the old chunks of arrays that were written again."""
     bytestore = hierarchy.bytestore
     chunks = [
         key
@@ -284,9 +285,9 @@ class _Upgrader:
     ----------
     old, new : Hierarchy
     target : Location
-        Where the new store will be, which links to other stores are relative to.
+        Final location of the new store; links to other stores are relative to it.
     mover : ChunkMover or None
-        None where the chunks are in their place already.
+        Mover of chunks; None if they are already in their place.
     progress : callable or None
     """
 
@@ -309,7 +310,7 @@ class _Upgrader:
         self._execution = Execution(hierarchy=new, queue=ZarrIODataChunkIteratorQueue())
 
     def run(self) -> None:
-        """Write every node but the root's document, which is the commit."""
+        """Write every node except the root document, which is the commit."""
         self.old.find_specifications()
         self.old.find_every_specification()
         with self._collection_paused():
@@ -324,13 +325,13 @@ class _Upgrader:
         self._finish_moving()
 
     def _collection_paused(self) -> AbstractContextManager[None]:
-        """Not where chunks come and go through an event loop meanwhile."""
+        """Pause garbage collection, except where an event loop moves chunks meanwhile."""
         stores = self.old.bytestore, self.new.bytestore
         is_local = all(isinstance(store, LocalByteStore) for store in stores)
         return collection_paused() if is_local else nullcontext()
 
     def _keep_nodes(self) -> dict[str, tuple[HDMFZarrArray, str]]:
-        """Write the nodes of which only the document changes; return the arrays of the others, and why."""
+        """Write nodes whose document alone changes; return the other arrays and the reasons."""
         to_rewrite = {}
         base = self.old.specification_path
         for path in sorted(self.old.documents):
@@ -409,7 +410,7 @@ class _Upgrader:
         self.new.set_document(path, with_count(new, n_chunks))
 
     def _keep_chunks(self, path: str, document: Mapping[str, Any]) -> int:
-        """Bring the chunks of an array to their place, and return how many there are."""
+        """Move the chunks of an array to their place, and return their number."""
         if self.mover is None:
             n_chunks = count_chunks(self.old.bytestore, path, document)
         else:
@@ -460,7 +461,7 @@ class _Upgrader:
         )
 
     def _scalar(self, source: ArraySource) -> MemorySource:
-        """The one element of an array of format 2, where it has a dimension."""
+        """Return the element of a scalar that format 2 stores with a dimension, as a source."""
         values = source.read((slice(None),) * len(source.shape)).reshape(())
         return MemorySource(values, bytes_where_not_text(source.element, values))
 
@@ -485,7 +486,7 @@ class _Upgrader:
         for name, value in self.old.convention.user_attributes(old).items():
             recorded = (old.get(ATTRIBUTE_TYPES) or {}).get(name, "")
             attributes[name] = self._attribute(name, value, recorded)
-            if attributes[name] == value:  # no reference
+            if attributes[name] == value:  # not a reference
                 self._check_attribute(path, name, value, old.get(ATTRIBUTE_TYPES) or {})
         links = [
             Link(name=link.name, source=self._source(link.source), path=link.path)
@@ -499,7 +500,7 @@ class _Upgrader:
         return attributes
 
     def _check_attribute(self, path: str, name: str, value: JSON, types: Mapping[str, str]) -> None:
-        """Raise if the new store would have an attribute that is not read, or is read as a reference."""
+        """Raise if an attribute would be unreadable in the new store, or read as a reference."""
         if type(value) in (str, int, float, bool) and name not in types:
             return
         try:

@@ -48,40 +48,40 @@ from hdmf_zarr.write.prefetch import ReadAhead
 from hdmf_zarr.write.queue import ZarrIODataChunkIteratorQueue
 
 BUFFER_BYTES = 32 * 1024**2
-"""Elements of a lazy source that are held at once."""
+"""Bytes of elements of a lazy source that are read at once."""
 
 ONE_CHUNK_BYTES = 32 * 1024**2
-"""Of an array that is encoded in place; larger ones by several threads."""
+"""Most bytes of an array that is encoded directly as one chunk; threads encode larger ones."""
 
 PARALLEL_BYTES = 8 * 1024**2
-"""Bytes of elements from which on several jobs write them: processes take time to start."""
+"""Least bytes of an array that several jobs write: processes take time to start."""
 
 MOST_UNDOUBTED = 2**30
-"""Elements of a chunk from which on its array is looked at, also where nothing is decoded."""
+"""Elements of a chunk above which the array's limits are checked, even if nothing is decoded."""
 
 COPIED_TOGETHER = 16
-"""Encoded chunks that are read concurrently when an array is copied chunk by chunk."""
+"""Encoded chunks per batch when an array is copied chunk by chunk."""
 
-"""Is told the bytes (of elements, or of encoded chunks) that were just written."""
+"""Called with the bytes (of elements, or of encoded chunks) just written."""
 
 
 @dataclass(kw_only=True)
 class Execution:
-    """How a plan is carried out.
+    """Carries out a plan.
 
     Attributes
     ----------
     hierarchy : Hierarchy
-        Of the destination; gains the documents that are written.
+        Hierarchy of the destination, to which the written documents are added.
     queue : ZarrIODataChunkIteratorQueue
-        Where iterators are exhausted.
+        Queue that exhausts iterators.
     exhaust_dci : bool
-        Exhaust each iterator when its turn comes; otherwise all together at the end.
+        Exhaust each iterator when its turn comes; otherwise all of them at the end.
     progress : callable
     verify : bool
-        Decode encoded chunks that are moved as they are, to see that they can be.
+        Decode encoded chunks that are copied unchanged, as a check.
     after_array : callable or None
-        Told the path of each array whose elements were read; raises if they cannot be relied on.
+        Called with the path of each array whose elements were read; raises if they are unreliable.
     """
 
     hierarchy: Hierarchy
@@ -100,7 +100,7 @@ class Execution:
         self.hierarchy.begin()
         with self.queue.workers() as workers:
             if any(self._is_for_workers(node, workers) for node in plan.nodes):
-                # They start while what is small is written.
+                # They start while small arrays are written.
                 workers.begin()
             self._carry_out(plan)
 
@@ -122,7 +122,7 @@ class Execution:
         self._ahead = ReadAhead(plan.nodes)
         for node in plan.nodes:
             if isinstance(node, GroupPlan):
-                # Of a new store the root may have attributes already, which were set one by one.
+                # The root of a new store may already have attributes that were set one by one.
                 there = {} if node.path else self.hierarchy.attributes("")
                 self.hierarchy.set_document(node.path, group_document({**there, **node.attributes}))
             elif isinstance(node, AttributesPlan):
@@ -150,7 +150,7 @@ class Execution:
             elif not isinstance(source, (EmptySource, IteratorSource)):
                 self._fill(plan, source, document)
         except (HDMFZarrError, OSError) as error:
-            check_unchanged(source)  # of which all else may come
+            check_unchanged(source)  # a changed source may have caused the error
             where = f"{self.hierarchy.uri}:/{plan.path}"
             if where in str(error) or not isinstance(error, HDMFZarrError):
                 raise
@@ -192,7 +192,7 @@ class Execution:
         if not source.shape:  # a scalar of format 2 may have the shape (1,)
             self.progress(writer.write(..., source.read(()).reshape(plan.shape)))
             return
-        # A record has the longest text of its column as stored, and objects in memory.
+        # A stored record has the width of the longest text in each column; in memory it has objects.
         itemsize = max(writer.itemsize, plan.element.memory_bytes)
         steps = _steps(document, source.shape, itemsize)
         if self._is_parallel(source) and self._fill_with_workers(plan, source, document, steps):
@@ -233,9 +233,10 @@ class Execution:
     def _write_one_chunk(
         self, plan: ArrayPlan, source: ArraySource, document: dict[str, JSON]
     ) -> bool:
-        """Write an array that is one chunk, encoded in place; return False where it is none.
+        """Encode and write an array that is one chunk; return False if it is not.
 
-        Through zarr each costs milliseconds, by far the most of a file of thousands of small arrays.
+        Zarr would take milliseconds for each, most of the time of a file with thousands of small
+        arrays.
         """
         node = array_node(document)
         is_one = 0 not in plan.shape and all(
@@ -260,7 +261,7 @@ class Execution:
     def _write_scalar_text(
         self, plan: ArrayPlan, source: ArraySource, document: dict[str, JSON]
     ) -> None:
-        """Write one text or bytes, encoded in place: numpy would drop the NULs at its end."""
+        """Encode and write one text or bytes value here: numpy would drop the NULs at its end."""
         encoded = encode_elements(source.read(()), plan.element)
         key = f"{plan.path}/{array_node(document).key(())}"
         self.hierarchy.bytestore.set(key, single.encode_scalar(document, encoded))
@@ -276,7 +277,7 @@ class Execution:
         )
         array.progress = self.progress
         self.queue.append(array, source.iterator)
-        # Several jobs are kept busy by several datasets.
+        # Several jobs write several datasets at once, so they are collected first.
         if self.exhaust_dci and not self.queue.options.is_parallel:
             self.queue.exhaust_queue()
         return array
@@ -295,20 +296,20 @@ class Execution:
         ).run(self.progress)
 
     def _threads_that_move(self) -> int:
-        # The jobs of an executor are those of other machines.
+        # The jobs of an executor run on other machines.
         jobs = 1 if self.queue.executor else self.queue.number_of_jobs
-        # Who decodes is busy, and leaves Python to others meanwhile.
+        # Decoding takes processor time, and releases the interpreter lock.
         return max(THREADS, jobs, n_cores() if self.verify else 1)
 
     def _copy_chunks(self, source: ChunkCopySource, path: str, document: dict[str, JSON]) -> int:
-        """Copy encoded chunks; one that is missing stays missing. Return how many there are."""
+        """Copy encoded chunks; missing chunks stay missing. Return the number of copied chunks."""
         n_copied = 0
         origin = source.array.hierarchy
         new, old = array_node(document), origin.documents[source.array.node_path]
         if math.prod(new.stored_chunk) > MOST_UNDOUBTED:
             zarr_view.async_array(
                 origin, source.array.node_path
-            )  # refuses what is beyond the limits
+            )  # raises if the array exceeds the limits
         old_keys = array_node(old).chunk_keys
         coordinates = itertools.product(*map(range, new.grid))
         while batch := list(itertools.islice(coordinates, COPIED_TOGETHER)):
@@ -331,7 +332,7 @@ class Execution:
 
 
 def _check_count(n_copied: int, document: dict[str, JSON], where: str) -> None:
-    """Raise where an array has fewer chunks than it says."""
+    """Raise if an array has fewer chunks than its metadata record."""
     stored = stored_chunks(document)
     if stored is not None and n_copied < stored:
         raise ChunkError(
@@ -362,7 +363,7 @@ def _steps(document: dict[str, JSON], shape: tuple[int, ...], itemsize: int) -> 
 
 
 def _region_shape(shape: tuple[int, ...], unit: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
-    """Shape of a region of whole units, of about `BUFFER_BYTES` at most, or of one unit."""
+    """Return the shape of a region: one unit, or as many as fit in `BUFFER_BYTES`."""
     steps = list(unit)
     for axis in range(len(shape) - 1, -1, -1):
         room = BUFFER_BYTES // max(1, math.prod(steps) * itemsize)

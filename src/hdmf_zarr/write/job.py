@@ -41,24 +41,24 @@ from hdmf_zarr.write.specifications import Specifications, write_specifications
 
 @dataclass(frozen=True, kw_only=True)
 class WriteSource:
-    """What is written.
+    """The source of one write.
 
     Attributes
     ----------
     builder : Builder
-        Of a root, or of a piece.
+        Builder of a root, or of a piece of a tree.
     manager : BuildManager or None
-        That has made the builder.
+        Manager that has made the builder.
     specifications : callable
-        Returns the specifications that the store gets where it is to have them.
+        Returns the specifications to cache in the store.
     location : Location or None
-        The file that is exported; None for a write.
+        Location of the exported file; None for a write.
     hdf5_file : h5py.File or None
-        The open file that is exported, where it is HDF5.
+        The exported file, open, if it is HDF5.
     hdf5_builder : callable or None
         Returns the builder that was read for an object of that file.
     child_names : ChildNames
-        Names that an HDF5 file has and its builders have not.
+        Names that are in an HDF5 file but not in its builders.
     unchanged : UnchangedFiles or None
         Raises if an HDF5 file is changed while it is read.
     """
@@ -73,34 +73,34 @@ class WriteSource:
     unchanged: UnchangedFiles | None = None
 
     def watch(self, plan: TreePlan) -> None:
-        """Remember what the HDF5 files are now from which a plan reads."""
+        """Record the present state of the HDF5 files that a plan reads."""
         if self.unchanged is not None:
             for node in plan.nodes:
                 self.unchanged.watch_source(getattr(node, "source", None))
 
 
 class Destination(Protocol):
-    """What a write asks of the store into which it writes."""
+    """The interface of a store that a write needs."""
 
     @property
     def location(self) -> Location:
-        """Where the store is, or will be."""
+        """Location of the store, which need not exist yet."""
 
     @property
     def asked_format(self) -> int | None:
-        """The Zarr format that a new store was asked to have."""
+        """Zarr format requested for a new store."""
 
     @property
     def convention(self) -> Convention:
-        """The convention of a new store."""
+        """Convention of a new store."""
 
     @property
     def hierarchy(self) -> Hierarchy | None:
-        """The nodes of the store; None where there is none yet."""
+        """Nodes of the store; None before it exists."""
 
     @property
     def is_new(self) -> bool:
-        """Whether the store is being written and was not committed yet."""
+        """Whether the store is new and was not committed yet."""
 
     def is_written(self, builder: Builder) -> bool:
         """Whether a builder was read from, or written to, the store."""
@@ -109,25 +109,25 @@ class Destination(Protocol):
         """Remember that builders were written."""
 
     def note_written_tree(self, builders: Iterable[BaseBuilder]) -> None:
-        """Remember the same of builders below a root: references to them resolve from now on."""
+        """Remember that builders below a root were written, so that references to them resolve."""
 
     def refuse_other_root(self, builder: Builder | None) -> None:
-        """Raise if the store has another root than a builder."""
+        """Raise if the store has a root other than the builder."""
 
     def begin(self, zarr_format: int | None = None) -> Hierarchy:
-        """Return the nodes of the store, which is created where there is none."""
+        """Return the hierarchy of the store, which is created if there is none."""
 
     def transaction(
         self, *, consolidate: bool, durable: bool | None
     ) -> AbstractContextManager[None]:
-        """Commit what is written meanwhile; undo it where that fails."""
+        """Commit what the body of the context writes; undo it if it fails."""
 
 
 # -- a whole tree ----------------------------------------------------------------------------------
 
 
 def write_tree(destination: Destination, source: WriteSource, options: WriteOptions) -> None:
-    """Decide everything, then write it and commit it; what was there before is kept where that fails."""
+    """Plan a tree, write it and commit it; a failure leaves the store as it was."""
     destination.refuse_other_root(source.builder)
     check_kept_for_archive(destination.hierarchy, consolidate_metadata=options.consolidate_metadata)
     if options.dandi:
@@ -153,7 +153,7 @@ def write_tree(destination: Destination, source: WriteSource, options: WriteOpti
 
 
 def _for_archive(destination: Destination, options: WriteOptions) -> WriteOptions:
-    """Return the options of a store for the DANDI archive; refuse what contradicts it."""
+    """Return the options of a store for the DANDI archive; refuse options that contradict it."""
     check_archive_options(
         zarr_format=destination.asked_format,
         existing=destination.hierarchy,
@@ -185,7 +185,7 @@ def _context(
 
 
 def _convention(destination: Destination, options: WriteOptions) -> Convention:
-    """Return the convention of the store: that of a new one is the archive's, or what was asked for."""
+    """Return the convention of the store; a new store has the archive's, or the requested one."""
     if destination.hierarchy is not None:
         return destination.hierarchy.convention
     return convention_for_format(ZARR_FORMAT) if options.dandi else destination.convention
@@ -211,7 +211,7 @@ def _execution(hierarchy: Hierarchy, source: WriteSource, options: WriteOptions)
 
 
 def _hand_out_empty_arrays(hierarchy: Hierarchy, plan: TreePlan) -> None:
-    """Give each wrapper without data the array that its user fills."""
+    """Give each wrapper without data its array, which the user fills."""
     for node in plan.nodes:
         source = getattr(node, "source", None)
         if isinstance(source, EmptySource):
@@ -224,7 +224,7 @@ def _hand_out_empty_arrays(hierarchy: Hierarchy, plan: TreePlan) -> None:
 def write_piece(
     destination: Destination, parent: str, source: WriteSource, options: WriteOptions
 ) -> None:
-    """Write an object, and what is in it, below a group; the close commits it."""
+    """Write an object and its contents below a group; the close commits it."""
     hierarchy = destination.begin()
     context = _context(destination, hierarchy, source, options)
     before = dict(hierarchy.documents)
@@ -253,7 +253,7 @@ def write_attributes(
 
 
 def with_data(builder: Any, data: Any) -> DatasetBuilder:
-    """Return a builder of a dataset like another one, with other data."""
+    """Return a copy of a dataset's builder with other data."""
     result = DatasetBuilder(
         name=builder.name,
         data=data,

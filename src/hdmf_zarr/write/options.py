@@ -12,26 +12,26 @@ from hdmf_zarr.write.planning.plan import Planned
 from hdmf_zarr.write.queue import ZarrIODataChunkIteratorQueue
 
 OnPlan = Callable[[Planned], None]
-"""Called with what will be written, before anything is."""
+"""Called with the plan before anything is written."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WriteOptions(PlanOptions):
-    """The options of `ZarrIO.write`, where each is described.
+    """The options of `ZarrIO.write`, described there.
 
     Attributes
     ----------
     cache_spec, exhaust_dci, consolidate_metadata, dandi : bool
     durable : bool or None
     queue : ZarrIODataChunkIteratorQueue
-        Workers, and where iterators are exhausted.
+        Queue that exhausts iterators, with its workers.
     progress : callable
     on_plan : callable or None
 
     Raises
     ------
     OptionError
-        If an option has a value that it cannot have.
+        If the value of an option is invalid.
     """
 
     cache_spec: bool = True
@@ -50,29 +50,29 @@ class WriteOptions(PlanOptions):
             require_bool("durable", self.durable)
 
     def copying_for_archive(self) -> Self:
-        """Return the options of a write: for the DANDI archive it copies the arrays of other stores."""
+        """Return the options of a write; for the DANDI archive it copies linked arrays."""
         return replace(self, link_data=False) if self.dandi else self
 
     @property
     def reporter(self) -> Progress:
-        """What is called with the bytes that were just written."""
+        """Function that is called with the bytes just written."""
         return self.progress or no_progress
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions(WriteOptions):
-    """The options of `ZarrIO.export`, where each is described.
+    """The options of `ZarrIO.export`, described there.
 
     Attributes
     ----------
     clear_cache : bool
     link_data, durable : bool
-        Other than for a write, False by default.
+        False by default, unlike in a write.
 
     Raises
     ------
     OptionError
-        If an option has a value that it cannot have.
+        If the value of an option is invalid.
     """
 
     clear_cache: bool = False

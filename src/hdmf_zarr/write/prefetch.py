@@ -17,19 +17,19 @@ from hdmf_zarr.write.chunks.sources import ChunkCopySource
 from hdmf_zarr.write.planning.plan import ArrayPlan, Plan
 
 KEYS_AHEAD = 64
-"""Chunks that are read at the same time."""
+"""Number of chunks read in one batch."""
 
 SMALL_BYTES = 2**18
-"""Decoded bytes of a chunk that is read ahead, so that what is held has a bound."""
+"""Most decoded bytes of a chunk that is prefetched, which bounds the memory."""
 
 
 class ReadAhead:
-    """Gets chunks that a plan copies, of stores that are far away many at a time.
+    """Gets the chunks that a plan copies; prefetches small ones from remote stores in batches.
 
     Parameters
     ----------
     nodes : iterable of plans
-        In the order in which they are carried out.
+        Plans, in the order in which they are carried out.
     """
 
     def __init__(self, nodes: Iterable[Plan]) -> None:
@@ -42,7 +42,7 @@ class ReadAhead:
         self._held: dict[str, bytes | None] = {}
 
     def get_many(self, origin: Hierarchy, path: str, keys: Iterable[str]) -> dict[str, bytes]:
-        """Return the values of the keys that exist, of chunks of the array at a path."""
+        """Return the encoded chunks of the array at a path, for the keys that exist."""
         keys = list(keys)
         if len(keys) == 1 and self._coming:
             bytestore, key, _ = self._coming[0]
@@ -63,7 +63,7 @@ class ReadAhead:
 
 
 def _small_chunk(source: ChunkCopySource) -> list[tuple[str, int]]:
-    """The key of the only chunk of an array of a store that is no folder, and the bytes that it may have."""
+    """Return key and most bytes of a small one-chunk array's chunk in a remote store."""
     array = source.array
     if isinstance(array.hierarchy.bytestore, LocalByteStore):
         return []

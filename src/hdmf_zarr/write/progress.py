@@ -19,9 +19,9 @@ class Watched(Protocol):
 
 @dataclass
 class Bars:
-    """The bars of datasets whose iterators ask for one (``display_progress``).
+    """Bars for datasets whose iterators request one (``display_progress``).
 
-    Workers show none: each byte is counted here, when its task is done.
+    Workers show no bars: the bytes of a task are counted here when it is done.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Bars:
         shown = [d for d in self.datasets if getattr(d.iterator, "display_progress", False)]
         if not shown:
             return
-        # In a notebook a widget, elsewhere a line of text.
+        # This is a widget in a notebook, elsewhere a line of text.
         from tqdm.auto import tqdm
 
         if len(self.datasets) > 1:
@@ -55,14 +55,14 @@ class Bars:
                 bar.update(n_bytes)
 
     def close(self) -> None:
-        """Leave the bars as they are."""
+        """Close the bars; they stay visible."""
         for bar in (*self._bars.values(), self._total):
             if bar is not None:
                 bar.close()
 
 
 def _own_bar(iterator: Any, default: Any) -> tuple[Any, dict[str, Any]]:
-    """Class and options of an iterator's own bar, which counts buffers, and is put away."""
+    """Return class and options of an iterator's own bar, which counts buffers; close that bar."""
     bar = getattr(iterator, "progress_bar", None)
     options = dict(getattr(iterator, "progress_bar_options", None) or {})
     if bar is None:

@@ -20,28 +20,30 @@ __all__ = ["Context", "ZarrIODataChunkIteratorQueue"]
 
 
 class ZarrIODataChunkIteratorQueue(deque[tuple[Any, AbstractDataChunkIterator]]):
-    """Writes iterators of HDMF into the arrays that they belong to.
+    """Writes iterators of HDMF into their arrays.
 
-    One job writes a chunk of each iterator in turn. Several write whole write units (shards, else
-    chunks) of one dataset after the other, and of several where one cannot keep them busy; no two of
-    them write the same unit.
+    One job writes a chunk of each iterator in turn. Several jobs write whole write units (shards,
+    or chunks if there are no shards) of one dataset after the other, and of several datasets if one
+    cannot keep the jobs busy; no two jobs write the same unit.
 
     Parameters
     ----------
     number_of_jobs : int
-        Processes that write; with an ``executor``, the number of its workers.
+        Number of processes that write; with an ``executor``, the number of its workers.
     max_threads_per_process : int, optional
-        Threads that BLAS, OpenMP, Blosc, zarr and zarrs may start in each of several processes.
+        Most threads that BLAS, OpenMP, Blosc, zarr and zarrs may start in each of several
+        processes.
     multiprocessing_context : {"fork", "spawn", "forkserver"}, optional
-        How processes are started. The default works with threads in this process.
+        Start method of the processes. The default also works if this process has other threads.
     executor : concurrent.futures.Executor, optional
-        Who carries the tasks out in place of processes of this machine; it is not shut down. Such as
-        ``dask.distributed.Client().get_executor()`` or ``mpi4py.futures.MPIPoolExecutor()``.
+        Executor that runs the tasks instead of processes of this machine; it is not shut down.
+        Examples are ``dask.distributed.Client().get_executor()`` and
+        ``mpi4py.futures.MPIPoolExecutor()``.
 
     Raises
     ------
     OptionError
-        If an option makes no sense.
+        If an option is invalid.
     """
 
     def __init__(
@@ -62,22 +64,22 @@ class ZarrIODataChunkIteratorQueue(deque[tuple[Any, AbstractDataChunkIterator]])
 
     @property
     def number_of_jobs(self) -> int:
-        """Processes that write."""
+        """Number of processes that write."""
         return self.options.number_of_jobs
 
     @property
     def max_threads_per_process(self) -> int | None:
-        """Threads of the libraries in each of several processes."""
+        """Most threads of the libraries in each of several processes."""
         return self.options.max_threads_per_process
 
     @property
     def multiprocessing_context(self) -> Context | None:
-        """How processes are started; None leaves it to us."""
+        """Start method of the processes; None means the default."""
         return self.options.multiprocessing_context
 
     @property
     def executor(self) -> Executor | None:
-        """Who carries the tasks out in place of processes of this machine."""
+        """Executor that runs the tasks instead of processes of this machine."""
         return self.options.executor
 
     def append(self, dataset: Any, data: AbstractDataChunkIterator) -> None:  # type: ignore[override]
@@ -86,18 +88,18 @@ class ZarrIODataChunkIteratorQueue(deque[tuple[Any, AbstractDataChunkIterator]])
         Parameters
         ----------
         dataset : zarr.Array
-            Has ``shape``, ``resize`` and takes assignments to a selection.
+            Array with ``shape`` and ``resize`` that supports assignment to a selection.
         data : AbstractDataChunkIterator
         """
         super().append((dataset, data))
 
     def exhaust_queue(self) -> None:
-        """Write everything that the queued iterators give.
+        """Write all data of the queued iterators.
 
         Raises
         ------
         WorkerError
-            If a worker fails or is ended; the others then stop.
+            If a worker fails or is killed; the others then stop.
         """
         if not self:
             return
@@ -121,7 +123,7 @@ class ZarrIODataChunkIteratorQueue(deque[tuple[Any, AbstractDataChunkIterator]])
             bars.close()
 
     def _exhaust_with(self, workers: Workers) -> None:
-        """Write what workers can; the rest stays in the queue."""
+        """Write the iterators that workers can read; the others stay in the queue."""
         feeds = {id(entry): feed_of(*entry, workers) for entry in self}
         begun = [feed for feed in feeds.values() if feed is not None]
         if not begun:
@@ -133,7 +135,7 @@ class ZarrIODataChunkIteratorQueue(deque[tuple[Any, AbstractDataChunkIterator]])
 
     @contextmanager
     def workers(self) -> Iterator[Workers]:
-        """Keep the same workers until the end of the outermost of these contexts."""
+        """Yield workers, which are the same until the end of the outermost of nested contexts."""
         if self._workers is not None:
             yield self._workers
             return
@@ -151,22 +153,21 @@ class ZarrIODataChunkIteratorQueue(deque[tuple[Any, AbstractDataChunkIterator]])
         initialization_arguments: Iterable[Any],
         max_threads_per_process: int | None = None,
     ) -> None:
-        """Prepare a worker process: the ``initializer`` of a pool, with these as its ``initargs``.
+        """Prepare a worker process: ``initializer`` of a pool, with the arguments as ``initargs``.
 
-        The limits of threads are set once for the whole life of the process; set for each task, they
-        would leave memory behind.
+        The thread limits are set once per process; setting them for each task would leak memory.
 
         Parameters
         ----------
         operation_to_run : callable
-            What `function_wrapper` calls.
+            Operation that `function_wrapper` calls.
         process_initialization : callable or None
-            Called once; what it returns (a tuple, or one object) comes before the arguments of the
+            Called once; its result (a tuple, or one object) precedes the arguments of the
             operation.
         initialization_arguments : iterable
             Arguments of ``process_initialization``.
         max_threads_per_process : int, optional
-            Threads that BLAS, OpenMP, Blosc, zarr and zarrs may start in the process.
+            Most threads that BLAS, OpenMP, Blosc, zarr and zarrs may start in the process.
         """
         initialize(
             operation_to_run,

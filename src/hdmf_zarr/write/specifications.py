@@ -38,7 +38,7 @@ class ZarrSpecWriter(SpecWriter):  # type: ignore[misc]
     Parameters
     ----------
     group : zarr.Group, Hierarchy or dict
-        What the texts are written below, or a dict that collects them: path -> text.
+        Group that the texts are written into, or a dict that collects them: path -> text.
     """
 
     def __init__(self, group: zarr.Group | Hierarchy | dict[str, str]) -> None:
@@ -50,7 +50,7 @@ class ZarrSpecWriter(SpecWriter):  # type: ignore[misc]
         return json.dumps(spec, separators=(",", ":"))
 
     def write_spec(self, spec: Any, path: str) -> Any:
-        """Write the specification of one source; the array where the group is one of zarr's."""
+        """Write the specification of one source; return its array if the group is a zarr group."""
         return self.write_text(self.stringify(spec), path)
 
     def write_namespace(self, namespace: Any, path: str) -> Any:
@@ -58,7 +58,7 @@ class ZarrSpecWriter(SpecWriter):  # type: ignore[misc]
         return self.write_text(self.stringify({"namespaces": [namespace]}), path)
 
     def write_text(self, text: str, path: str) -> Any:
-        """Write a specification that is JSON text already, see `write_spec`."""
+        """Write a specification given as JSON text, see `write_spec`."""
         return self._write(path, text)
 
 
@@ -77,7 +77,7 @@ def _write_in_group(group: zarr.Group, path: str, text: str) -> zarr.Array[Any]:
 
 
 def _write_in_hierarchy(hierarchy: Hierarchy, path: str, text: str) -> None:
-    """Write a text without a round trip through zarr's array."""
+    """Write a text without creating a zarr array."""
     plain = _text_document(hierarchy.zarr_format)
     node = array_node(plain)
     n_dimensions = len(node.shape)
@@ -92,7 +92,7 @@ def _write_in_hierarchy(hierarchy: Hierarchy, path: str, text: str) -> None:
 
 
 def specifications_of_manager(manager: BuildManager) -> Specifications:
-    """Return the specifications of every namespace that a manager knows."""
+    """Return the specifications of every namespace of a manager."""
     catalog: NamespaceCatalog = manager.namespace_catalog
     collected: Specifications = {}
     for name in catalog.namespaces:
@@ -107,7 +107,7 @@ def specifications_of_manager(manager: BuildManager) -> Specifications:
 def write_specifications(
     hierarchy: Hierarchy, specifications: Mapping[str, Mapping[str, Mapping[str, str]]]
 ) -> None:
-    """Write the specifications that the store does not have, and where they are."""
+    """Write the specifications that the store lacks, and the attribute with their location."""
     base = hierarchy.specification_path or SPECIFICATION_GROUP
     _ensure_group(hierarchy, base)
     texts = {
@@ -134,7 +134,7 @@ def _ensure_group(hierarchy: Hierarchy, path: str) -> None:
 
 @cache
 def _text_document(zarr_format: int) -> dict[str, JSON]:
-    """Of a scalar text; every reader of either format knows the type. In format 2 it is not compressed."""
+    """Return the document of a scalar text of a common type; uncompressed in format 2."""
     storage = storage_of_format(zarr_format)
     layout = decide_layout(
         LayoutRequest(codecs=CodecRequest(compressors=zarr_format == 3)),
@@ -144,7 +144,7 @@ def _text_document(zarr_format: int) -> dict[str, JSON]:
         itemsize=1,
         fill_value="",
     )
-    # In format 3 the data type says it.
+    # In format 3 the data type already shows that it is text.
     header = ArrayHeader() if zarr_format == 3 else storage.header(TEXT, is_scalar=True, names=None)
     document = array_document.array_document(
         shape=storage.scalar_shape,

@@ -19,20 +19,21 @@ from hdmf_zarr.write.chunks.arrays import ArrayWriter, as_elements
 
 
 class Shipper(Protocol):
-    """Has others write whole write units."""
+    """Sends whole write units to workers."""
 
     def ship(self, region: tuple[slice, ...], values: npt.NDArray[Any]) -> None:
-        """Have a region written that nobody else writes."""
+        """Send a region that no other task writes."""
 
     def drain(self) -> None:
-        """Wait until everything that was shipped is written."""
+        """Wait until all sent regions are written."""
 
 
 class GrowingArray:
-    """An array that an iterator fills: it grows as chunks come, its document is written at the end.
+    """An array that an iterator fills: it grows with each chunk; its document comes last.
 
-    Rows wait until their write unit (the chunk, or the shard) is full: an iterator that gives one row
-    at a time would otherwise have each chunk read and written anew for every row.
+    Rows are buffered until their write unit (the chunk, or the shard) is full: otherwise an
+    iterator that yields one row at a time would cause each chunk to be read and written again for
+    every row.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class GrowingArray:
 
     @property
     def document(self) -> dict[str, JSON]:
-        """The document with the shape that has been reached; what waits is written first."""
+        """Document with the current shape; buffered rows are written first."""
         self.flush()
         return self._document
 
@@ -68,37 +69,37 @@ class GrowingArray:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Number of elements along each dimension, so far."""
+        """Current number of elements along each dimension."""
         return array_node(self._document).shape
 
     @property
     def write_unit(self) -> tuple[int, ...]:
-        """Shape of what is written in one operation of the store."""
+        """Shape of a write unit, which the store writes in one operation."""
         return array_node(self._document).stored_chunk
 
     @property
     def itemsize(self) -> int:
-        """Bytes that an element counts for; of text, a guess."""
+        """Bytes of an element for progress; an estimate for text."""
         return self._current_writer.itemsize
 
     @property
     def current_document(self) -> dict[str, JSON]:
-        """The document without attributes; rows may still wait."""
+        """Document without attributes; rows may still be buffered."""
         return with_attributes(self._document, {})
 
     def note_written(self, selection: Any) -> None:
-        """Note that others write a selection."""
+        """Record that workers write a selection."""
         self._coverage.note(selection, self.shape)
 
     def count_chunks(self) -> int:
-        """Write units that were written: an iterator may leave some out."""
+        """Return the number of written write units: an iterator may omit some."""
         count = self._coverage.count(array_node(self._document).grid)
         if count is not None:
             return count
         return count_chunks(self.hierarchy.bytestore, self.path, self._document)
 
     def resize(self, shape: tuple[int, ...]) -> None:
-        """Grow to a shape; nothing is written yet."""
+        """Grow to a shape; writes nothing."""
         if tuple(shape[1:]) != self.shape[1:]:
             self.flush()
         self._document = with_shape(self._document, shape)
@@ -125,23 +126,23 @@ class GrowingArray:
         self._stop = stop
         self._write_rows(stop // self.write_unit[0] * self.write_unit[0])
         if self._waiting and np.may_share_memory(self._waiting[-1], values):
-            # An iterator may use the memory of its chunk for the next one.
+            # An iterator may reuse the memory of its chunk for the next one.
             self._waiting[-1] = self._waiting[-1].copy()
 
     def flush(self) -> None:
-        """Write the rows that wait for their write unit to be full."""
+        """Write the buffered rows, though their write unit is not full."""
         self._write_rows(self._stop)
         self._start = self._stop
 
     def _write_rows(self, stop: int) -> None:
-        """Write the waiting rows before a row; the others go on waiting."""
+        """Write the buffered rows before a row; the others stay buffered."""
         if not self._waiting or stop <= self._start:
             return
         waiting, self._waiting = self._waiting, []
         values = waiting[0] if len(waiting) == 1 else np.concatenate(waiting)
         start, self._start = self._start, stop
         if stop < self._stop:
-            # A copy, so that the rows that are written now can be given up.
+            # A copy, so that the memory of the written rows can be freed.
             self._waiting = [values[stop - start :].copy()]
         region = (slice(start, stop), *(slice(0, size) for size in self.shape[1:]))
         if self.shipper is not None and start % self.write_unit[0] == 0:
@@ -150,7 +151,7 @@ class GrowingArray:
             self._write(region, values[: stop - start])
 
     def _whole_rows(self, selection: Any) -> tuple[int, int] | None:
-        """First and last row of a selection of whole rows, or None for another one."""
+        """Return first and end row of a selection of whole rows; None for any other."""
         first, *others = selection if isinstance(selection, tuple) else (selection,)
         full = [
             other == slice(None) or other == slice(0, n)
@@ -174,10 +175,10 @@ class GrowingArray:
         return self._writer
 
     def _write(self, selection: Any, values: npt.NDArray[Any]) -> None:
-        """Write what may be a part of write units: nobody else may be at them meanwhile."""
+        """Write a selection that may be a part of write units, after all workers have finished."""
         if self.shipper is not None:
             self.shipper.drain()
         self.progress(self._current_writer.write(selection, values))
         if self.shipper is not None:
-            # Others may be sent parts of the same write units.
+            # Workers may be sent parts of the same write units next.
             self.hierarchy.bytestore.flush()

@@ -24,21 +24,21 @@ from hdmf_zarr.stores.bytestore import ByteStore
 from hdmf_zarr.write.chunks.region_encoder import UnitWriter, encoding
 
 Pieces = Iterable[tuple[Region, npt.NDArray[Any]]]
-"""Regions, and their elements in their form in memory."""
+"""Regions, and their elements as in memory."""
 
 
 class ArrayWriter:
-    """Writes elements: whole write units by its own, parts of units through zarr.
+    """Writes elements: whole write units itself, parts of units by zarr.
 
     Parameters
     ----------
     bytestore : ByteStore
     path : str
     document : dict
-        The ``zarr.json`` of the array; its attributes do not matter.
+        The ``zarr.json`` of the array; its attributes are ignored.
     element : ElementType
     n_threads : int
-        That encode.
+        Number of threads that encode.
     """
 
     def __init__(
@@ -72,12 +72,12 @@ class ArrayWriter:
 
     @property
     def itemsize(self) -> int:
-        """Bytes of an element; of text, a guess."""
+        """Bytes of an element; an estimate for text."""
         stored = self._stored_dtype
         return stored.itemsize if stored.kind not in "OT" else 64
 
     def write(self, selection: Any, values: npt.NDArray[Any]) -> int:
-        """Write elements, given in their form in memory, and return their bytes."""
+        """Write elements, given as in memory, and return their bytes."""
         whole = self._whole_units(selection)
         if whole is not None and self._units is not None:
             stored = self._encoded(values).reshape(shape_of(whole))
@@ -93,7 +93,7 @@ class ArrayWriter:
         ----------
         region : tuple of slice
         pieces : iterable of (region, numpy.ndarray)
-            Within the region, without an overlap, in any order.
+            Pieces within the region, without overlap, in any order.
         """
         if self._units is not None:
             self._units.write(region, map(self._encoded_piece, pieces))
@@ -105,7 +105,7 @@ class ArrayWriter:
         return int(np.prod(shape_of(region), dtype=np.int64)) * self.itemsize
 
     def _write_by_zarr(self, selection: Any, values: npt.NDArray[Any]) -> None:
-        # It reads the units that it changes from the store itself.
+        # Zarr reads the units that it changes from the store.
         self._bytestore.flush()
         stored = self._encoded(values)
         with encoding():
@@ -132,12 +132,12 @@ class ArrayWriter:
 
 
 def as_elements(data: Any, element: ElementType, giver: str = "an iterator") -> npt.NDArray[Any]:
-    """Return what an iterator or lazy array gave in the form in memory of the type that it had declared.
+    """Return the data of an iterator or lazy array as elements in memory of its declared type.
 
     Raises
     ------
     EncodingError
-        If an element is not what the type wants, or its value would change.
+        If an element does not fit the type, or its value would change.
     """
     values = to_memory(data, element, str)
     if element.kind == "number" and element.numpy is not None and values.dtype != element.numpy:

@@ -1,7 +1,7 @@
 """Copies encoded chunks into an array: one by one, or packed into shards; nothing is decoded.
 
-Threads move them: reading, writing and counting checksums are the system's work and leave Python to
-others. A chunk to which HDF5 has not applied every filter is decoded and encoded by the array's chain.
+Threads copy them: reading, writing and computing checksums release the interpreter lock. A chunk to
+which HDF5 has not applied every filter is decoded, and encoded by the array's codecs.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ from hdmf_zarr.write.chunks.shards import ShardIndex, inner_document
 from hdmf_zarr.write.chunks.sources import EncodedChunks
 
 THREADS = 2
-"""That move chunks; more only with more jobs."""
+"""Number of threads that copy chunks; more only with more jobs."""
 
 MOVED_TOGETHER = 8 * 1024**2
-"""Bytes of chunks that one step of a thread moves, where chunks are small."""
+"""Bytes of small chunks that one step of a thread copies."""
 
 WAITING_STEPS = 64
-"""Steps that are handed to the threads ahead of what was finished."""
+"""Number of steps queued for the threads."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Moved:
-    """Encoded bytes, and the keys of the store that hold them."""
+    """Number of copied bytes, and of the keys that were written."""
 
     n_bytes: int = 0
     n_keys: int = 0
@@ -54,21 +54,21 @@ class Moved:
 
 @dataclass(frozen=True, kw_only=True)
 class RawMove:
-    """What is moved where.
+    """Copies the encoded chunks of one array.
 
     Attributes
     ----------
     chunks : EncodedChunks
     bytestore : ByteStore
     path : str
-        Of the array, whose document comes later.
+        Path of the array, whose document is written later.
     document : dict
     shards : tuple of int or None
-        Shape of a shard; None has each chunk in a file of its own.
+        Shape of a shard; None writes each chunk to its own key.
     verify : bool
         Decode each chunk once.
     checksum : bool
-        End each chunk with its CRC-32C; the document says so.
+        Append the CRC-32C to each chunk, as the document declares.
     n_threads : int
     """
 
@@ -82,17 +82,18 @@ class RawMove:
     n_threads: int = THREADS
 
     def run(self, progress: Progress) -> int:
-        """Move every chunk; what was never written stays missing.
+        """Copy every chunk; chunks that were never written stay missing.
 
         Returns
         -------
         int
-            Chunks (or shards) that were written.
+            Number of chunks (or shards) that were written.
 
         Raises
         ------
         MetadataError
-            If a chunk cannot be read, or (``verify``, or a filter was left out) does not decode.
+            If a chunk cannot be read, or does not decode (with ``verify``, or if HDF5 skipped a
+            filter).
         """
         table = self.chunks.table()
         self.chunks.open_file(table)
@@ -152,7 +153,7 @@ class RawMove:
         indices: npt.NDArray[np.int64],
         per_shard: npt.NDArray[np.int64],
     ) -> Moved:
-        """Write chunks and their index."""
+        """Write the chunks and the index of a shard."""
         index = ShardIndex(math.prod(per_shard.tolist()))
         inside = table.coordinates[indices] % per_shard
         places = np.ravel_multi_index(tuple(inside.T), tuple(per_shard.tolist()))
@@ -160,7 +161,7 @@ class RawMove:
         key = f"{self.path}/{array_node(self.document).key(shard)}"
         waiting = self._encoded(table, indices.tolist())
         first = next(waiting, None)
-        if first is None:  # none of them was ever written
+        if first is None:  # all chunks were never written
             return Moved()
         place_of = dict(zip(indices.tolist(), places.tolist(), strict=True))
         with self.bytestore.writer(key) as file:
@@ -173,7 +174,7 @@ class RawMove:
     # -- chunks ----------------------------------------------------------------------------------
 
     def _encoded(self, table: ChunkTable, indices: Sequence[int]) -> Iterator[tuple[int, bytes]]:
-        """Chunks as they are written, in their order, without those that were never written."""
+        """Yield the chunks to write, in order, without those that were never written."""
         for index, encoded in zip(indices, self.chunks.read_many(table, indices), strict=True):
             if encoded is None:
                 continue
@@ -189,7 +190,7 @@ class RawMove:
             yield index, written
 
     def _verify(self, table: ChunkTable, index: int, written: bytes) -> None:
-        """Decode a chunk as its readers will: HDF5's own filters hang or crash on some damage."""
+        """Decode a chunk by the array's codecs: HDF5's own filters hang or crash on some damage."""
         chain = self._chain
         if chain is None:
             self.chunks.decoded(table, index)
@@ -207,6 +208,6 @@ class RawMove:
 
     @cached_property
     def _chain(self) -> DirectChain | None:
-        """What decodes the chunks; None for codecs that are left to others."""
+        """Chain that decodes the chunks; None if this package does not implement their codecs."""
         chain = direct_chain(inner_document(self.document) or self.document)
         return chain if chain is not None and chain.shape == tuple(self.chunks.chunks) else None

@@ -1,9 +1,9 @@
 """Encodes and stores whole write units (shards, else chunks), one chunk after the other.
 
-What is read of a region (its pieces) is taken apart into chunks as it comes: a chunk is encoded as soon
-as it is complete, and a shard holds its chunks encoded. So there is never more in memory than a piece, and
-a unit of which each chunk is there in one form only. zarr-python decodes, encodes and assembles a whole
-selection at once, in several copies.
+The pieces of a region are split into chunks as they are read: a chunk is encoded as soon as it is
+complete, and a shard in memory holds its chunks encoded. So memory holds at most a piece and one
+unit, with each chunk in one form only. zarr-python decodes, encodes and assembles a whole selection
+at once, in several copies.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore
 from hdmf_zarr.write.chunks.shards import ShardIndex, inner_document
 
 WORTH_GIVING_BACK = 1 << 20
-"""Bytes of a piece that should not be kept beside a larger chunk and what it is encoded to."""
+"""Least bytes of a piece whose freed memory is returned before a larger chunk is encoded."""
 
 REQUESTS = 8
-"""Chunks that are on their way to a store that is not a folder, if they fit in the memory of a task."""
+"""Most concurrent requests to a remote store, if their chunks fit in a task's memory."""
 
 Pieces = Iterable[tuple[Region, npt.NDArray[Any]]]
 """Regions, and their elements as the array stores them."""
@@ -52,7 +52,7 @@ Pieces = Iterable[tuple[Region, npt.NDArray[Any]]]
 
 @contextmanager
 def encoding() -> Iterator[None]:
-    """Say of what numpy and codecs raise that the layout of an array does not suit its elements."""
+    """Convert errors of numpy and codecs to `LayoutError`."""
     try:
         yield
     except HDMFZarrError:
@@ -72,17 +72,17 @@ class UnitWriter:
     ----------
     bytestore : ByteStore
     path : str
-        Of the array.
+        Path of the array.
     document : dict
         The ``zarr.json`` of the array, which need not be in the store yet.
     shape : tuple of int
     unit : tuple of int
-        Shape of a shard, else of a chunk.
+        Shape of a shard; of a chunk if there are no shards.
     chain : DirectChain
-        Codecs of a chunk, inside of a shard if there are shards.
+        Codecs of a chunk, or of an inner chunk if there are shards.
     is_sharded : bool
     n_threads : int
-        That encode.
+        Number of threads that encode.
     """
 
     bytestore: ByteStore
@@ -98,7 +98,7 @@ class UnitWriter:
     def of(
         cls, bytestore: ByteStore, path: str, document: dict[str, JSON], n_threads: int
     ) -> UnitWriter | None:
-        """Return what writes an array, or None where that is left to zarr.
+        """Return the writer of an array, or None if zarr has to write it.
 
         Parameters
         ----------
@@ -107,7 +107,7 @@ class UnitWriter:
         document : dict
             The ``zarr.json`` of the array, which need not be in the store yet.
         n_threads : int
-            That encode.
+            Number of threads that encode.
         """
         inner = inner_document(document)
         chain = direct_chain(document if inner is None else inner)
@@ -128,16 +128,16 @@ class UnitWriter:
 
     @cached_property
     def node(self) -> ArrayNode:
-        """What the document says."""
+        """Parsed document of the array."""
         return array_node(self.document)
 
     @cached_property
     def fill_value(self) -> Any:
-        """What is beyond the end of the array."""
+        """Fill value, which pads chunks beyond the end of the array."""
         return array_document.fill_value(self.document)
 
     def are_whole(self, region: Region) -> bool:
-        """Whether a region is a whole number of write units, those at the end of the array cut off."""
+        """Whether a region consists of whole write units, possibly cut at the end of the array."""
         return all(
             part.start % step == 0 and (part.stop % step == 0 or part.stop == size)
             for part, step, size in zip(region, self.unit, self.shape, strict=True)
@@ -150,14 +150,14 @@ class UnitWriter:
         ----------
         region : tuple of slice
         pieces : iterable of (region, numpy.ndarray)
-            That fill the region, without an overlap; each is asked for when the one before it is
+            Pieces that fill the region without overlap; each is read after the one before it was
             encoded.
         """
         filling = _Filling(self)
         try:
             for piece, values in pieces:
                 filling.add(piece, values)
-                # Not kept while the chunks that it completes are encoded, and the next one is read.
+                # Free the piece before its chunks are encoded and the next piece is read.
                 del values
                 filling.encode_complete()
             filling.finish()
@@ -167,7 +167,7 @@ class UnitWriter:
 
 
 class _Filling:
-    """The units of a region while pieces of it come."""
+    """The incomplete units of a region while its pieces are read."""
 
     def __init__(self, writer: UnitWriter) -> None:
         self._writer = writer
@@ -184,17 +184,17 @@ class _Filling:
         self._piece_bytes = 0
 
     def finish(self) -> None:
-        """Wait until everything is stored."""
+        """Wait until all units are stored."""
         self._requests.drain()
 
     def close(self) -> None:
-        """Begin nothing more."""
+        """Stop the threads; begin no further work."""
         self._encoders.close()
         self._requests.close()
 
     @property
     def is_complete(self) -> bool:
-        """Whether every unit of which something came was stored."""
+        """Whether every unit with any data was stored."""
         return not self._open and not self._shards
 
     @property
@@ -202,7 +202,7 @@ class _Filling:
         return TEXT_BYTES if self._chain.dtype is None else self._chain.dtype.itemsize
 
     def add(self, piece: Region, values: npt.NDArray[Any]) -> None:
-        """Encode the chunks that a piece fills, and keep the other parts of it."""
+        """Encode the chunks that a piece fills, and keep its other parts."""
         if self._chain.dtype is not None and values.dtype != self._chain.dtype:
             values = values.astype(self._chain.dtype)
         self._piece_bytes = values.size * self._itemsize
@@ -219,11 +219,11 @@ class _Filling:
                 chunk = self._open[at] = _OpenChunk.of(cell, given.dtype)
             if chunk.take(part, given):
                 self._complete.append((at, self._open.pop(at)))
-        # The memory of the piece may be used again.
+        # The memory of the piece may be reused.
         self._encoders.drain()
 
     def encode_complete(self) -> None:
-        """Encode the chunks whose last part has come."""
+        """Encode the chunks that are now complete."""
         is_alone = len(self._complete) == 1
         largest = max((chunk.values.nbytes for _, chunk in self._complete), default=0)
         if largest > self._piece_bytes >= WORTH_GIVING_BACK:
@@ -241,7 +241,7 @@ class _Filling:
 
     def _encode(self, at: tuple[int, ...], values: npt.NDArray[Any], *, is_alone: bool) -> None:
         if is_alone:
-            # In this thread Blosc may use several of its own.
+            # Called in this thread, Blosc may use several threads.
             self._place(at, self._encoded(values))
         else:
             self._encoders.do(at, lambda: self._encoded(values))
@@ -251,7 +251,7 @@ class _Filling:
             return self._chain.encode(self._chain.padded(values, self._writer.fill_value))
 
     def _place(self, at: tuple[int, ...], encoded: Buffer) -> None:
-        """Put an encoded chunk where it belongs."""
+        """Store an encoded chunk, or add it to its shard."""
         if not self._writer.is_sharded:
             self._store(at, encoded)
             return
@@ -266,7 +266,7 @@ class _Filling:
             self._store(unit, *self._shards.pop(unit).finished())
 
     def _n_chunks(self, unit: tuple[int, ...]) -> int:
-        """Chunks of a shard that have elements of the array."""
+        """Return the number of chunks of a shard that contain elements of the array."""
         return math.prod(
             -(-(min((place + 1) * step, size) - place * step) // chunk)
             for place, step, size, chunk in zip(
@@ -275,10 +275,10 @@ class _Filling:
         )
 
     def _store(self, unit: tuple[int, ...], *parts: Buffer) -> None:
-        """Store a unit, which is several parts one after the other."""
+        """Store a unit, given as consecutive parts."""
         key = f"{self._writer.path}/{self._writer.node.key(unit)}"
         if self._requests.n_threads > 1:
-            # The memory of a view is used again while the request is made.
+            # The memory of a view is reused before the request ends.
             parts = tuple(map(bytes, parts))
         n_bytes = sum(map(len, parts))
         self._requests.wait_for_room(n_bytes, self._room)
@@ -295,7 +295,7 @@ class _Filling:
 
 @dataclass
 class _OpenChunk:
-    """A chunk of which not every element has come."""
+    """A chunk that lacks elements."""
 
     cell: Region
     values: npt.NDArray[Any]
@@ -306,14 +306,14 @@ class _OpenChunk:
         return cls(cell, np.empty(shape_of(cell), dtype), size_of(cell))
 
     def take(self, part: Region, values: npt.NDArray[Any]) -> bool:
-        """Take a part and return whether that was the last one."""
+        """Add a part; return whether the chunk is complete."""
         self.values[relative(part, self.cell)] = values
         self.n_missing -= values.size
         return self.n_missing == 0
 
 
 class _OpenShard:
-    """The encoded chunks of a shard of which not every chunk has come."""
+    """The encoded chunks of a shard that lacks chunks."""
 
     def __init__(self, chunks: Shape, n_missing: int) -> None:
         self._chunks = chunks
@@ -322,13 +322,13 @@ class _OpenShard:
         self._encoded: list[bytes] = []
 
     def take(self, at: tuple[int, ...], encoded: Buffer) -> bool:
-        """Take a chunk and return whether that was the last one."""
+        """Add a chunk; return whether the shard is complete."""
         self._index.add(int(np.ravel_multi_index(at, self._chunks)), len(encoded))
-        # A copy of a view: the memory of a piece may be used again.
+        # Copy a view: the memory of a piece may be reused.
         self._encoded.append(bytes(encoded))
         self._n_missing -= 1
         return self._n_missing == 0
 
     def finished(self) -> list[bytes]:
-        """Return the parts of the whole shard."""
+        """Return the parts of the complete shard."""
         return [*self._encoded, self._index.encoded()]

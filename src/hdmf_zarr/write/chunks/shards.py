@@ -1,6 +1,7 @@
 """The bytes of a shard: encoded chunks, and the index of their positions at the end.
 
-As Zarr's ``sharding_indexed`` codec specifies it, with the index at the end and a checksum of it.
+The form is that of Zarr's ``sharding_indexed`` codec, with the index at the end, followed by its
+checksum.
 """
 
 from __future__ import annotations
@@ -20,39 +21,39 @@ _INDEX_CODECS = [
 
 
 class ShardIndex:
-    """Where the chunks of a shard are.
+    """The positions of the chunks in a shard.
 
     Parameters
     ----------
     n_chunks : int
-        Of a whole shard, those that are missing included.
+        Number of chunks of a whole shard, including missing ones.
     """
 
     def __init__(self, n_chunks: int) -> None:
         self._entries = np.full((n_chunks, 2), MISSING, dtype="<u8")
         self.end = 0
-        """Bytes of the chunks so far."""
+        """Bytes of the chunks added so far."""
 
     def add(self, place: int, n_bytes: int) -> None:
-        """Note a chunk that was put behind the others.
+        """Record a chunk that was appended to the others.
 
         Parameters
         ----------
         place : int
-            Of the chunk in the shard, in C order.
+            Number of the chunk in the shard, in C order.
         n_bytes : int
         """
         self._entries[place] = self.end, n_bytes
         self.end += n_bytes
 
     def encoded(self) -> bytes:
-        """Return what stands at the end of the shard."""
+        """Return the bytes at the end of the shard."""
         entries = self._entries.tobytes()
         return entries + crc32c(entries)
 
 
 def inner_document(document: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the document of an array whose chunks are those inside of the shards of another one.
+    """Return the document of an array whose chunks are the inner chunks of another array's shards.
 
     Parameters
     ----------
@@ -62,7 +63,7 @@ def inner_document(document: Mapping[str, Any]) -> dict[str, Any] | None:
     Returns
     -------
     dict or None
-        None where there are no shards, or no such as this module makes.
+        None if there are no shards, or shards of another form than this module makes.
     """
     node = array_node(document)
     sharding = sharding_of(node.codecs)

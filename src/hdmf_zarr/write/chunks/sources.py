@@ -32,14 +32,14 @@ from hdmf_zarr.write.chunks.arrays import as_elements
 Region = tuple[slice, ...]
 
 MEASURED_ROWS = 65536
-"""Rows of compounds that are held at once to find how long their texts are."""
+"""Rows of compounds read in one batch to find the lengths of their texts."""
 
 CHECKED_ROWS = 65536
-"""Rows of text stored as bytes that are held at once to find whether it is text."""
+"""Rows read in one batch to find whether data recorded as ASCII text is text."""
 
 
 class EncodedChunks(Protocol):
-    """The encoded chunks of an array, each of which can be read by itself."""
+    """The encoded chunks of an array, which can be read one by one."""
 
     @property
     def where(self) -> str:
@@ -55,41 +55,41 @@ class EncodedChunks(Protocol):
 
     @property
     def fill_value(self) -> Any:
-        """The element of chunks that were never written."""
+        """Fill value of chunks that were never written."""
 
     @property
     def n_chunks(self) -> int:
-        """Chunks that were written."""
+        """Number of chunks that were written."""
 
     @property
     def n_bytes(self) -> int:
-        """Bytes of the encoded chunks, about."""
+        """Approximate bytes of the encoded chunks."""
 
     @property
     def is_checked(self) -> bool:
-        """Whether each chunk ends with a checksum that is compared when it is read."""
+        """Whether each chunk ends with a checksum that is checked when it is read."""
 
     def table(self) -> ChunkTable:
-        """Where all chunks are, in one pass."""
+        """Return the positions of all chunks, collected in one pass."""
 
     def name_of(self, table: ChunkTable, index: int) -> str:
-        """A chunk, as errors name it."""
+        """Return the name of a chunk for error messages."""
 
     def open_file(self, table: ChunkTable) -> None:
-        """Prepare for being read by several threads."""
+        """Prepare for reads by several threads."""
 
     def close_file(self) -> None:
         """Undo `open_file`."""
 
     def read_many(self, table: ChunkTable, indices: Sequence[int]) -> Iterator[bytes | None]:
-        """Encoded chunks as they are; None for one that was never written."""
+        """Yield encoded chunks unchanged; None for one that was never written."""
 
     def decoded(self, table: ChunkTable, index: int) -> npt.NDArray[Any]:
-        """The elements of a whole chunk."""
+        """Return the elements of a whole chunk."""
 
 
 class ArraySource(Protocol):
-    """Elements that can be read region by region, in their form in memory."""
+    """Elements that can be read region by region, as in memory."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -97,10 +97,10 @@ class ArraySource(Protocol):
 
     @property
     def element(self) -> ElementType:
-        """What the elements are."""
+        """Type of the elements."""
 
     def read(self, region: Region) -> npt.NDArray[Any]:
-        """Elements of a region."""
+        """Return the elements of a region."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class MemorySource:
         return self.values.shape
 
     def read(self, region: Region) -> npt.NDArray[Any]:
-        """Elements of a region."""
+        """Return the elements of a region."""
         selection: Any = (*region, ...)
         values: npt.NDArray[Any] = self.values[selection]
         return values
@@ -124,14 +124,14 @@ class MemorySource:
 
 @dataclass(frozen=True, slots=True)
 class EmptySource:
-    """An array of which nothing is written: it reads as its fill value.
+    """An array without written chunks: it reads as its fill value.
 
     Attributes
     ----------
     shape : tuple of int
     element : ElementType
     wrapper : object
-        What stands for the data; a `ZarrDataIO` gets the array to fill.
+        Placeholder of the data; a `ZarrDataIO` gets the array to fill.
     """
 
     shape: tuple[int, ...]
@@ -144,7 +144,7 @@ class EmptySource:
 
 
 class LazySource:
-    """Anything with a shape, a dtype and slices: dask, zarr and other lazy arrays."""
+    """Any object with a shape, a dtype and slicing: dask, zarr and other lazy arrays."""
 
     def __init__(self, array: Any, element: ElementType | None = None) -> None:
         self.array = array
@@ -157,15 +157,15 @@ class LazySource:
         self.element = element or element_type_from_numpy(np.dtype(array.dtype))
 
     def read(self, region: Region) -> npt.NDArray[Any]:
-        """Elements of a region.
+        """Return the elements of a region.
 
         Raises
         ------
         EncodingError
-            If the array gives others than it has declared: of another shape or type, or masked ones.
+            If the elements are masked, or have another shape or type than the array declares.
         """
         given = self.array[region]
-        # That of dask, made an array by numpy, gives what is beneath a mask as an element.
+        # numpy.asarray of a dask array would return the values under a mask as elements.
         given = given.compute() if hasattr(given, "compute") else given
         values = as_elements(np.asanyarray(given), self.element, "a lazy array")
         shape = selected_shape(region, self.shape)
@@ -179,7 +179,7 @@ class LazySource:
 
 
 class ZarrSource:
-    """A lazy array of a store of this package, with references told anew for another store."""
+    """A lazy array of a store of this package, with references rewritten for another store."""
 
     def __init__(self, array: HDMFZarrArray, retarget: Any) -> None:
         self.array = array
@@ -191,7 +191,7 @@ class ZarrSource:
             self.element = BYTES
 
     def _is_no_text(self) -> bool:
-        """Whether what is recorded as ASCII text, and stored as bytes, holds others."""
+        """Whether elements recorded as ASCII text, and stored as bytes, are not all text."""
         node = self.array.hierarchy.array(self.array.node_path)
         if node.data_type != BYTES_TYPE:
             return False
@@ -199,7 +199,7 @@ class ZarrSource:
         return any(undecodable(np.atleast_1d(self.read(region))) for region in regions)
 
     def read(self, region: Region) -> npt.NDArray[Any]:
-        """Elements of a region."""
+        """Return the elements of a region."""
         values = np.asarray(
             self.array[region if self.shape else ()], dtype=self.element.memory_dtype
         )
@@ -228,22 +228,22 @@ _begun: dict[int, weakref.ref[Any]] = {}
 
 
 def note_begun(iterator: Any) -> None:
-    """Note that an iterator was asked for data, which it does not give again."""
+    """Record that data were requested from an iterator, which does not yield them again."""
     key = id(iterator)
     if key not in _begun:
-        with contextlib.suppress(TypeError):  # of a class whose objects nobody can refer to weakly
+        with contextlib.suppress(TypeError):  # the class allows no weak references
             _begun[key] = weakref.ref(iterator, lambda _gone: _begun.pop(key, None))
 
 
 def was_begun(iterator: Any) -> bool:
-    """Whether an iterator was asked for data by a write before, whether that failed or not."""
+    """Whether an earlier write, successful or not, has requested data from an iterator."""
     reference = _begun.get(id(iterator))
     return reference is not None and reference() is iterator
 
 
 @dataclass(frozen=True, slots=True)
 class IteratorSource:
-    """An iterator of HDMF that gives the data chunk by chunk."""
+    """An iterator of HDMF that yields the data chunk by chunk."""
 
     iterator: AbstractDataChunkIterator
     element: ElementType
@@ -252,14 +252,14 @@ class IteratorSource:
 
 @dataclass(frozen=True, slots=True)
 class RawSource:
-    """A dataset whose encoded chunks are moved as they are, alone or into shards.
+    """A dataset whose encoded chunks are copied unchanged, one by one or into shards.
 
     Attributes
     ----------
     chunks : EncodedChunks
     element : ElementType
     has_checksum : bool
-        Whether its chunks end with their CRC-32C already.
+        Whether the chunks already end with their CRC-32C.
     """
 
     chunks: EncodedChunks
@@ -279,7 +279,7 @@ class RawSource:
 
 @dataclass(frozen=True, slots=True)
 class ChunkCopySource:
-    """An array of another store whose encoded chunks are copied as they are."""
+    """An array of another store whose encoded chunks are copied unchanged."""
 
     array: HDMFZarrArray
     element: ElementType
@@ -291,12 +291,12 @@ class ChunkCopySource:
 
     @property
     def n_bytes(self) -> int:
-        """Bytes of the encoded chunks, as if they were not compressed: their files are not asked."""
+        """Bytes of the decoded chunks: the encoded sizes are not requested."""
         return math.prod(self.shape) * self.element.memory_dtype.itemsize
 
 
 def widths_of(source: ArraySource) -> dict[str, int]:
-    """Return how many characters each variable field of a compound needs, read in blocks."""
+    """Return the longest text, in characters, of each variable field of a compound."""
     widths: dict[str, int] = {}
     if source.element.kind != "compound" or isinstance(source, EmptySource):
         return widths
@@ -309,7 +309,7 @@ def widths_of(source: ArraySource) -> dict[str, int]:
 
 
 def check_unchanged(source: Any) -> None:
-    """Raise if what was read of another store may be of a third one, which has taken its place.
+    """Raise if the store that a source reads was replaced meanwhile.
 
     Raises
     ------

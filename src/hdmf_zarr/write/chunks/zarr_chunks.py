@@ -19,7 +19,7 @@ from hdmf_zarr.metadata.chunk_keys import chunk_key
 from hdmf_zarr.metadata.node import array_node
 
 READ_TOGETHER = 16
-"""Encoded chunks that are read concurrently."""
+"""Number of encoded chunks read in one batch."""
 
 
 class ZarrChunks:
@@ -29,7 +29,7 @@ class ZarrChunks:
     ----------
     array : HDMFZarrArray
     shape, chunks : tuple of int
-        Of the array, and of what a key holds.
+        Shape of the array, and of the chunk or shard at one key.
     """
 
     def __init__(self, array: HDMFZarrArray) -> None:
@@ -47,17 +47,17 @@ class ZarrChunks:
 
     @property
     def fill_value(self) -> Any:
-        """The element of chunks that were never written."""
+        """Fill value of chunks that were never written."""
         return self.array.fill_value
 
     @property
     def n_chunks(self) -> int:
-        """Chunks of the grid: which of them were written is not asked before."""
+        """Number of chunks in the grid: only reads show which of them were written."""
         return math.prod(self._grid)
 
     @cached_property
     def n_bytes(self) -> int:
-        """Bytes of the encoded chunks; as if they were not compressed, where asking takes requests."""
+        """Bytes of the encoded chunks; of the decoded ones if the store is remote."""
         hierarchy = self.array.hierarchy
         if not hierarchy.location.is_local:
             return self.n_chunks * self._chunk_bytes
@@ -65,7 +65,7 @@ class ZarrChunks:
 
     @property
     def is_checked(self) -> bool:
-        """Whether a checksum is compared: not of what another store has."""
+        """Whether reads check a checksum: never for a Zarr store."""
         return False
 
     @property
@@ -73,7 +73,7 @@ class ZarrChunks:
         return [-(-size // step) for size, step in zip(self.shape, self.chunks, strict=True)]
 
     def table(self) -> ChunkTable:
-        """Return the whole grid: a chunk that was never written turns out when it is read."""
+        """Return the whole grid: only reads show which chunks were never written."""
         count = self.n_chunks
         coordinates = np.indices(self._grid, dtype=np.int64).reshape(len(self.shape), count).T
         return ChunkTable(
@@ -92,18 +92,18 @@ class ZarrChunks:
         return f"{self.array.node_path}/{chunk_key(self._keys, at)}"
 
     def open_file(self, table: ChunkTable) -> None:
-        """Nothing has to be prepared."""
+        """Do nothing: a Zarr store needs no preparation."""
 
     def close_file(self) -> None:
-        """Nothing has to be undone."""
+        """Do nothing."""
 
     def read_many(self, table: ChunkTable, indices: Sequence[int]) -> Iterator[bytes | None]:
-        """Encoded chunks as they are; None for one that was never written.
+        """Yield encoded chunks unchanged; None for one that was never written.
 
         Raises
         ------
         ChunkError
-            If one was written and is not there any more.
+            If a chunk that was written is missing.
         """
         hierarchy, path = self.array.hierarchy, self.array.node_path
         for batch in _batches(indices):
@@ -115,24 +115,24 @@ class ZarrChunks:
                 yield found.get(key)
 
     def decode_all(self) -> None:
-        """Decode every chunk once, to see that it can be.
+        """Decode every chunk once as a check.
 
         Raises
         ------
         MetadataError
-            If one cannot.
+            If a chunk does not decode.
         """
         table = self.table()
         for index in range(len(table)):
             self.decoded(table, index)
 
     def decoded(self, table: ChunkTable, index: int) -> npt.NDArray[Any]:
-        """Return the elements of a chunk that lie inside of the array.
+        """Return the elements of a chunk that are inside of the array.
 
         Raises
         ------
         MetadataError
-            If it does not decode.
+            If the chunk does not decode.
         """
         start = [
             at * step

@@ -34,18 +34,18 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Steps:
-    """How an array is cut.
+    """The shapes of the regions in which an array is read and written.
 
     Attributes
     ----------
     shape : tuple of int
-        Of the array.
+        Shape of the array.
     unit : tuple of int
-        Of a write unit.
+        Shape of a write unit.
     buffer : tuple of int
-        Of whole units that are written together.
+        Shape of a region that is written at once: whole units.
     piece : tuple of int
-        Of what is read at once: of whole chunks, those inside of a shard where there are shards.
+        Shape of a region that is read at once: whole chunks, or whole inner chunks of a shard.
     """
 
     shape: Shape
@@ -61,12 +61,12 @@ def array_feed(
     make_target: Callable[[], Target] | None,
     steps: Steps,
 ) -> Feed | None:
-    """Return how workers read and write an array of a file; None where that is left to this process.
+    """Return the feed for workers to read and write an array of a file; None if this process must.
 
     Parameters
     ----------
     path : str
-        For messages.
+        Path of the array, for messages.
     source : ArraySource
     workers : Workers
     make_target : callable or None
@@ -93,7 +93,7 @@ def array_feed(
 
 
 def regions_source(source: ArraySource, workers: Workers) -> RegionSource | None:
-    """Return what reads an array of a file in another process, or None if nothing can."""
+    """Return a source that other processes can read, or None if only this process can."""
     if isinstance(source, HDF5Source):
         return source.reopened()
     if isinstance(source, LazySource):
@@ -112,7 +112,7 @@ def regions_source(source: ArraySource, workers: Workers) -> RegionSource | None
 
 
 def _plain_regions(source: LazySource, workers: Workers) -> RegionSource | None:
-    """Return the regions of an array of zarr's own; what other lazy arrays hold is not known."""
+    """Return the regions of a zarr array; other lazy arrays may hold anything, and return None."""
     array = source.array
     if not isinstance(array, zarr.Array):
         return None
@@ -123,7 +123,7 @@ def _plain_regions(source: LazySource, workers: Workers) -> RegionSource | None:
 def tasks_of(
     cuts: Iterator[Cut], target: Target, source: Source, workers: Workers
 ) -> Iterator[RegionTask]:
-    """Tasks that read their regions themselves."""
+    """Yield tasks that read their regions from the source."""
     for one in cuts:
         yield RegionTask(
             target=target,
@@ -142,7 +142,7 @@ def target_maker(
     element: ElementType,
     workers: Workers,
 ) -> Callable[[], Target] | None:
-    """Return what makes the target of an array of a store, or None if workers cannot reach it."""
+    """Return a function that makes an array's target, or None if workers cannot reach it."""
     place = workers.places.of(bytestore)
     if place is None:
         return None

@@ -14,7 +14,7 @@ from hdmf_zarr.write.parallel.workers import Workers
 
 
 class Shipper:
-    """Sends rows that the parent has read to workers, in regions of whole write units."""
+    """Sends rows that this process has read to workers, in regions of whole write units."""
 
     def __init__(
         self, workers: Workers, feed: Feed, array: Any, make_target: Callable[[], Target]
@@ -28,7 +28,7 @@ class Shipper:
         self._rows_shipped = 0
 
     def ship(self, region: Region, values: npt.NDArray[Any]) -> None:
-        """Have rows written that nobody else writes."""
+        """Send rows that no other task writes."""
         if region[0].start < self._rows_shipped:
             self.drain()
         self._rows_shipped = region[0].stop
@@ -36,7 +36,7 @@ class Shipper:
             self._target, self._shape = self._make_target(), self._array.shape
         for part in self._parts(region):
             inside = slice(part[0].start - region[0].start, part[0].stop - region[0].start)
-            # A copy: the iterator may use the memory for its next chunk.
+            # A copy: the iterator may reuse the memory for its next chunk.
             task = RegionTask(
                 target=self._target,
                 region=part,
@@ -46,7 +46,7 @@ class Shipper:
             self._workers.submit_values(task, self._feed)
 
     def _parts(self, region: Region) -> Iterator[Region]:
-        """Rows in as many parts of whole units as there are jobs."""
+        """Split rows into parts of whole units, one for each job."""
         first, *others = region
         unit = self._array.write_unit[0]
         n_units = -(-(first.stop - first.start) // unit)
@@ -55,5 +55,5 @@ class Shipper:
             yield slice(start, min(start + step, first.stop)), *others
 
     def drain(self) -> None:
-        """Wait until everything that was shipped is written."""
+        """Wait until all sent rows are written."""
         self._workers.drain(self._feed)

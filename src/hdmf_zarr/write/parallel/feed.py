@@ -16,18 +16,19 @@ class Feed:
     Attributes
     ----------
     name : str
-        For its progress bar.
+        Name of the dataset, for its progress bar.
     iterator : AbstractDataChunkIterator or None
     n_bytes : int or None
-        Bytes of its elements, where they are known.
+        Bytes of the elements, if known.
     progress : callable
-        Told the bytes that were written.
+        Called with the bytes just written.
     begin : callable
-        Called once when workers are there.
+        Called once before the first task.
     tasks : iterator of RegionTask or None
-        None where the parent reads, by `step`.
+        Tasks that workers read and write; None if this process reads, by `step`.
     step : callable or None
-        Reads one chunk and hands on what is complete; returns whether there may be more.
+        Reads one chunk and sends complete write units to workers; returns whether there may be
+        more.
     """
 
     name: str

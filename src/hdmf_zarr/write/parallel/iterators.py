@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 def feed_of(dataset: Any, data: AbstractDataChunkIterator, workers: Workers) -> Feed | None:
-    """Return how workers write a queued iterator; None, with a warning, where one process does."""
+    """Return the feed of a queued iterator; None, with a warning, if workers cannot write it."""
     maker = _target_maker(dataset, workers)
     if maker is None:
         _warn_one_process(dataset, f"only this process has the store {_store_name(dataset)}")
@@ -46,7 +46,7 @@ def feed_of(dataset: Any, data: AbstractDataChunkIterator, workers: Workers) -> 
 
 
 def feed_here(dataset: Any, data: AbstractDataChunkIterator) -> Feed:
-    """Return a queued iterator as `Bars` know it that this process writes."""
+    """Return a feed, for `Bars`, of a queued iterator that this process writes."""
     shape: tuple[int | None, ...] = getattr(data, "maxshape", None) or (None,)
     known = [size for size in shape if size is not None]
     n_bytes = math.prod(known) * _itemsize(dataset) if len(known) == len(shape) else None
@@ -59,9 +59,9 @@ def _path_of(dataset: Any) -> str:
 
 
 def _itemsize(dataset: Any) -> int:
-    """As elements are counted when they are written, whatever dtype the iterator gives them.
+    """Return the bytes of a stored element, whatever dtype the iterator yields.
 
-    What has no dtype, which an array of the user's need not have, is counted by its elements.
+    For an array without a dtype, which a user may pass, each element counts as one.
     """
     if isinstance(dataset, GrowingArray):
         return dataset.itemsize
@@ -69,7 +69,7 @@ def _itemsize(dataset: Any) -> int:
 
 
 def _is_generic(data: Any) -> bool:
-    """Whether any region of an iterator can be asked for."""
+    """Whether any region can be requested from an iterator."""
     return (
         isinstance(data, GenericDataChunkIterator)
         and type(data).__next__ is GenericDataChunkIterator.__next__
@@ -87,7 +87,7 @@ def _pull_feed(
     try:
         source = workers.source(IteratorRegions(data, element))
     except Exception as error:
-        # Whatever the pickling of a user's object raises.
+        # Pickling a user's object may raise any exception.
         _warn_one_process(
             dataset, f"its iterator cannot be pickled: {what_is_not_picklable(data, error)}"
         )
@@ -104,12 +104,12 @@ def _begin_pull(
     make_target: Callable[[], Target],
     source: Source,
 ) -> None:
-    """Ask an iterator for what it has still to give, and cut it into tasks."""
+    """Get the remaining regions of an iterator, and split them into tasks."""
     note_begun(data)
     given = list(data.buffer_selection_generator)
     selections = plain_selections(given, len(dataset.shape))
     if selections is None:
-        # Not by slices: the parent reads.
+        # The selections are not slices: this process reads them.
         rest = (DataChunk(read_region(data, one), one) for one in given)
         feed.step = _steps(feed, dataset, rest, workers, make_target)
         return
@@ -145,7 +145,7 @@ def _push_feed(
 def _steps(
     feed: Feed, dataset: Any, data: Any, workers: Workers, make_target: Callable[[], Target]
 ) -> Callable[[], bool]:
-    """Return what reads the next chunk and ships the write units that are complete."""
+    """Return a function that reads the next chunk and sends the complete write units."""
     shipper = Shipper(workers, feed, dataset, make_target)
 
     def step() -> bool:
@@ -164,12 +164,12 @@ def _steps(
 
 
 def write_next(dataset: Any, data: Any) -> int | None:
-    """Write the next chunk of an iterator into an array, which grows if need be.
+    """Write the next chunk of an iterator into an array, which grows if necessary.
 
     Returns
     -------
     int or None
-        Bytes of its elements; None where there is no next one.
+        Bytes of the chunk's elements; None if there is no next chunk.
     """
     note_begun(data)
     try:
@@ -190,7 +190,7 @@ def write_next(dataset: Any, data: Any) -> int | None:
 
 
 def _target_maker(dataset: Any, workers: Workers) -> Callable[[], Target] | None:
-    """Return what makes the target of a dataset with its present shape, or None if nothing can."""
+    """Return a function that makes a target of the dataset's current shape, or None."""
     if isinstance(dataset, GrowingArray):
         return target_maker(
             dataset.hierarchy.bytestore,
@@ -213,7 +213,7 @@ def _target_maker(dataset: Any, workers: Workers) -> Callable[[], Target] | None
 
 
 def _write_unit_of(dataset: Any) -> tuple[int, ...]:
-    """Return the shape of the shard, else of the chunk."""
+    """Return the shape of a shard, or of a chunk if there are no shards."""
     if isinstance(dataset, GrowingArray):
         return dataset.write_unit
     return tuple(dataset.shards or dataset.chunks)

@@ -21,12 +21,12 @@ from hdmf_zarr.errors import OptionError
 Context = Literal["fork", "spawn", "forkserver"]
 
 MOST_THREADS = 8
-"""That encode in this process, if no more jobs are asked for."""
+"""Most threads that encode in this process, unless more jobs are requested."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerOptions:
-    """Who writes.
+    """The workers of a write.
 
     Attributes
     ----------
@@ -79,26 +79,26 @@ class WorkerOptions:
 
     @property
     def context(self) -> Context:
-        """How processes of this machine are started."""
+        """Start method of processes on this machine."""
         return self.multiprocessing_context or default_context()
 
     @property
     def is_parallel(self) -> bool:
-        """Whether others than this thread write."""
+        """Whether workers write, not only this thread."""
         return self.number_of_jobs > 1 or self.executor is not None
 
     @property
     def n_jobs(self) -> int:
-        """Tasks at a time; of a user's executor, as many as this machine has cores if it is not said."""
+        """Number of concurrent tasks; for an executor of unknown size, the number of cores."""
         if self.executor is None or self.number_of_jobs > 1:
             return self.number_of_jobs
-        # That of mpi4py tells; others do not.
+        # An executor of mpi4py has this attribute; others do not.
         told = getattr(self.executor, "num_workers", None)
         return told if isinstance(told, int) and told > 0 else os.cpu_count() or 1
 
     @property
     def n_threads(self) -> int:
-        """Threads of this process that encode what it reads and writes itself."""
+        """Number of threads of this process that encode the data that it writes itself."""
         n_jobs = self.number_of_jobs if self.executor is None else 1
         if self.max_threads_per_process is not None:
             return n_jobs * self.max_threads_per_process
@@ -114,10 +114,10 @@ class WorkerOptions:
 
 
 def default_context() -> Context:
-    """Return how worker processes are started by default.
+    """Return the default start method of worker processes.
 
-    Never by forking this process, which would copy the locks that its other threads hold. A server
-    that has imported this package forks them quickly, where the system has one.
+    The default never forks this process, which would copy the locks of its other threads. If the
+    system has fork servers, one that has imported this package forks the workers quickly.
     """
     methods = multiprocessing.get_all_start_methods()
     return "forkserver" if "forkserver" in methods and sys.platform != "darwin" else "spawn"
@@ -129,7 +129,7 @@ def _check_count(name: str, value: Any) -> None:
 
 
 def _is_main_imported_by_worker() -> bool:
-    """Whether this is reached from the top level of a script that a worker process imports."""
+    """Whether the caller is the top level of a script that a worker process imports."""
     return any(
         frame.f_code.co_name == "<module>" and frame.f_globals.get("__name__") == "__mp_main__"
         for frame, _ in traceback.walk_stack(inspect.currentframe())

@@ -16,7 +16,7 @@ def pickled(held: RegionSource, options: WorkerOptions) -> bytes:
     main = sys.modules.get("__main__")
     is_script = getattr(main, "__file__", None) is not None
     if options.executor is None and is_script:
-        # The processes of this machine import the script.
+        # Processes of this machine import the script.
         return pickle.dumps(held, protocol=pickle.HIGHEST_PROTOCOL)
     try:
         import cloudpickle
@@ -41,7 +41,7 @@ def _pickled_without_main(held: RegionSource) -> bytes:
 
 
 def what_is_not_picklable(iterator: Any, error: BaseException) -> str:
-    """Return what of an iterator cannot be pickled, for a message."""
+    """Describe the part of an iterator that cannot be pickled, for a message."""
     for name, value in _state(iterator).items():
         try:
             pickle.dumps(value)
@@ -54,6 +54,6 @@ def _state(iterator: Any) -> dict[str, Any]:
     try:
         state = pickled_state(iterator)
     except Exception:
-        # The method that hdmf asks for is not there: the error that pickle gave says so.
+        # The iterator lacks the method that hdmf requires: the error of pickle says so.
         return {}
     return dict(state) if isinstance(state, dict) else {}

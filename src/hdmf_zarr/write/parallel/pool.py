@@ -17,14 +17,14 @@ from hdmf_zarr.write.parallel.tasks import run_task
 from hdmf_zarr.write.parallel.threads import initialize, prepare_worker
 
 PRELOADED = ("hdmf_zarr.write.parallel.tasks", "hdmf_zarr.nwb", "pynwb")
-"""What a fork server imports once for all workers, where this process has imported it: scripts do."""
+"""Modules that a fork server imports once for all workers, if this process has imported them."""
 
 
 class Pool:
-    """Processes that write, from when they are there.
+    """Processes that write, as soon as they have started.
 
-    A first process takes about a second to start, with all that it imports; whoever has tasks meanwhile
-    carries them out.
+    The first process takes about a second to start, with its imports; until then, the caller
+    carries out its own tasks.
 
     Parameters
     ----------
@@ -37,12 +37,12 @@ class Pool:
         self._is_told = False
 
     def begin(self) -> None:
-        """Start the processes, and do not wait for them."""
+        """Start the processes without waiting for them."""
         if self._starting is not None:
             return
         self._starting = Future()
         if self._options.context == "fork":
-            # Not from a thread: what this one holds would be copied at any moment of it.
+            # Not in a thread: the fork would copy this thread's locks in an arbitrary state.
             self._start(self._starting)
         else:
             threading.Thread(
@@ -53,7 +53,7 @@ class Pool:
         try:
             pool = _process_pool(self._options)
             try:
-                # A script without a guard ends its workers while they import it.
+                # Workers that import a script without a guard end at once.
                 first, *_ = [pool.submit(os.getpid) for _ in range(self._options.number_of_jobs)]
                 first.result()
             except BaseException:
@@ -65,13 +65,13 @@ class Pool:
             starting.set_result(pool)
 
     def wait(self) -> None:
-        """Wait until the first process is there, or none can be."""
+        """Wait until the first process has started, or the start has failed."""
         if self._starting is not None:
             futures.wait([self._starting])
 
     @property
     def executor(self) -> Executor | None:
-        """The processes; None while they start, and, with a warning, where this system has none."""
+        """Executor of the processes; None while they start, or, with a warning, if they cannot."""
         if self._starting is None or not self._starting.done():
             return None
         error = self._starting.exception()
@@ -89,7 +89,7 @@ class Pool:
         return None
 
     def close(self) -> None:
-        """End the processes; what was not begun is not done."""
+        """End the processes; tasks that have not begun are cancelled."""
         self.wait()
         executor = self.executor
         if executor is not None:
@@ -111,5 +111,5 @@ def _process_pool(options: WorkerOptions) -> ProcessPoolExecutor:
 
 
 def _is_preload_chosen() -> bool:
-    """Whether the user has said what a fork server imports."""
+    """Whether the user has chosen the imports of the fork server."""
     return forkserver_preload() != ["__main__"]

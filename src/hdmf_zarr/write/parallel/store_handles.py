@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 class Places:
-    """Where workers find stores.
+    """The locations at which workers open stores.
 
     Parameters
     ----------
@@ -30,9 +30,9 @@ class Places:
         self._tokens: dict[str, tuple[str, ByteStore]] = {}
 
     def of(self, bytestore: ByteStore) -> tuple[Location, str | None] | None:
-        """Return where workers find a store, and the key by which they know that it is the same one.
+        """Return the store's location for workers, and a key by which they verify its identity.
 
-        None where only this process has the store.
+        None if only this process can open the store.
         """
         location = bytestore.location
         if self._options.is_in_process:
@@ -55,12 +55,12 @@ class Places:
         return self._tokens[uri][0]
 
     def close(self) -> None:
-        """Remove what was left in stores for workers."""
+        """Remove the keys that were written for workers."""
         for token, bytestore in self._tokens.values():
             try:
                 bytestore.delete(token)
             except Exception as error:
-                # Whatever a store raises that may be written and not be cleaned up.
+                # A store that allows writes but no deletes may raise any exception.
                 logger.warning(
                     "%s:/%s cannot be removed and may be: %s", bytestore.location.uri, token, error
                 )
@@ -68,14 +68,14 @@ class Places:
 
 
 def is_memory(url: str) -> bool:
-    """Whether a URL names the memory of this process."""
+    """Whether a URL refers to the memory of this process."""
     return any(part.startswith("memory:") for part in url.split("::"))
 
 
 def is_reachable(store: Store) -> bool:
-    """Whether other processes reach the same data by a store object that they are sent.
+    """Whether other processes access the same data through a pickled copy of a store object.
 
-    Only of stores of which that is known: one in memory would be copied, and written for nobody.
+    This is True only for known stores: a store in memory would be copied, and writes to it lost.
     """
     if isinstance(store, LocalStore):
         return True
@@ -91,7 +91,7 @@ def is_reachable(store: Store) -> bool:
 
 
 def _is_in_memory(filesystem: Any) -> bool:
-    """Whether a file system of fsspec, or one that it wraps, is the memory of this process."""
+    """Whether an fsspec file system, or one that it wraps, is in the memory of this process."""
     protocol = filesystem.protocol
     wrapped = (getattr(filesystem, name, None) for name in ("fs", "sync_fs"))
     return "memory" in ((protocol,) if isinstance(protocol, str) else protocol) or any(

@@ -1,7 +1,7 @@
 """The task of a worker, and how the worker carries it out.
 
-A task names things: where the store is, which array, which region. Nothing that holds an open file
-travels. What the regions are read from (an iterator) is sent to each process once, and kept there.
+A task contains names: of the store, the array and the region. No object with an open file is sent.
+The source of the regions (an iterator) is sent to each process once, and kept there.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ from hdmf_zarr.write.chunks.arrays import ArrayWriter, Pieces, as_elements
 from hdmf_zarr.write.parallel.threads import ThreadLimit, threads_of_process
 
 KEPT = 4
-"""Sources and arrays that a process keeps open."""
+"""Most sources, and most arrays, that a process keeps open."""
 
 
 class RegionSource(Protocol):
-    """What regions are read from, in a worker."""
+    """The source of regions in a worker."""
 
     def read(self, region: Region) -> npt.NDArray[Any]:
-        """Elements of a region, as the target takes them."""
+        """Return the elements of a region, in the form for the target."""
 
 
 class OpenTarget(Protocol):
-    """An array that this process writes."""
+    """A writer of an array in this process."""
 
     def write(self, selection: Region, values: npt.NDArray[Any]) -> int:
         """Write elements and return their bytes."""
@@ -61,34 +61,34 @@ class Target(Protocol):
 
     @property
     def key(self) -> str:
-        """Differs from that of every other target, and of the same array with another shape."""
+        """Unique key of the target; the same array with another shape has another key."""
 
     @property
     def where(self) -> str:
         """Store and path, for messages."""
 
     def open(self) -> OpenTarget:
-        """Return what writes the array in this process."""
+        """Return a writer of the array for this process."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArrayTarget:
-    """An array of a store that is being written; its document comes when its chunks are there.
+    """An array of a store that is being written; its document is written after its chunks.
 
     Attributes
     ----------
     key : str
     where : str
     location : Location
-        Where the store is while it is written.
+        Location of the store during the write.
     path : str
     document : dict
-        Without attributes.
+        Metadata document without attributes.
     element : ElementType
     token : str or None
-        A key of the store: another one that only has the same name has none.
+        Key that exists only in this store: another store with the same name lacks it.
     codec_classes : tuple of type
-        Codecs that a user has registered with numcodecs, sent by name.
+        Codec classes that a user has registered with numcodecs, sent by name.
     """
 
     key: str
@@ -101,12 +101,12 @@ class ArrayTarget:
     codec_classes: tuple[type[Any], ...] = ()
 
     def open(self) -> ArrayWriter:
-        """Return what writes the array in this process.
+        """Return a writer of the array for this process.
 
         Raises
         ------
         OptionError
-            If this process does not reach the same store.
+            If this process cannot open the same store.
         """
         register_classes(self.codec_classes)
         bytestore = open_bytestore(self.location, read_only=False)
@@ -122,7 +122,7 @@ class ArrayTarget:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredTarget:
-    """An array that is in its store already, such as one that a user has made.
+    """An array that exists in its store, for example one that a user has created.
 
     Attributes
     ----------
@@ -138,13 +138,13 @@ class StoredTarget:
     path: str
 
     def open(self) -> StoredArray:
-        """Return what writes the array in this process."""
+        """Return a writer of the array for this process."""
         return StoredArray(zarr.open_array(self.store, path=self.path, mode="r+"))
 
 
 @dataclass(frozen=True, slots=True)
 class StoredArray:
-    """Writes into an array of zarr, as it is configured."""
+    """Writes into an open zarr array."""
 
     array: zarr.Array[Any]
 
@@ -169,14 +169,14 @@ class IteratorRegions:
     ----------
     iterator : GenericDataChunkIterator
     element : ElementType or None
-        None hands on what the iterator gives.
+        Type to which the data are converted; None passes them on unchanged.
     """
 
     iterator: GenericDataChunkIterator
     element: ElementType | None
 
     def read(self, region: Region) -> npt.NDArray[Any]:
-        """Elements of a region."""
+        """Return the elements of a region."""
         data = read_region(self.iterator, region)
         return np.asarray(data) if self.element is None else as_elements(data, self.element)
 
@@ -188,31 +188,31 @@ class ArrayRegions:
     array: HDMFZarrArray
 
     def read(self, region: Region) -> npt.NDArray[Any]:
-        """Elements of a region."""
+        """Return the elements of a region."""
         return np.asarray(self.array[region], dtype=self.array.element_type.memory_dtype)
 
 
 @dataclass(frozen=True, slots=True)
 class PlainRegions:
-    """The regions of an array of zarr's own."""
+    """The regions of a zarr array."""
 
     array: zarr.Array[Any]
     element: ElementType
 
     def read(self, region: Region) -> npt.NDArray[Any]:
-        """Elements of a region."""
+        """Return the elements of a region."""
         return to_memory(np.asarray(self.array[region]), self.element, str)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SourceName:
-    """Names a source to workers.
+    """The name of a source in tasks.
 
     Attributes
     ----------
     key : str
     pickled : bytes or None
-        For a process that may not have the source yet.
+        Pickled source, for a process that may not have it yet.
     held : RegionSource or None
         The source itself, for threads of this process.
     """
@@ -224,9 +224,9 @@ class SourceName:
 
 @dataclass(frozen=True, slots=True)
 class Elements:
-    """Elements of a region that are sent to a worker: as bytes, which it uses as they come.
+    """Elements of a region that are sent to a worker as bytes, which it uses without a copy.
 
-    An array would be copied once more on either side.
+    A pickled array would be copied once more on either side.
     """
 
     elements: npt.NDArray[Any]
@@ -244,7 +244,7 @@ def _received(encoded: bytes, dtype: np.dtype[Any], shape: tuple[int, ...]) -> E
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RegionTask:
-    """One region of one array: a whole number of its write units, which nobody else writes.
+    """One region of one array: whole write units that no other task writes.
 
     Attributes
     ----------
@@ -252,11 +252,11 @@ class RegionTask:
     region : tuple of slice
     source : SourceName or None
     pieces : tuple of regions
-        What is read of the source, one after the other; within the region.
+        Parts of the region, which are read from the source one after the other.
     fills : bool
-        Whether the pieces fill the region, without an overlap: it is then written in one go.
+        Whether the pieces fill the region without overlap: it is then written at once.
     values : Elements or None
-        Where there is no source.
+        Elements of the region, if there is no source.
     max_threads : ThreadLimit or None
     """
 
@@ -271,28 +271,28 @@ class RegionTask:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A task was carried out."""
+    """The outcome of a successful task."""
 
     n_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class SourceWanted:
-    """The process does not have the source of a task yet."""
+    """The outcome of a task whose source the process does not have yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A task failed.
+    """The outcome of a failed task.
 
     Attributes
     ----------
     message : str
     traceback : str
     worker : str
-        Machine and process.
+        Process and machine of the worker.
     error : bytes or None
-        The pickled exception, where it can be.
+        Pickled exception; None if it cannot be pickled.
     """
 
     message: str
@@ -305,7 +305,7 @@ Outcome = Written | SourceWanted | Failed
 
 
 class _Kept:
-    """The last few sources or arrays of this process."""
+    """The sources or arrays that this process used last."""
 
     def __init__(self) -> None:
         self._entries: OrderedDict[str, Any] = OrderedDict()
@@ -335,7 +335,7 @@ _making = threading.Lock()
 
 
 def forget() -> None:
-    """Give up what this process keeps open: a store in memory would stay as long."""
+    """Drop the sources and arrays of this process, which would keep a store in memory alive."""
     _sources.clear()
     _arrays.clear()
 
@@ -343,13 +343,14 @@ def forget() -> None:
 def run_task(
     task: RegionTask, failures: tuple[type[BaseException], ...] = (Exception, SystemExit)
 ) -> Outcome:
-    """Carry a task out in this process; a failure is a result, too.
+    """Carry out a task in this process; return a failure as an outcome.
 
     Parameters
     ----------
     task : RegionTask
     failures : tuple of classes
-        What is one. A worker whose iterator leaves Python would have its parent leave, too, in silence.
+        Exceptions that count as failures. ``SystemExit`` is one in a worker: if an iterator raised
+        it there, the parent process would exit silently, too.
     """
     try:
         if task.max_threads is not None:
@@ -374,7 +375,7 @@ def _find_source(task: RegionTask) -> Any:
     name = task.source
     if name is None or name.held is not None:
         return name and name.held
-    # One at a time: the standard error is one for all threads.
+    # One at a time: all threads share the standard error.
     with _making:
         source = _sources.get(name.key)
         if source is None and name.pickled is not None:
@@ -385,7 +386,7 @@ def _find_source(task: RegionTask) -> Any:
 
 
 def _made_source(pickled: bytes) -> Any:
-    # An iterator that is made again would show its progress again.
+    # An unpickled iterator would show a second progress bar.
     with contextlib.redirect_stderr(io.StringIO()):
         source = pickle.loads(pickled)
         iterator: Any = getattr(source, "iterator", None)
@@ -401,7 +402,7 @@ def _write(task: RegionTask, array: OpenTarget, source: RegionSource | None) -> 
         return array.write(task.region, task.values.elements)
     if not task.fills:
         return sum(array.write(piece, _read(source, piece)) for piece in task.pieces)
-    # One piece after the other, and each encoded before the next one is read.
+    # Each piece is encoded before the next one is read.
     return array.fill(task.region, ((piece, _read(source, piece)) for piece in task.pieces))
 
 
@@ -417,6 +418,6 @@ def _pickled_error(error: BaseException) -> bytes | None:
         pickled = pickle.dumps(error)
         pickle.loads(pickled)
     except Exception:
-        # Not every exception survives; its text does.
+        # Not every exception can be pickled; its text is sent anyway.
         return None
     return pickled

@@ -23,14 +23,14 @@ VARIABLES = (
     "NUMEXPR_NUM_THREADS",
     "RAYON_NUM_THREADS",
 )
-"""What libraries that are loaded later look at; the last is that of zarrs."""
+"""Environment variables that libraries read when they are loaded; the last is that of zarrs."""
 
 _IMPORTED = uuid.uuid4().hex
-"""Which a process that was forked from this one has, too."""
+"""Random name of this process; a process forked from it has the same."""
 
 _limit: int | None = None
 _set_aside: str | None = None
-"""The last limit that was not this process's to take, which was told once."""
+"""Key of the last limit that this process ignored with a warning."""
 
 _operation: Callable[..., Any] | None = None
 _context: tuple[Any, ...] = ()
@@ -39,13 +39,13 @@ _context: tuple[Any, ...] = ()
 def limit_threads(count: int | None) -> None:
     """Limit the threads of BLAS, OpenMP, Blosc, zarr and zarrs in this process, from now on.
 
-    The limits are set for good: entering and leaving them for each task would leave threads, and the
-    memory of each, behind.
+    The limits are permanent: setting and resetting them for each task would leak threads and
+    memory.
 
     Parameters
     ----------
     count : int or None
-        None leaves everything as it is.
+        Most threads; None changes nothing.
     """
     if count is None:
         return
@@ -58,21 +58,21 @@ def limit_threads(count: int | None) -> None:
 
 
 def threads_of_process() -> int | None:
-    """Return the limit of this process, if it has one."""
+    """Return the thread limit of this process, or None."""
     return _limit
 
 
 @dataclass(frozen=True, slots=True)
 class ThreadLimit:
-    """How many threads whoever carries a task out may start.
+    """The limit of threads in the process that carries out a task.
 
     Attributes
     ----------
     count : int
     sender : str
-        The process that hands tasks out, whose limits are its user's.
+        Name of the process that sends the tasks, in which only the user sets limits.
     key : str
-        Differs from that of every other one.
+        Unique key of the limit.
     """
 
     count: int
@@ -80,12 +80,12 @@ class ThreadLimit:
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def take_effect(self, *, again: bool = False) -> None:
-        """Limit the threads of a process that was started by somebody else, at its first task.
+        """Limit the threads of a worker process at its first task; warn in the sending process.
 
         Parameters
         ----------
         again : bool
-            Also at a later one, when libraries were loaded that have threads of their own.
+            Set the limit again, after libraries with their own threads were loaded.
         """
         global _set_aside
         if self.sender == _this_process():
@@ -103,7 +103,7 @@ class ThreadLimit:
 
 
 def _this_process() -> str:
-    """Return a name of this process that no other one has, of whatever machine."""
+    """Return a name of this process that is unique on all machines."""
     return f"{_IMPORTED}-{os.getpid()}"
 
 
@@ -118,9 +118,9 @@ def initialize(
     Parameters
     ----------
     operation : callable
-        What `operate` calls.
+        Operation that `operate` calls.
     process_initialization : callable or None
-        Called once with ``arguments``; what it returns comes before the arguments of the operation.
+        Called once with ``arguments``; its result precedes the arguments of the operation.
     arguments : iterable
     max_threads : int or None
     """
@@ -131,7 +131,7 @@ def initialize(
     if process_initialization is not None:
         made = process_initialization(*arguments)
         _context = made if isinstance(made, tuple) else () if made is None else (made,)
-        # Libraries that were loaded just now have pools of their own.
+        # Libraries that were just loaded have their own thread pools.
         limit_threads(max_threads)
 
 
@@ -141,7 +141,7 @@ def operate(arguments: Any) -> Any:
     Parameters
     ----------
     arguments : tuple or object
-        A tuple holds the arguments; anything else is the only one.
+        Tuple of arguments; any other object is a single argument.
     """
     if _operation is None:
         raise RuntimeError("this process was not initialized: pass initializer_wrapper to its pool")
@@ -150,15 +150,15 @@ def operate(arguments: Any) -> Any:
 
 
 def prepare_worker() -> None:
-    """Prepare a process of this machine that writes."""
+    """Prepare a worker process of this machine."""
     if _limit is None:
-        # There is a process a core already; Blosc would start threads for each core in every one.
+        # Each core already has a process; Blosc would start a thread per core in every process.
         blosc.use_threads = False
     _follow_parent()
 
 
 def _follow_parent() -> None:
-    """Leave interrupts to the parent process, and end when it does, however it ends."""
+    """Ignore interrupts, which the parent process handles, and exit when the parent ends."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return

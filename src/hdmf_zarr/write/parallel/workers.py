@@ -37,26 +37,26 @@ from hdmf_zarr.write.progress import Bars
 logger = logging.getLogger(__name__)
 
 SENT_ALWAYS = 64 * 1024
-"""Bytes of a source that go with every task; a larger one only with the first, and where it is wanted."""
+"""Most bytes of a source sent with every task; a larger one is sent first, and on request."""
 
 TASKS_AHEAD = 4
-"""Tasks without data that are handed out ahead, for each job."""
+"""Number of tasks without data that are submitted ahead, per job."""
 
 PATIENCE = 60.0
-"""Seconds that running tasks of a user's executor are waited for after a failure."""
+"""Seconds to wait for running tasks of a user's executor after a failure."""
 
 
 @dataclass
 class Source:
-    """What regions are read from, pickled once.
+    """The source of regions, pickled once.
 
     Attributes
     ----------
     held : RegionSource
     pickled : bytes or None
-        None where the workers are threads of this process.
+        Pickled source; None if the workers are threads of this process.
     n_first : int
-        Tasks that take it along, if it is large.
+        Number of further tasks that contain a large source.
     """
 
     held: RegionSource
@@ -65,7 +65,7 @@ class Source:
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def name(self) -> SourceName:
-        """Return how the next task names it."""
+        """Return the name of the source for the next task."""
         if self.pickled is None:
             return SourceName(key=self.key, held=self.held)
         if len(self.pickled) > SENT_ALWAYS and self.n_first <= 0:
@@ -74,12 +74,12 @@ class Source:
         return SourceName(key=self.key, pickled=self.pickled)
 
     def full_name(self) -> SourceName:
-        """Return the name with the source itself."""
+        """Return the name, with the pickled source."""
         return SourceName(key=self.key, pickled=self.pickled)
 
 
 class Workers:
-    """Carries tasks out with an executor; where it is ours, also here while its processes start.
+    """Carries out tasks with an executor; in this process while its own worker processes start.
 
     Parameters
     ----------
@@ -98,12 +98,12 @@ class Workers:
     # -- start and end ---------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Start the workers, if they are ours, and do not wait for them."""
+        """Start the workers without waiting for them, unless the user has given an executor."""
         if self.options.executor is None:
             self.pool.begin()
 
     def close(self) -> None:
-        """End the workers that were started here, and remove what was left for them."""
+        """End the workers that were started here, and remove the keys written for them."""
         self.pool.close()
         self.places.close()
         self._sources.clear()
@@ -114,12 +114,12 @@ class Workers:
         return self.options.executor or self.pool.executor
 
     def source(self, held: RegionSource) -> Source:
-        """Return a source as tasks name it.
+        """Pickle a source and return it for tasks.
 
         Raises
         ------
         Exception
-            If it cannot be pickled.
+            If the source cannot be pickled.
         """
         encoded = None if self.options.is_in_process else pickled(held, self.options)
         source = Source(held, encoded, self.options.n_jobs)
@@ -128,7 +128,7 @@ class Workers:
 
     @cached_property
     def max_threads(self) -> ThreadLimit | None:
-        """Limit for tasks; threads of this process are the user's."""
+        """Thread limit for tasks; None if the workers are threads of this process."""
         count = self.options.max_threads_per_process
         return None if count is None or self.options.is_in_process else ThreadLimit(count)
 
@@ -140,7 +140,7 @@ class Workers:
         Raises
         ------
         WorkerError
-            The first failure; whatever was not begun is not done.
+            If a task fails; tasks that have not begun are cancelled.
         """
         self.begin()
         for feed in feeds:
@@ -159,7 +159,7 @@ class Workers:
                 while pulled and len(self._running) < TASKS_AHEAD * self.options.n_jobs:
                     self._submit_next(pulled)
                 if pushed:
-                    # The parent reads meanwhile; several datasets do not wait for one that is slow.
+                    # Read here while workers write; then no dataset waits for a slow one.
                     step = pushed[0].step
                     if step is not None and not step():
                         pushed.popleft()
@@ -173,7 +173,7 @@ class Workers:
             shown.close()
 
     def note(self, feed: Feed, count: int) -> None:
-        """Count bytes of a dataset that were written, by whomever."""
+        """Count bytes of a dataset that were written by a worker or by this process."""
         self._on_written(feed, count)
 
     def _submit_next(self, pulled: deque[Feed]) -> None:
@@ -185,7 +185,7 @@ class Workers:
             self.submit(task, feed)
 
     def submit(self, task: RegionTask, feed: Feed) -> None:
-        """Hand a task out; without a worker yet, carry it out."""
+        """Submit a task; carry it out here if no worker has started yet."""
         executor = self._executor
         if executor is None:
             self._carry_out_here(task, feed)
@@ -202,13 +202,13 @@ class Workers:
         if task.source is not None:
             held = self._sources[task.source.key].held
             task = replace(task, source=SourceName(key=task.source.key, held=held))
-        # The limits of threads are those of workers; who ends this process means it.
+        # Thread limits are for workers only; SystemExit here is intended, and not caught.
         outcome = _checked(run_task(replace(task, max_threads=None), (Exception,)), task)
         assert isinstance(outcome, Written)
         self._on_written(feed, outcome.n_bytes)
 
     def submit_values(self, task: RegionTask, feed: Feed) -> None:
-        """Hand out a task that carries elements, when not too many others do."""
+        """Submit a task with elements, after waiting until fewer tasks than jobs are running."""
         while len(self._running) >= self.options.n_jobs:
             self._collect(wait=True)
         self.submit(task, feed)
@@ -219,7 +219,7 @@ class Workers:
             self._collect(wait=True)
 
     def _collect(self, *, wait: bool) -> None:
-        """Take note of tasks that are done: those that are, or, if asked to wait, at least one."""
+        """Process the outcomes of finished tasks; with ``wait``, of at least one."""
         while True:
             try:
                 future = self._done.get(block=wait)
@@ -240,7 +240,7 @@ class Workers:
             self._on_written(feed, outcome.n_bytes)
 
     def _abort(self) -> None:
-        """After a failure: begin nothing more, and wait until what was begun is over."""
+        """After a failure, cancel tasks that have not begun, and wait for the others."""
         running = [future for future in self._running if not future.cancel()]
         self.pool.close()
         if self.options.executor is not None and running:

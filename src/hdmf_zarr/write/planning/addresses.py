@@ -27,41 +27,41 @@ from hdmf_zarr.write.planning.naming import NameCheck
 ROOT_NAME = "root"
 
 CONVERTED_SUFFIX = ".zarr"
-"""Of the store to which an HDF5 file is converted, after the name of the file."""
+"""Suffix that a converted HDF5 file's store has after the name of the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where an object is in the file that holds it; the path has no slashes at its ends."""
+    """The file of an object, and its path there without slashes at the ends."""
 
     location: Location
     path: str
 
     @property
     def name(self) -> str:
-        """Name of the object in the group that holds it."""
+        """Name of the object in its group."""
         return self.path.rpartition("/")[2]
 
     @property
     def above(self) -> Origin:
-        """Where the group is that holds the object."""
+        """Origin of the group that contains the object."""
         return Origin(self.location, self.path.rpartition("/")[0])
 
     def child(self, name: str) -> Origin:
-        """Return where an object of this group is."""
+        """Return the origin of an object in this group."""
         return Origin(self.location, join(self.path, name))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PendingLink:
-    """A link of which it is not decided yet whether it stays one.
+    """A link that is not yet decided: it may stay a link, or its target may be copied.
 
     Attributes
     ----------
     holder : GroupBuilder
-        The group that has the link.
+        Group that contains the link.
     parent : str
-        Path of this group.
+        Path of the group.
     link : LinkBuilder
     """
 
@@ -76,7 +76,7 @@ class PendingLink:
 
 
 class Addresses:
-    """Where each builder is written, and how references lead to it.
+    """The path at which each builder is written, and the references to it.
 
     Parameters
     ----------
@@ -85,9 +85,9 @@ class Addresses:
     Attributes
     ----------
     pending : list of PendingLink
-        Links among the builders that have addresses.
+        Undecided links of the builders that have paths.
     names : NameCheck
-        Of what gets an address.
+        Check of the names of new objects.
     """
 
     def __init__(self, context: PlanContext) -> None:
@@ -114,14 +114,14 @@ class Addresses:
     # -- paths -----------------------------------------------------------------------------------
 
     def assign(self, builder: BaseBuilder, path: str, origin: Origin | None = None) -> None:
-        """Give each builder its path; the first place of a builder that has two is the true one.
+        """Give a builder, and those below it, their paths; the first of two paths is kept.
 
         Parameters
         ----------
         builder : GroupBuilder or DatasetBuilder
         path : str
         origin : Origin, optional
-            Where the object is, if it is copied from another file.
+            Origin of the object, if it is copied from another file.
         """
         if id(builder) in self._paths or self._is_copied_already(builder, origin):
             return
@@ -145,7 +145,7 @@ class Addresses:
                 self.assign(child, join(path, name), origin and origin.child(name))
 
     def _is_copied_already(self, builder: BaseBuilder, origin: Origin | None) -> bool:
-        """Whether the object of another file has its place, as another builder of the same object."""
+        """Whether another builder of the same object of another file already has a path."""
         copied = None if origin is None else self._copied.get(origin)
         if copied is None:
             return False
@@ -155,7 +155,7 @@ class Addresses:
     def place(
         self, builder: BaseBuilder, parent: str, name: str, origin: Origin | None = None
     ) -> None:
-        """Write a builder in a group that does not have it.
+        """Add a builder to a group whose own builder does not contain it.
 
         Parameters
         ----------
@@ -163,9 +163,9 @@ class Addresses:
         parent : str
             Path of the group.
         name : str
-            Of the object in the group.
+            Name of the object in the group.
         origin : Origin, optional
-            As for `assign`.
+            Origin of the object, as for `assign`.
         """
         with self.context.at(parent):
             self._check_names(parent, [(name, builder)])
@@ -173,15 +173,15 @@ class Addresses:
         self.assign(builder, join(parent, name), origin)
 
     def placed_in(self, path: str) -> list[tuple[str, BaseBuilder]]:
-        """Return what is written in a group that does not have it, by the names there."""
+        """Return the names and builders that `place` has added to a group."""
         return self._placed.get(path, [])
 
     def placed(self) -> list[tuple[str, str, BaseBuilder]]:
-        """Return the path of a group, a name there and a builder for all that `place` was given."""
+        """Return group path, name and builder of each object that `place` has added."""
         return [(path, *one) for path, found in self._placed.items() for one in found]
 
     def children(self, builder: GroupBuilder, path: str) -> list[tuple[str, Any]]:
-        """Return what is in a group, links first, by the names that it has in its file."""
+        """Return the children of a group, links first, with their names in the file."""
         in_file, place = self._names.get(id(builder), (self.context.child_names, path))
         children = (
             *builder.links.values(),
@@ -212,7 +212,7 @@ class Addresses:
         return self._are_hdf5[location]
 
     def must_copy(self, location: Location) -> bool:
-        """Return whether a link to what a file holds cannot be one, or should not."""
+        """Return whether the target of a link to a file has to be copied."""
         context = self.context
         is_export = context.export_source is not None
         is_edited = is_export and location == context.destination
@@ -226,7 +226,7 @@ class Addresses:
         )
 
     def origin(self, target: BaseBuilder) -> Origin | None:
-        """Return where the object of a builder is, or None where it is in no file."""
+        """Return the origin of a builder's object, or None if it is in no file."""
         if id(target) not in self._origins:
             self._origins[id(target)] = self._find_origin(target)
         return self._origins[id(target)]
@@ -237,20 +237,20 @@ class Addresses:
             return None
         location = location_of_uri(target.source)
         if self.context.export_source is not None and location == self.context.destination:
-            return Origin(location, path)  # it was edited, and built for the export
+            return Origin(location, path)  # it was edited, and built again for the export
         if location.is_local and not os.path.exists(location.uri):
             return None
         is_known = is_rooted(target) or not self.is_hdf5(location) or not self.must_copy(location)
         if is_known or _holds_values(target):
             return Origin(location, path)
-        # By way of another file HDF5IO knows an object by the path of the link, which may be another.
+        # HDF5IO records an object behind an external link with the path of the link.
         found = self.context.linked.builder(location.uri, path)
         origin = Origin(location, path if found is None else path_in_source(found))
         self._note_names(target, origin)
         return origin
 
     def _note_names(self, builder: BaseBuilder, origin: Origin) -> None:
-        """Remember what the children of an HDF5 file's groups are called."""
+        """Record the names that the children of an HDF5 file's groups have in the file."""
         if isinstance(builder, GroupBuilder):
             child_names = self.context.linked.child_names(origin.location.uri)
             self._names[id(builder)] = (child_names, origin.path)
@@ -258,19 +258,19 @@ class Addresses:
                 self._note_names(child, origin.child(child.name))
 
     def holder_of(self, target: BaseBuilder, origin: Origin) -> GroupBuilder | None:
-        """Return the group that holds an object of another file; None for the root, or if unknown."""
+        """Return the group around an object of another file; None for the root, or if unknown."""
         parent = target.parent
         if parent is None and self.is_hdf5(origin.location):
             parent = self.context.linked.builder(origin.location.uri, origin.above.path)
         return parent if isinstance(parent, GroupBuilder) else None
 
     def take_for(self, target: BaseBuilder, origin: Origin) -> bool:
-        """Take the object that is written with the id of another file's object for this one.
+        """Use a written object with the same id and type in place of another file's object.
 
         Returns
         -------
         bool
-            Whether there is such an object.
+            Whether there is a written object with this id.
         """
         path = self._path_with_id(target, origin)
         if path is None:
@@ -305,7 +305,7 @@ class Addresses:
         return self.context.existing is not None and path in self.context.existing
 
     def path_inside(self, target: BaseBuilder) -> str | None:
-        """Return the path of a builder in the destination, or None where it is not there."""
+        """Return the path of a builder's object in the destination, or None if it is not there."""
         if id(target) in self._paths:
             return self._paths[id(target)]
         if target.source is not None:
@@ -316,7 +316,7 @@ class Addresses:
             return None
         path = path_in_source(target)
         if not path and target.name != ROOT_NAME:
-            return None  # in no file: the path is not that of the root
+            return None  # it is in no file: an empty path does not mean the root
         if location in (self.context.destination, self.context.export_source):
             if path in self._by_path:
                 return path
@@ -333,7 +333,7 @@ class Addresses:
         Raises
         ------
         BrokenLinkError
-            If the target is not part of what is written and cannot be reached from it.
+            If the target is neither written nor reachable from the destination.
         """
         if isinstance(target, ReferenceBuilder):
             target = target.builder
@@ -350,7 +350,7 @@ class Addresses:
             target = target.builder
         inside = self.path_inside(target)
         if inside is not None:
-            # What is written may have another id than the builder that was read.
+            # The written object may have another id than the builder that was read.
             written = self._by_path.get(inside, target)
             return identified(Reference(path="/" + inside), written, self._by_path.get(""))
         if target.source is not None:
@@ -376,15 +376,15 @@ class Addresses:
         ----------
         target : builder, container or h5py.Reference
         holder : BaseBuilder, optional
-            The builder of the dataset, whose file a reference of h5py is of.
+            Builder of the dataset; an h5py reference is resolved in its file.
 
         Raises
         ------
         BrokenLinkError
-            As for `reference`.
+            If the target cannot be reached, as for `reference`.
         """
         if is_h5py_reference(target):
-            # Of one record; HDF5IO resolves those of columns and of attributes.
+            # A reference in a record; HDF5IO resolves those in columns and attributes.
             if not target:
                 return self.context.convention.encode_element(None)
             file = self.hdf5_file_of(holder)
@@ -394,12 +394,12 @@ class Addresses:
         return self.context.convention.encode_element(self.reference(target))
 
     def hdf5_file_of(self, holder: BaseBuilder | None) -> Any:
-        """Return the open HDF5 file that holds an object, or None where none does.
+        """Return the open HDF5 file that contains an object, or None if no HDF5 file does.
 
         Parameters
         ----------
         holder : BaseBuilder or None
-            The builder of the object; None is one of the file that is exported.
+            Builder of the object; None means an object of the exported file.
         """
         if holder is None or holder.source is None:
             return self.context.hdf5_file
@@ -409,7 +409,7 @@ class Addresses:
         return self.context.linked.file(location.uri)
 
     def hdf5_target_text(self, target: Any) -> str:
-        """Return the element for an object of the HDF5 file that is exported, or of one copied from."""
+        """Return the element for an object of the exported HDF5 file, or of a linked one."""
         if not self._is_exported_file(target.file):
             return self._other_hdf5_target_text(target)
         path = target.name.strip("/")
@@ -430,7 +430,7 @@ class Addresses:
         return location_of_uri(file.filename) == self.context.export_source
 
     def _other_hdf5_target_text(self, target: Any) -> str:
-        """Return the element for an object of another HDF5 file, which has to be copied, too."""
+        """Return the element for an object of another HDF5 file; the object must be copied, too."""
         origin = Origin(location_of_uri(target.file.filename), target.name.strip("/"))
         copied = self._copied.get(origin)
         if copied is None and self._copied:
@@ -448,7 +448,7 @@ class Addresses:
         )
 
     def retarget(self, hierarchy: Hierarchy, reference: Reference) -> str:
-        """Return the element for a reference that another Zarr store holds."""
+        """Return the element for another Zarr store's reference, rewritten for the destination."""
         convention, destination = self.context.convention, self.context.destination
         location, path = hierarchy.locate_source(reference.source), reference.path.strip("/")
         if location == hierarchy.location:
@@ -474,17 +474,17 @@ class Addresses:
         return convention.encode_element(replace(reference, source=source))
 
     def _copied_target(self, hierarchy: Hierarchy, origin: Origin) -> str | None:
-        """Return where the target of a reference in another store was copied to, or None."""
+        """Return the path of the copy of another store's reference's target, or None."""
         copied = self._copied.get(origin)
         if copied is not None or not self._copied or origin.location != hierarchy.location:
             return copied
         try:
             return self._copied.get(Origin(origin.location, hierarchy.resolve(origin.path)))
         except BrokenLinkError:
-            return None  # it leads to nothing there, too
+            return None  # the reference is broken in its own store, too
 
     def _element_inside(self, path: str) -> str:
-        """Return the element for an object that is written."""
+        """Return the element for an object of the destination."""
         reference = Reference(path="/" + path)
         target = self._by_path.get(path)
         if target is not None:
@@ -495,7 +495,7 @@ class Addresses:
 def identified(
     reference: Reference, target: BaseBuilder, root: BaseBuilder | None = None
 ) -> Reference:
-    """Return a reference with the ids of the builder to which it leads, and of the root above it."""
+    """Return a reference with the ids of its target's builder, and of the root above that."""
     if root is None:
         root = target
         while root.parent is not None:
@@ -504,7 +504,7 @@ def identified(
 
 
 def object_id_of(builder: BaseBuilder) -> str | None:
-    """Return the id of a builder's object, or None where it has none."""
+    """Return the id of a builder's object, or None if it has none."""
     object_id = builder.attributes.get("object_id")
     return object_id if isinstance(object_id, str) else None
 
@@ -516,14 +516,14 @@ def join(parent: str, name: str) -> str:
 
 
 def _holds_values(builder: BaseBuilder) -> bool:
-    """Whether a builder is of a dataset that has no type and refers to nothing."""
+    """Whether a builder is a dataset without a data type and without references."""
     if not isinstance(builder, DatasetBuilder) or isinstance(builder.data, HDMFDataset):
         return False
     return full_type_of(builder.attributes) is None
 
 
 def is_rooted(builder: BaseBuilder) -> bool:
-    """Return whether the root of a file is above a builder, or is the builder."""
+    """Return whether a builder is below, or is, the root of a file."""
     current: Any = builder
     while current.parent is not None:
         current = current.parent
@@ -533,7 +533,7 @@ def is_rooted(builder: BaseBuilder) -> bool:
 def path_in_source(builder: BaseBuilder) -> str:
     """Return the path of a builder's object in its file, without slashes at its ends.
 
-    It is empty for a root, and for an object that is in no file.
+    The path is empty for a root, and for an object that is in no file.
     """
     if builder.parent is None and builder.name == ROOT_NAME:
         return ""

@@ -18,10 +18,10 @@ from hdmf_zarr.write.planning.export_options import KEEP, LayoutOptions
 from hdmf_zarr.write.planning.layout import default_chunks
 
 ZARR_FORMAT = 2
-"""Of format 3 the archive opens each array with TensorStore, which has no text and no references."""
+"""Zarr format for the archive: it opens format 3 with TensorStore, which reads no text."""
 
 DANDI_CHUNK_BYTES = 16 * 1024**2
-"""Bytes before compression of the chunks of what is encoded anew: few files, and still small requests."""
+"""Bytes before compression of chunks that are encoded again: few files, but small requests."""
 
 
 def check_archive_options(
@@ -32,18 +32,18 @@ def check_archive_options(
     consolidate_metadata: bool,
     links_out: bool,
 ) -> None:
-    """Raise `OptionError` where another option contradicts ``dandi=True``.
+    """Raise `OptionError` if another option contradicts ``dandi=True``.
 
     Parameters
     ----------
     zarr_format : int or None
-        The format that was asked for; None where none was.
+        Requested format, if any.
     existing : Hierarchy or None
-        The store, where it is there already.
+        The store, if it exists.
     layout : LayoutOptions
     consolidate_metadata : bool
     links_out : bool
-        Whether links to other stores were asked for.
+        Whether links to other stores are requested.
     """
     found = zarr_format if existing is None else existing.zarr_format
     if found not in (None, ZARR_FORMAT):
@@ -64,7 +64,7 @@ def check_archive_options(
 
 
 def check_kept_for_archive(existing: Hierarchy | None, *, consolidate_metadata: bool) -> None:
-    """Raise `OptionError` where an append would make a store none for the archive."""
+    """Raise `OptionError` if an append would make a store unfit for the archive."""
     if existing is not None and existing.keeps_apart and not consolidate_metadata:
         raise OptionError(
             f"{existing.uri} was written for the DANDI archive (dandi=True), whose readers need its "
@@ -73,14 +73,14 @@ def check_kept_for_archive(existing: Hierarchy | None, *, consolidate_metadata: 
 
 
 def for_archive(layout: LayoutOptions) -> LayoutOptions:
-    """Return the options of an export with the codecs and chunks of the archive, where none are given."""
+    """Return the options of an export; codecs and chunks that are not given are the archive's."""
     codecs = dandi_codecs if layout.codecs in (None, KEEP) else layout.codecs
     chunks = dandi_chunks if layout.chunks is None else layout.chunks
     return replace(layout, codecs=codecs, chunks=chunks)
 
 
 def dandi_codecs(_path: str, dataset: Any) -> str:
-    """Keep the codecs that every reader knows and encode anew what has others."""
+    """Return ``"keep"`` if every reader knows the codecs of a dataset, otherwise ``"default"``."""
     if is_h5py_dataset(dataset):
         chain = filter_chain(dataset)
         names = [to_zarr_codec(codec, 1).to_dict()["name"] for codec in chain.codecs]
@@ -93,7 +93,7 @@ def dandi_codecs(_path: str, dataset: Any) -> str:
 
 
 def dandi_chunks(path: str, dataset: Any) -> tuple[int, ...] | None:
-    """Keep the chunks of what is small or moves as it is; make fewer and larger ones of the rest."""
+    """Return None to keep the chunks of a dataset, or larger chunks if it is encoded again."""
     shape, itemsize = tuple(dataset.shape), getattr(np.dtype(dataset.dtype), "itemsize", 8)
     chunks = getattr(dataset, "chunks", None)
     if chunks is None or not shape or dandi_codecs(path, dataset) == "keep":

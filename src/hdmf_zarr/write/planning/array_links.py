@@ -26,7 +26,7 @@ from hdmf_zarr.write.planning.link_specs import DATA_TYPE_ATTRIBUTES
 
 
 class ArrayLinks:
-    """Finds the array for which a dataset stands.
+    """Finds the arrays to which datasets become links.
 
     Parameters
     ----------
@@ -46,16 +46,16 @@ class ArrayLinks:
     def link_of(
         self, builder: DatasetBuilder, data: Any, path: str, *, link_data: bool | None
     ) -> Link | None:
-        """Return the link that stands for a dataset, or None where its data are written.
+        """Return the link that replaces a dataset, or None if its data are written.
 
         Parameters
         ----------
         builder : DatasetBuilder
         data : array or sequence
-            The builder's, without a wrapper.
+            Data of the builder, without a wrapper.
         path : str
         link_data : bool or None
-            What the wrapper asks for; a link that was asked for and cannot be is a warning.
+            Request of the wrapper; an impossible link that was requested causes a warning.
         """
         link = self._link_to_array(data, path, link_data=link_data)
         reason = None if link is None else self._why_not(link, builder, data)
@@ -73,7 +73,7 @@ class ArrayLinks:
         return None
 
     def _link_to_array(self, data: Any, path: str, *, link_data: bool | None) -> Link | None:
-        """Return the link that stands for a dataset whose data are an array of a Zarr store."""
+        """Return the link that replaces a dataset whose data are an array of a Zarr store."""
         if not isinstance(data, zarr.Array):
             return None
         location, array_path = _whereabouts(data)
@@ -107,7 +107,7 @@ class ArrayLinks:
         )
 
     def _why_not(self, link: Link, builder: DatasetBuilder, array: zarr.Array[Any]) -> str | None:
-        """What would be lost with a link, or None where nothing is."""
+        """Return what a link would lose, or None if it loses nothing."""
         if not self._says_the_same(builder, array):
             return "the attributes there are others"
         if link.source != SELF and not _is_found_by_readers(array):
@@ -123,14 +123,14 @@ class ArrayLinks:
         return "this is an export without link_data, which links to no other file"
 
     def _is_there(self, data: zarr.Array[Any]) -> bool:
-        """Whether an array at the destination stays there: one of a store that is replaced goes with it."""
+        """Whether an array at the destination stays there: a replaced store loses its arrays."""
         existing = self.context.existing
         if existing is None:
             return False
         return existing.is_live or getattr(data, "hierarchy", None) is existing
 
     def _check_readable_meanwhile(self) -> None:
-        """Raise unless a store that is replaced is there until the new one takes its place."""
+        """Raise unless a replaced store exists until the new one takes its place."""
         if not self.context.destination.is_local:
             raise OptionError(
                 f"{self.context.destination.uri} would be emptied before its own data are read: write to "
@@ -138,7 +138,7 @@ class ArrayLinks:
             )
 
     def _check_apart(self, location: Location) -> None:
-        """Raise if a store that is read would be emptied to make room for the new one, by any name of it."""
+        """Raise if a store that is read, under any name, would be emptied for the new one."""
         destination = self.context.destination
         is_emptied = self.context.existing is None and not destination.is_local
         if not is_emptied or location in (destination, self.context.export_source, *self._apart):
@@ -147,10 +147,10 @@ class ArrayLinks:
         self._apart.add(location)
 
     def _says_the_same(self, builder: DatasetBuilder, array: zarr.Array[Any]) -> bool:
-        """Whether a link to an array loses nothing of the builder: its type and its attributes.
+        """Whether a link to an array keeps the type and the attributes of the builder.
 
-        A dataset with a data type of its own (a column) is never linked: its object id is its own,
-        and what its attributes refer to is in its own file.
+        A dataset with a data type (a column) is never linked: it has its own object id, and its
+        attributes refer to objects of its own file.
         """
         attributes = self.attributes.encode(builder)
         if "neurodata_type" in attributes or "data_type" in attributes:
@@ -162,12 +162,12 @@ class ArrayLinks:
         types = dict(array.attrs).get(ATTRIBUTE_TYPES) or {}
         own_types = attributes.pop(ATTRIBUTE_TYPES, {})
         is_numeric = not isinstance(array, HDMFZarrArray) or array.element_type.numpy is not None
-        # As text: NaN is not equal to itself.
+        # Compare as text: NaN is not equal to itself.
         same = json.dumps(attributes, sort_keys=True) == json.dumps(held, sort_keys=True)
         return is_numeric and same and own_types == types
 
     def _link_to_home(self, array_path: str, path: str) -> Link | None:
-        """Link to the copy of an array that is exported under its own path, too."""
+        """Return a link to the copy of an array that is also exported at its own path."""
         home = self.addresses.builder_at(array_path)
         if array_path == path or not isinstance(home, DatasetBuilder):
             return None
@@ -181,9 +181,9 @@ class ArrayLinks:
 
 
 def _is_found_by_readers(array: zarr.Array[Any]) -> bool:
-    """Whether readers of links find an array: the metadata of its store lead to it, and to an object of HDMF.
+    """Whether readers of links find an array: it is in its store's metadata, and in an HDMF object.
 
-    pynwb constructs the object that holds an array to which a link leads.
+    pynwb constructs the object that contains the target of a link.
     """
     if isinstance(array, HDMFZarrArray):
         return True
@@ -201,7 +201,7 @@ def _is_found_by_readers(array: zarr.Array[Any]) -> bool:
 
 
 def _whereabouts(array: zarr.Array[Any]) -> tuple[Location | None, str]:
-    """Store and path of an array; no store where only this process has it."""
+    """Return store and path of an array; the store is None if only this process can open it."""
     if isinstance(array, HDMFZarrArray):
         return array.hierarchy.location, array.node_path
     return locate(array.store), array.path

@@ -41,7 +41,7 @@ class AttributeEncoder:
     ----------
     context : PlanContext
     addresses : Addresses
-        Of what they refer to.
+        Paths of the objects that the attributes refer to.
     """
 
     def __init__(self, context: PlanContext, addresses: Addresses) -> None:
@@ -49,14 +49,14 @@ class AttributeEncoder:
         self.addresses = addresses
 
     def encode(self, builder: BaseBuilder) -> dict[str, JSON]:
-        """Return the attributes of a builder, and beside them the dtypes that JSON loses.
+        """Return the attributes of a builder as JSON, with the dtypes that JSON loses.
 
         Raises
         ------
         EncodingError, DtypeError
-            If one has no JSON, or a name that the format reserves.
+            If a value cannot be JSON, or a name is reserved by the format.
         BrokenLinkError
-            If one refers to what cannot be reached.
+            If an attribute refers to an unreachable object.
         """
         encoded: dict[str, JSON] = {}
         types: dict[str, str] = {}
@@ -86,7 +86,7 @@ class AttributeEncoder:
     def _scale_list(self, name: str, value: Any, builder: BaseBuilder) -> list[JSON] | None:
         """Return the references of an attribute of dimension scales; None for any other attribute.
 
-        One that leads to nothing that is written is left out, with a warning.
+        A reference whose target is not written is omitted, with a warning.
         """
         if name not in SCALE_LISTS:
             return None
@@ -117,17 +117,17 @@ class AttributeEncoder:
     def _with_names(
         self, name: str, value: Any, dtype: str | None, builder: BaseBuilder
     ) -> str | None:
-        """Return what is recorded of an attribute of one integer or reference, by its type in HDF5.
+        """Return the recorded dtype of an integer or reference, with HDF5's enum names.
 
         Raises
         ------
         DtypeError
-            If it is a region reference, which HDMF takes for one to the whole dataset.
+            If it is a region reference, which HDMF reads as a reference to the whole dataset.
         """
         if self._is_from_store(builder):
             names = kept_names(builder).get(name, {})
         elif builder.source == self.context.destination.uri:
-            names = {}  # it is new
+            names = {}  # the object is new
         else:
             place = "/" if builder.parent is None else f"{builder.location}/{builder.name}"
             held = attribute_dtype(self.addresses.hdf5_file_of(builder), place, name)
@@ -138,7 +138,7 @@ class AttributeEncoder:
         return recorded_enum(dtype or value.dtype.name, names) if names and is_integer else dtype
 
     def _is_from_store(self, builder: BaseBuilder) -> bool:
-        """Whether a builder was read from a store, which may have what earlier releases wrote."""
+        """Whether a builder was read from a store, which earlier releases may have written."""
         is_export = self.context.export_source is not None and self.context.hdf5_file is None
         return is_export or bool(self.context.is_written(builder))
 
@@ -166,7 +166,7 @@ class AttributeEncoder:
         return encoded, dtype
 
     def _compound_reference(self, entry: Any, *, builder: BaseBuilder) -> JSON:
-        """Return the JSON of a reference in a compound, of HDF5 or to a builder; None for one to nothing."""
+        """Return the JSON of a compound's reference, h5py's or to a builder; None if it is null."""
         if not is_h5py_reference(entry):
             return None if entry is None else self._encode_reference(entry)
         file = self.addresses.hdf5_file_of(builder)
@@ -189,7 +189,7 @@ def _is_object(value: Any) -> bool:
 
 
 def refuse_like_reference(value: JSON, convention: Convention) -> None:
-    """Raise `EncodingError` if an encoded attribute is no reference, and would be read as one."""
+    """Raise `EncodingError` if an encoded attribute is no reference but would be read as one."""
     entries = value if isinstance(value, list) else (value,)
     for entry in entries:
         if isinstance(entry, dict) and _is_read_as_reference(entry, convention):
@@ -206,10 +206,10 @@ def _is_read_as_reference(entry: JSON, convention: Convention) -> bool:
 
 
 def check_decodable(value: JSON, dtype: str | None, convention: Convention) -> None:
-    """Raise `EncodingError` if an encoded attribute would not be read, or as another value.
+    """Raise `EncodingError` if an encoded attribute would be unreadable, or read as another value.
 
-    Text and single numbers that need no dtype are what they are. Any other value is decoded, and encoded
-    once more: the JSON has to be the same one.
+    Text and single numbers without a dtype are always safe. Any other value is decoded and encoded
+    again: the JSON has to be the same.
     """
     try:
         if dtype is None and type(value) in _PLAIN:
@@ -239,7 +239,7 @@ def _is_reference(value: JSON, convention: Convention) -> bool:
 
 
 def merged(old: dict[str, JSON], new: dict[str, JSON]) -> dict[str, JSON]:
-    """New attributes over old ones; dtypes that were recorded stay for attributes that stay."""
+    """Merge new attributes into old ones; attributes that stay keep their recorded dtypes."""
     types = {
         name: dtype for name, dtype in (old.get(ATTRIBUTE_TYPES) or {}).items() if name not in new
     }
@@ -250,7 +250,7 @@ def merged(old: dict[str, JSON], new: dict[str, JSON]) -> dict[str, JSON]:
 
 
 def _holds_references(value: Any) -> bool:
-    """Whether a list, or one in it, has builders or containers among its entries."""
+    """Whether a list, nested or not, contains builders or containers."""
     if isinstance(value, np.ndarray):
         value = value.ravel() if value.dtype.kind == "O" else ()
     elif not isinstance(value, (list, tuple)):

@@ -20,28 +20,28 @@ from hdmf_zarr.write.planning.export_options import PlanOptions
 
 @dataclass(frozen=True, kw_only=True)
 class PlanContext:
-    """What whoever makes a plan needs to know besides the builder.
+    """The inputs of a plan in addition to the builder.
 
     Attributes
     ----------
     destination : Location
     existing : Hierarchy or None
-        The nodes that are there already, where the store is appended to.
+        Existing nodes, in an append.
     convention : Convention
     is_written : callable
-        Whether a builder was read from, or written to, the destination.
+        Returns whether a builder was read from, or written to, the destination.
     manager : BuildManager or None
     options : PlanOptions
     export_source : Location or None
-        The file that is exported; None for a write.
+        Location of the exported file; None for a write.
     hdf5_file : h5py.File or None
-        The open file that is exported, where it is HDF5.
+        The exported file, open, if it is HDF5.
     hdf5_builder : callable or None
         Returns the builder that was read for an object of that file.
     child_names : ChildNames
-        Names that an HDF5 file has and its builders have not.
+        Names that are in an HDF5 file but not in its builders.
     linked : LinkedFiles
-        HDF5 files to which what is written links.
+        HDF5 files that the written objects link to.
     """
 
     destination: Location
@@ -58,7 +58,7 @@ class PlanContext:
 
     @contextmanager
     def at(self, path: str, builder: Builder | None = None) -> Iterator[None]:
-        """Say in every error of ours where it happened, and from where the builder was read."""
+        """Add the path, and the source of the builder, to every error of this package."""
         where = f"{self.destination.uri}:/{path}"
         try:
             yield

@@ -56,7 +56,7 @@ class Intake:
     Parameters
     ----------
     addresses : Addresses
-        Of what the elements refer to.
+        Paths of the objects that the elements refer to.
     layouts : LayoutChooser
     """
 
@@ -68,19 +68,19 @@ class Intake:
     def source_of(
         self, data: Any, builder: DatasetBuilder, choice: Choice
     ) -> ArraySource | IteratorSource | RawSource | ChunkCopySource:
-        """Return where the elements of a dataset come from.
+        """Return the source of a dataset's elements.
 
         Parameters
         ----------
         data : array, sequence, iterator or None
-            The builder's, without a wrapper.
+            Data of the builder, without a wrapper.
         builder : DatasetBuilder
         choice : Choice
 
         Raises
         ------
         DtypeError, EncodingError
-            If the data are none that a store holds.
+            If a store cannot hold the data.
         """
         if isinstance(data, HDMFZarrArray):
             return self._zarr_source(data, choice)
@@ -106,7 +106,7 @@ class Intake:
         return self._memory_source(data, declared, builder)
 
     def _check_fresh(self, iterator: AbstractDataChunkIterator, builder: DatasetBuilder) -> None:
-        """Raise for an iterator of which something was or will be given to another dataset."""
+        """Raise for an iterator that has begun, or that is also the data of another dataset."""
         _check_not_begun(iterator)
         other = self._iterators.setdefault(id(iterator), self.addresses.path_of(builder))
         if other != self.addresses.path_of(builder):
@@ -144,13 +144,13 @@ class Intake:
 
 
 def _declared(builder: DatasetBuilder, data: Any) -> ElementType | None:
-    """Element type that the builder declares, refined by its specification."""
+    """Return the element type that the builder declares, refined by its specification."""
     if isinstance(builder.dtype, list):
         dtype = getattr(data, "dtype", None)
         if not isinstance(dtype, np.dtype):
             dtype = None
         if dtype is not None and len(dtype.names or ()) > len(builder.dtype):
-            # HDF5IO leaves out fields of fixed text and of enumerations; seen in HDMF 4 to 6.
+            # HDF5IO omits fields of fixed text and of enumerations; seen in HDMF 4 to 6.
             return element_type_from_numpy(dtype)
         return element_type_from_compound(builder.dtype, dtype)
     declared = declared_element_type(builder.dtype)
@@ -164,7 +164,7 @@ def _declared(builder: DatasetBuilder, data: Any) -> ElementType | None:
 
 
 def _empty_shape(builder: DatasetBuilder) -> tuple[int, ...]:
-    """Shape of a dataset without data: HDF5IO gives none for empty text and references."""
+    """Return the shape of a dataset without data: HDF5IO has none for empty text."""
     shape = getattr(builder.data, "shape", None) or builder.maxshape
     if shape is None:
         return (0,)
@@ -176,20 +176,21 @@ def _empty_shape(builder: DatasetBuilder) -> tuple[int, ...]:
 
 
 def _empty_dtype(builder: DatasetBuilder) -> np.dtype[Any]:
-    """Dtype of a dataset without data whose builder declares none: that of its wrapper."""
+    """Return the dtype of a dataset without data and declared dtype: that of its wrapper."""
     return np.dtype(builder.data.dtype if isinstance(builder.data, DataIO) else np.float64)
 
 
 def _widened(
     own: ElementType, declared: ElementType | None, *, other_sign: bool = False
 ) -> ElementType:
-    """Type of numbers that come as they are asked for: the declared one, unless it is narrower.
+    """Return the type of numbers that are read later: the declared one, unless it is narrower.
 
     Parameters
     ----------
     own, declared : ElementType
     other_sign : bool
-        Take integers with a sign for those without and the other way around: each is looked at when it comes.
+        Accept signed integers as unsigned ones and vice versa: each value is checked when it is
+        read.
     """
     if declared is None or own.numpy is None or declared.numpy is None:
         return own
@@ -226,7 +227,7 @@ def _iterator_source(
 
 
 def _is_lazy(data: Any) -> bool:
-    """Whether data have a shape and are not in memory."""
+    """Whether data are a lazy array: with a shape, and not in memory."""
     if isinstance(data, (np.ndarray, np.generic, list, tuple, str, bytes)):
         return False
     has_array_interface = hasattr(data, "shape") and _is_numpy_dtype(getattr(data, "dtype", None))
@@ -234,7 +235,7 @@ def _is_lazy(data: Any) -> bool:
 
 
 def _is_numpy_dtype(dtype: Any) -> bool:
-    """Whether numpy has a dtype; it has not those of the arrays of pandas, which are in memory."""
+    """Whether a dtype is numpy's; the dtypes of pandas, whose arrays are in memory, are not."""
     try:
         return dtype is not None and np.dtype(dtype) is not None
     except TypeError:

@@ -33,29 +33,29 @@ class ZarrDataIO(DataIO):  # type: ignore[misc]
     data : array_like, iterator, h5py.Dataset or zarr.Array
         The data to write.
     chunks : tuple of int, int or bool, optional
-        Shape of a chunk, which it stays when rows are appended; by default about 4 MB of whole rows, and
-        the one chunk of a small array grows with it. ``True`` is the default too.
+        Shape of a chunk, which is also kept when rows are appended. The default, also ``True``, is
+        about 4 MB of whole rows; the only chunk of a small array grows with the array.
     fillvalue : scalar, optional
         Value of elements that are never written.
     compressor : codec, sequence of codecs or bool, optional
-        Of `numcodecs` or of `zarr.codecs`; ``True`` is the default codec, ``False`` none.
+        Codecs of `numcodecs` or `zarr.codecs`; ``True`` is the default codec, ``False`` none.
     filters : sequence of codecs, optional
-        Applied before the compressor.
+        Codecs that are applied before the compressor.
     shards : tuple of int or "auto", optional
         Shape of a shard, a multiple of the chunks; ``"auto"`` is about 64 MB.
     link_data : bool
-        Where the data are an array of another Zarr store: link to it rather than copy it.
+        Link to the data instead of copying them, if they are an array of another Zarr store.
     compressors, serializer
-        The spellings of zarr-python 3; ``compressors`` is another name of ``compressor``.
+        The names of zarr-python 3; ``compressors`` is another name of ``compressor``.
     checksum : bool
-        End each encoded chunk with its CRC-32C, so that one damaged byte is an error and no value.
+        End each encoded chunk with its CRC-32C, so that a damaged byte causes an error.
 
     Raises
     ------
     LayoutError
         If the shards are no multiple of the chunks, or the ranks differ.
     OptionError
-        If an argument is not what it should be.
+        If an argument is invalid.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class ZarrDataIO(DataIO):  # type: ignore[misc]
             raise LayoutError(f"fillvalue must be one element, found {fillvalue!r:.100}")
         super().__init__(dtype=dtype, shape=shape)
         if data is not None:
-            # Not through the constructor, which knows neither dask nor other lazy arrays.
+            # The constructor of HDMF accepts neither dask nor other lazy arrays.
             self.data = _supported(data)
         self.__link_data = bool(link_data)
         self.__dataset: zarr.Array[Any] | None = None
@@ -108,14 +108,14 @@ class ZarrDataIO(DataIO):  # type: ignore[misc]
 
     @property
     def link_data(self) -> bool:
-        """Whether the array is to be linked rather than copied."""
+        """Whether the array is linked instead of copied."""
         return self.__link_data
 
     @property
     def dataset(self) -> zarr.Array[Any] | None:
-        """The array to fill that was written of a `shape` and a `dtype`; None before, and of other data.
+        """The empty array written for a `shape` and a `dtype`; None before, and for other data.
 
-        It is the one of the last write, and takes elements for as long as the file is open.
+        It is the array of the last write, and can be filled while the file is open.
 
         Examples
         --------
@@ -127,12 +127,12 @@ class ZarrDataIO(DataIO):  # type: ignore[misc]
 
     @property
     def layout_request(self) -> LayoutRequest:
-        """The settings as the planner takes them."""
+        """The settings in the form for the planner."""
         return self.__request
 
     @property
     def io_settings(self) -> dict[str, Any]:
-        """The settings that were given, as a new dict."""
+        """The given settings, as a new dict."""
         codecs = self.__request.codecs
         settings = {
             "chunks": self.__request.chunks,
@@ -146,20 +146,20 @@ class ZarrDataIO(DataIO):  # type: ignore[misc]
         return {name: value for name, value in settings.items() if value is not None}
 
     def get_io_params(self) -> dict[str, Any]:
-        """Return the keyword arguments that make an equal `ZarrDataIO` of other data."""
+        """Return the keyword arguments for an equal `ZarrDataIO` with other data."""
         settings = self.io_settings
         if "fill_value" in settings:
             settings["fillvalue"] = settings.pop("fill_value")
         return {**super().get_io_params(), **settings, "link_data": self.link_data}
 
     def __iter__(self) -> Iterator[Any]:
-        # Arrays of zarr-python have no `__iter__`, which HDMF's wrapper calls.
+        # HDMF's wrapper calls `__iter__`, which arrays of zarr-python lack.
         is_plain = isinstance(self.data, zarr.Array) and not hasattr(self.data, "__iter__")
         rows: Iterator[Any] = _rows(self.data) if is_plain else super().__iter__()
         return rows
 
     def note_written(self, array: zarr.Array[Any]) -> None:
-        """Take the array that a write has made, see `dataset`."""
+        """Keep the array that a write has created, see `dataset`."""
         self.__dataset = array
 
     def __copy__(self) -> ZarrDataIO:
@@ -174,14 +174,14 @@ class ZarrDataIO(DataIO):  # type: ignore[misc]
 
     @staticmethod
     def from_h5py_dataset(h5dataset: Any, **kwargs: Any) -> ZarrDataIO:
-        """Wrap an HDF5 dataset with the chunks, fill value and filters that it has there.
+        """Wrap an HDF5 dataset with its own chunks, fill value and filters.
 
         Parameters
         ----------
         h5dataset : h5py.Dataset
         **kwargs
-            Arguments of `ZarrDataIO` that replace those of the dataset. A compressor replaces all of its
-            filters, except for a checksum.
+            Arguments of `ZarrDataIO` that override the settings of the dataset. A compressor
+            replaces all filters of the dataset except a checksum.
         """
         if not is_h5py_dataset(h5dataset):
             raise OptionError(f"expected an h5py.Dataset, found {type(h5dataset).__name__}")
@@ -191,7 +191,7 @@ class ZarrDataIO(DataIO):  # type: ignore[misc]
         if is_compressed_anew:
             settings["checksum"] = bool(stored.fletcher32)
         elif filters := ZarrDataIO.hdf5_to_zarr_filters(stored):
-            # What compresses the HDF5 dataset is among the filters: once is enough.
+            # The filters already contain the compression of the HDF5 dataset.
             settings |= {"filters": filters, "compressor": False}
         fill_value = given_fill_value(stored)
         if fill_value is not None:
@@ -200,7 +200,7 @@ class ZarrDataIO(DataIO):  # type: ignore[misc]
 
     @staticmethod
     def hdf5_to_zarr_filters(h5dataset: Any) -> list[Any]:
-        """Return the codecs of numcodecs that do what the dataset's HDF5 filters do."""
+        """Return the codecs of numcodecs that are equivalent to the dataset's HDF5 filters."""
         return filters_of_dataset(
             filter_pipeline(h5dataset), f"{h5dataset.file.filename}:{h5dataset.name}"
         )
@@ -212,7 +212,7 @@ class ZarrDataIO(DataIO):  # type: ignore[misc]
 
 
 def give_to_wrapper(wrapper: Any, array: zarr.Array[Any]) -> None:
-    """Let wrappers without data have the array that was written in their place, see `ZarrDataIO.dataset`."""
+    """Give nested wrappers without data their written array, see `ZarrDataIO.dataset`."""
     while isinstance(wrapper, DataIO):
         if isinstance(wrapper, ZarrDataIO):
             wrapper.note_written(array)
@@ -220,9 +220,10 @@ def give_to_wrapper(wrapper: Any, array: zarr.Array[Any]) -> None:
 
 
 def unwrap(data: Any) -> tuple[Any, LayoutRequest, bool | None]:
-    """Return wrapped data, how they are to be stored, and whether they are to be linked (or None).
+    """Return wrapped data, the request for their layout, and ``link_data`` (or None).
 
-    Of several wrappers (``set_data_io`` puts another one around the first) the outer one counts first.
+    If wrappers are nested (``set_data_io`` puts another one around the first), the outer one takes
+    precedence.
     """
     request, link_data = LayoutRequest(), None
     while isinstance(data, DataIO):
@@ -238,10 +239,10 @@ def unwrap(data: Any) -> tuple[Any, LayoutRequest, bool | None]:
 
 
 def _completed(outer: LayoutRequest, inner: LayoutRequest) -> LayoutRequest:
-    """Return a request in which what it leaves open is as another one has it."""
+    """Return the outer request, completed by the inner one."""
     has_layout = outer.chunks is not None or outer.shards is not None
     return LayoutRequest(
-        # Shards are multiples of the chunks that they were asked for with.
+        # Shards are multiples of the chunks in the same request.
         chunks=outer.chunks if has_layout else inner.chunks,
         are_chunks_given=outer.are_chunks_given if has_layout else inner.are_chunks_given,
         shards=outer.shards if has_layout else inner.shards,
@@ -252,14 +253,14 @@ def _completed(outer: LayoutRequest, inner: LayoutRequest) -> LayoutRequest:
 
 
 def layout_of_array(array: Any, zarr_format: int) -> LayoutRequest:
-    """Return the layout that an array of zarr-python has, as far as a copy can have it.
+    """Return the layout of an array of zarr-python, as far as a copy can have it.
 
     Parameters
     ----------
     array : object
-        What is no array of numbers of zarr-python leaves its layout to us.
+        Array of numbers of zarr-python; for any other object the request is empty.
     zarr_format : int
-        That of the copy; of another format shards and codecs are left to us, too.
+        Zarr format of the copy; if the array has another one, shards and codecs are not kept.
     """
     if not isinstance(array, zarr.Array) or not is_number(array.dtype) or not array.shape:
         return LayoutRequest()
@@ -282,7 +283,7 @@ def layout_of_array(array: Any, zarr_format: int) -> LayoutRequest:
 
 
 def _request_of_hdf5_wrapper(data: H5DataIO) -> LayoutRequest:
-    """What of an `H5DataIO` has a meaning in Zarr: chunks, fill value, gzip and a checksum."""
+    """Return the `H5DataIO` settings that apply to Zarr: chunks, fill value, gzip, checksum."""
     settings = data.io_settings
     chunks = settings.get("chunks")
     compressors: Any = None
@@ -306,7 +307,7 @@ def _request_of_hdf5_wrapper(data: H5DataIO) -> LayoutRequest:
 
 
 def _rows(array: zarr.Array[Any]) -> Iterator[Any]:
-    """The rows of an array, of which each chunk is decoded once."""
+    """Yield the rows of an array; decode each chunk once."""
     step = max(1, array.chunks[0])
     for start in range(0, array.shape[0], step):
         yield from array[start : start + step]  # type: ignore[misc]
@@ -317,7 +318,7 @@ def _is_linkable(data: Any) -> bool:
 
 
 def _supported(data: Any) -> Any:
-    """Refuse what no array can be made of, before HDMF says it in its own words."""
+    """Refuse data that cannot be an array, with a clearer message than HDMF's."""
     if isinstance(data, (str, bytes, os.PathLike)):
         raise OptionError(f"ZarrDataIO wraps arrays, found {type(data).__name__}")
     if data is not None and not hasattr(data, "shape") and isinstance(data, Iterable):
@@ -352,7 +353,7 @@ def _codec_list(filters: Any) -> Any:
 
 
 def _check_codecs(codecs: CodecRequest) -> None:
-    """Raise for what is no codec, where the user can see the line."""
+    """Raise for an invalid codec at the line of the user's call."""
     given = codecs.compressors
     if given is not None and not isinstance(given, bool):
         for codec in given if isinstance(given, (list, tuple)) else (given,):

@@ -15,17 +15,17 @@ from hdmf_zarr.write.planning.dataio import unwrap
 
 
 class DimensionNames:
-    """Looks the dimension names of datasets up in the loaded specifications."""
+    """Looks up the dimension names of datasets in the loaded specifications."""
 
     def __init__(self, manager: BuildManager | None) -> None:
         self._manager = manager
         self._specs: dict[tuple[str, str], Any] = {}
 
     def of(self, builder: DatasetBuilder, ndim: int) -> tuple[str, ...] | None:
-        """Return one name for each dimension, each name once; None for a scalar.
+        """Return a unique name for each dimension; None for a scalar.
 
-        xarray wants a name for every dimension: one that the specification does not name is
-        called after the dataset, so that it is not taken for that of another dataset.
+        xarray requires a name for every dimension: one without a name in the specification is named
+        after the dataset, so that it differs from the dimensions of other datasets.
         """
         if ndim == 0:
             return None
@@ -34,7 +34,7 @@ class DimensionNames:
             labels = (None,) * ndim
         labels = _with_scale_names(builder, labels)
         if _is_ragged(builder):
-            # Its rows are no rows of the table, which may have this name for them.
+            # Its elements are not the rows of the table, which may have this name.
             labels = (None, *labels[1:])
         names: list[str] = []
         for position, label in enumerate(labels):
@@ -65,18 +65,18 @@ class DimensionNames:
         if key not in self._specs:
             try:
                 self._specs[key] = self._manager.namespace_catalog.get_spec(namespace, data_type)
-            except (KeyError, ValueError):  # a type of a namespace that is not loaded
+            except (KeyError, ValueError):  # the namespace of the type is not loaded
                 self._specs[key] = None
         return self._specs[key]
 
 
 def _is_name(label: Any, position: int) -> bool:
-    # HDMF calls a dimension of a known length that has no name so.
+    # HDMF gives this name to a dimension of known length without a name.
     return isinstance(label, str) and label not in ("", f"dim_{position}")
 
 
 def _with_scale_names(builder: DatasetBuilder, labels: Sequence[Any]) -> Sequence[Any]:
-    """Names of dimensions, with those of HDF5's dimension scales where there is no other."""
+    """Return the dimension names, completed by the names of HDF5's dimension scales."""
     if not {DIMENSION_LIST, CLASS} & builder.attributes.keys():
         return labels
     dataset = stored_dataset(unwrap(builder.data)[0])
@@ -88,7 +88,7 @@ def _with_scale_names(builder: DatasetBuilder, labels: Sequence[Any]) -> Sequenc
 
 
 def _is_ragged(builder: DatasetBuilder) -> bool:
-    """Whether a column holds the rows of an index beside it."""
+    """Whether a column has an index next to it that divides it into rows."""
     parent = builder.parent
     index = None if parent is None else parent.datasets.get(f"{builder.name}_index")
     if index is None:

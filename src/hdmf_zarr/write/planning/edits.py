@@ -1,9 +1,10 @@
 """Which containers differ from the builders from which they were read.
 
-HDMF asks the modified flag of a container. A user's ``fields[...] = value`` does not set it, and each
-resolved reference, and each second read, clears it. So what a container holds is compared here with its
-builder, by the specification of its type: attributes, datasets, children, links. Data in a file are
-compared by identity and never read.
+HDMF relies on the modified flag of a container. A user's ``fields[...] = value`` does not set it,
+and each resolved reference, and each second read, clears it. So the contents of a container are
+compared here with its builder, by the specification of its type: attributes, datasets, children,
+links. Lazy data are compared by identity; stored data are read only to compare a few elements with
+data in memory.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from hdmf_zarr.hdf5 import is_h5py_dataset, stored_dataset
 Pair = tuple[AbstractContainer, BaseBuilder]
 
 COMPARED_ELEMENTS = 10_000
-"""Elements of stored data that are read to compare them with data in memory; more are another value."""
+"""Most elements of stored data that are read for a comparison; larger data count as different."""
 
 REPLACED = "other data are in memory than in the store, which an append does not replace"
 REMOVED = "the object was removed in memory, which an append does not do in the store"
@@ -39,21 +40,21 @@ IMPLIED: dict[str, tuple[type, Callable[[Any], Any]]] = {
     "colnames": (DynamicTable, lambda table: [column.name for column in table.columns]),
     "description": (VectorIndex, lambda index: f"Index for VectorData '{index.target.name}'"),
 }
-"""What a class of HDMF sets itself where its file has nothing; by the Python attribute."""
+"""Values that HDMF's classes set themselves if the file has none, by Python attribute."""
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """Something that a container holds and its builder does not.
+    """A difference between a container and its builder.
 
     Attributes
     ----------
     container : AbstractContainer
     path : str
-        Of what was edited, from the container on.
+        Path of the edited part, relative to the container.
     kept : str
-        What an append does not do, in words: it replaces no data of the file and removes nothing from
-        it. Empty where it adds what is new.
+        Message if an append cannot make the edit, since it replaces and removes no data of the
+        file; empty if it can.
     """
 
     container: AbstractContainer
@@ -63,18 +64,18 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One attribute or dataset that a type specifies, and where a builder has it."""
+    """An attribute or dataset in the specification of a type, and its place in a builder."""
 
     steps: tuple[str, ...]
     spec: Any
     name: str
-    """Of the container's Python attribute."""
+    """Name of the container's Python attribute."""
     has_function: bool
-    """Whether HDMF's mapper calculates the value in place of taking the attribute."""
+    """Whether HDMF's mapper computes the value instead of reading the attribute."""
     of_dataset: bool
-    """Whether it is an attribute of a dataset, which is written with it or not at all."""
+    """Whether it is an attribute of a dataset, which is only written with the dataset."""
     is_argument: bool
-    """Whether the constructor takes it; what it does not take is dropped when a file is read."""
+    """Whether the constructor has this argument; other values are dropped by a read."""
     defaults: tuple[Any, ...]
 
     @property
@@ -84,30 +85,30 @@ class _Row:
 
 @dataclass(slots=True)
 class _Held:
-    """A Python attribute that holds other containers."""
+    """A Python attribute that contains other containers."""
 
     spec: Any
     """One of its specifications."""
     places: set[tuple[str, ...]] = field(default_factory=set)
-    """The groups without a type in which a builder has children that it holds; () is its own."""
+    """Paths of the untyped groups with these children; () is the builder itself."""
 
 
 @dataclass(slots=True)
 class _Type:
-    """What is compared of the containers of a class."""
+    """The parts that are compared for the containers of a class."""
 
     mapper: Any
     rows: list[_Row] = field(default_factory=list)
     held: dict[str, _Held] = field(default_factory=dict)
-    """Python attributes that hold other containers."""
+    """Python attributes that contain other containers."""
 
 
 class _NotRead(Exception):
-    """A mapper has asked for the builder of a container that is in no file yet."""
+    """A mapper has requested the builder of a container that is in no file yet."""
 
 
 class _Lookup(BuildManager):  # type: ignore[misc]
-    """Has the builders that were read, for mappers that ask for them; builds nothing."""
+    """Returns the builders that were read to mappers that request them; builds nothing."""
 
     def __init__(self, type_map: TypeMap, builders: Mapping[int, BaseBuilder]) -> None:
         super().__init__(type_map)
@@ -146,19 +147,19 @@ class Edits:
         self._lookup = _Lookup(type_map, builders)
         self._types: dict[type, _Type] = {}
         self.has_moves = False
-        """Whether `changed` has found a container in another place than that of its builder."""
+        """Whether `changed` has found a container that was moved."""
 
     def of(self, pairs: Iterable[Pair]) -> list[Edit]:
-        """Return every edit of containers, each of which comes with its builder."""
+        """Return every edit of the containers, given in pairs with their builders."""
         with warnings.catch_warnings():
-            # The build of what is written gives the warnings of HDMF's mappers.
+            # HDMF's mappers warn again when the written containers are built.
             warnings.simplefilter("ignore")
             return [
                 edit for container, builder in pairs for edit in self._edits(container, builder)
             ]
 
     def changed(self, pairs: Iterable[Pair]) -> set[int]:
-        """Return the ids of the containers that have to be built for an export, with their ancestors."""
+        """Return the ids of the containers that an export must build, and of their ancestors."""
         pairs = list(pairs)
         changed: set[int] = set()
         with warnings.catch_warnings():
@@ -172,7 +173,7 @@ class Edits:
         return changed
 
     def _add_linking(self, pairs: list[Pair], changed: set[int]) -> None:
-        """Add what links to changed containers of other files: its builder leads to their old ones."""
+        """Add containers with links to changed containers of other files."""
         linking = [
             (
                 container,
@@ -207,7 +208,7 @@ class Edits:
     def _is_edited(
         self, row: _Row, compared: _Type, container: AbstractContainer, builder: BaseBuilder
     ) -> bool:
-        # What a link leads to has the attributes; a dataset that is not there is compared itself.
+        # A link's target has the attributes; a missing dataset is compared by its own row.
         node = _node(builder, row.steps)
         if isinstance(node, LinkBuilder) or (node is None and row.of_dataset):
             return False
@@ -229,7 +230,7 @@ class Edits:
     def _moved(self, container: AbstractContainer, builder: GroupBuilder) -> Iterator[Edit]:
         """Yield the children that were added, removed or replaced."""
         own = {id(b): b for b in self._children_of(builder)}
-        # Of an object in another file, the one that links to it is the parent.
+        # The parent of an object in another file is the container that links to it.
         linked = {
             id(link.builder) for link in _links(builder) if link.builder.source != builder.source
         }
@@ -239,7 +240,7 @@ class Edits:
                 yield Edit(container, child.name, "" if child_builder is None else MOVED)
         for child_builder in own.values():
             child = self._containers[id(child_builder)]
-            # The parent of what was read by a link or a reference alone may be no container yet.
+            # The parent of an object read only by a link or reference may not be a container yet.
             if child.parent is None or (
                 isinstance(child.parent, AbstractContainer) and child.parent is not container
             ):
@@ -255,7 +256,7 @@ class Edits:
     def _linked(
         self, compared: _Type, container: AbstractContainer, builder: GroupBuilder
     ) -> Iterator[Edit]:
-        """Yield what was linked to, unlinked, or moved to another group without a type."""
+        """Yield the containers that were linked, unlinked, or moved to another untyped group."""
         stored = {id(link.builder): link for link in _links(builder)}
         held: set[int] = set()
         filled: set[str | None] = set()
@@ -277,7 +278,7 @@ class Edits:
                 yield Edit(container, link.name, "" if link.name in filled else REMOVED)
 
     def _place(self, child: Any, builder: GroupBuilder) -> tuple[str, ...] | None:
-        """Return the names of the groups without a type above a child; None of a child of another."""
+        """Return the names of the untyped groups above a child; None for another's child."""
         names: list[str] = []
         parent = None if child is None else child.parent
         while parent is not None and parent is not builder:
@@ -300,7 +301,7 @@ class Edits:
         elif isinstance(value, (list, tuple, set)):
             yield from (v for v in value if isinstance(v, AbstractContainer))
 
-    # -- what a type specifies -------------------------------------------------------------------
+    # -- specifications of types -----------------------------------------------------------------
 
     def _type_of(self, container: AbstractContainer) -> _Type:
         cls = type(container)
@@ -371,7 +372,7 @@ class Edits:
     # -- values ----------------------------------------------------------------------------------
 
     def _same(self, value: Any, stored: Any) -> bool:
-        """Whether a value is the one that a builder has."""
+        """Whether a value is equal to the builder's."""
         if value is stored:
             return True
         if value is None or stored is None:
@@ -392,7 +393,7 @@ def _add_with_ancestors(container: AbstractContainer, changed: set[int]) -> None
 
 
 def _has_waiting_rows(container: AbstractContainer) -> bool:
-    """Whether rows of references wait in memory until their targets are written."""
+    """Whether rows of references are pending in memory until their targets are written."""
     data = getattr(container, "data", None)
     return isinstance(data, HDMFDataset) and len(data) != len(data.dataset)
 
@@ -411,7 +412,7 @@ def _is_typed(spec: Any) -> bool:
 
 
 def _links(builder: GroupBuilder) -> list[LinkBuilder]:
-    """Return the links of a group, and those of the groups in it without a type."""
+    """Return the links of a group, and of the untyped groups in it."""
     found = list(builder.links.values())
     for group in builder.groups.values():
         if not ("neurodata_type" in group.attributes or "data_type" in group.attributes):
@@ -440,7 +441,7 @@ def _child(builder: GroupBuilder, name: str) -> Any:
 
 
 def _stored(node: Any, spec: Any) -> Any:
-    """Return what a builder has for a specification: a value, or a link."""
+    """Return the value or link that a builder has for a specification."""
     if isinstance(spec, AttributeSpec):
         return node.attributes.get(spec.name)
     if not isinstance(node, GroupBuilder):
@@ -474,7 +475,7 @@ def _same_data(value: Any, stored: Any) -> bool:
 
 
 def _same_array(value: Any, stored: Any) -> bool:
-    """Whether two lazy datasets are one."""
+    """Whether two lazy datasets are the same."""
     value = value.dataset if isinstance(value, HDMFDataset) else value
     stored = stored.dataset if isinstance(stored, HDMFDataset) else stored
     if is_h5py_dataset(value) and is_h5py_dataset(stored):
@@ -537,7 +538,7 @@ class _ExportManager(BuildManager):  # type: ignore[misc]
     Parameters
     ----------
     origin : BuildManager
-        The manager of the source; has the builders of what is referred to and not exported.
+        Manager of the source, with the builders of referenced objects that are not exported.
     """
 
     def __init__(self, origin: BuildManager) -> None:
@@ -552,7 +553,7 @@ class _ExportManager(BuildManager):  # type: ignore[misc]
         return found
 
     def queue_ref(self, func: Callable[[], None]) -> None:
-        """Queue what resolves references once all is built."""
+        """Queue a function that resolves references after the build."""
 
         def resolve() -> None:
             self._resolves = True
@@ -570,19 +571,19 @@ def build_to_export(
     source: str,
     rebuild: bool,
 ) -> tuple[GroupBuilder, BuildManager]:
-    """Return the builder of a root that holds what its containers hold, and the manager that has it.
+    """Return a builder of the root with all edits of its containers, and the builder's manager.
 
     Parameters
     ----------
     root : AbstractContainer
     manager : BuildManager
-        The manager that has read it. It is not changed, nor is any container.
+        Manager that has read the root. Neither it nor any container is changed.
     containers, builders : mapping
-        What it knows, as `Edits` takes it.
+        Containers and builders of the manager, as for `Edits`.
     source : str
-        The destination, which becomes the source of new builders.
+        Destination, which becomes the source of new builders.
     rebuild : bool
-        Build everything below the root, not only what was changed.
+        Build everything below the root, not only edited containers.
     """
     pairs = [
         (container, builders[id(container)])
@@ -592,7 +593,7 @@ def build_to_export(
     changed = _tree_of(root) if rebuild else set()
     edits = Edits(manager.type_map, containers, builders)
     changed |= edits.changed(pair for pair in pairs if id(pair[0]) not in changed)
-    if edits.has_moves:  # what refers to the former places is built, too
+    if edits.has_moves:  # builders that refer to the former places are outdated, too
         changed |= _tree_of(root)
     if id(root) not in changed:
         return builders[id(root)], manager
@@ -606,7 +607,7 @@ def build_to_export(
 
 
 def _note_places(manager: BuildManager, pairs: Iterable[Pair]) -> None:
-    """Let the new builders of objects of other files, which have no parent, say where these are there."""
+    """Give new builders without a parent, of objects in other files, their locations there."""
     for container, old in pairs:
         builder = manager.get_builder(container)
         if builder is not None and builder is not old and builder.parent is None:

@@ -1,7 +1,7 @@
 """How each Zarr format stores elements: data type, codecs, shape of a scalar, names of chunks.
 
-The documents of both formats are those of format 3 here; `hdmf_zarr.metadata.format2` spells those of
-format 2.
+Documents have the form of format 3 here, for both formats; `hdmf_zarr.metadata.format2` converts
+those of format 2.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ from hdmf_zarr.metadata.node import array_node, with_chunk_keys
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredType:
-    """How elements of a type are stored.
+    """The stored form of elements of a type.
 
     Attributes
     ----------
     element : ElementType
-        The type as the store knows it.
+        Element type in the store.
     data_type : zarr.dtype.ZDType
     numpy : numpy.dtype or None
-        Dtype of what is stored; None for what varies in length.
+        Dtype of the stored elements; None if they vary in length.
     codecs : tuple of BytesBytesCodec
-        Between the serializer and the compressor.
+        Codecs between the serializer and the compressor.
     """
 
     element: ElementType
@@ -57,33 +57,33 @@ class StoredType:
 
 
 class Storage(Protocol):
-    """How a Zarr format stores elements."""
+    """The storage of elements in a Zarr format."""
 
     @property
     def chunk_keys(self) -> dict[str, Any]:
-        """Names of chunks, as Zarr's metadata have them."""
+        """Chunk key encoding, as in Zarr's metadata."""
 
     @property
     def scalar_shape(self) -> tuple[int, ...]:
-        """Shape of the array that holds a scalar."""
+        """Shape of the array that stores a scalar."""
 
     @property
     def has_dimension_names(self) -> bool:
-        """Whether a document has a place for the names of dimensions."""
+        """Whether a document has a field for dimension names."""
 
     def stored_type(self, element: ElementType, widths: Mapping[str, int]) -> StoredType:
-        """How elements of a type are stored; ``widths`` are those of a compound's text."""
+        """Return the stored form of a type; ``widths`` are those of a compound's text."""
 
     def header(
         self, element: ElementType, *, is_scalar: bool, names: tuple[str | None, ...] | None
     ) -> ArrayHeader:
-        """What the reserved attributes of an array say."""
+        """Return the header: the contents of the reserved attributes of an array."""
 
     def check_shards(self, shards: Any) -> None:
-        """Raise `LayoutError` where shards are asked for and the format has none."""
+        """Raise `LayoutError` if shards are requested and the format has none."""
 
     def can_hold(self, document: Mapping[str, Any], element: ElementType) -> bool:
-        """Whether the encoded chunks of an array can be kept as they are."""
+        """Whether the encoded chunks of an array can be kept unchanged."""
 
 
 class Format3Storage:
@@ -94,7 +94,7 @@ class Format3Storage:
     has_dimension_names = True
 
     def stored_type(self, element: ElementType, widths: Mapping[str, int]) -> StoredType:
-        """How elements of a type are stored; ``widths`` are those of a compound's text."""
+        """Return the stored form of a type; ``widths`` are those of a compound's text."""
         has_dtype = element.kind in ("number", "fixed_bytes", "compound")
         return StoredType(
             element=element,
@@ -109,7 +109,7 @@ class Format3Storage:
         is_scalar: bool,
         names: tuple[str | None, ...] | None,
     ) -> ArrayHeader:
-        """What the reserved attributes of an array say."""
+        """Return the header: the contents of the reserved attributes of an array."""
         if element.kind != "compound":
             return ArrayHeader(element_type=header_name(element))
         flat = element.flat
@@ -120,10 +120,10 @@ class Format3Storage:
         )
 
     def check_shards(self, shards: Any) -> None:
-        """Format 3 has shards."""
+        """Accept shards, which format 3 has."""
 
     def can_hold(self, document: Mapping[str, Any], element: ElementType) -> bool:
-        """Whether the encoded chunks of an array can be kept as they are: all but objects."""
+        """Whether the encoded chunks of an array can be kept unchanged: all except objects."""
         node = array_node(document)
         names = list(map(_name, node.codecs))
         if element.kind in TEXT_KINDS and node.data_type == BYTES_TYPE:
@@ -139,9 +139,9 @@ class Format2Storage:
     has_dimension_names = False
 
     def stored_type(self, element: ElementType, widths: Mapping[str, int]) -> StoredType:
-        """How elements of a type are stored; ``widths`` are not needed."""
+        """Return the stored form of a type; ``widths`` are ignored."""
         if element.kind in ("ascii", "isodatetime"):
-            element = BYTES  # what they are more than that, the header says
+            element = BYTES  # the header records the exact type
         if element.kind == "reference" or element.holds_variable:
             return StoredType(
                 element=element,
@@ -159,14 +159,14 @@ class Format2Storage:
     def header(
         self, element: ElementType, *, is_scalar: bool, names: tuple[str | None, ...] | None
     ) -> ArrayHeader:
-        """What the reserved attributes of an array say."""
+        """Return the header: the contents of the reserved attributes of an array."""
         if element.kind == "compound":
             flat = element.flat
             types = _types_of_text_fields(flat) | _widths_in_rows(flat)
             return ArrayHeader(
                 fields=tuple((name, field_dtype_name(field)) for name, field in flat.fields),
                 nesting=_nesting(element),
-                # The convention has a word for ASCII.
+                # The names of field types already distinguish ASCII.
                 field_types={name: kind for name, kind in types.items() if kind != "ascii"},
                 scalar=is_scalar,
                 dimension_names=names,
@@ -176,7 +176,7 @@ class Format2Storage:
         )
 
     def check_shards(self, shards: Any) -> None:
-        """Raise `LayoutError` where shards are asked for."""
+        """Raise `LayoutError` if shards are requested."""
         if shards is not None:
             raise LayoutError(
                 f"Zarr format 2 has no shards, found shards={shards!r}: leave them out, or write "
@@ -184,7 +184,7 @@ class Format2Storage:
             )
 
     def can_hold(self, document: Mapping[str, Any], element: ElementType) -> bool:
-        """Whether the encoded chunks of an array can be kept as they are."""
+        """Whether the encoded chunks of an array can be kept unchanged."""
         is_text = element.kind in ("ascii", "isodatetime")
         node = array_node(document)
         if not node.shape or (is_text and node.data_type != BYTES_TYPE):
@@ -208,12 +208,12 @@ def _nesting(element: ElementType) -> list[JSON] | None:
 
 
 def _types_of_text_fields(element: ElementType) -> dict[str, str]:
-    """The fields of a compound whose type is not that of their storage."""
+    """Return the text fields of a compound that are stored as bytes, with their types."""
     return {name: field.kind for name, field in element.fields if field.kind in BYTES_ELEMENT_KINDS}
 
 
 def _widths_in_rows(element: ElementType) -> dict[str, str]:
-    """The fields of fixed bytes in rows that are JSON, where they are text of any length."""
+    """Return the widths of fixed bytes in rows stored as JSON, which does not fix their length."""
     if not element.holds_variable:
         return {}
     return {
@@ -227,7 +227,7 @@ _STORAGES: dict[int, Storage] = {3: Format3Storage(), 2: Format2Storage()}
 
 
 def storage_of_format(zarr_format: int) -> Storage:
-    """Return how a Zarr format stores elements."""
+    """Return the storage of a Zarr format."""
     try:
         return _STORAGES[zarr_format]
     except KeyError:

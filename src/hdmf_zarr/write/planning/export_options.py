@@ -22,25 +22,25 @@ KEEP, DEFAULT = "keep", "default"
 
 @dataclass(frozen=True, kw_only=True)
 class LayoutOptions:
-    """How the datasets of an export are laid out.
+    """The layout of the datasets of an export.
 
     Attributes
     ----------
     codecs : {"keep", "default"}, mapping or callable
-        ``"keep"`` has the codecs of the source, ``"default"`` encodes anew with the default ones. A
-        mapping of paths (``"/acquisition/raw/data"``, or patterns such as ``"*/data"``) or a function
-        of path and dataset gives ``"keep"``, ``"default"``, a codec, or a list of codecs; paths that a
-        mapping does not have, and None, keep theirs.
+        ``"keep"`` keeps the codecs of the source, ``"default"`` encodes again with the default
+        codecs. A mapping of paths (``"/acquisition/raw/data"``, or patterns, for example
+        ``"*/data"``) or a function of path and dataset gives ``"keep"``, ``"default"``, a codec, or
+        a list of codecs; None, or a path that is not in the mapping, keeps the codecs.
     chunks : mapping, callable or None
-        Likewise the shape of chunks; None keeps that of the source.
+        Shape of chunks, by path in the same way; None keeps the chunks of the source.
     shards : "auto", mapping, callable or None
-        Likewise the shape of shards; ``"auto"`` packs chunks into shards of about 64 MB, None has a
-        file a chunk.
+        Shape of shards, by path in the same way; ``"auto"`` packs chunks into shards of about 64
+        MB, None writes each chunk to a file.
     strict : bool
-        Whether a dataset whose HDF5 filters have no Zarr codec is an error, rather than decoded and
-        encoded with the default codec.
+        Raise if the HDF5 filters of a dataset have no Zarr codec, instead of encoding it with the
+        default codec.
     verify : bool
-        Whether chunks that are copied as they are are decoded once, to see that they can be.
+        Decode each chunk that is copied unchanged once, as a check.
     """
 
     codecs: Any = KEEP
@@ -73,9 +73,9 @@ class LayoutOptions:
         Parameters
         ----------
         path : str
-            Without a slash at its beginning.
+            Path of the dataset, without a leading slash.
         dataset : array
-            The dataset of the source, with a shape and a dtype.
+            Dataset of the source, with a shape and a dtype.
         """
         codecs = self._value("codecs", path, dataset)
         chunks = self._value("chunks", path, dataset)
@@ -89,7 +89,7 @@ class LayoutOptions:
         )
 
     def check_paths(self, paths: Iterable[str]) -> None:
-        """Raise `OptionError` if a mapping names what is none of the datasets at these paths."""
+        """Raise `OptionError` if a mapping has a pattern that matches none of the paths."""
         known = list(paths)
         for name in ("codecs", "chunks", "shards"):
             value = getattr(self, name)
@@ -110,26 +110,26 @@ class LayoutOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class PlanOptions:
-    """The options of a write or an export that decide what is planned.
+    """The options of a write or an export that affect the plan.
 
     Attributes
     ----------
     link_data : bool
-        Link to arrays of other Zarr stores rather than copy them.
+        Link to arrays of other Zarr stores instead of copying them.
     external_links : {"follow", "keep"}
-        Whether what an exported file links to in others is copied, or linked to in the stores that
-        these are converted to.
+        ``"follow"`` copies the targets of links to other files, ``"keep"`` links to the stores that
+        these files are converted to.
     checksum : bool
-        Whether each encoded chunk of every array ends with its CRC-32C.
+        End each encoded chunk of every array with its CRC-32C.
     strict_json : bool
-        Whether NaN and infinities in attributes are spelled as text.
+        Write NaN and infinities in attributes as text.
     layout : LayoutOptions
-        How the datasets of an export are laid out.
+        Layout of the datasets of an export.
 
     Raises
     ------
     OptionError
-        If an option has a value that it cannot have.
+        If the value of an option is invalid.
     """
 
     link_data: bool = True
@@ -153,7 +153,7 @@ def check_switches(options: object, *names: str) -> None:
 
 
 def require_bool(name: str, value: object) -> None:
-    """Raise `OptionError` for what is neither True nor False: ``"no"`` would count as yes."""
+    """Raise `OptionError` for a value other than True and False: ``"no"`` would count as true."""
     if not isinstance(value, (bool, np.bool_)):
         raise OptionError(f"{name} must be True or False, found {value!r:.100}")
 

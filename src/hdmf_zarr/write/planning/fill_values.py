@@ -17,16 +17,16 @@ from hdmf_zarr.write.planning.element_storage import StoredType
 
 
 def fill_value_for(source: Any, stored: StoredType) -> Any:
-    """Return the fill value of a new array: that of its source, where it has one and can say it.
+    """Return the fill value of a new array: that of its source, if it has one that can be stored.
 
     Parameters
     ----------
     source : ArraySource, IteratorSource or RawSource
     stored : StoredType
-        How the elements will be stored.
+        Stored form of the elements.
     """
     if isinstance(source, RawSource):
-        found = source.chunks.fill_value  # None, as an array of format 2 may have it
+        found = source.chunks.fill_value  # may be None in format 2
     else:
         found = _converted(_held_by(source), stored, source.element)
     return array_document.empty_scalar(stored.data_type) if found is None else found
@@ -42,7 +42,7 @@ def _held_by(source: Any) -> Any:
 
 
 def _converted(found: Any, stored: StoredType, own: ElementType | None) -> Any:
-    """Return a fill value as an element that is stored; None where it cannot be one."""
+    """Return a fill value as a stored element; None if it cannot be stored."""
     if found is None or own is None:
         return None
     if own.kind == "number":

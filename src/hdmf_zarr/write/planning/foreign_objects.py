@@ -26,14 +26,14 @@ from hdmf_zarr.write.planning.dataio import unwrap
 from hdmf_zarr.write.planning.link_specs import LinkSpecifications
 
 READ_ROWS = 65536
-"""Rows of references that are held at once."""
+"""Number of rows of references read in one batch."""
 
 
 class ForeignObjects:
-    """Finds which objects of other files are copied to their own paths, and gives them these.
+    """Finds the objects of other files that are copied to their own paths, and assigns these paths.
 
-    An object that a specification wants as the target of a link is one of them, and so is everything to
-    which something refers that is copied. What may stand in the place of a link is not.
+    These are the objects that a specification requires as targets of links, and all objects that
+    copied objects refer to. An object that may replace a link is not one of them.
 
     Parameters
     ----------
@@ -50,20 +50,20 @@ class ForeignObjects:
         self._waiting: deque[tuple[BaseBuilder, Origin]] = deque()
 
     def find(self, links: Iterable[PendingLink]) -> None:
-        """Note what has its own path: the targets of links, and what these need, and so on."""
+        """Find the link targets that need their own paths, and recursively what they need."""
         for pending in links:
             self._consider_link(pending.holder, pending.link)
         while self._waiting:
             self._walk(*self._waiting.popleft())
 
     def is_wanted(self, origin: Origin) -> bool:
-        """Return whether an object is to be written at its own path, by itself or in another one."""
+        """Return whether an object, or one that contains it, is copied to its own path."""
         while origin.path and origin not in self._wanted:
             origin = origin.above
         return origin in self._wanted
 
     def place(self) -> None:
-        """Give the objects that were found their paths, those that hold others before these."""
+        """Assign paths to the objects that were found, outer objects first."""
         wanted, self._wanted = self._wanted, {}
         for origin, target in sorted(wanted.items(), key=lambda one: one[0].path.count("/")):
             if self._addresses.path_inside(target) is None:
@@ -71,7 +71,7 @@ class ForeignObjects:
                 name = self._free_name(parent, origin.name)
                 self._addresses.place(target, parent, name, origin)
 
-    # -- what is needed --------------------------------------------------------------------------
+    # -- required objects -------------------------------------------------------------------------
 
     def _consider_link(self, holder: GroupBuilder, link: LinkBuilder) -> None:
         target = link.builder
@@ -88,7 +88,7 @@ class ForeignObjects:
             self._want(target, origin)
 
     def _origin_to_copy(self, target: BaseBuilder) -> Origin | None:
-        """Return where an object is that has to be copied; None for one that is or stays elsewhere."""
+        """Return the origin of an object that has to be copied; None if it need not be."""
         if self._addresses.path_inside(target) is not None:
             return None
         origin = self._addresses.origin(target)
@@ -102,7 +102,7 @@ class ForeignObjects:
         self._waiting.append((target, origin))
 
     def _readable(self, target: BaseBuilder, origin: Origin) -> tuple[BaseBuilder, Origin]:
-        """Return an object, or the one that holds it and cannot be read with this part alone."""
+        """Return an object, or an object around it that could not be read with this part alone."""
         part, place = target, origin
         while place.above.path:
             holder = self._addresses.holder_of(part, place)
@@ -115,7 +115,7 @@ class ForeignObjects:
         return target, origin
 
     def _walk(self, target: BaseBuilder, origin: Origin) -> None:
-        """Consider what a copied object, and the ones that it holds, link and refer to."""
+        """Follow the links and references of a copied object, and of the objects in it."""
         if origin in self._walked:
             return
         below = list(self._below(target, origin))
@@ -135,7 +135,7 @@ class ForeignObjects:
                 yield from self._below(child, origin.child(child.name))
 
     def _referred(self, builder: BaseBuilder) -> Iterator[BaseBuilder]:
-        """Yield the builders to which the attributes and the elements of a builder refer."""
+        """Yield the builders that the attributes and elements of a builder refer to."""
         for value in builder.attributes.values():
             yield from self._targets_in(value)
         if isinstance(builder, DatasetBuilder):
@@ -153,7 +153,7 @@ class ForeignObjects:
             yield from self._targets_in(data)
 
     def _hdf5_targets(self, dataset: Any, data: Any) -> Iterator[BaseBuilder]:
-        """Yield the builders to which a dataset of an HDF5 file refers, which may not be read yet."""
+        """Yield the builders that a dataset of an HDF5 file refers to; reads them if necessary."""
         for found in referred_objects(dataset):
             try:
                 builder = data.io.get_builder(found)
@@ -177,17 +177,17 @@ class ForeignObjects:
             for entry in value.ravel() if isinstance(value, np.ndarray) else value:
                 yield from self._targets_in(entry)
 
-    # -- where it is written ---------------------------------------------------------------------
+    # -- paths of copies -------------------------------------------------------------------------
 
     def _group_for(self, holder: GroupBuilder | None, origin: Origin) -> str:
-        """Return the path of the group that is to hold an object, which is made where it is missing.
+        """Return the path of the group for a copied object; add the group if it is missing.
 
         Parameters
         ----------
         holder : GroupBuilder or None
-            The group that holds the object in its file.
+            Group that contains the object in its own file.
         origin : Origin
-            Where that is.
+            Origin of this group.
         """
         if not origin.path:
             return ""
@@ -201,7 +201,7 @@ class ForeignObjects:
         return join(parent, name)
 
     def _is_group_of_type(self, path: str, holder: GroupBuilder | None) -> bool:
-        """Return whether a group is written that has the type of one of another file."""
+        """Return whether the destination has a group of the same type as another file's."""
         wanted = None if holder is None else full_type_of(holder.attributes)
         there, existing = self._addresses.builder_at(path), self._context.existing
         if there is not None:
@@ -211,7 +211,7 @@ class ForeignObjects:
         return full_type_of(existing.attributes(path)) == wanted
 
     def _free_name(self, parent: str, name: str) -> str:
-        """Return a name that no other object of a group has: the own one, or with a number after it."""
+        """Return an unused name in a group: the given name, with a number appended if necessary."""
         taken = {keys.folded(each) for each in self._names_in(parent)}
         every = itertools.chain([name], (f"{name}_{number}" for number in itertools.count(2)))
         return next(each for each in every if keys.folded(each) not in taken)
@@ -230,7 +230,7 @@ class ForeignObjects:
 
 
 def _without_parts(name: str, holder: GroupBuilder | None) -> GroupBuilder:
-    """Return a group like another one that has none of its parts, and so is another object."""
+    """Return an empty group with another group's attributes, and a new object id."""
     attributes = {} if holder is None else dict(holder.attributes)
     if "object_id" in attributes:
         attributes["object_id"] = str(uuid.uuid4())

@@ -22,21 +22,21 @@ SHARD_BYTES = 64 * 1024**2
 """Bytes of a shard before compression, for ``shards="auto"``."""
 
 ENCODED_SHARD_BYTES = 128 * 1024**2
-"""Bytes of a shard before compression at most, where those of a large array are encoded in memory."""
+"""Most bytes before compression of a large array's shard that is encoded in memory."""
 
 LARGE_SHARD_BYTES = 256 * 1024**2
-"""Encoded bytes of a shard at most, where encoded chunks of a large array are packed on disk."""
+"""Most encoded bytes of a shard, for a large array whose encoded chunks are packed on disk."""
 
 SHARDS_OF_ARRAY = 500
-"""Shards of a large array, as long as they are no larger than that."""
+"""Number of shards of a large array, unless they would exceed these sizes."""
 
 CHUNKS_IN_SHARD = 16384
-"""Chunks of a shard at most, for ``shards="auto"``: every access reads the index of all of them."""
+"""Most chunks of a shard, for ``shards="auto"``: every access reads the whole index."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LayoutRequest:
-    """What a user asks for; None leaves the choice to us.
+    """The layout that a user requests; None means the default.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class LayoutRequest:
     checksum : bool
         Whether each encoded chunk ends with its CRC-32C.
     are_chunks_given : bool
-        Whether the user has named the chunks; else they are those of the source.
+        Whether the user has chosen the chunks; otherwise they are those of the source.
     """
 
     chunks: tuple[int, ...] | None = None
@@ -59,13 +59,13 @@ class LayoutRequest:
 
     @property
     def is_empty(self) -> bool:
-        """Whether everything is left to us."""
+        """Whether nothing is requested."""
         return self == LayoutRequest()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Layout:
-    """How an array is cut and encoded."""
+    """The chunks, shards, fill value and codecs of an array."""
 
     chunks: tuple[int, ...]
     shards: tuple[int, ...] | None
@@ -74,17 +74,17 @@ class Layout:
 
     @property
     def write_unit(self) -> tuple[int, ...]:
-        """Shape of what is written in one store operation: the shard, else the chunk."""
+        """Shape of a write unit: the shard, or the chunk if there are no shards."""
         return self.shards if self.shards is not None else self.chunks
 
     def with_codecs(self, codecs: tuple[Any, ...]) -> Layout:
-        """The layout with codecs between the serializer and the compressors."""
+        """Return the layout with codecs added between the serializer and the compressors."""
         compressors = (*codecs, *self.chain.compressors)
         return replace(self, chain=replace(self.chain, compressors=compressors))
 
     @property
     def codecs(self) -> tuple[Any, ...]:
-        """The codecs as Zarr's metadata have them."""
+        """The codecs, as in Zarr's metadata."""
         return self.chain.codecs if self.shards is None else self.chain.sharded(self.chunks)
 
 
@@ -106,15 +106,15 @@ def decide_layout(
     request : LayoutRequest
     element : ElementType
     stored_dtype : numpy.dtype or None
-        None where the elements vary in length.
+        Dtype of the stored elements; None if they vary in length.
     shape : sequence of int or None
-        None for a dimension whose length is not known before the data are written.
+        Shape of the array, with None for dimensions of unknown length.
     itemsize : float
         Mean bytes of an element.
     fill_value : scalar
-        Used where the request has none.
+        Fill value if the request has none.
     recommended_chunks : tuple of int, optional
-        What the data recommend; used where the request has none.
+        Recommendation of the data, used if the request has no chunks.
     shard_bytes : float
         Bytes of a shard before compression, for ``shards="auto"``.
 
@@ -136,8 +136,8 @@ def decide_layout(
             chunks = tuple(map(_largest_divisor, shards, chunks))
     asked: Any = request.shards
     if element.kind == "compound" and asked is not None:
-        # zarr-python 3.1 fails on shards of records, whose fill value has no hash; 3.4 does not. What is
-        # written with one version is read with others.
+        # zarr-python 3.1 fails on shards of records, whose fill value has no hash; 3.4 does not. A store
+        # written with one version may be read with another.
         if asked != "auto":
             raise LayoutError(
                 f"zarr-python 3.1 reads no shards of compounds: leave shards={asked} out"
@@ -156,7 +156,7 @@ def default_chunks(
 ) -> tuple[int, ...]:
     """Return chunks that keep whole rows: all channels of a time window.
 
-    An array of less than about ``target`` bytes is one chunk. Where a single row is larger, its
+    An array of less than about ``target`` bytes is one chunk. If a single row is larger, its
     longest dimension is halved until the chunk fits, or is one element (a long text).
 
     Examples
@@ -185,7 +185,7 @@ def default_chunks(
 
 
 def with_checksum(chain: CodecChain) -> CodecChain:
-    """Return the chain with a CRC-32C at the end of what it encodes, unless there is one."""
+    """Return the chain with a CRC-32C as its last codec."""
     if has_checksum(chain.compressors):
         return chain
     return replace(chain, compressors=(*chain.compressors, Crc32cCodec()))
@@ -202,12 +202,12 @@ def with_request(layout: Layout, chunks: tuple[int, ...]) -> Layout:
 
 
 def _fill_value(asked: Any, element: ElementType, default: Any) -> Any:
-    """Return the fill value that was asked for, as an element.
+    """Return the requested fill value as an element.
 
     Raises
     ------
     LayoutError
-        If it is none.
+        If the fill value is no element of the type.
     """
     if asked is None:
         return default
@@ -249,7 +249,7 @@ def _decide_shards(
 def _automatic_shards(
     chunks: tuple[int, ...], shape: Sequence[int | None], itemsize: float, shard_bytes: float
 ) -> tuple[int, ...] | None:
-    """Whole chunks of about so many bytes, first all of a row, then along the first dimension."""
+    """Return shards of about ``shard_bytes``: first whole rows, then along axis 0."""
     shards = list(chunks)
     for axis in (*range(len(shape) - 1, 0, -1), 0):
         room = int(shard_bytes // max(1.0, math.prod(shards) * itemsize))

@@ -35,15 +35,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
-    """How a dataset is laid out.
+    """The layout that was chosen for a dataset.
 
     Attributes
     ----------
     request : LayoutRequest
     decoded : str or None
-        Why its chunks are not moved as they are; None where they are.
+        Reason for decoding the chunks; None if they are copied unchanged.
     plugin : str or None
-        What a reader of the chunks needs to have installed.
+        Package that readers of the chunks need.
     """
 
     request: LayoutRequest
@@ -52,7 +52,7 @@ class Choice:
 
 
 class LayoutChooser:
-    """Decides for one dataset after the other.
+    """Chooses the layout of one dataset after the other.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class LayoutChooser:
     Attributes
     ----------
     laid_out : list of str
-        Paths of the datasets for which options of an export may count.
+        Paths of the datasets to which layout options of an export apply.
     """
 
     def __init__(self, context: PlanContext) -> None:
@@ -70,27 +70,27 @@ class LayoutChooser:
         self.laid_out: list[str] = []
 
     def choose(self, data: Any, path: str, request: LayoutRequest) -> Choice:
-        """Return how a dataset is laid out, with a checksum for each chunk where one was asked for.
+        """Return the layout of a dataset, with a checksum for each chunk if one is requested.
 
         Parameters
         ----------
         data : array or sequence
-            Without a wrapper.
+            Data without a wrapper.
         path : str
-            Of the dataset, at the destination.
+            Path of the dataset in the destination.
         request : LayoutRequest
-            What the wrapper asks for.
+            Request of the wrapper.
 
         Raises
         ------
         LayoutError
-            If codecs that must be kept cannot be.
+            If codecs cannot be kept although ``strict`` requires it.
         """
         choice = self._choose_layout(data, path, request)
         return self._with_checksum(choice, data) if self.context.options.checksum else choice
 
     def _choose_layout(self, data: Any, path: str, request: LayoutRequest) -> Choice:
-        """Decide how a dataset is laid out, and why its chunks are not moved as they are."""
+        """Choose the layout of a dataset, and the reason if its chunks are not copied unchanged."""
         zarr_format = self.context.convention.zarr_format
         of_users = isinstance(data, zarr.Array) and not isinstance(data, HDMFZarrArray)
         own = layout_of_array(data, zarr_format) if of_users else LayoutRequest()
@@ -112,7 +112,7 @@ class LayoutChooser:
         return Choice(request=request, decoded="data that are in no file")
 
     def _with_checksum(self, choice: Choice, data: Any) -> Choice:
-        """Add a checksum to each chunk: as it is moved, where that can be, and else by encoding it anew."""
+        """Add a checksum to each chunk: during the copy, or by encoding it again."""
         request = choice.request
         if not isinstance(data, HDMFZarrArray) or not request.is_empty:
             return replace(choice, request=replace(request, checksum=True))
@@ -148,7 +148,7 @@ class LayoutChooser:
         return Choice(request=request, decoded=reason, plugin=chain.plugin if is_kept else None)
 
     def _give_up_codecs(self, where: str, reason: str) -> None:
-        """Tell that the filters of a dataset cannot be kept, or refuse to go on without them."""
+        """Log that the filters of a dataset cannot be kept, or raise if they must be."""
         if self.context.options.layout.strict:
             raise LayoutError(
                 f"{where}: {reason}; without strict=True it is decoded and encoded with the default codec"
@@ -168,19 +168,19 @@ class LayoutChooser:
         return Choice(request=request, decoded=decoded)
 
     def _copied_whole(self, array: HDMFZarrArray) -> Choice:
-        """The choice for an array that is kept as it is, or as nearly so as the format allows."""
+        """Return the choice for an array that is kept unchanged, as far as the format allows."""
         decoded = self.why_not_copied(array)
         document = array.hierarchy.document_of(array.node_path)
         inner = inner_document(document) if array.shards is not None else None
         if decoded is None or inner is None or not self.storage.can_hold(inner, array.element_type):
             return Choice(request=_given_chunks(array, decoded), decoded=decoded)
-        # A format without shards: the chunks that are inside of them.
+        # A format without shards keeps the inner chunks.
         codecs = self._kept_codecs(array, decoded)
         chunks = tuple(array.chunks) if not codecs.is_empty else None
         return Choice(request=LayoutRequest(chunks=chunks, codecs=codecs), decoded=decoded)
 
     def why_not_copied(self, array: HDMFZarrArray) -> str | None:
-        """Return None if an array can be copied as it is, its metadata and all its files, or why not."""
+        """Return None if an array can be copied with its files unchanged, else the reason."""
         element = array.element_type
         if array.is_restored:
             return "a compound that was stored expanded"
@@ -192,7 +192,7 @@ class LayoutChooser:
         return f"what Zarr format {self.context.convention.zarr_format} stores otherwise"
 
     def _why_not_raw(self, array: HDMFZarrArray, reason: str) -> str | None:
-        """Return a reason, or None where encoded chunks can be moved into another layout as they are."""
+        """Return None if chunks can be copied unchanged into another layout, else the reason."""
         document = array.hierarchy.document_of(array.node_path)
         is_plain = array.element_type.kind == "number" and not array.is_restored
         can_hold = bool(array_node(document).codecs) and array.shards is None
@@ -201,10 +201,10 @@ class LayoutChooser:
         return reason
 
     def _kept_codecs(self, array: HDMFZarrArray, decoded: str | None) -> CodecRequest:
-        """The request for the codecs that an array has, in shards or not."""
+        """Return a request for the codecs of an array's chunks, also if they are in shards."""
         codecs = _chunk_codecs(array)
         if array.element_type.kind != "number" or array.is_restored or not codecs:
-            return CodecRequest()  # without codecs that format 3 has, too
+            return CodecRequest()  # its codecs have no equivalent in format 3
         if decoded is not None and not LOSSY_CODECS.isdisjoint(codec["name"] for codec in codecs):
             where = f"{array.hierarchy.uri}:/{array.node_path}"
             self._give_up_codecs(where, f"{decoded}, and its codec would lose precision once more")
@@ -220,14 +220,14 @@ class LayoutChooser:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _NewData:
-    """Shape and dtype of data that are no array: of an iterator, or of nested sequences."""
+    """Shape and dtype of data that are no array: an iterator, or nested sequences."""
 
     shape: tuple[int | None, ...]
     dtype: np.dtype[Any]
 
 
 def _described(data: Any) -> Any:
-    """Return data as the functions of a user know them, with a shape and a dtype."""
+    """Return data in the form for the user's functions, with a shape and a dtype."""
     if isinstance(data, AbstractDataChunkIterator):
         return _NewData(shape=tuple(data.maxshape), dtype=np.dtype(data.dtype or object))
     if isinstance(data, (list, tuple)):
@@ -238,7 +238,7 @@ def _described(data: Any) -> Any:
 
 
 def _asked_for(options: DatasetOptions, chunks: tuple[int, ...]) -> str | None:
-    """What of the options makes other chunks of a dataset than it has."""
+    """Return which of the options changes the chunks of a dataset, or None."""
     if options.codecs != KEEP:
         return "other codecs were asked for"
     if options.chunks is not None and tuple(options.chunks) != tuple(chunks):
@@ -249,7 +249,7 @@ def _asked_for(options: DatasetOptions, chunks: tuple[int, ...]) -> str | None:
 def _request(
     options: DatasetOptions, chunks: tuple[int, ...] | None, kept: CodecRequest
 ) -> LayoutRequest:
-    """The layout that options ask for, of a dataset that has chunks and codecs."""
+    """Return the request for a dataset with chunks and codecs, changed by the options."""
     if options.codecs == KEEP:
         codecs = kept
     elif options.codecs == DEFAULT:
@@ -265,14 +265,14 @@ def _request(
 
 
 def _given_chunks(array: HDMFZarrArray, decoded: str | None) -> LayoutRequest:
-    """The request for the chunks of an array that is decoded, where a user has asked for them."""
+    """Return a request for the chunks of a decoded array, if a user has chosen them."""
     if decoded is None or not array.are_chunks_given:
         return LayoutRequest()
     return LayoutRequest(chunks=tuple(array.chunks), are_chunks_given=True)
 
 
 def _chunk_codecs(array: HDMFZarrArray) -> list[JSON]:
-    """The codecs of chunks, in shards or not."""
+    """Return the codecs of the chunks, or of the inner chunks of shards."""
     return list(array_node(array.hierarchy.documents[array.node_path]).chunk_codecs)
 
 

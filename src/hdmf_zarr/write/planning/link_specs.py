@@ -15,11 +15,11 @@ DataType = tuple[str, str]
 
 
 DATA_TYPE_ATTRIBUTES = ("namespace", "neurodata_type", "data_type")
-"""Attributes that say what type a node has."""
+"""Attributes with the data type of a node."""
 
 
 def types_of(catalog: Any, data_type: DataType) -> tuple[str, ...]:
-    """Return the name of a data type, and of those that it extends as far as they are known."""
+    """Return the name of a data type, and of the known types that it extends."""
     try:
         return tuple(catalog.get_hierarchy(*data_type))
     except (KeyError, ValueError):
@@ -33,9 +33,9 @@ def link_for(spec: Any, name: str, types: Collection[str]) -> Any:
     ----------
     spec : GroupSpec
     name : str
-        Of the object in the group.
+        Name of the object in the group.
     types : collection of str
-        Its data type and those that this one extends.
+        Data type of the object, and the types that it extends.
     """
     named = next((link for link in spec.links if link.name == name), None)
     if named is not None or _named_parts(spec, name):
@@ -45,19 +45,19 @@ def link_for(spec: Any, name: str, types: Collection[str]) -> Any:
 
 
 def has_part(spec: Any, name: str, types: Collection[str]) -> bool:
-    """Return whether a group's specification has an object itself; parameters as for `link_for`."""
+    """Return whether a group's specification has the object as a part; see `link_for`."""
     return bool(_named_parts(spec, name)) or any(
         part.name is None and _part_type(part) in types for part in (*spec.groups, *spec.datasets)
     )
 
 
 def _named_parts(spec: Any, name: str) -> list[Any]:
-    # `get_group` of HDMF returns a link of the name, too.
+    # `get_group` of HDMF also returns links with the name.
     return [part for part in (*spec.groups, *spec.datasets) if part.name == name]
 
 
 def part_group(spec: Any, name: str) -> Any:
-    """Return the specification of a group in a group by its name, or None."""
+    """Return the specification of a subgroup by its name, or None."""
     return next((group for group in spec.groups if group.name == name), None)
 
 
@@ -67,12 +67,12 @@ def _part_type(part: Any) -> str | None:
 
 
 class LinkSpecifications:
-    """Looks up what the loaded specifications say of the links and parts of groups.
+    """Looks up the links and parts of groups in the loaded specifications.
 
     Parameters
     ----------
     manager : BuildManager or None
-        With the specifications of the file that is written; None where there are none.
+        Manager with the specifications of the written file, if there are any.
     """
 
     def __init__(self, manager: BuildManager | None) -> None:
@@ -80,22 +80,22 @@ class LinkSpecifications:
         self._specs: dict[DataType, Any] = {}
 
     def wants_link(self, holder: GroupBuilder, name: str, target: BaseBuilder) -> bool:
-        """Return whether a reader of a group opens an object only by a link.
+        """Return whether readers of a group may require a link to an object.
 
-        A link is right for every reader, a part only for those whose specification has one: a type
-        that is not known here may want the link.
+        Every reader accepts a link, but a part only if the specification has one: an unknown type
+        may require the link.
 
         Parameters
         ----------
         holder : GroupBuilder
-            The group that has the link.
+            Group that contains the link.
         name : str
-            Of the link.
+            Name of the link.
         target : BaseBuilder
         """
         of_target = full_type_of(target.attributes)
         if of_target is None:
-            return False  # the target of a link in a specification has a type
+            return False  # in specifications, the targets of links have types
         specs = list(self._specs_of(holder))
         if not specs:
             return full_type_of(holder.attributes) is not None
@@ -103,7 +103,7 @@ class LinkSpecifications:
         return any(link_for(spec, name, types) is not None for spec in specs)
 
     def needs_more(self, holder: GroupBuilder, part: BaseBuilder) -> bool:
-        """Return whether a group of some type needs more than one of its parts to be read."""
+        """Return whether a typed group has other required parts than the given one."""
         of_holder = full_type_of(holder.attributes)
         if of_holder is None:
             return False
@@ -120,7 +120,7 @@ class LinkSpecifications:
         )
 
     def _specs_of(self, holder: GroupBuilder) -> Iterator[Any]:
-        """Yield the specification of a group's type, and what those above say of it by its name."""
+        """Yield the specifications of a group: of its own type, and by its name in groups above."""
         of_holder = full_type_of(holder.attributes)
         own = None if of_holder is None else self._spec(of_holder)
         if own is not None:
@@ -141,11 +141,11 @@ class LinkSpecifications:
             return None
         try:
             return self._catalog.get_spec(*data_type)
-        except (KeyError, ValueError):  # a type of a namespace that is not loaded
+        except (KeyError, ValueError):  # the namespace of the type is not loaded
             return None
 
 
 def _is(part: Any, types: Collection[str]) -> bool:
-    """Whether a part, or the target of a link, that a specification has is of one of some types."""
+    """Whether a part of a specification, or the target of its link, has one of the types."""
     wanted = part.target_type if hasattr(part, "target_type") else _part_type(part)
     return wanted in types

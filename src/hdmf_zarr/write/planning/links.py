@@ -28,13 +28,13 @@ class Copy:
 
 
 class LinkDecisions:
-    """Decides of every link whether it stays one.
+    """Decides whether each link stays a link.
 
     Parameters
     ----------
     context : PlanContext
     addresses : Addresses
-        Get the addresses of what is copied from other files.
+        Paths of builders, to which those of copied objects are added.
     """
 
     def __init__(self, context: PlanContext, addresses: Addresses) -> None:
@@ -44,10 +44,7 @@ class LinkDecisions:
         self._decided: dict[int, Link | Copy] = {}
 
     def decide(self) -> None:
-        """Decide of every link among the builders that have addresses.
-
-        What is copied may hold links, too, of which it is decided likewise.
-        """
+        """Decide all pending links, and in turn the links of the objects that are copied."""
         while self.addresses.pending:
             links, self.addresses.pending = self.addresses.pending, []
             left = [pending for pending in links if not self._stays_link(pending)]
@@ -60,11 +57,11 @@ class LinkDecisions:
                 self._replace(pending)
 
     def decision(self, link: LinkBuilder) -> Link | Copy:
-        """Return the link that a builder becomes, or what is written in its place."""
+        """Return the link that is written for a builder, or the copy of its target."""
         return self._decided[id(link)]
 
     def _stays_link(self, pending: PendingLink) -> bool:
-        """Decide of a link that its target is in a file to which what is written can link."""
+        """Keep a link if the destination can link to its target; return whether it can."""
         link = pending.link
         with self.context.at(pending.path):
             inside = self.addresses.path_inside(link.builder)
@@ -95,7 +92,7 @@ class LinkDecisions:
         return self._foreign.is_wanted(self._origin(pending.link))
 
     def _replace(self, pending: PendingLink) -> None:
-        """Decide of a link whose target is copied: a link to the copy, or the first copy itself."""
+        """Replace a link to a copied target by a link to the copy, or by the copy itself."""
         link, target = pending.link, pending.link.builder
         with self.context.at(pending.path):
             origin = self._origin(link)
@@ -117,7 +114,7 @@ class LinkDecisions:
             )
 
     def _link_to_file(self, link: LinkBuilder, origin: Origin) -> Link:
-        """Return the link to what another file holds; to its conversion, where that is HDF5."""
+        """Return the link to an object of another file; of an HDF5 file, to its converted store."""
         location = origin.location
         if self.addresses.is_hdf5(location):
             location = location_of_uri(location.uri + CONVERTED_SUFFIX)

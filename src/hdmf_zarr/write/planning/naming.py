@@ -14,11 +14,11 @@ from hdmf_zarr.stores import keys
 from hdmf_zarr.write.planning.context import PlanContext
 
 MOST_NAMED = 5
-"""How many names a warning tells."""
+"""Most names that a warning lists."""
 
 
 class NameCheck:
-    """Looks at the names of what a plan writes.
+    """Checks the names of the objects in a plan.
 
     Parameters
     ----------
@@ -56,14 +56,14 @@ class NameCheck:
             self._kept[f"{name!r} ({changed})"] = None
 
     def check_together(self, together: Iterable[str], new: set[str]) -> None:
-        """Refuse names of one group of which the file system keeps only one.
+        """Refuse names in one group that the file system cannot distinguish.
 
         Parameters
         ----------
         together : iterable of str
-            All names of the group.
+            All names in the group.
         new : set of str
-            Those that are not in the store yet.
+            Names that are not in the store yet.
 
         Raises
         ------
@@ -81,7 +81,7 @@ class NameCheck:
             self._kept[found] = None
 
     def warn(self) -> None:
-        """Warn, once for all, of the names that not every system keeps."""
+        """Warn once about all names that are not valid on every operating system."""
         if not self._kept:
             return
         source = self._context.export_source

@@ -1,7 +1,7 @@
 """The plan of a write, as frozen values.
 
-`plan_tree` (in `hdmf_zarr.write.planning.planner`) makes a `TreePlan` of a builder; `hdmf_zarr.write.execute`
-carries it out.
+`plan_tree` (in `hdmf_zarr.write.planning.planner`) makes a `TreePlan` from a builder;
+`hdmf_zarr.write.execute` carries it out.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from hdmf_zarr.write.planning.layout import Layout
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GroupPlan:
-    """A group that is written, with its attributes and links."""
+    """A group to write, with its attributes and links."""
 
     path: str
     attributes: dict[str, JSON]
@@ -32,7 +32,7 @@ class GroupPlan:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AttributesPlan:
-    """A node that is there already and gets these attributes."""
+    """An existing node that gets these attributes."""
 
     path: str
     attributes: dict[str, JSON]
@@ -40,7 +40,7 @@ class AttributesPlan:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArrayPlan:
-    """An array that is written.
+    """An array to write.
 
     Attributes
     ----------
@@ -48,19 +48,19 @@ class ArrayPlan:
     element : ElementType
     data_type : zarr.dtype.ZDType
     shape : tuple of int
-        At the start; an iterator may make it grow.
+        Initial shape; an iterator may make the array grow.
     layout : Layout
     attributes : dict
     dimension_names : tuple of str or None, or None
     source : ArraySource, IteratorSource, RawSource or ChunkCopySource
     chunk_keys : dict
-        Names of the chunks, as Zarr's metadata have them.
+        Chunk key encoding, as in Zarr's metadata.
     document : dict or None
-        The document to write where it is not made from the layout (a copy of another array's).
+        Document of a copied array; None if the document is made from the layout.
     decoded : str or None
-        Why encoded chunks of the source are not moved as they are; None where they are.
+        Reason for decoding the chunks of the source; None if they are copied unchanged.
     plugin : str or None
-        What a reader of the chunks needs to have installed.
+        Package that readers of the chunks need.
     """
 
     path: str
@@ -82,13 +82,13 @@ Plan = GroupPlan | AttributesPlan | ArrayPlan
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TreePlan:
-    """Everything that one write does, in order; parents before their children.
+    """All steps of one write, in order; parents before their children.
 
     Attributes
     ----------
     nodes : tuple of plans
     builders : tuple of Builder
-        The builders that are written once the plan is carried out.
+        Builders that the plan writes.
     """
 
     nodes: tuple[Plan, ...]
@@ -97,23 +97,23 @@ class TreePlan:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Planned:
-    """What carrying out a plan means.
+    """The summary of a plan.
 
     Attributes
     ----------
     n_files : int
-        Files (keys of the store), about: of iterators it is not known before.
+        Approximate number of files (keys of the store); unknown in advance for iterators.
     n_bytes : int
-        Bytes that will be reported as written: encoded chunks, or else elements.
+        Bytes that the progress will count: of encoded chunks, or of elements.
     raw : tuple of str
-        Paths of the datasets whose encoded chunks are moved as they are.
+        Paths of the datasets whose encoded chunks are copied unchanged.
     decoded : dict of str to str
-        Path of each other dataset of a file -> why it is not.
+        Path of each other dataset of a file -> reason for decoding its chunks.
     plugins : dict of str to str
-        Path of each dataset whose readers need something installed -> what.
+        Path of each dataset whose readers need another package -> that package.
     n_unverified : int
-        Chunks that move undecoded, and of which neither ``verify`` nor a checksum of the source tells whether
-        they can be decoded.
+        Number of chunks that are copied without a check that they can be decoded: neither by
+        ``verify`` nor by a checksum of the source.
     """
 
     n_files: int
@@ -131,16 +131,16 @@ def summarize(
     *,
     verify: bool = False,
 ) -> Planned:
-    """Return what carrying out a plan means.
+    """Return the summary of a plan.
 
     Parameters
     ----------
     plan : TreePlan
     zarr_format : int
     specifications : mapping
-        Namespace -> version -> source -> text, written besides.
+        Cached specifications to write: namespace -> version -> source -> text.
     verify : bool
-        Whether chunks that move as they are get decoded once.
+        Whether each chunk that is copied unchanged is decoded once.
     """
     documents_of_node = 1 if zarr_format == 3 else 2
     versions = [texts for namespace in specifications.values() for texts in namespace.values()]
@@ -165,7 +165,7 @@ def summarize(
 
 
 def _unverified_chunks(plan: ArrayPlan) -> int:
-    """Chunks of an array that move undecoded and without a checksum that is looked at."""
+    """Return the number of chunks copied without decoding or checking a checksum."""
     if isinstance(plan.source, RawSource):
         return 0 if plan.source.chunks.is_checked else plan.source.chunks.n_chunks
     return _chunk_files(plan) if isinstance(plan.source, ChunkCopySource) else 0
@@ -179,7 +179,7 @@ def _chunk_files(plan: ArrayPlan) -> int:
         unit = array_node(plan.document).stored_chunk
     n_units = math.prod(-(-size // step) for size, step in zip(plan.shape, unit, strict=False))
     if isinstance(plan.source, RawSource):
-        # What was never written stays missing.
+        # Chunks that were never written stay missing.
         return min(n_units, plan.source.chunks.n_chunks)
     return n_units
 

@@ -65,25 +65,25 @@ from hdmf_zarr.write.planning.readability import check_readable
 
 
 def plan_tree(root: GroupBuilder, context: PlanContext) -> TreePlan:
-    """Return what has to be written so that the destination holds a builder's tree.
+    """Return the plan that writes a builder's tree to the destination.
 
     Raises
     ------
     HDMFZarrError
-        If something cannot be kept as it is; nothing was written then.
+        If something cannot be stored unchanged; nothing is written then.
     """
     return _Planner(context).plan(root)
 
 
 def plan_piece(builder: Builder, context: PlanContext, parent: str) -> TreePlan:
-    """Return what has to be written so that a group of the destination holds a builder.
+    """Return the plan that writes a builder into a group of the destination.
 
     Parameters
     ----------
     builder : GroupBuilder, DatasetBuilder or LinkBuilder
     context : PlanContext
     parent : str
-        Path of the group, which must be there.
+        Path of the group, which must exist.
     """
     return _Planner(context).plan_piece(builder, parent)
 
@@ -91,7 +91,7 @@ def plan_piece(builder: Builder, context: PlanContext, parent: str) -> TreePlan:
 def refuse_name_twice(
     existing: Hierarchy, parent: str, name: str, *, as_what: Literal["link", "object", "attribute"]
 ) -> None:
-    """Raise `EncodingError` if something else in a group has a name; HDMF knows all by it.
+    """Raise `EncodingError` if a name in a group is taken; HDMF identifies everything by its name.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def refuse_name_twice(
         Path of the group.
     name : str
     as_what : {"link", "object", "attribute"}
-        What gets the name; one of the same kind is replaced.
+        Kind of what gets the name; one of the same kind may be replaced.
     """
     if existing.node_type(parent) != "group":
         return
@@ -118,7 +118,7 @@ def refuse_name_twice(
 def attributes_with(
     old: dict[str, JSON], attributes: dict[str, Any], context: PlanContext
 ) -> dict[str, JSON]:
-    """Return a node's attributes with others set, encoded."""
+    """Return a node's attributes, merged with encoded new ones."""
     holder = GroupBuilder(name="holder", attributes=attributes)
     return merged(old, AttributeEncoder(context, Addresses(context)).encode(holder))
 
@@ -196,13 +196,13 @@ class _Planner:
         self._builders.append(builder)
 
     def _plan_placed(self) -> None:
-        """Plan what is copied from other files into groups that are there already."""
+        """Plan the objects of other files that are copied into existing groups."""
         for path, name, builder in self.addresses.placed():
             if all(node.path != join(path, name) for node in self._nodes):
                 self._plan_children([(name, builder)], path)
 
     def _plan_children(self, children: Sequence[tuple[str, Builder]], path: str) -> list[Link]:
-        """Plan what is in a group, and return the links that the group gets."""
+        """Plan the children of a group, and return the links of the group."""
         links: list[Link] = []
         for name, child in children:
             child_path = join(path, name)
@@ -230,7 +230,7 @@ class _Planner:
         return links
 
     def _refuse_taken(self, child: Builder, parent: str, path: str) -> None:
-        """Refuse a new object where the store has one: it would get parts of both."""
+        """Refuse a new object with the name of an existing one: the store would mix both."""
         existing = self.context.existing
         if existing is None or self._replaces or self.context.is_written(child):
             return
@@ -255,7 +255,7 @@ class _Planner:
         if existing is not None and path in existing:
             old = existing.attributes(path)
             named = {link.name for link in links}
-            # A link whose target is missing was not read, and stays as it was.
+            # A link whose target is missing was not read, and is kept.
             kept = [
                 link for link in self.context.convention.decode_links(old) if link.name not in named
             ]
@@ -339,7 +339,7 @@ class _Planner:
         if isinstance(source, MemorySource):
             encode_elements(
                 source.values, element, numpy_dtype
-            )  # what cannot be encoded, fails here
+            )  # raises here if an element cannot be encoded
         shape = source.shape or self.storage.scalar_shape
         layout = decide_layout(
             request,
@@ -383,7 +383,7 @@ class _Planner:
         )
 
     def _prove(self, layout: Layout, stored: StoredType, source: Any) -> None:
-        """Raise unless the codecs that were asked for give back what they are given."""
+        """Raise unless the requested codecs decode what they have encoded to the same values."""
         try:
             document = array_document.array_document(
                 shape=layout.write_unit,
@@ -401,13 +401,13 @@ class _Planner:
             check_kept(source.values, rounding_filters_of(document))
 
     def _shard_bytes(self, source: Any, dtype: np.dtype[Any] | None) -> float:
-        """Bytes before compression of a shard, where its shape is left to us."""
+        """Return the bytes of a shard before compression, for ``shards="auto"``."""
         if isinstance(source, IteratorSource):
             return SHARD_BYTES
         if not isinstance(source, RawSource) or not source.chunks.n_bytes:
             n_bytes = math.prod(source.shape) * (dtype.itemsize if dtype is not None else 64)
             return float(min(ENCODED_SHARD_BYTES, max(SHARD_BYTES, n_bytes / SHARDS_OF_ARRAY)))
-        # Packed on disk rather than in memory, a shard may hold as many encoded bytes.
+        # Shards packed on disk, not in memory, are limited by their encoded bytes.
         n_bytes = source.chunks.n_bytes
         at_most = LARGE_SHARD_BYTES if self.context.destination.is_local else SHARD_BYTES
         encoded = min(at_most, max(SHARD_BYTES, n_bytes / SHARDS_OF_ARRAY))
@@ -440,7 +440,7 @@ class _Planner:
 def _are_chunks_given(
     source: Any, request: LayoutRequest, layout: Layout, dtype: np.dtype[Any] | None
 ) -> bool:
-    """Whether the chunks have a shape that a user, or an iterator, has named, and could grow."""
+    """Whether the user or an iterator has chosen chunks that could grow otherwise."""
     if not source.shape or layout.shards is not None or not may_grow(layout.chunks, dtype):
         return False
     if request.chunks is None:
@@ -456,7 +456,7 @@ def _are_chunks_given(
 
 
 def _enum_names(source: Any, builder: DatasetBuilder) -> Mapping[str, JSON] | None:
-    """Names of an enumeration in the source, of HDF5 or of a store that has kept them."""
+    """Return the enum names of the source, of HDF5 or of a store that has kept them."""
     if isinstance(source, MemorySource):
         given = getattr(builder.data, "dtype", None)
         return enum_names_of(given) or enum_names_of(builder.dtype)
@@ -467,7 +467,7 @@ def _enum_names(source: Any, builder: DatasetBuilder) -> Mapping[str, JSON] | No
 
 
 def _fill_settings(source: Any) -> Mapping[str, str] | None:
-    """What HDF5 says of the fill value of the source, or a store that has kept it."""
+    """Return HDF5's fill value settings of the source, also if a store has kept them."""
     array, dataset = _held_by(source)
     if array is not None:
         return array.fill_settings
@@ -475,7 +475,7 @@ def _fill_settings(source: Any) -> Mapping[str, str] | None:
 
 
 def _held_by(source: Any) -> tuple[HDMFZarrArray | None, Any]:
-    """The array of a store, or the dataset of HDF5, that a source reads; None for the one that it is not."""
+    """Return the Zarr array and the HDF5 dataset that a source reads; one or both are None."""
     held = source.chunks if isinstance(source, RawSource) else source
     if isinstance(held, (ZarrSource, ZarrChunks)):
         return held.array, None
@@ -484,12 +484,12 @@ def _held_by(source: Any) -> tuple[HDMFZarrArray | None, Any]:
 
 
 def _types_in(attributes: dict[str, JSON]) -> dict[str, JSON]:
-    """Return the attributes that say what type a group has."""
+    """Return the attributes with the data type of a group."""
     return {name: attributes[name] for name in DATA_TYPE_ATTRIBUTES if name in attributes}
 
 
 def _names_in_store(source: Any) -> tuple[str | None, ...] | None:
-    """Names of the dimensions of an array of another store, where it has some."""
+    """Return the dimension names of an array of another store, if it has any."""
     held = source.chunks if isinstance(source, RawSource) else source
     if isinstance(source, LazySource) and isinstance(source.array, zarr.Array):
         return getattr(source.array.metadata, "dimension_names", None)
@@ -503,7 +503,7 @@ def _names_in_store(source: Any) -> tuple[str | None, ...] | None:
 
 
 def _mean_size(source: ArraySource | IteratorSource | RawSource) -> float:
-    """Mean bytes of a variable element, by the first rows."""
+    """Return the mean bytes of a variable element in the first rows."""
     if isinstance(source, (IteratorSource, EmptySource, RawSource)) or math.prod(source.shape) == 0:
         return 16.0
     region = row_blocks(source.shape, 1024)[0]

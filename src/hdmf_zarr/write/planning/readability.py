@@ -17,9 +17,9 @@ from hdmf_zarr.write.planning.plan import ArrayPlan, Plan
 
 
 def check_readable(nodes: Iterable[Plan], context: PlanContext) -> None:
-    """Raise if readers would refuse a node, or take the elements of an array for others.
+    """Raise if readers would refuse a node, or read the elements of an array as another type.
 
-    The attributes of builders are decoded where they are encoded.
+    Attributes of builders are checked when they are encoded.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def _check_elements(plan: ArrayPlan, context: PlanContext) -> None:
 
 
 def _said_of_elements(plan: ArrayPlan) -> dict[str, Any]:
-    """Return what the document of an array will say of its elements."""
+    """Return the part of an array's document that describes its elements."""
     assert plan.layout is not None
     objects = [codec for codec in plan.layout.codecs if isinstance(codec, JSONObjectsCodec)]
     return {
