@@ -36,7 +36,7 @@ from hdmf_zarr.session.opening import has_data, try_to_open
 from hdmf_zarr.session.options import (
     checked_write_args,
     refuse_hdf5_options,
-    warn_set_aside,
+    warn_ignored,
     warn_without_effect,
 )
 from hdmf_zarr.session.paths import builder_path, node_path, parent_path
@@ -438,7 +438,7 @@ class ZarrIO(HDMFIO):  # type: ignore[misc]
         )
         check_exportable(self._session, src_io, options)
         if self.herd_path is not None:
-            warn_set_aside("herd_path", "an export writes no external resources")
+            warn_ignored("herd_path", "an export writes no external resources")
         source = source_of_export(src_io, container, options, uri=self.source)
         write_tree(self._session, source, options)
 

@@ -459,7 +459,7 @@ def test_a_chunk_that_is_no_chunk_costs_its_dataset_alone(
 
 @pytest.mark.parametrize("content", [b"", b"{", b"5", b'{"metadata": 5}', b"\xff", b"[" * 10**5])
 @pytest.mark.parametrize("mode", ["r", "r-", "r+"])
-def test_consolidated_metadata_that_make_no_sense_are_set_aside(
+def test_consolidated_metadata_that_make_no_sense_are_ignored(
     made: Format2Store, tmp_path: Path, mode: str, content: bytes
 ) -> None:
     path = made.save(tmp_path / "made.zarr")

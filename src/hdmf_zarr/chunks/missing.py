@@ -68,8 +68,8 @@ def tell_missing(document: Mapping[str, JSON], where: str) -> None:
     if meaning == "lost":
         raise ChunkError(
             f"{where}: the chunk was written and is not there any more; restore it from a copy, or "
-            "write the store again from its source ('hdmf-zarr check' lists what is missing). If somebody has "
-            "written to the array with zarr-python, which leaves out a chunk of nothing but fill values "
+            "write the store again from its source ('hdmf-zarr check' lists what is missing). If somebody "
+            "has written to the array with zarr-python, which leaves out a chunk of nothing but fill values "
             "without write_empty_chunks=True, 'hdmf-zarr check --accept-missing ARRAY' lets it be that"
         )
     if meaning == "untold":

@@ -276,8 +276,8 @@ def spell_out(value: JSON, dtype: str | None) -> tuple[JSON, str | None]:
     """
     if holds_no_unicode(value):
         raise EncodingError(
-            f"{value!r:.200} has bytes that are not UTF-8, which strict JSON cannot hold; correct the text, or "
-            "write without strict_json"
+            f"{value!r:.200} has bytes that are not UTF-8, which strict JSON cannot hold; correct the text, "
+            "or write without strict_json"
         )
     if not holds_not_finite(value):
         return value, dtype

@@ -12,7 +12,7 @@ from typing import Any
 from hdmf.backends.io import HDMFIO
 from hdmf.container import Container
 
-from hdmf_zarr.session.options import warn_set_aside
+from hdmf_zarr.session.options import warn_ignored
 
 
 @contextmanager
@@ -21,7 +21,7 @@ def herd_beside(io: HDMFIO, container: Container, herd: Any) -> Iterator[None]:
     if io.herd_path is None:
         if herd is not None:
             reason = f"{io.source} was opened without herd_path, where it would be"
-            warn_set_aside("herd", reason)
+            warn_ignored("herd", reason)
         yield
         return
     if herd is None:

@@ -23,7 +23,7 @@ def warn_without_effect(**options: Any) -> None:
             )
 
 
-def warn_set_aside(name: str, reason: str) -> None:
+def warn_ignored(name: str, reason: str) -> None:
     """Warn that an option is ignored, and why."""
     warnings.warn(f"{name} is ignored: {reason}", UserWarning, stacklevel=4)
 

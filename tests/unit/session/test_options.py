@@ -11,7 +11,7 @@ from hdmf_zarr.errors import OptionError
 from hdmf_zarr.session.options import (
     checked_write_args,
     refuse_hdf5_options,
-    warn_set_aside,
+    warn_ignored,
     warn_without_effect,
 )
 
@@ -58,4 +58,4 @@ def test_an_option_of_zarr_2_has_a_warning_whatever_its_value(value: object) -> 
 
 def test_an_option_without_effect_is_named_with_the_reason() -> None:
     with pytest.warns(UserWarning, match="herd is ignored: there is no herd_path"):
-        warn_set_aside("herd", "there is no herd_path")
+        warn_ignored("herd", "there is no herd_path")

@@ -29,7 +29,7 @@ _IMPORTED = uuid.uuid4().hex
 """Random name of this process; a process forked from it has the same."""
 
 _limit: int | None = None
-_set_aside: str | None = None
+_ignored: str | None = None
 """Key of the last limit that this process ignored with a warning."""
 
 _operation: Callable[..., Any] | None = None
@@ -87,9 +87,9 @@ class ThreadLimit:
         again : bool
             Set the limit again, after libraries with their own threads were loaded.
         """
-        global _set_aside
+        global _ignored
         if self.sender == _this_process():
-            is_told, _set_aside = _set_aside == self.key, self.key
+            is_told, _ignored = _ignored == self.key, self.key
             if is_told:
                 return
             warnings.warn(
