@@ -341,7 +341,9 @@ def has_consolidated(document: Mapping[str, JSON]) -> bool:
 
 
 def without_consolidated(document: Document) -> Document:
-    """Return the document of a node without consolidated metadata."""
+    """Return the document of a node without consolidated metadata; itself where it has none."""
+    if "consolidated_metadata" not in document:
+        return document
     return {key: value for key, value in document.items() if key != "consolidated_metadata"}
 
 
