@@ -1,1 +1,1 @@
-"""The lazy arrays that readers hand out, and the view of them that zarr-python has."""
+"""The lazy arrays that readers return, and their view as arrays of zarr-python."""

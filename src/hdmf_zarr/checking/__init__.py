@@ -1,4 +1,4 @@
-"""Whether a store is whole: every check, what it says, and the little that it can repair."""
+"""Checks and repairs of a store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an upload to the DANDI archive needs besides a complete store."""
+"""Checks for an upload to the DANDI archive."""
 
 from __future__ import annotations
 

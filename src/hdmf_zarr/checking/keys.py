@@ -1,4 +1,4 @@
-"""Checks of objects that are neither metadata nor chunks, and of leftovers beside the store."""
+"""Checks of objects that are neither metadata nor chunks, and of leftovers next to the store."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Chunks of an array: missing ones, kept ones, large selections; from a byte store and a node."""
+"""Chunks of one array: missing chunks, cached chunks, large selections."""

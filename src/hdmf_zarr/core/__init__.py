@@ -1,1 +1,1 @@
-"""Pure values and calls of the system; imports nothing of the package but its errors."""
+"""Pure values and system calls; imports nothing of the package except its errors."""

@@ -1,4 +1,4 @@
-"""Names of enumerations, kept beside the attributes of a builder.
+"""Names of enumerations, kept with the attributes of a builder.
 
 The dtype of an array holds the names, as h5py marks it (`hdmf_zarr.core.dtypes.enum_names_of`).
 """

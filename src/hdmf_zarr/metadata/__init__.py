@@ -1,1 +1,1 @@
-"""The documents of nodes, of either format of Zarr: parsed, checked, made; no store is read."""
+"""Documents of nodes, of either format of Zarr: parsed, checked and made."""

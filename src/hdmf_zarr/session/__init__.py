@@ -1,1 +1,1 @@
-"""One open store, and what is done with it as a whole."""
+"""One open store and its operations."""

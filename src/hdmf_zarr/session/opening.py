@@ -1,4 +1,4 @@
-"""Opens existing stores for what their metadata say."""
+"""Opens existing stores and reads their metadata."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""One writer at a time, the journal of its changes, and the way back."""
+"""One writer at a time, the journal of its changes, and the undoing of them."""

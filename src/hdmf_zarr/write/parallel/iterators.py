@@ -1,4 +1,4 @@
-"""Iterators of HDMF as feeds: workers ask them for regions, or this process reads them."""
+"""Iterators of HDMF as feeds: workers request regions, or this process reads them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Worker processes of this machine, which start while others are at work."""
+"""Worker processes of this machine, which start in the background."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How other processes find a store, if they can."""
+"""Locations at which other processes open a store."""
 
 from __future__ import annotations
 

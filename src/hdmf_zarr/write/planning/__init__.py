@@ -1,1 +1,1 @@
-"""What will be written, decided as values; the destination is not touched."""
+"""The plan of a write, as values; the destination is not changed."""

@@ -1,4 +1,4 @@
-"""What a write or an export knows besides the builders."""
+"""The inputs of a plan in addition to the builders."""
 
 from __future__ import annotations
 

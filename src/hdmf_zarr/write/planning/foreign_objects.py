@@ -1,4 +1,4 @@
-"""Objects of other files, copied to their own paths together with what they need."""
+"""Objects of other files, copied to their own paths with the objects that they need."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chunks, shards, codecs and fill value of an array: what the user asked for, else the defaults."""
+"""Chunks, shards, codecs and fill value of an array: as requested, with defaults for the rest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The layout of a dataset: what was asked for, and what is kept of its source."""
+"""The layout of a dataset: requested, or kept from its source."""
 
 from __future__ import annotations
 

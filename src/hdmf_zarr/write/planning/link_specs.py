@@ -1,4 +1,4 @@
-"""Which objects of a group the specifications want as links."""
+"""The objects of a group that the specifications require as links."""
 
 from __future__ import annotations
 

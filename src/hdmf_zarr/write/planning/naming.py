@@ -1,4 +1,4 @@
-"""Refuses names that break a store, and warns once of names that other systems change."""
+"""Refuses invalid names, and warns once about names that other systems change."""
 
 from __future__ import annotations
 
