@@ -119,6 +119,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="limits of Linux")
 @pytest.mark.parametrize("body", ["endless", "false length"])
 @pytest.mark.parametrize("client", ["http", "s3", "obstore"])

@@ -201,6 +201,7 @@ def test_names_that_look_like_patterns_are_undone_by_themselves(bucket: Bucket) 
 FORMATS = [(3, 3), (2, 3), (3, 2), (2, 2)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("consolidated", [True, False])
 @pytest.mark.parametrize("formats", FORMATS)
 def test_a_write_that_fails_anywhere_leaves_the_old_store(
@@ -501,6 +502,7 @@ def test_two_writes_at_once_leave_one_store(bucket: Bucket) -> None:
         assert len(bucket.objects()) == 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zarr_format", [2, 3])
 @pytest.mark.parametrize("action", ["write", "replace", "append"])
 def test_a_writer_that_is_killed_leaves_the_old_store_or_the_new_one(

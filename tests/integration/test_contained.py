@@ -113,6 +113,7 @@ def put(kind: str, file: Path) -> None:
         os.truncate(file, 100 * 2**30)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="there is no such device")
 @pytest.mark.parametrize("zarr_format", [2, 3])
 @pytest.mark.parametrize("kind", ["pipe", "device", "sparse"])
@@ -128,6 +129,7 @@ def test_a_chunk_that_is_no_file_is_an_error_within_limits(
 DOCUMENTS = [(3, "zarr.json"), (3, JOURNAL), (2, ".zmetadata"), (2, JOURNAL)]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="there is no such device")
 @pytest.mark.parametrize(("zarr_format", "name"), DOCUMENTS)
 @pytest.mark.parametrize("kind", ["pipe", "device", "sparse"])

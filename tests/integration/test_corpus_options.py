@@ -32,6 +32,7 @@ COMBINATIONS = int(os.environ.get("HDMF_ZARR_COMBINATIONS", "0"))
 SECONDS = 2.0
 
 
+@pytest.mark.slow
 def test_random_options_change_nothing(tmp_path: Path) -> None:
     generator = random.Random(os.environ.get("HDMF_ZARR_SEED", "1"))
     for source in corpus_files():

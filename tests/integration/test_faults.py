@@ -377,6 +377,7 @@ def assert_repair_keeps(operation: Operation, target: Any, found: Content, what:
     assert "stale-chunk" not in left or left & {"missing-chunk", "broken-document"}, what
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "place", "zarr_format", "fault"), ROWS_OF_TABLE)
 def test_the_old_store_or_the_new_one_or_an_error(
     name: str,

@@ -565,6 +565,7 @@ def bomb(request: pytest.FixtureRequest) -> tuple[str, bytes]:
     return request.param, BOMBS[request.param]()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["references", "text", "numbers", "native"])
 def test_a_compressor_that_becomes_gigabytes_costs_its_dataset_alone(
     made: Format2Store,

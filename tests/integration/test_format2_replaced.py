@@ -145,6 +145,7 @@ def test_it_is_written_anew(tmp_path: Path, *, consolidated: bool) -> None:
     assert check(target).findings == () or not consolidated
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("consolidated", [True, False])
 def test_an_append_that_is_stopped_anywhere_never_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, consolidated: bool
@@ -203,6 +204,7 @@ def test_a_recovery_that_is_stopped_goes_on_the_next_time(
     assert count > 10
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.* is committed, and readers see:UserWarning")
 @pytest.mark.parametrize("consolidated", [True, False])
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault != "lose"])
@@ -237,6 +239,7 @@ def test_an_append_in_memory_was_or_was_not(fault: str, *, consolidated: bool) -
     assert every_fault(work, limit=200) > 30
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("consolidated", [True, False])
 def test_an_old_chunk_that_has_stayed_is_removed_by_a_repair(*, consolidated: bool) -> None:
     """Of each change that a store has confirmed, and not made: none that is in use is removed."""

@@ -263,6 +263,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", CASES, ids=lambda make: make.__name__)
 def test_a_file_that_asks_for_too_much_is_refused(make: Any, tmp_path: Path) -> None:
     expected = make(tmp_path / "file.zarr")
@@ -499,6 +500,7 @@ def test_a_deep_value_is_refused_by_every_face(tmp_path: Path, zarr_format: int)
     assert [left.name for left in tmp_path.iterdir()] == [path.name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zarr_format", [2, 3])
 @pytest.mark.parametrize("kind", ["loop", "chain"])
 def test_ten_thousand_links_are_left_out_by_every_face(

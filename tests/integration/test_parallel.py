@@ -660,6 +660,7 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path):
 # -- memory ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
 @pytest.mark.parametrize(
     ("buffer", "chunk", "unit", "is_noise"),

@@ -275,6 +275,7 @@ def add_one_of_each(nwbfile: NWBFile, row: int) -> None:
     nwbfile.electrodes.add_row(group=group, group_name="shank", location="x" * 10 * row)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["fail", "full"])
 @pytest.mark.parametrize("at", range(0, 120, 15))
 def test_a_failed_change_of_the_disk_leaves_no_part_of_a_row(local, kind, at):
@@ -341,6 +342,7 @@ class InterruptedAt:
 
 
 # hdmf drops what is raised in a generator that it closes.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("at", [*range(1, 60, 12), *range(60, 4000, 340)])
 def test_ctrl_c_leaves_no_part_of_a_row(local, at):

@@ -108,6 +108,7 @@ def mounted(store: Path) -> Iterator[Path]:
         subprocess.run(["umount", str(path)], check=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["r+", "a", "w"])
 @pytest.mark.parametrize("does_append", [False, True])
 def test_a_writer_by_another_path_is_refused(
@@ -139,6 +140,7 @@ def test_a_folder_that_is_mounted_twice_is_not_exported_onto_itself(
 # -- without the file of the lock ------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize("mode", ["r+", "a", "w"])
 def test_a_writer_is_refused_where_the_file_of_the_lock_was_removed(store: Path, mode: str) -> None:

@@ -120,6 +120,7 @@ def test_an_upgraded_store_equals_its_twin_and_keeps_its_chunks(store, how):
         assert chunks(store) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["copy", "in place"])
 def test_an_interrupted_upgrade_leaves_the_source_as_it_was(store, how, monkeypatch):
     twin = next(store.parent.glob("*.nwb"))
@@ -170,6 +171,7 @@ def write_small(path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["copy", "link", "in place"])
 def test_an_upgrade_that_is_stopped_anywhere_changes_nothing_or_all(tmp_path, how, monkeypatch):
     """After every change of the disk: the source reads as before, and can be upgraded."""
@@ -424,6 +426,7 @@ def make_column(path: Path, kind: str, n_rows: int) -> None:
         io.write_builder(root)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["bytes", "references", "compounds"])
 def test_what_is_written_anew_goes_through_in_parts(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch

@@ -168,6 +168,7 @@ def change_attributes(io: Any, nwbfile: NWBFile) -> None:
 CHANGES = [change_rows, change_elements, change_table, change_objects, change_attributes]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_writer_whose_view_is_old_is_refused_before_anything_is_written(
     target: Any, change: Any
@@ -237,6 +238,7 @@ def objects_of(place: Any) -> dict[str, bytes]:
 # -- who takes over --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", CHANGES[:1] + CHANGES[2:3])
 @pytest.mark.parametrize("mode", ["r+", "a"])
 def test_a_second_writer_of_the_process_takes_over(target: Any, mode: str, change: Any) -> None:

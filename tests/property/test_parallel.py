@@ -49,6 +49,7 @@ def array_of(shape: tuple[int, ...], dtype: str) -> np.ndarray:
     return (np.arange(np.prod(shape)) % 100 + 1).reshape(shape).astype(dtype)
 
 
+@pytest.mark.slow
 @settings(max_examples=120)
 @given(
     layout=layouts(),
