@@ -625,7 +625,7 @@ def plugin_cases() -> list[tuple[dict[str, Any], Any, str]]:
         (dict(hdf5plugin.BZip2()), lambda b: b"x" + b[1:], "does not begin as the codec bz2"),
         (dict(hdf5plugin.Zstd()), lambda b: b"x" + b[1:], "does not begin as the codec zstd"),
         (dict(hdf5plugin.Zstd()), other_size(5), "in place of 2400"),
-        (dict(hdf5plugin.Blosc()), cut, "cut off"),
+        (dict(hdf5plugin.Blosc()), cut, "truncated"),
         (dict(hdf5plugin.Blosc()), other_size(4), "in place of 2400"),
         (dict(hdf5plugin.LZ4()), other_size(7), "in place of 2400"),
         (dict(hdf5plugin.LZ4()), lambda b: b[:5], "ends in its header"),
