@@ -972,7 +972,7 @@ def test_an_export_is_of_one_store(
         if is_well:
             io.export(source, **options)
         else:
-            with pytest.raises(ValueError, match="was (replaced|written anew) while it was read"):
+            with pytest.raises(ValueError, match="was (replaced|rewritten) while it was read"):
                 io.export(source, **options)
     monkeypatch.undo()
     assert len(seen) > 1
