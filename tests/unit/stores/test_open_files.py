@@ -88,6 +88,7 @@ def test_a_file_is_closed_once_it_was_read(path: str) -> None:
     with OpenedFile(path) as file:
         file.part_into(0, memoryview(bytearray(2)))
         descriptor = file._descriptor
+        assert not file._file.closefd  # or another file of its number would be closed later
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(descriptor)
 
