@@ -206,8 +206,8 @@ def test_who_reads_past_the_store_asks_it_first() -> None:
         store.look(["a/c.0.0", "a/c.0.1"], lambda key: key == "a/c.0.0")
 
 
-def test_a_view_that_only_reads_watches() -> None:
-    view = watching(array(EVERY_CHUNK)).with_read_only(read_only=True)
+def test_a_view_of_a_store_watches() -> None:
+    view = watching(array(EVERY_CHUNK))._with_store(MemoryStore())
     assert isinstance(view, WatchedStore)
     with pytest.raises(ChunkError, match="s:/a/c.0.0"):
         get(view, "a/c.0.0")

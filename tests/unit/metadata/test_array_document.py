@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import warnings
 from typing import Any
 
@@ -86,7 +85,6 @@ def test_a_document_says_what_was_given() -> None:
         "attributes": {},
         "dimension_names": ["t", None],
     }
-    json.dumps(made(shape=(np.int64(5), np.int64(4)), chunk=(np.int32(2), 4)))
 
 
 def test_a_document_without_names_has_none() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteRequest
-from zarr.storage import MemoryStore, WrapperStore
+from zarr.storage import MemoryStore
 
 from hdmf_zarr.core.zarr_private import default_buffer_prototype
 from hdmf_zarr.errors import ChunkError, MetadataError, RemoteStoreError
@@ -217,11 +217,12 @@ def test_a_bounded_store_reads_values_and_parts() -> None:
         asyncio.run(store.get_partial_values(BUFFER, [("b", None), ("a", None)]))
 
 
-def test_a_bounded_store_for_reading_has_the_same_bound() -> None:
-    view: Any = BoundedStore(in_memory(a=b"12345"), "s", 4).with_read_only(read_only=True)
+def test_a_view_of_a_bounded_store_has_the_same_bound() -> None:
+    view: Any = BoundedStore(MemoryStore(), "s", 4)._with_store(in_memory(a=b"12345"))
     assert isinstance(view, BoundedStore)
-    assert (view.uri, view.most, view.read_only) == ("s", 4, True)
-    assert isinstance(view, WrapperStore)
+    assert (view.uri, view.most) == ("s", 4)
+    with pytest.raises(ChunkError, match="s:/a has 5 bytes"):
+        asyncio.run(view.get("a", BUFFER))
 
 
 def test_where_one_fails_the_others_are_stopped() -> None:
