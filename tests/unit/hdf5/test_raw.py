@@ -54,9 +54,11 @@ def test_chunks_of_numbers_can_be_copied(file: h5py.File, options: Any) -> None:
 
 
 def test_what_cannot_be_copied_says_why(file: h5py.File) -> None:
-    layout = h5py.VirtualLayout((4,), "i2")
+    source = file.create_dataset("a", data=VALUES)
+    layout = h5py.VirtualLayout(source.shape, source.dtype)
+    layout[...] = h5py.VirtualSource(source)
     reasons = {
-        "contiguous (no chunks)": file.create_dataset("a", data=VALUES),
+        "contiguous (no chunks)": source,
         "virtual (data in other files)": file.create_virtual_dataset("v", layout),
         "elements other than plain numbers": file.create_dataset("t", data=["a"], chunks=(1,)),
     }
