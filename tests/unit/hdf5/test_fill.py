@@ -75,6 +75,15 @@ def test_a_new_dataset_has_the_settings_of_the_old_one(
     assert fill_settings(file.create_dataset("y", (4,), "i2")) == {}
 
 
+def test_what_one_dataset_was_given_is_not_that_of_the_next(file: h5py.File) -> None:
+    more = {**UNDEFINED, "time": "never"}
+    first = creation_options(more, np.dtype("i2"))
+    file.create_dataset("x", (4,), "i2", chunks=(2,), compression="gzip", **first)
+    second = creation_options(UNDEFINED, np.dtype("i2"))
+    dataset = file.create_dataset("y", (4,), "i2", **second)
+    assert (fill_settings(dataset), dataset.chunks) == (UNDEFINED, None)
+
+
 @pytest.mark.parametrize(
     ("settings", "options"),
     [

@@ -175,7 +175,15 @@ def test_attributes_have_the_recorded_dtype(hierarchy: Hierarchy) -> None:
 def test_a_spelled_float_is_one_where_the_specification_says_so(
     hierarchy: Hierarchy, spelled: str
 ) -> None:
-    add(hierarchy, "a", x=spelled, y=spelled, z="other", **{TYPES: {}})
+    add(
+        hierarchy,
+        "a",
+        x=spelled,
+        y=spelled,
+        z="other",
+        known=spelled,
+        **{TYPES: {"known": "float64"}},
+    )
     asked: list[str] = []
 
     def is_float(_attributes: Any, name: str) -> bool:
@@ -185,6 +193,7 @@ def test_a_spelled_float_is_one_where_the_specification_says_so(
     found = reader(hierarchy, is_float=is_float).read()["a"].attributes
     np.testing.assert_equal(found["x"], float(spelled))
     assert (found["y"], found["z"]) == (spelled, "other")
+    np.testing.assert_equal(found["known"], float(spelled))
     assert asked == ["x", "y"]
 
 

@@ -323,6 +323,18 @@ def test_all_is_built_where_that_is_asked_for() -> None:
     assert builder["processing/m/inside/data"].data == [1.0, 2.0]
 
 
+def test_all_is_built_where_something_was_moved() -> None:
+    """What refers to its former place is elsewhere, and not known to be edited."""
+    file, manager = read_again(nwbfile())
+    module = file.processing["m"]
+    inside = module.data_interfaces.pop("inside")
+    inside.reset_parent()
+    file.add_acquisition(inside)
+    builder, _ = export(file, manager)
+    assert builder["acquisition/t"] is not manager.get_builder(file)["acquisition/t"]
+    assert builder["acquisition/inside/data"].data == [1.0, 2.0]
+
+
 def test_a_tree_is_every_container_below_a_root() -> None:
     file = nwbfile()
     module = file.processing["m"]
