@@ -67,6 +67,23 @@ def test_elements_have_exact_bytes(codecs: list[Any], encoded: str) -> None:
     assert found.nbytes == 12
 
 
+def test_an_order_of_three_dimensions_is_undone() -> None:
+    cube = np.arange(24, dtype="<i2").reshape(2, 3, 4)
+    order = {"name": "transpose", "configuration": {"order": [2, 0, 1]}}
+    found = chain(order, LITTLE, shape=(2, 3, 4))
+    assert bytes(found.encode(cube)) == cube.transpose(2, 0, 1).tobytes()
+    assert found.decode(cube.transpose(2, 0, 1).tobytes()).tolist() == cube.tolist()
+
+
+@pytest.mark.parametrize("name", ["gzip", "numcodecs.zlib", "numcodecs.bz2"])
+def test_a_stream_without_its_end_is_cut_off(name: str) -> None:
+    found = chain(LITTLE, named(name))
+    whole = bytes(found.encode(VALUES))
+    for length in range(1, len(whole)):
+        with pytest.raises(ChunkError):
+            found.decode(whole[:length])
+
+
 @pytest.mark.parametrize("name", list(COMPRESSORS))
 @given(values=st.lists(st.integers(-(2**15), 2**15 - 1), min_size=6, max_size=6))
 def test_a_chunk_comes_back(name: str, values: list[int]) -> None:
