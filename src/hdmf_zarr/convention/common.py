@@ -203,7 +203,8 @@ def nested_fields(attributes: Mapping[str, JSON]) -> list[JSON] | None:
 
 
 def _check_nesting(fields: JSON) -> None:
-    names = [entry.get("name") if isinstance(entry, Mapping) else entry for entry in fields or ()]
+    entries = fields if isinstance(fields, list) else ()
+    names = [entry.get("name") if isinstance(entry, Mapping) else entry for entry in entries]
     is_list = isinstance(fields, list) and all(isinstance(name, str) for name in names)
     if not is_list or len(set(names)) != len(names) or not names:
         raise MetadataError(

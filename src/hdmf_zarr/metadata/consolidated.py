@@ -137,7 +137,8 @@ def _sizes(rank: int) -> dict[str, JSON]:
 def _is_of_later_versions(dtype: JSON) -> bool:
     """Return whether a data type needs zarr-python 3.2: nested records, one byte with a byte order."""
     if isinstance(dtype, list):
-        return any(isinstance(field, list) and isinstance(field[1], list) for field in dtype)
+        pairs = [field for field in dtype if isinstance(field, list) and len(field) > 1]
+        return any(isinstance(data_type, list) for _, data_type, *_ in pairs)
     return dtype in (">u1", ">i1", "<u1", "<i1")
 
 

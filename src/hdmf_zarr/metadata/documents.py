@@ -77,7 +77,7 @@ def _why_no_grid(document: dict[str, JSON]) -> str | None:
     grid = document.get("chunk_grid")
     if not isinstance(grid, dict) or grid.get("name") != "regular":
         return f"its chunks are cut as {grid!r:.200} says, and only the grid 'regular' is known"
-    unit: JSON = (grid.get("configuration") or {}).get("chunk_shape")
+    unit: JSON = _settings(grid).get("chunk_shape")
     is_shape = _is_shape(unit) and 0 not in unit and len(unit) == len(document["shape"])
     return None if is_shape else f"{unit!r:.200} is no shape of its chunks"
 
@@ -96,14 +96,24 @@ def _why_no_records(document: dict[str, JSON]) -> str | None:
 
 def is_big_endian(document: Mapping[str, JSON]) -> bool:
     """Return whether the numbers of an array are stored big-endian, in shards too."""
-    codecs = list(document.get("codecs") or ())
+    codecs = _as_list(document.get("codecs"))
     while codecs:
         codec = codecs.pop()
-        configuration = (codec.get("configuration") or {}) if isinstance(codec, dict) else {}
-        codecs += configuration.get("codecs", ())
+        configuration = _settings(codec)
+        codecs += _as_list(configuration.get("codecs"))
         if isinstance(codec, dict) and codec.get("name") == "bytes":
             return bool(configuration.get("endian") == "big")
     return False
+
+
+def _settings(part: JSON) -> dict[str, JSON]:
+    """Return the configuration of a part of a document; empty where it has none that makes sense."""
+    settings = part.get("configuration") if isinstance(part, dict) else None
+    return settings if isinstance(settings, dict) else {}
+
+
+def _as_list(value: JSON) -> list[JSON]:
+    return list(value) if isinstance(value, list) else []
 
 
 def _is_shape(value: JSON) -> bool:
@@ -199,14 +209,16 @@ def _why_no_array(document: dict[str, JSON]) -> str | None:
     grid, keys = document["chunk_grid"], document.get("chunk_key_encoding")
     if not isinstance(grid, dict) or grid.get("name") != "regular":
         return f"has chunks in a grid that is not known: {grid!r:.100}"
-    unit: JSON = (grid.get("configuration") or {}).get("chunk_shape")
+    unit: JSON = _settings(grid).get("chunk_shape")
     if not _are_sizes(document["shape"], 0) or not _are_sizes(unit, 1):
         return f"has the shape {document['shape']!r:.100} and chunks of {unit!r:.100}"
     if len(document["shape"]) != len(unit):
         return f"has the shape {document['shape']!r:.100} and chunks of {unit!r:.100}"
     if not isinstance(keys, dict) or keys.get("name") not in ("default", "v2"):
         return f"names its chunks in a way that is not known: {keys!r:.100}"
-    if (keys.get("configuration") or {}).get("separator", "/") not in (".", "/"):
+    if not isinstance(keys.get("configuration") or {}, dict) or (
+        _settings(keys).get("separator", "/") not in (".", "/")
+    ):
         return f"names its chunks in a way that is not known: {keys!r:.100}"
     if not isinstance(document["codecs"], list) or not all(
         isinstance(codec, dict) and isinstance(codec.get("name"), str)

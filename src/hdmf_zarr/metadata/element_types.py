@@ -25,7 +25,7 @@ from hdmf_zarr.core.dtypes import (
     element_type_from_name,
     element_type_from_numpy,
 )
-from hdmf_zarr.errors import MetadataError
+from hdmf_zarr.errors import HDMFZarrError, MetadataError
 from hdmf_zarr.metadata import array_document, format2
 from hdmf_zarr.metadata.documents import is_big_endian
 
@@ -49,7 +49,14 @@ def element_type_of_array(document: dict[str, Any], header: ArrayHeader) -> Elem
     MetadataError
         If zarr does not know the data type, or if the recorded type contradicts it.
     """
-    stored = _stored_element_type(document, header)
+    try:
+        stored = _stored_element_type(document, header)
+    except (TypeError, KeyError, IndexError, AttributeError, ValueError) as error:
+        if isinstance(error, HDMFZarrError):
+            raise
+        raise MetadataError(
+            f"data type {document.get('data_type')!r:.200} is not valid: {error!s:.200}"
+        ) from error
     return stored if header.nesting is None else nested_type(stored, header.nesting)
 
 

@@ -100,7 +100,7 @@ def test_a_row_that_was_interrupted_is_removed_before_the_next(table: DynamicTab
     table.id.append(1)
     assert guard.is_adding
     assert lengths(table)["id"] == 2
-    with pytest.warns(UserWarning, match="table 't': a row was interrupted before all columns had"):
+    with pytest.warns(UserWarning, match="table 't': adding a row was interrupted"):
         guard.settle(warn=True)
     assert lengths(table) == ONE
     table.id.append(1)

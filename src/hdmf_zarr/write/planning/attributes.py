@@ -77,6 +77,11 @@ class AttributeEncoder:
                     encoded[name], dtype = spell_out(encoded[name], dtype)
             except (DtypeError, EncodingError) as error:
                 raise type(error)(f"attribute {name!r}: {error}") from error
+            except RecursionError as error:
+                raise EncodingError(
+                    f"attribute {name!r} has values nested more than {limits.DEEPEST_JSON} deep; store "
+                    "them in a dataset"
+                ) from error
             if dtype is not None:
                 types[name] = dtype
         if types:

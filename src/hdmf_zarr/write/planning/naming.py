@@ -45,13 +45,13 @@ class NameCheck:
         reason = keys.why_unsafe(name)
         if reason is None and not keys.is_node_path(f"{parent}/{name}".lstrip("/")):
             reason = "it leads out of the store"
-        changed = keys.why_changed(name)
         if reason is None and self._is_windows_folder:
             reason = keys.why_not_portable(name)
         if reason is not None:
             raise EncodingError(
                 f"an object cannot have the name {name!r}: {reason}; choose another name"
             )
+        changed = keys.why_changed(name)
         if changed is not None:
             self._kept[f"{name!r} ({changed})"] = None
 

@@ -73,16 +73,16 @@ def test_a_script_without_a_main_is_told_what_to_do() -> None:
     exec("def main(): WorkerOptions(number_of_jobs=2)", imported)
 
 
-# -- what is set aside -----------------------------------------------------------------------------
+# -- what is ignored -----------------------------------------------------------------------------
 
 
 def test_a_context_is_that_of_the_executor() -> None:
-    with pytest.warns(UserWarning, match="multiprocessing_context is set aside: the executor"):
+    with pytest.warns(UserWarning, match="multiprocessing_context is ignored: the executor"):
         WorkerOptions(multiprocessing_context="spawn", executor=Elsewhere())
 
 
 def test_the_threads_of_this_process_are_the_user_s(threads: Executor) -> None:
-    with pytest.warns(UserWarning, match="max_threads_per_process is set aside"):
+    with pytest.warns(UserWarning, match="max_threads_per_process is ignored"):
         WorkerOptions(max_threads_per_process=2, executor=threads)
     WorkerOptions(max_threads_per_process=2, executor=Elsewhere())
 

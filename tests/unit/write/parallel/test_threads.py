@@ -31,7 +31,7 @@ def libraries(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     monkeypatch.setattr(threads, "threadpool_limits", lambda limits: told.append(limits))
     monkeypatch.setattr(threads.blosc, "set_nthreads", told.append)
     monkeypatch.setattr(threads, "_limit", None)
-    monkeypatch.setattr(threads, "_set_aside", None)
+    monkeypatch.setattr(threads, "_ignored", None)
     monkeypatch.setattr(threads, "_operation", None)
     monkeypatch.setattr(threads, "_context", ())
     with zarr.config.set({"threading.max_workers": 5}):
@@ -70,12 +70,12 @@ def test_a_process_of_somebody_else_is_limited_at_its_first_task(libraries: list
 
 def test_the_process_that_hands_tasks_out_is_not_limited(libraries: list[Any]) -> None:
     limit = ThreadLimit(3)
-    with pytest.warns(UserWarning, match="max_threads_per_process is set aside"):
+    with pytest.warns(UserWarning, match="max_threads_per_process is ignored"):
         limit.take_effect()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         limit.take_effect(again=True)
-    with pytest.warns(UserWarning, match="max_threads_per_process is set aside"):
+    with pytest.warns(UserWarning, match="max_threads_per_process is ignored"):
         ThreadLimit(3).take_effect()
     assert libraries == []
     assert threads_of_process() is None
