@@ -786,7 +786,7 @@ def test_a_pickled_array_is_not_read_from_another_one(store: Path, zarr_format: 
         assert pickle.loads(sent)[:].tolist() == [2] * 40
         io.write_builder(root)
     write_columns(store, "f8", **options)
-    for array, what in ((received, "was replaced"), (pickle.loads(sent), "was written anew since")):
+    for array, what in ((received, "was replaced"), (pickle.loads(sent), "was rewritten since")):
         with pytest.raises(ValueError, match=f"{what}.*; open"):
             array[:]
     shutil.rmtree(store)
