@@ -35,7 +35,7 @@ from hdmf_zarr.core.elements import decode_elements
 from hdmf_zarr.core.limits import MOST_CHUNK_BYTES, check_encoded_size
 from hdmf_zarr.errors import ChunkError
 from hdmf_zarr.metadata.chunk_keys import is_known_form, naming
-from hdmf_zarr.metadata.codec_chain import direct_chain, shard_codec
+from hdmf_zarr.metadata.codec_chain import chain_of, shards_of
 from hdmf_zarr.metadata.node import ArrayNode, array_node
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore, ZarrByteStore
 from hdmf_zarr.stores.open_files import FileStamp, OpenedFile, is_settled, is_unchanged
@@ -166,6 +166,9 @@ class StoredNodes(Protocol):
     @property
     def uri(self) -> str:
         """Absolute path or URL of the store."""
+
+    def array(self, path: str) -> ArrayNode:
+        """Return what the document of an array says, parsed once for each document."""
 
 
 class ChunkCache:
@@ -532,7 +535,7 @@ class ChunkCache:
         document = self._nodes.documents[path]
         layout = self._layouts.get(path)
         if layout is None or layout.node.document is not document:
-            layout = self._layouts[path] = _layout_of(document)
+            layout = self._layouts[path] = _layout_of(self._nodes.array(path))
         return layout
 
 
@@ -548,11 +551,10 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_locks)
 
 
-def _layout_of(document: Mapping[str, Any]) -> _Layout:
-    node = array_node(document)
+def _layout_of(node: ArrayNode) -> _Layout:
     shape = node.shape
-    chain = direct_chain(document)
-    shards = shard_codec(document) if chain is None else None
+    chain = chain_of(node)
+    shards = shards_of(node) if chain is None else None
     if shards is not None:
         chain = shards.chain
     if chain is not None and not (

@@ -7,7 +7,7 @@ from typing import Any
 
 from hdmf_zarr.codecs.direct import DirectChain
 from hdmf_zarr.codecs.shards import ShardCodec
-from hdmf_zarr.metadata.node import array_node
+from hdmf_zarr.metadata.node import ArrayNode, array_node
 
 
 def direct_chain(document: Mapping[str, Any]) -> DirectChain | None:
@@ -18,7 +18,11 @@ def direct_chain(document: Mapping[str, Any]) -> DirectChain | None:
     document : mapping
         The ``zarr.json`` of an array, parsed.
     """
-    node = array_node(document)
+    return chain_of(array_node(document))
+
+
+def chain_of(node: ArrayNode) -> DirectChain | None:
+    """Return the codecs of the stored chunks of an array; None if zarr has to apply them."""
     if len(node.stored_chunk) != len(node.shape):
         return None  # zarr raises the error for invalid metadata
     return DirectChain.for_codecs(node.data_type, node.stored_chunk, node.codecs)
@@ -32,7 +36,11 @@ def shard_codec(document: Mapping[str, Any]) -> ShardCodec | None:
     document : mapping
         The ``zarr.json`` of an array, parsed.
     """
-    node = array_node(document)
+    return shards_of(array_node(document))
+
+
+def shards_of(node: ArrayNode) -> ShardCodec | None:
+    """Return the codec of an array's shards; None if it has none, or if zarr has to decode them."""
     if not node.is_sharded:
         return None
     return ShardCodec.for_codecs(node.data_type, node.stored_chunk, node.codecs)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from hdmf_zarr.convention import JSON
 from hdmf_zarr.metadata import format2
@@ -35,8 +36,7 @@ class GroupNode:
     attributes: Mapping[str, JSON]
 
 
-@dataclass(frozen=True, slots=True)
-class ArrayNode:
+class ArrayNode(NamedTuple):
     """An array.
 
     Attributes
@@ -70,14 +70,14 @@ class ArrayNode:
         Whether zarr-python reads the array in format 2, since format 3 has no codec for one of its filters.
     """
 
-    document: Mapping[str, JSON] = field(repr=False)
+    document: Mapping[str, JSON]
     attributes: Mapping[str, JSON]
     shape: tuple[int, ...]
     stored_chunk: tuple[int, ...] = ()
     chunk: tuple[int, ...] = ()
     codecs: tuple[Mapping[str, JSON], ...] = ()
     chunk_codecs: tuple[Mapping[str, JSON], ...] = ()
-    chunk_keys: Mapping[str, JSON] = field(default_factory=dict)
+    chunk_keys: Mapping[str, JSON] = {}
     data_type: JSON = None
     fill_value: JSON = None
     dimension_names: tuple[str | None, ...] | None = None
@@ -178,15 +178,15 @@ def array_node(document: Mapping[str, JSON]) -> ArrayNode:
 
 def _stored_chunk(document: Mapping[str, JSON]) -> tuple[int, ...]:
     grid = document.get("chunk_grid")
-    if not isinstance(grid, Mapping) or grid.get("name") != "regular":
+    if not isinstance(grid, dict) or grid.get("name") != "regular":
         return ()
     configuration = grid.get("configuration")
-    return _sequence(configuration.get("chunk_shape") if isinstance(configuration, Mapping) else ())
+    return _sequence(configuration.get("chunk_shape") if isinstance(configuration, dict) else ())
 
 
 def _sequence(value: JSON) -> tuple[JSON, ...]:
     """Return a list as a tuple; empty for any other value, which zarr-python refuses when it is used."""
-    return tuple(value) if isinstance(value, list | tuple) else ()
+    return tuple(value) if isinstance(value, (list, tuple)) else ()
 
 
 def node_of(document: Mapping[str, JSON]) -> ArrayNode | GroupNode:
@@ -228,10 +228,10 @@ def why_unreadable(document: Mapping[str, JSON]) -> str | None:
 def sharding_of(codecs: Sequence[Mapping[str, JSON]]) -> Mapping[str, JSON] | None:
     """Return the configuration of the sharding codec of a chain; None if the chain has none."""
     first = codecs[0] if codecs else None
-    if not isinstance(first, Mapping) or first.get("name") != _SHARDING:
+    if not isinstance(first, dict) or first.get("name") != _SHARDING:
         return None
     configuration = first.get("configuration")
-    return configuration if isinstance(configuration, Mapping) else {}
+    return configuration if isinstance(configuration, dict) else {}
 
 
 def codec_names(codecs: JSON) -> Iterator[str]:
