@@ -256,7 +256,7 @@ def kill(times: int, seed: int, *, interrupt: bool = False) -> int:
 
 # -- readers ---------------------------------------------------------------------------------------
 
-CHANGES = ("was replaced", "was written anew", "was changed", "is being appended to")
+CHANGES = ("was replaced", "was rewritten", "was changed", "is being appended to")
 
 
 def _keep_changing(path: Path, zarr_format: int, seed: int, until: float) -> None:

@@ -348,7 +348,7 @@ class InterruptedAt:
 def test_ctrl_c_leaves_no_part_of_a_row(local, at):
     interrupt = InterruptedAt(at)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*a row was interrupted")
+        warnings.filterwarnings("ignore", message=".*adding a row was interrupted")
         with NWBZarrIO(local, "r+") as io:
             nwbfile = io.read()
             group = nwbfile.electrode_groups["shank"]
@@ -370,7 +370,7 @@ def test_ctrl_c_leaves_no_part_of_a_row(local, at):
 
 
 def test_a_row_that_is_interrupted_between_two_columns_is_removed_with_a_warning(local):
-    with pytest.warns(UserWarning, match="'trials': a row was interrupted"):
+    with pytest.warns(UserWarning, match="'trials': adding a row was interrupted"):
         with NWBZarrIO(local, "r+") as io:
             nwbfile = io.read()
             series = nwbfile.acquisition["ts"]
