@@ -359,7 +359,9 @@ def test_writing_to_s3_without_credentials_says_so(mode, tmp_path):
 
 
 def test_a_url_of_no_protocol_says_so():
-    with pytest.raises(OptionError, match="nonsense://bucket/f.zarr is not a URL that fsspec opens"):
+    with pytest.raises(
+        OptionError, match="nonsense://bucket/f.zarr is not a URL that fsspec opens"
+    ):
         NWBZarrIO("nonsense://bucket/f.zarr", "r")
     assert not NWBZarrIO.can_read("nonsense://bucket/f.zarr")
 
