@@ -24,6 +24,7 @@ from hdmf_zarr.codecs.inflate import inflater, streams
 from hdmf_zarr.core import limits
 from hdmf_zarr.errors import ChunkError, HDMFZarrError, MetadataError
 from hdmf_zarr.metadata.codec_chain import direct_chain
+from hdmf_zarr.metadata.node import array_node
 
 N = 500_000
 
@@ -113,7 +114,7 @@ def test_streams_of_one_chunk_are_still_refused_beyond_the_limit() -> None:
         "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [1000]}},
         "codecs": [{"name": "bytes"}, {"name": "gzip", "configuration": {"level": 1}}],
     }
-    chain = direct_chain(document)
+    chain = direct_chain(array_node(document))
     assert chain is not None
     parts = gzip.compress(bytes(400)) + gzip.compress(bytes(600))
     assert chain.decode(parts).tolist() == [0] * 1000

@@ -17,6 +17,7 @@ from hdmf_zarr.arrays.array import HDMFZarrArray
 from hdmf_zarr.codecs.shards import MISSING, crc32c
 from hdmf_zarr.errors import ChunkError
 from hdmf_zarr.metadata.codec_chain import shard_codec
+from hdmf_zarr.metadata.node import array_node
 
 DATA = np.arange(90 * 20, dtype="<i2").reshape(90, 20)
 CHUNKS, SHARDS = (8, 10), (32, 20)
@@ -60,7 +61,7 @@ def assert_read(array: HDMFZarrArray, expected: Any = DATA) -> None:
 
 
 def is_ours(array: HDMFZarrArray) -> bool:
-    return shard_codec(array.hierarchy.documents["data"]) is not None
+    return shard_codec(array_node(array.hierarchy.documents["data"])) is not None
 
 
 INDEXES: dict[str, dict[str, Any]] = {
@@ -204,7 +205,7 @@ def test_a_shard_that_is_missing_is_an_error(store: Path) -> None:
 
 def test_what_makes_no_sense_is_left_to_zarr(store: Path) -> None:
     document = json.loads((store / "data" / "zarr.json").read_text())
-    assert shard_codec(document) is not None
+    assert shard_codec(array_node(document)) is not None
     for key, value in (
         ("index_location", "middle"),
         ("chunk_shape", [7, 10]),
@@ -217,7 +218,7 @@ def test_what_makes_no_sense_is_left_to_zarr(store: Path) -> None:
     ):
         changed = json.loads(json.dumps(document))
         changed["codecs"][0]["configuration"][key] = value
-        assert shard_codec(changed) is None, (key, value)
-    assert shard_codec({**document, "codecs": []}) is None
+        assert shard_codec(array_node(changed)) is None, (key, value)
+    assert shard_codec(array_node({**document, "codecs": []})) is None
     more = [*document["codecs"], {"name": "crc32c"}]
-    assert shard_codec({**document, "codecs": more}) is None
+    assert shard_codec(array_node({**document, "codecs": more})) is None

@@ -33,6 +33,7 @@ from hdmf_zarr.codecs.objects.objects import JSONObjectsCodec
 from hdmf_zarr.errors import ChunkError, EncodingError
 from hdmf_zarr.metadata import array_document
 from hdmf_zarr.metadata.codec_chain import direct_chain
+from hdmf_zarr.metadata.node import array_node
 from hdmf_zarr.stores import event_loop
 
 from .strategies import NUMBER_DTYPES, text
@@ -93,7 +94,7 @@ def key_of(shape: tuple[int, ...]) -> str:
 
 
 def check_both_ways(document: dict[str, Any], values: Any) -> None:
-    chain = direct_chain(document)
+    chain = direct_chain(array_node(document))
     assert chain is not None
     store = MemoryStore()
     zarrs_array(document, store)[...] = values
@@ -156,7 +157,7 @@ def test_blosc_shuffles_whole_elements(dtype: str, shuffle: Any) -> None:
         document = document_of(parse_dtype(values.dtype, zarr_format=3), values.shape, codecs)
     store = MemoryStore()
     zarrs_array(document, store)[...] = values
-    chain = direct_chain(document)
+    chain = direct_chain(array_node(document))
     assert chain is not None
     encoded = chain.encode(values)
     assert encoded[3] == size
@@ -190,7 +191,7 @@ def test_objects_as_json(shape: Any, data: Any) -> None:
     values = data.draw(npst.arrays(object, shape, elements=entries))
     codecs = [VLenUTF8Codec(), JSONObjectsCodec(), ZstdCodec(level=1)]
     document = document_of(VariableLengthUTF8(), shape, codecs)
-    chain = direct_chain(document)
+    chain = direct_chain(array_node(document))
     store = MemoryStore()
     zarrs_array(document, store)[...] = values
     written = store._store_dict[key_of(shape)].to_bytes()
@@ -202,7 +203,7 @@ def test_json_of_bytes_is_that_of_zarr() -> None:
     document = document_of(VariableLengthBytes(), (2,), [VLenBytesCodec(), JSONObjectsCodec()])
     encoded, store = b'["one","two","|O",[2]]', MemoryStore()
     event_loop.run(store.set(key_of((2,)), event_loop.to_buffer(encoded)))
-    chain = direct_chain(document)
+    chain = direct_chain(array_node(document))
     assert chain is not None
     assert chain.decode(encoded).tolist() == [b"one", b"two"]
     assert zarrs_array(document, store)[...].tolist() == [b"one", b"two"]
@@ -210,7 +211,7 @@ def test_json_of_bytes_is_that_of_zarr() -> None:
 
 def test_json_of_what_is_compressed_is_no_text() -> None:
     codecs = [VLenUTF8Codec(), ZstdCodec(level=1), JSONObjectsCodec()]
-    chain = direct_chain(document_of(VariableLengthUTF8(), (1,), codecs))
+    chain = direct_chain(array_node(document_of(VariableLengthUTF8(), (1,), codecs)))
     assert chain is not None
     with pytest.raises(ChunkError):
         chain.decode(b'["one","|O",[1]]')
@@ -225,7 +226,7 @@ def chain_of_numbers(*codecs: Any) -> DirectChain:
         NUMBERS.shape,
         [BytesCodec(endian="little"), *codecs],
     )
-    chain = direct_chain(document)
+    chain = direct_chain(array_node(document))
     assert chain is not None
     return chain
 
@@ -255,7 +256,7 @@ def test_a_chunk_that_becomes_more_than_its_array_has_is_refused_before_it_does(
     document = document_of(
         parse_dtype(np.dtype("uint8"), zarr_format=3), (2**27,), [BytesCodec(), NAMED[name]]
     )
-    bomb = direct_chain(document).encode(np.zeros(2**27, "uint8"))
+    bomb = direct_chain(array_node(document)).encode(np.zeros(2**27, "uint8"))
     with pytest.raises(ChunkError, match="expected"):
         chain_of_numbers(NAMED[name]).decode(bomb)
 
@@ -263,7 +264,7 @@ def test_a_chunk_that_becomes_more_than_its_array_has_is_refused_before_it_does(
 def test_text_of_another_number_is_refused() -> None:
     document = document_of(VariableLengthUTF8(), (3,), [VLenUTF8Codec()])
     with pytest.raises(ChunkError, match="holds 4294967295 elements in 4 bytes, expected 3"):
-        direct_chain(document).decode(b"\xff\xff\xff\xff")
+        direct_chain(array_node(document)).decode(b"\xff\xff\xff\xff")
 
 
 def test_an_array_of_another_shape_or_dtype_is_not_encoded() -> None:
@@ -316,11 +317,11 @@ def test_what_is_not_known_is_left_to_zarr(change: Any) -> None:
     document = document_of(
         parse_dtype(NUMBERS.dtype, zarr_format=3), NUMBERS.shape, [BytesCodec(endian="little")]
     )
-    assert direct_chain(document) is not None
+    assert direct_chain(array_node(document)) is not None
     change = json.loads(json.dumps(change))
-    assert direct_chain({**document, **change}) is None
+    assert direct_chain(array_node({**document, **change})) is None
 
 
 def test_records_in_big_endian_are_left_to_zarr() -> None:
     with array_document.without_specification_warnings():
-        assert direct_chain(big_endian_records()) is None
+        assert direct_chain(array_node(big_endian_records())) is None

@@ -219,7 +219,7 @@ class _Trial:
             chunk_keys=chunk_keys,
             format2_filters=original,
         )
-        chain = direct_chain(document) if codecs else None
+        chain = direct_chain(array_node(document)) if codecs else None
         names = frozenset(codec["name"] for codec in codecs)
         if original is not None:
             filters = [*(original.get("filters") or ()), original.get("compressor")]

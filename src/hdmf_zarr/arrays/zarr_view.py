@@ -89,7 +89,7 @@ def encoded_chunks(nodes: Nodes, path: str, keys: Iterable[str]) -> dict[str, by
     ChunkError
         If one is longer than a chunk of the array can be.
     """
-    chain = direct_chain(nodes.documents[path])
+    chain = direct_chain(nodes.array(path))
     most = most_bytes_of(async_array(nodes, path)) if chain is None else chain.most_encoded
     wanted = list(keys)
     return nodes.bytestore.get_many(wanted, dict.fromkeys(wanted, most))

@@ -26,7 +26,7 @@ from hdmf_zarr.codecs.shards import ShardCodec
 from hdmf_zarr.core.dtypes import is_number
 from hdmf_zarr.metadata import array_document
 from hdmf_zarr.metadata.chunk_keys import is_known_form, naming
-from hdmf_zarr.metadata.codec_chain import chain_of, shards_of
+from hdmf_zarr.metadata.codec_chain import direct_chain, shard_codec
 from hdmf_zarr.metadata.node import ArrayNode, array_node
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore
 
@@ -76,8 +76,8 @@ class BlockReader:
         node = array_node(document)
         if not is_known_form(node.chunk_keys) or 0 in node.shape:
             return None
-        chain = chain_of(node)
-        shards = shards_of(node) if chain is None else None
+        chain = direct_chain(node)
+        shards = shard_codec(node) if chain is None else None
         if shards is not None:
             chain = shards.chain
         if chain is None or chain.nbytes is None or chain.nbytes > LARGEST_CHUNK:

@@ -35,7 +35,7 @@ from hdmf_zarr.core.elements import decode_elements
 from hdmf_zarr.core.limits import MOST_CHUNK_BYTES, check_encoded_size
 from hdmf_zarr.errors import ChunkError
 from hdmf_zarr.metadata.chunk_keys import is_known_form, naming
-from hdmf_zarr.metadata.codec_chain import chain_of, shards_of
+from hdmf_zarr.metadata.codec_chain import direct_chain, shard_codec
 from hdmf_zarr.metadata.node import ArrayNode, array_node
 from hdmf_zarr.stores.bytestore import ByteStore, LocalByteStore, ZarrByteStore
 from hdmf_zarr.stores.open_files import FileStamp, OpenedFile, is_settled, is_unchanged
@@ -553,8 +553,8 @@ if hasattr(os, "register_at_fork"):
 
 def _layout_of(node: ArrayNode) -> _Layout:
     shape = node.shape
-    chain = chain_of(node)
-    shards = shards_of(node) if chain is None else None
+    chain = direct_chain(node)
+    shards = shard_codec(node) if chain is None else None
     if shards is not None:
         chain = shards.chain
     if chain is not None and not (

@@ -217,7 +217,9 @@ class Commit:
             ).items():
                 self._nodes.bytestore.set(key, document)
         self._put_root(ZMETADATA, encoded)
-        if self._nodes.bytestore.version(DOCUMENT) != self._nodes.replacement.root[DOCUMENT]:  # type: ignore[attr-defined]
+        bytestore = self._nodes.bytestore
+        assert isinstance(bytestore, ZarrByteStore)
+        if bytestore.version(DOCUMENT) != self._nodes.replacement.root[DOCUMENT]:
             self._nodes.give_up()
         self._nodes.bytestore.delete(DOCUMENT)
         self._nodes.check_objects({DOCUMENT: None})

@@ -47,7 +47,7 @@ def move_chunks(array: HDMFZarrArray, dataset: Any, progress: Progress) -> bool:
         If the array was replaced meanwhile.
     """
     document = array.hierarchy.documents[array.node_path]
-    chain = direct_chain(document)
+    chain = direct_chain(array_node(document))
     if chain is None or chain.nbytes is None or not _has_same_bytes(array, document, dataset):
         return False
     chunks = ZarrChunks(array)

@@ -242,7 +242,7 @@ class Execution:
         is_one = 0 not in plan.shape and all(
             size <= step for size, step in zip(plan.shape, node.stored_chunk, strict=True)
         )
-        chain = direct_chain(document) if is_one else None
+        chain = direct_chain(node) if is_one else None
         if chain is None or (chain.nbytes or 0) > ONE_CHUNK_BYTES:
             return False
         values = source.read((slice(None),) * len(source.shape))

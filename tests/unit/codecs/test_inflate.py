@@ -12,6 +12,7 @@ from hdmf_zarr.codecs import inflate
 from hdmf_zarr.codecs.direct import DirectChain
 from hdmf_zarr.errors import ChunkError
 from hdmf_zarr.metadata.codec_chain import direct_chain
+from hdmf_zarr.metadata.node import array_node
 
 VALUES = (np.arange(3000) % 97).astype("<i2")
 ENCODED = {
@@ -32,15 +33,17 @@ def library(request, monkeypatch):
 
 def chain_of(codec: str) -> DirectChain:
     chain = direct_chain(
-        {
-            "data_type": "int16",
-            "shape": [3000],
-            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [3000]}},
-            "codecs": [
-                {"name": "bytes", "configuration": {"endian": "little"}},
-                {"name": codec, "configuration": {"level": 4}},
-            ],
-        }
+        array_node(
+            {
+                "data_type": "int16",
+                "shape": [3000],
+                "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [3000]}},
+                "codecs": [
+                    {"name": "bytes", "configuration": {"endian": "little"}},
+                    {"name": codec, "configuration": {"level": 4}},
+                ],
+            }
+        )
     )
     assert chain is not None
     return chain

@@ -9,7 +9,7 @@ import pytest
 
 from hdmf_zarr.metadata.chunk_keys import CHUNK_KEYS
 from hdmf_zarr.metadata.codec_chain import direct_chain, shard_codec
-from hdmf_zarr.metadata.node import made_document, with_shards
+from hdmf_zarr.metadata.node import array_node, made_document, with_shards
 
 LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
 ZSTD = {"name": "zstd", "configuration": {"level": 3, "checksum": False}}
@@ -29,7 +29,7 @@ def document(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_chain_has_the_chunks_and_the_data_type_of_the_document() -> None:
-    chain = direct_chain(document())
+    chain = direct_chain(array_node(document()))
     assert chain is not None
     values = np.arange(8, dtype="<i2").reshape(2, 4)
     assert bytes(chain.encode(values)) == values.tobytes()
@@ -50,14 +50,14 @@ def test_a_chain_has_the_chunks_and_the_data_type_of_the_document() -> None:
     ids=str,
 )
 def test_what_is_not_known_is_left_to_zarr(changes: dict[str, Any]) -> None:
-    assert direct_chain(document(**changes)) is None
+    assert direct_chain(array_node(document(**changes))) is None
 
 
 def test_only_shards_have_a_codec_of_shards() -> None:
-    assert shard_codec(document()) is None
+    assert shard_codec(array_node(document())) is None
     sharded = with_shards(document(codecs=[LITTLE, ZSTD]), (4, 4), INDEX)
-    codec = shard_codec(sharded)
+    codec = shard_codec(array_node(sharded))
     assert codec is not None
-    assert direct_chain(sharded) is None
+    assert direct_chain(array_node(sharded)) is None
     unknown = with_shards(document(codecs=[LITTLE, {"name": "not.known"}]), (4, 4), INDEX)
-    assert shard_codec(unknown) is None
+    assert shard_codec(array_node(unknown)) is None

@@ -209,5 +209,5 @@ class RawMove:
     @cached_property
     def _chain(self) -> DirectChain | None:
         """Chain that decodes the chunks; None if this package does not implement their codecs."""
-        chain = direct_chain(inner_document(self.document) or self.document)
+        chain = direct_chain(array_node(inner_document(self.document) or self.document))
         return chain if chain is not None and chain.shape == tuple(self.chunks.chunks) else None

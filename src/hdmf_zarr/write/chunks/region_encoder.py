@@ -110,8 +110,8 @@ class UnitWriter:
             Number of threads that encode.
         """
         inner = inner_document(document)
-        chain = direct_chain(document if inner is None else inner)
         node = array_node(document)
+        chain = direct_chain(node if inner is None else array_node(inner))
         shape = node.shape
         if chain is None or not shape:
             return None

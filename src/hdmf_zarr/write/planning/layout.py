@@ -196,11 +196,6 @@ def has_checksum(codecs: Sequence[Any]) -> bool:
     return bool(codecs) and isinstance(codecs[-1], Crc32cCodec)
 
 
-def with_request(layout: Layout, chunks: tuple[int, ...]) -> Layout:
-    """Return the layout with other chunks and without shards."""
-    return replace(layout, chunks=chunks, shards=None)
-
-
 def _fill_value(asked: Any, element: ElementType, default: Any) -> Any:
     """Return the requested fill value as an element.
 
