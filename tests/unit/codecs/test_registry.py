@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numcodecs
+import numpy as np
 import pytest
 from numcodecs.registry import codec_registry
 from zarr.registry import get_codec_class
@@ -85,3 +88,43 @@ def test_losses_are_apart() -> None:
     assert "zstd" in registry.EXACT
     assert "numcodecs.quantize" in registry.ROUNDING
     assert {"hdmf_zarr.zfp", "numcodecs.zfpy"} == registry.APPROXIMATE
+
+
+SETTINGS_OF_TRIALS: dict[str, dict[str, Any]] = {
+    "astype": {"encode_dtype": "<f4", "decode_dtype": "<f8"},
+    "bitround": {"keepbits": 7},
+    "delta": {"dtype": "<i8"},
+    "fixedscaleoffset": {"offset": 0, "scale": 10, "dtype": "<f8", "astype": "<i4"},
+    "quantize": {"digits": 1, "dtype": "<f8"},
+    "shuffle": {"elementsize": 8},
+}
+
+
+def round_trip(codec: Any, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    decoded = codec.decode(np.asarray(codec.encode(values.copy())))
+    return np.frombuffer(decoded, values.dtype).reshape(values.shape)
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        known
+        for known in registry.CODECS.values()
+        if known.name.startswith(registry.NUMCODECS)
+        and known.is_bundled
+        and known.role != "objects"
+        and known.loss != "unknown"
+    ],
+    ids=lambda known: known.numcodecs_id,
+)
+def test_a_codec_loses_what_the_table_says(known: registry.CodecInfo) -> None:
+    codec_id = str(known.numcodecs_id)
+    codec = numcodecs.get_codec({"id": codec_id, **SETTINGS_OF_TRIALS.get(codec_id, {})})
+    values: np.ndarray[Any, Any] = np.random.default_rng(1).normal(size=64) * 100
+    if codec_id in ("delta", "packbits"):
+        values = values.astype("<i8") if codec_id == "delta" else values > 0
+    once = round_trip(codec, values)
+    is_same = np.array_equal(once, values)
+    assert is_same == (known.loss == "none")
+    if known.loss == "once":
+        np.testing.assert_array_equal(round_trip(codec, once), once)

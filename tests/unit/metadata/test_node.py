@@ -117,6 +117,11 @@ def test_what_makes_no_sense_is_no_error(changes: dict[str, Any]) -> None:
     assert array_node(document(**changes)).shape == (5, 4)
 
 
+def test_chunks_of_an_unknown_grid_have_no_shape() -> None:
+    grid = {"name": "rectilinear", "configuration": {"chunk_shape": [2, 4]}}
+    assert array_node(document(chunk_grid=grid)).stored_chunk == ()
+
+
 def test_an_array_of_format_2_keeps_its_own_document() -> None:
     own = {"filters": [{"id": "x"}], "zarr_format": 2}
     node = array_node(
